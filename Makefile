@@ -1,0 +1,40 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test bench lint clean
+
+run: .venv/.installed
+	$(BIN)/python app.py
+
+test: .venv/.installed-dev
+	tests/browser/install.sh $(BIN)/python
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest
+
+bench: .venv/.installed-dev
+	$(BIN)/python -m benchmarks
+
+lint: .venv/.installed-dev
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m mypy
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+
+# A stamp is newer than the list it was installed from, so a second run starts at once.
+.venv/.installed: requirements.txt | .venv/.created
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
+	@touch $@
+
+.venv/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "geoexplain needs Python 3.10 or newer as '$(PYTHON)'. Install one, or name it: make PYTHON=/path/to/python3 run" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
