@@ -13,7 +13,7 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image
 
 from geoexplain.errors import DataError, ImageError
 
@@ -162,7 +162,7 @@ def _from_file(file: BinaryIO, name: str) -> Image.Image:
         image = Image.open(file, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         _refuse_size(name, "more")
-    except Exception:
+    except Exception:  # noqa: BLE001
         # Whatever a decoder raises on a hostile file (a dozen kinds of exception) means the same to its sender.
         raise ImageError(
             f"{name}: expected a JPEG, PNG, WebP, GIF or AVIF image, got something else or a damaged file: "
@@ -178,7 +178,7 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
         return _strip(_upright(_to_rgb(image, name), _orientation(image)))
     except ImageError:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001
         raise ImageError(
             f"{name}: expected a whole image, got one that is damaged or cut short: "
             "save or download it again, then retry."
@@ -204,7 +204,7 @@ def _orientation(image: Image.Image) -> int:
     # A damaged EXIF block does not spoil the pixels, so it counts as none.
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:
+    except Exception:  # noqa: BLE001
         return 1
 
 
