@@ -1,0 +1,1 @@
+"""Why there: activations and gradients, class activation maps, and their combination."""

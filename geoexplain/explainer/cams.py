@@ -1,0 +1,244 @@
+"""Class activation maps: one pure function per method, from one stage's activation and gradient to a map."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from geoexplain.errors import DataError, GeoExplainError
+from geoexplain.explainer.trace import Stage, Trace, target_score
+from geoexplain.locator.model import GeoModel
+
+FLAT_SPREAD = 1e-6
+"""A map is flat if its values differ by no more than this fraction of its maximum: float32 rounding, not structure."""
+
+SCORE_CAM_MEMORY_BYTES = 256 * 2**20
+"""How much memory the masked images of Score-CAM and their activations may take at a time, unless told otherwise."""
+
+BYTES_PER_PIXEL = 512
+"""Memory of one image's forward pass per input pixel: an EfficientNet's widest layer holds 24 to 36 floats per input
+pixel, and three layers of that size live at a time."""
+
+LARGEST_CPU_CHUNK = 16
+"""Images per pass at most on a CPU: larger batches fall out of the cache and are slower per image."""
+
+
+class ExplanationCancelledError(GeoExplainError):
+    """The person, or the program, called a running explanation off."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One CAM method.
+
+    title     for menus
+    compute   Stage → map (h, w), ≥ 0, raw magnitude
+    source    where the method is defined
+    gradient  True if activation and gradient are enough; False if the map needs further passes of the network
+    """
+
+    title: str
+    compute: Callable[[Stage], Tensor]
+    source: str
+    gradient: bool
+
+
+@dataclass(frozen=True, eq=False)
+class StageMap:
+    """The map of one method at one stage or block.
+
+    values  float32 (h, w), ≥ 0, at the stage's own resolution; RAW magnitude, never normalised
+    index   position among its level, counted from 1 at the input
+    level   "stage" or "block"
+    method  key in METHODS
+    target  the explained cell
+    score   "probability" or "logit"
+    flat    True if the map holds no structure, so that there is nothing to show
+    """
+
+    values: np.ndarray
+    index: int
+    level: str
+    method: str
+    target: int
+    score: str
+    flat: bool
+
+
+def is_flat(values: np.ndarray) -> bool:
+    """True if a map ≥ 0 of any shape is constant up to rounding (see FLAT_SPREAD)."""
+    highest = values.max()
+    return bool(highest - values.min() <= FLAT_SPREAD * highest)
+
+
+def weighted_activations(weights: Tensor, activation: Tensor) -> Tensor:
+    """ReLU(Σ_k w_k A_k): weights (C,) and activation (C, h, w) → (h, w)."""
+    return torch.einsum("c,chw->hw", weights, activation).relu()
+
+
+def grad_cam(stage: Stage) -> Tensor:
+    """Grad-CAM: each channel weighs its mean gradient. Map (h, w). Selvaraju et al. 2017, eq. 1 and 2."""
+    return weighted_activations(stage.gradient.mean(dim=(1, 2)), stage.activation)
+
+
+def grad_cam_plus_plus(stage: Stage) -> Tensor:
+    """Grad-CAM++: positive gradients weighed by α. Map (h, w). Chattopadhay et al. 2018, eq. 19.
+
+    α = g² / (2 g² + (Σ_ab A_ab) g³), 0 where g = 0 or the denominator vanishes.
+    """
+    gradient = stage.gradient
+    # g² is cancelled: gradients of a probability are so small that g² and g³ underflow. For the same reason there
+    # is no constant in the denominator; the package grad-cam adds 1e-6, which outweighs 2 g² once |g| < 1e-3.
+    denominator = 2 + stage.activation.sum(dim=(1, 2), keepdim=True) * gradient  # (C, h, w)
+    weighted = torch.where(denominator == 0, 0.0, gradient.relu() / denominator)
+    return weighted_activations(weighted.sum(dim=(1, 2)), stage.activation)
+
+
+def layer_cam(stage: Stage) -> Tensor:
+    """LayerCAM: each position weighs its own positive gradient. Map (h, w). Jiang et al. 2021, eq. 5 and 6."""
+    return (stage.gradient.relu() * stage.activation).sum(dim=0).relu()
+
+
+def channel_softmax(scores: Tensor) -> Tensor:
+    """Scores (C,) of the masked images → weights (C,), as in the Score-CAM paper."""
+    # The paper first subtracts the score of an empty image: a constant, which a softmax does not see. No pass for that.
+    return torch.softmax(scores, dim=0)
+
+
+def raw_probability(scores: Tensor) -> Tensor:
+    """Probabilities (C,) of the masked images as weights (C,), as in the Score-CAM authors' code."""
+    return scores
+
+
+WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "channel softmax": channel_softmax,
+    "raw probability": raw_probability,
+}
+"""How Score-CAM turns scores of masked images into channel weights: as in the paper, or as in its authors' code."""
+
+
+def score_weighted_cam(stage: Stage, weighting: str = "channel softmax") -> Tensor:
+    """Score-CAM: each channel weighs the score of the input masked by it. Map (h, w). Wang et al. 2020, eq. 2 to 6.
+
+    Raises DataError if the stage has no `score_masked`.
+    """
+    if stage.score_masked is None:
+        raise DataError("expected a stage with the network at hand, got its activation alone: use score_cam().")
+    return weighted_activations(WEIGHTINGS[weighting](stage.score_masked(stage.activation)), stage.activation)
+
+
+METHODS: dict[str, Method] = {
+    "grad-cam": Method("Grad-CAM", grad_cam, "Selvaraju et al., ICCV 2017", True),
+    "grad-cam++": Method("Grad-CAM++", grad_cam_plus_plus, "Chattopadhay et al., WACV 2018", True),
+    "layer-cam": Method("LayerCAM", layer_cam, "Jiang et al., IEEE TIP 2021", True),
+    "score-cam": Method("Score-CAM", score_weighted_cam, "Wang et al., CVPR Workshops 2020", False),
+}
+"""Every CAM method. Menus, command-line choices and tests read this table."""
+
+
+def stage_maps(trace: Trace, method: str, level: str) -> tuple[StageMap, ...]:
+    """The maps of one gradient method at every stage or block, from the input on. No network pass.
+
+    method  key in METHODS whose `gradient` is True; score_cam() gives the others
+    level   "stage" or "block"
+
+    Raises DataError for another method or level.
+    """
+    if method not in METHODS:
+        raise DataError(f"expected a method out of {tuple(METHODS)}, got {method!r}: choose one of these.")
+    return tuple(_stage_map(trace, stage, method, METHODS[method].compute(stage)) for stage in trace.at(level))
+
+
+def score_cam(
+    model: GeoModel,
+    tensor: Tensor,
+    trace: Trace,
+    stage: Stage,
+    *,
+    weighting: str = "channel softmax",
+    memory_bytes: int = SCORE_CAM_MEMORY_BYTES,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> StageMap:
+    """The Score-CAM map of one stage or block: one forward pass per channel, in chunks, without gradients.
+
+    tensor        the normalised image (1, 3, H, W) that `trace` was made from
+    stage         one of `trace.stages` or `trace.blocks`; its channels C are the masks
+    weighting     "channel softmax" (the paper) of the trace's score, or "raw probability" (its authors' code)
+    memory_bytes  bound on the memory of one chunk; at least one image is run at a time
+    progress      called as progress(done, total) with counts of channels after every chunk
+    cancelled     asked before every chunk; if it says True, ExplanationCancelledError is raised
+
+    Raises DataError for another weighting, ExplanationCancelledError when called off.
+    """
+    if weighting not in WEIGHTINGS:
+        raise DataError(f"expected a weighting out of {tuple(WEIGHTINGS)}, got {weighting!r}: choose one of these.")
+    score = "probability" if weighting == "raw probability" else trace.score
+    score_masked = partial(
+        masked_scores,
+        model,
+        tensor,
+        trace.target,
+        score,
+        memory_bytes=memory_bytes,
+        progress=progress,
+        cancelled=cancelled,
+    )
+    values = score_weighted_cam(replace(stage, score_masked=score_masked), weighting)
+    return _stage_map(trace, stage, "score-cam", values)
+
+
+@torch.inference_mode()
+def masked_scores(
+    model: GeoModel,
+    tensor: Tensor,
+    target: int,
+    score: str,
+    activation: Tensor,
+    *,
+    memory_bytes: int = SCORE_CAM_MEMORY_BYTES,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Tensor:
+    """Score (C,) of the image (1, 3, H, W) masked by each channel of an activation (C, h, w).
+
+    A mask is the channel upsampled to the image (bilinear, corners aligned) and min–max scaled to [0, 1]; masked-out
+    pixels are zero in normalised space, that is of mean colour. A channel without structure masks everything out.
+    Bounds and callbacks as in score_cam().
+    """
+    image = tensor.to(model.device)
+    height, width = image.shape[2:]
+    channels = len(activation)
+    largest = LARGEST_CPU_CHUNK if image.device.type == "cpu" else channels
+    chunk = min(largest, max(1, memory_bytes // (BYTES_PER_PIXEL * height * width)))
+    scores = []
+    for start in range(0, channels, chunk):
+        if cancelled is not None and cancelled():
+            raise ExplanationCancelledError(f"Score-CAM was cancelled after {start} of {channels} channels: start it again.")
+        masked = image * channel_masks(activation[start : start + chunk], (height, width))  # (n, 3, H, W)
+        # Depthwise convolutions, most of an EfficientNet, run up to twice as fast on a CPU in this layout.
+        logits = model.logits(masked.contiguous(memory_format=torch.channels_last))
+        scores.append(target_score(logits, target, score))
+        if progress is not None:
+            progress(min(start + chunk, channels), channels)
+    return torch.cat(scores)
+
+
+def channel_masks(activation: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Channels (C, h, w) → masks (C, 1, H, W) in [0, 1]: upsampled, then min–max scaled; zeros for a flat channel."""
+    masks = F.interpolate(activation[:, None], size_hw, mode="bilinear", align_corners=True)
+    lowest, highest = masks.aminmax(dim=3, keepdim=True)
+    lowest, highest = lowest.amin(dim=2, keepdim=True), highest.amax(dim=2, keepdim=True)  # (C, 1, 1, 1)
+    spread = highest - lowest
+    # Interpolating a constant leaves rounding behind, which min–max scaling would blow up to a pattern.
+    flat = spread <= FLAT_SPREAD * torch.maximum(highest.abs(), lowest.abs())
+    return torch.where(flat, 0.0, (masks - lowest) / spread)
+
+
+def _stage_map(trace: Trace, stage: Stage, method: str, values: Tensor) -> StageMap:
+    array = values.cpu().numpy()
+    return StageMap(array, stage.index, stage.level, method, trace.target, trace.score, is_flat(array))

@@ -1,0 +1,1 @@
+"""What people see: heatmaps as colours, predictions on a map."""

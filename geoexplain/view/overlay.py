@@ -1,0 +1,72 @@
+"""Heatmap → colours over the image: the only place where maps are normalised for display."""
+
+import matplotlib as mpl
+import numpy as np
+from PIL import Image
+
+from geoexplain.errors import DataError
+from geoexplain.explainer.cams import is_flat
+from geoexplain.explainer.combine import upsample
+
+COLORMAPS: dict[str, str] = {
+    "inferno": "Inferno",
+    "magma": "Magma",
+    "viridis": "Viridis",
+    "cividis": "Cividis (for colour-blind eyes)",
+    "turbo": "Turbo (not perceptually uniform)",
+    "jet": "Jet (not perceptually uniform: shows edges that are not there)",
+}
+"""Colormaps on offer, by matplotlib's name, with the words for a menu; the first is the default."""
+
+DEFAULT_COLORMAP = next(iter(COLORMAPS))
+
+
+def normalise(values: np.ndarray) -> np.ndarray:
+    """A raw map (H, W) ≥ 0 min–max scaled to [0, 1], float32; zeros if it is flat.
+
+    Raises DataError for a map that is not two-dimensional or holds NaN, infinity or negative values.
+    """
+    raw = _checked_map(values)
+    if is_flat(raw):
+        return np.zeros_like(raw)
+    lowest = raw.min()
+    return (raw - lowest) / (raw.max() - lowest)
+
+
+def colormap_lut(name: str) -> np.ndarray:
+    """The 256 colours of a colormap, uint8 (256, 3) RGB from lowest to highest. Raises DataError for another name."""
+    if name not in COLORMAPS:
+        raise DataError(f"expected a colormap out of {tuple(COLORMAPS)}, got {name!r}: choose one of these.")
+    return np.ascontiguousarray(mpl.colormaps[name](np.arange(256), bytes=True)[:, :3])
+
+
+def colorize(heatmap: np.ndarray, colormap: str = DEFAULT_COLORMAP) -> np.ndarray:
+    """A raw heatmap (H, W) → its colours, uint8 (H, W, 3). Raises DataError like normalise() and colormap_lut()."""
+    # Halves are rounded up, as JavaScript's Math.round does, so that the browser picks the same colour.
+    level = np.floor(normalise(heatmap) * 255 + 0.5).astype(np.uint8)
+    return colormap_lut(colormap)[level]
+
+
+def overlay(
+    image: Image.Image, heatmap: np.ndarray, opacity: float = 0.5, colormap: str = DEFAULT_COLORMAP
+) -> Image.Image:
+    """The image in RGB, at its own size, with the heatmap's colours laid over it.
+
+    heatmap   raw (H, W), any size; interpolated to the image's size
+    opacity   0 (image alone) … 1 (colours alone)
+
+    Raises DataError for an opacity out of range, and like colorize().
+    """
+    if not 0 <= opacity <= 1:
+        raise DataError(f"expected an opacity from 0 to 1, got {opacity}: choose a value between.")
+    at_image_size = upsample(_checked_map(heatmap), (image.height, image.width))
+    return Image.blend(image.convert("RGB"), Image.fromarray(colorize(at_image_size, colormap)), opacity)
+
+
+def _checked_map(values: np.ndarray) -> np.ndarray:
+    raw = np.asarray(values, dtype=np.float32)
+    if raw.ndim != 2 or not raw.size:
+        raise DataError(f"expected a heatmap (H, W), got an array of shape {raw.shape}: pass Heatmap.values.")
+    if not np.isfinite(raw).all() or raw.min() < 0:
+        raise DataError("expected a heatmap of finite values ≥ 0, got others: pass the raw map of a CAM method.")
+    return raw
