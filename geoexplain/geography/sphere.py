@@ -1,0 +1,57 @@
+"""Geometry on the sphere, vectorised; (latitude, longitude) in degrees, distances in kilometres."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+EARTH_RADIUS_KM = 6371.0
+"""Mean Earth radius used by the published geolocation figures (Hays & Efros 2008 and after)."""
+
+
+def unit_vectors(points_deg: ArrayLike) -> NDArray[np.float64]:
+    """Points (..., 2) in degrees as unit vectors (..., 3): x towards (0, 0), y towards (0, 90° E), z to the north pole."""
+    lat, lon = np.moveaxis(np.radians(np.asarray(points_deg, dtype=np.float64)), -1, 0)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+
+
+def degrees(vectors: ArrayLike) -> NDArray[np.float64]:
+    """Vectors (..., 3) of any positive length as (latitude in [-90, 90], longitude in [-180, 180]), shape (..., 2)."""
+    x, y, z = np.moveaxis(np.asarray(vectors, dtype=np.float64), -1, 0)
+    return np.degrees(np.stack([np.arctan2(z, np.hypot(x, y)), np.arctan2(y, x)], axis=-1))
+
+
+def great_circle_km(a_deg: ArrayLike, b_deg: ArrayLike) -> NDArray[np.float64]:
+    """Great-circle distance in km between points (..., 2) in degrees that broadcast against each other.
+
+    Haversine form: accurate for neighbours as for antipodes once the argument is clamped to [0, 1].
+    """
+    a, b = np.radians(np.asarray(a_deg, dtype=np.float64)), np.radians(np.asarray(b_deg, dtype=np.float64))
+    half = np.sin((b - a) / 2) ** 2
+    chord = half[..., 0] + np.cos(a[..., 0]) * np.cos(b[..., 0]) * half[..., 1]
+    return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(chord, 0.0, 1.0))))
+
+
+def spherical_mean(points_deg: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Mean direction (2,) in degrees of points (N, 2), weighted by `weights` (N,) ≥ 0 when given.
+
+    Raises ValueError when the vectors cancel (antipodes), where no mean direction exists.
+    """
+    vectors = unit_vectors(points_deg)
+    total = vectors.sum(axis=0) if weights is None else np.asarray(weights, dtype=np.float64) @ vectors
+    if np.linalg.norm(total) < 1e-12:
+        raise ValueError("the points cancel out: they have no mean direction")
+    return degrees(total)
+
+
+def destination(points_deg: ArrayLike, bearing_deg: ArrayLike, distance_km: ArrayLike) -> NDArray[np.float64]:
+    """Where one arrives after `distance_km` along a great circle from points (..., 2) at `bearing_deg` from north.
+
+    All arguments broadcast; the result is (..., 2) in degrees with longitude in [-180, 180].
+    """
+    start = unit_vectors(points_deg)
+    lat, lon = np.moveaxis(np.radians(np.asarray(points_deg, dtype=np.float64)), -1, 0)
+    north = np.stack([-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)], axis=-1)
+    east = np.stack([-np.sin(lon), np.cos(lon), np.zeros_like(lon)], axis=-1)
+    bearing = np.radians(np.asarray(bearing_deg, dtype=np.float64))[..., None]
+    angle = np.asarray(distance_km, dtype=np.float64)[..., None] / EARTH_RADIUS_KM
+    heading = np.cos(bearing) * north + np.sin(bearing) * east
+    return degrees(np.cos(angle) * start + np.sin(angle) * heading)

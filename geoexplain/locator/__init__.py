@@ -1,0 +1,1 @@
+"""Which cell: backbone, head, model, checkpoints and predictions."""

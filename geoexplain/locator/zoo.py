@@ -1,0 +1,47 @@
+"""The models that geoexplain knows by name, one row each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from geoexplain.errors import CheckpointError
+from geoexplain.locator.checkpoints import load_geoexplain
+from geoexplain.locator.model import GeoModel
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+@dataclass(frozen=True)
+class ZooRow:
+    """One known model: its file, what it is for, its licence and whom to cite."""
+
+    file: Path
+    purpose: str
+    licence: str
+    citation: str
+
+
+BUNDLED = "earth-views-b0"
+ZOO: dict[str, ZooRow] = {
+    BUNDLED: ZooRow(
+        file=DATA / "earth-views-b0.safetensors",
+        purpose="Views of Earth from above; for street photos load another model.",
+        licence="Apache-2.0; trained on NASA's Blue Marble Next Generation (public domain, credit NASA Earth Observatory)",
+        citation="Stöckli, Vermote, Saleous, Simmon, Herring: The Blue Marble Next Generation, NASA Earth Observatory, 2005",
+    ),
+}
+
+
+def load_model(name: str | Path = BUNDLED, device: str | torch.device | None = None) -> GeoModel:
+    """Load a model by its name in ZOO or by the path of a .safetensors file.
+
+    `device` is a torch device; None takes the GPU when there is one. Raises CheckpointError when the name is not
+    known and no such file exists, or when the file does not hold a model.
+    """
+    row = ZOO.get(str(name))
+    if row is not None:
+        return load_geoexplain(row.file, device)
+    if Path(name).is_file():
+        return load_geoexplain(Path(name), device)
+    raise CheckpointError(f"expected a model name ({', '.join(ZOO)}) or the path of a .safetensors file, got {str(name)!r}.")
