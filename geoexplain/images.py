@@ -133,9 +133,13 @@ class Preprocess:
         """
         pixels = torch.from_numpy(np.array(self.view(image)))  # (H, W, 3) uint8
         values = pixels.permute(2, 0, 1).to(torch.float32).div(255)  # (3, H, W)
-        mean = torch.tensor(self.mean, dtype=torch.float32).view(3, 1, 1)
-        std = torch.tensor(self.std, dtype=torch.float32).view(3, 1, 1)
-        return ((values - mean) / std).unsqueeze(0).contiguous()  # (1, 3, H, W)
+        return self.normalise(values).unsqueeze(0).contiguous()  # (1, 3, H, W)
+
+    def normalise(self, rgb: torch.Tensor) -> torch.Tensor:
+        """RGB (..., 3, H, W) in [0, 1] on any device → `mean` subtracted, divided by `std`, same shape."""
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=rgb.device).view(3, 1, 1)
+        std = torch.tensor(self.std, dtype=torch.float32, device=rgb.device).view(3, 1, 1)
+        return (rgb - mean) / std
 
 
 def _from_path(path: str | Path) -> Image.Image:
@@ -151,9 +155,10 @@ def _from_path(path: str | Path) -> Image.Image:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a valid path"
         raise ImageError(f"{name}: expected a readable image file, got '{reason}': check the path.") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ImageError(f"{name}: expected an image file, got a folder or a device: give the path of a file.")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ImageError(f"{name}: expected an image file, got a folder or a device: give the path of a file.")
         return _from_file(file, name)
 
 

@@ -154,9 +154,7 @@ def addresses(port: int) -> list[str]:
 
 @pytest.mark.parametrize("meta", METAS)
 @pytest.mark.parametrize("endpoint", ["echo", "say"])
-def test_an_address_is_never_fetched(
-    server: Server, listener: Listener, ears: Ears, endpoint: str, meta: str
-) -> None:
+def test_an_address_is_never_fetched(server: Server, listener: Listener, ears: Ears, endpoint: str, meta: str) -> None:
     for address in addresses(listener.port):
         for named in ({"path": address}, {"path": address, "url": address}):
             event, _ = server.call(endpoint, [{**named, **METAS[meta]}])
