@@ -105,7 +105,7 @@ def layer_cam(stage: Stage) -> Tensor:
 
 def channel_softmax(scores: Tensor) -> Tensor:
     """Scores (C,) of the masked images → weights (C,), as in the Score-CAM paper."""
-    # The paper first subtracts the score of an empty image: a constant, which a softmax does not see. No pass for that.
+    # The paper subtracts the score of an empty image first: a constant, which a softmax does not see.
     return torch.softmax(scores, dim=0)
 
 
@@ -127,7 +127,7 @@ def score_weighted_cam(stage: Stage, weighting: str = "channel softmax") -> Tens
     Raises DataError if the stage has no `score_masked`.
     """
     if stage.score_masked is None:
-        raise DataError("expected a stage with the network at hand, got its activation alone: use score_cam().")
+        raise DataError("expected a stage with the network at hand, got its activation alone: use score_cam.")
     return weighted_activations(WEIGHTINGS[weighting](stage.score_masked(stage.activation)), stage.activation)
 
 
@@ -218,11 +218,13 @@ def masked_scores(
     scores = []
     for start in range(0, channels, chunk):
         if cancelled is not None and cancelled():
-            raise ExplanationCancelledError(f"Score-CAM was cancelled after {start} of {channels} channels: start it again.")
+            raise ExplanationCancelledError(
+                f"Score-CAM was cancelled after {start} of {channels} channels: start it again."
+            )
         masked = image * channel_masks(activation[start : start + chunk], (height, width))  # (n, 3, H, W)
         # Depthwise convolutions, most of an EfficientNet, run up to twice as fast on a CPU in this layout.
         logits = model.logits(masked.contiguous(memory_format=torch.channels_last))
-        scores.append(target_score(logits, target, score))
+        scores.append(target_score(logits, target, score).float())
         if progress is not None:
             progress(min(start + chunk, channels), channels)
     return torch.cat(scores)

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -14,10 +15,11 @@ LEVELS = ("stage", "block")
 """Where maps can be taken: after every stage (its last block), or after every block."""
 
 SCORES: dict[str, Callable[[Tensor], Tensor]] = {
-    "probability": lambda logits: torch.softmax(logits.float(), dim=-1),
-    "logit": lambda logits: logits.float(),
+    # float64, since in float32 the gradient p (1 − p) of a confident prediction rounds to 0 and every map turns flat.
+    "probability": lambda logits: torch.softmax(logits.double(), dim=-1),
+    "logit": lambda logits: logits,
 }
-"""What is explained: name → function of the logits (N, K) that gives the score of each cell (N, K), float32."""
+"""What is explained: name → function of the logits (N, K) that gives the score of each cell (N, K)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,7 @@ def trace(model: GeoModel, tensor: Tensor, target: int | None = None, score: str
     if tensor.dim() != 4 or tensor.shape[:2] != (1, 3):
         raise DataError(f"expected one image as a tensor (1, 3, H, W), got {tuple(tensor.shape)}: pass images singly.")
     backbone = model.backbone
-    stage_lengths = [len(stage) for stage in backbone.stages]
+    stage_ends = list(accumulate(len(list(stage.children())) for stage in backbone.stages))
     first, *others = backbone.blocks
     # The graph starts behind the first block: its output is the earliest activation that is asked for, and the
     # stem and the first block, at the largest resolution, would be the dearest part of the gradient pass.
@@ -102,10 +104,9 @@ def trace(model: GeoModel, tensor: Tensor, target: int | None = None, score: str
         cell = _checked_target(target, logits)
         gradients = torch.autograd.grad(target_score(logits, cell, score).sum(), activations)
     pairs = [(a.detach()[0].float(), g[0].float()) for a, g in zip(activations, gradients, strict=True)]
-    ends = [sum(stage_lengths[: i + 1]) - 1 for i in range(len(stage_lengths))]
     return Trace(
         blocks=tuple(Stage(a, g, "block", i) for i, (a, g) in enumerate(pairs, 1)),
-        stages=tuple(Stage(*pairs[end], "stage", i) for i, end in enumerate(ends, 1)),
+        stages=tuple(Stage(*pairs[end - 1], "stage", i) for i, end in enumerate(stage_ends, 1)),
         features=features.detach().float(),
         logits=logits.detach().float(),
         target=cell,

@@ -1,0 +1,11 @@
+"""One network for all tests of the explainer: building it takes longer than explaining with it."""
+
+import pytest
+
+from geoexplain.locator.model import GeoModel
+from tests.explainer.networks import random_model
+
+
+@pytest.fixture(scope="session")
+def model() -> GeoModel:
+    return random_model()
