@@ -1,0 +1,67 @@
+"""A real Chromium, and a page that hears every request and every complaint of the console."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+
+
+def executable(playwright: Playwright) -> str | None:
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return path
+    own = playwright.chromium.executable_path
+    return own if Path(own).exists() else None
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        path = executable(playwright)
+        if path is None:
+            if os.environ.get("CI") == "true":
+                pytest.fail("no Chromium, and CI=true does not let its tests be skipped: run tests/browser/install.sh")
+            pytest.skip("no Chromium: run tests/browser/install.sh")
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Heard:
+    """What a page asked for and complained of."""
+
+    hosts: set[str] = field(default_factory=set)
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page; when the test is over, it must have asked no other host and complained of nothing."""
+    context = chromium.new_context()
+    page = context.new_page()
+    heard = Heard()
+    page.on("request", lambda request: heard.hosts.add(urlsplit(request.url).hostname or ""))
+    page.on("console", lambda line: heard.complaints.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: heard.complaints.append(str(error)))
+    yield page
+    context.close()
+    assert heard.hosts <= {"127.0.0.1", ""}
+    assert heard.complaints == []
