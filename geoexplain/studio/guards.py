@@ -57,7 +57,9 @@ _FOREIGN = "expected an uploaded image, got something that was not uploaded here
 _CLOSED_ROUTES = ("file=http:", "file=https:", "proxy=", "process_recording", "deep_link")
 
 
-def launch_settings(*, tile_hosts: Sequence[str] = (), embedders: Sequence[str] | None = None) -> dict[str, Any]:
+def launch_settings(
+    *, tile_hosts: Sequence[str] = (), embedders: Sequence[str] | None = None, uploads: bool = True
+) -> dict[str, Any]:
     """Return the arguments of `demo.launch` that a studio open to others needs.
 
     Uploads up to 10 MB, no run history in the browser, no monitoring page, no Python errors shown, no cross-origin
@@ -68,6 +70,7 @@ def launch_settings(*, tile_hosts: Sequence[str] = (), embedders: Sequence[str] 
         tile_hosts: origins that the map may load tiles from. None by default: then no request leaves the machine.
         embedders: origins that may show the studio in a frame, besides itself. By default none, or Hugging Face's
             page when the studio runs as a Space there.
+        uploads: without, the route for uploads is closed as well, to scripts too.
 
     Returns:
         A new dictionary; Gradio changes what it is given, so ask for one per launch.
@@ -75,6 +78,7 @@ def launch_settings(*, tile_hosts: Sequence[str] = (), embedders: Sequence[str] 
     if embedders is None:
         embedders = ("https://huggingface.co",) if os.environ.get("SPACE_ID") else ()
     headers = security_headers(tile_hosts=tile_hosts, embedders=embedders)
+    closed = _CLOSED_ROUTES if uploads else (*_CLOSED_ROUTES, "upload")
     return {
         "max_file_size": "10mb",
         "run_history": False,
@@ -85,7 +89,7 @@ def launch_settings(*, tile_hosts: Sequence[str] = (), embedders: Sequence[str] 
         "share": False,
         "mcp_server": False,
         "allowed_paths": [],
-        "app_kwargs": {"middleware": [Middleware(Shield, headers=headers)]},
+        "app_kwargs": {"middleware": [Middleware(Shield, headers=headers, closed=closed)]},
     }
 
 
@@ -132,11 +136,13 @@ class Shield:
     Args:
         app: the application behind it.
         headers: added where the application did not set them itself.
+        closed: what the refused routes begin with, after `/gradio_api/`.
     """
 
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str], closed: Sequence[str] = _CLOSED_ROUTES) -> None:
         self._app = app
         self._headers = headers
+        self._closed = tuple(closed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -152,7 +158,7 @@ class Shield:
             await send(message)
 
         _, _, route = scope["path"].partition("/gradio_api/")
-        app = PlainTextResponse("Not found", 404) if route.lower().startswith(_CLOSED_ROUTES) else self._app
+        app = PlainTextResponse("Not found", 404) if route.lower().startswith(self._closed) else self._app
         await app(scope, receive, send_with_headers)
 
 

@@ -7,6 +7,8 @@ import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from geoexplain.studio.guards import BLOCKS, QUEUE, GuardedImage, launch_settings, security_headers
 from tests.hostile.conftest import Server, record
@@ -39,6 +41,16 @@ def test_the_queue_is_the_only_way_in(server: Server) -> None:
 )
 def test_pages_nobody_needs_are_closed(server: Server, route: str) -> None:
     assert server.client.get(f"{server.url}/{route}").status_code in (403, 404)
+
+
+def test_without_uploads_their_route_is_closed() -> None:
+    def first(route: str, *, uploads: bool) -> int:
+        (middleware,) = launch_settings(uploads=uploads)["app_kwargs"]["middleware"]
+        app = middleware.cls(PlainTextResponse("behind", 200), *middleware.args, **middleware.kwargs)
+        return TestClient(app).post(f"/gradio_api/{route}").status_code
+
+    assert [first(route, uploads=True) for route in ("upload", "call/locate", "proxy=http://a/")] == [200, 200, 404]
+    assert [first(route, uploads=False) for route in ("upload", "call/locate", "proxy=http://a/")] == [404, 200, 404]
 
 
 def test_recordings_are_not_processed(server: Server) -> None:
