@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,9 @@ FLAGS = [
 
 def executable(playwright: Playwright) -> str | None:
     for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        if path := shutil.which(name):
+        path = shutil.which(name)
+        # Ubuntu has a chromium that only says where to get one.
+        if path and subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
             return path
     own = playwright.chromium.executable_path
     return own if Path(own).exists() else None
