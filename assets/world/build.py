@@ -1,7 +1,7 @@
 """Make `countries.npz` and `basemap.js` from the npm package world-atlas (Natural Earth, public domain). Run by hand.
 
     npm pack world-atlas@2.0.2
-    python assets/world/build.py world-atlas-2.0.2.tgz
+    PYTHONPATH=. python assets/world/build.py world-atlas-2.0.2.tgz
 
 `countries.npz`  every country of Natural Earth 1:50m at full detail, for finding the country of a point:
                  ragged polygon arrays of `shapely.to_ragged_array`, coordinates as differences of 1/1000 degree
@@ -23,7 +23,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon
 
-from geoexplain.view.worldmap import encode_integers
+from geoexplain.view.polylines import encode_points
 
 HERE = Path(__file__).parent
 
@@ -164,7 +164,7 @@ def _write_basemap(countries: list[tuple[str, str, MultiPolygon]], path: Path) -
             continue
         coasts += [_open_at_pole(np.asarray(line.coords)) for line in (part.exterior, *part.interiors)]
     lines = [np.asarray(line.coords) for line in shapely.get_parts(borders) if line.geom_type == "LineString"]
-    data = {"coasts": [_encode(line) for line in coasts], "borders": [_encode(line) for line in lines]}
+    data = {"coasts": [encode_points(line) for line in coasts], "borders": [encode_points(line) for line in lines]}
     text = json.dumps(data, separators=(",", ":"))
     path.write_text(f"// Natural Earth 1:50m, public domain; made by build.py\nwindow.geoexplainBasemap={text};\n")
     print(f"{path.name}: {sum(map(len, coasts)) + sum(map(len, lines))} points, {path.stat().st_size / 1000:.0f} kB")
@@ -190,11 +190,6 @@ def _open_at_pole(points: NDArray[np.float64]) -> NDArray[np.float64]:
     points = points[:-1]
     at_pole = np.flatnonzero(points[:, 1] < -89.9)
     return np.roll(points, -(at_pole[-1] + 1), axis=0)[: len(points) - len(at_pole)]
-
-
-def _encode(points: NDArray[np.float64]) -> str:
-    steps = np.diff(np.round(points * 100).astype(np.int64), axis=0, prepend=np.zeros((1, 2), np.int64))
-    return encode_integers(steps.ravel())
 
 
 def main() -> None:

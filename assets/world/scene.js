@@ -1,0 +1,275 @@
+// Paints one prediction on one canvas: ground, cells by probability, what is marked. Needs geometry.js.
+((world) => {
+  "use strict";
+
+  const { project, decodePoints, trace, basemapPaths, decodeCells, nearestCell } = world;
+
+  const THEMES = {
+    light: {
+      ocean: "#dfe8ee", land: "#f6f5f1", coast: "rgba(70,90,105,.6)", border: "rgba(70,90,105,.28)",
+      grid: "rgba(70,90,105,.12)", edge: "rgba(60,60,80,.13)", top: "#1d2733", halo: "rgba(255,255,255,.85)",
+      target: "#0b6bcb", truth: "#0a7f4f", point: "#ffffff", ink: "#1d2733",
+    },
+    dark: {
+      ocean: "#131a22", land: "#232c36", coast: "rgba(170,190,205,.5)", border: "rgba(170,190,205,.22)",
+      grid: "rgba(170,190,205,.09)", edge: "rgba(200,200,220,.10)", top: "#f2f5f8", halo: "rgba(10,14,19,.85)",
+      target: "#5ab0ff", truth: "#4fd39a", point: "#131a22", ink: "#f2f5f8",
+    },
+  };
+  const BUCKETS = 48;
+  const CIRCLE_POINTS_PER_ZOOM = 1.6;
+
+  const opacity = (level) => 0.4 + 0.5 * (level / 255);
+
+  // Two digits that count: 34 %, 3.4 %, 0.34 %; below the scale's end only that it is below.
+  function percent(share, lowest) {
+    const value = 100 * share;
+    if (share < lowest) return `< ${percent(lowest, lowest)}`;
+    const digits = Math.max(0, Math.min(4, 1 - Math.floor(Math.log10(value) + 1e-9)));
+    return `${value < 100 ? String(Number(value.toFixed(digits))) : "100"} %`;
+  }
+
+  // Cells of similar probability share one path, the likely ones painted last.
+  function cellBuckets(cells) {
+    const order = Array.from({ length: BUCKETS }, () => []);
+    for (let i = 0; i < cells.count; i++) {
+      if (cells.levels[i]) order[Math.min(BUCKETS - 1, Math.floor((cells.levels[i] * BUCKETS) / 256))].push(i);
+    }
+    return order;
+  }
+
+  const Scene = L.Renderer.extend({
+    options: { padding: 0.4, pane: "overlayPane" },
+
+    initialize(view) {
+      L.Renderer.prototype.initialize.call(this);
+      this._view = view;
+    },
+    _initContainer() {
+      this._container = document.createElement("canvas");
+      this._container.setAttribute("aria-hidden", "true");
+      this._context = this._container.getContext("2d");
+    },
+    _destroyContainer() {
+      this._container.remove();
+    },
+    _update() {
+      if (this._map._animatingZoom && this._bounds) return;
+      L.Renderer.prototype._update.call(this);
+      const size = this._bounds.getSize();
+      const ratio = Math.min(window.devicePixelRatio || 1, 2);
+      L.DomUtil.setPosition(this._container, this._bounds.min);
+      this._container.width = Math.round(size.x * ratio);
+      this._container.height = Math.round(size.y * ratio);
+      this._container.style.width = `${size.x}px`;
+      this._container.style.height = `${size.y}px`;
+      this.draw(ratio);
+    },
+    redraw() {
+      if (this._bounds) this._update();
+    },
+    draw(ratio) {
+      const { _map: map, _context: context, _bounds: bounds, _view: view } = this;
+      const scale = map.options.crs.scale(map.getZoom()) / map.options.crs.scale(0);
+      const origin = map.getPixelOrigin().add(bounds.min);
+      const west = project(map, 0, -180).x;
+      const world = project(map, 0, 180).x - west;
+      const first = Math.floor((origin.x / scale - west) / world);
+      const last = Math.floor(((origin.x + bounds.getSize().x) / scale - west) / world);
+      const turn = (k) => context.setTransform(
+        ratio * scale, 0, 0, ratio * scale, ratio * (k * world * scale - origin.x), -ratio * origin.y);
+      // one more copy on each side: what starts in a neighbouring world may run on into this one
+      const copies = Array.from({ length: last - first + 3 }, (_, i) => first - 1 + i);
+      const paint = { context, scale, px: 1 / scale, zoom: map.getZoom(), west, world, map };
+      if (!view.data.tiles) {
+        for (const k of copies) { turn(k); view.paintOcean(paint); }
+        // only then: land that runs on past 180° lies over the ocean of the next copy
+        for (const k of copies) { turn(k); view.paintLand(paint); }
+      }
+      for (const k of copies) { turn(k); view.paintCells(paint); }
+      if (!view.data.tiles) {
+        for (const k of copies) { turn(k); view.paintLines(paint); }
+      }
+      for (const k of copies) { turn(k); view.paintMarks(paint); }
+    },
+  });
+
+  class View {
+    constructor(map, data) {
+      this.map = map;
+      this.data = data;
+      this.target = data.target;
+      this.cells = decodeCells(map, data);
+      this.buckets = cellBuckets(this.cells);
+      this.bucketPaths = this.buckets.map(() => null);
+      if (!data.tiles) this.base = basemapPaths(map, window.geoexplainBasemap);
+      this.lines = { circle: this.line(data.circle), truth: this.line(data.truth) };
+      this.scene = new Scene(this);
+    }
+
+    line(mark) {
+      if (!mark) return null;
+      const points = decodePoints(mark.line);
+      const path = new Path2D();
+      trace(this.map, path, (i) => points[2 * i], (i) => points[2 * i + 1], 0, points.length / 2, { close: false });
+      return path;
+    }
+
+    get theme() {
+      return THEMES[this.data.dark ? "dark" : "light"];
+    }
+
+    color(level) {
+      const palette = this.data.palette[this.data.dark ? "dark" : "light"];
+      return palette[Math.min(palette.length - 1, Math.round((level / 255) * (palette.length - 1)))];
+    }
+
+    // As the cells look on land, where they are translucent.
+    legendGradient() {
+      const stops = Array.from({ length: 16 }, (_, i) => {
+        const level = (i / 15) * 255;
+        return this.color(level) + Math.round(255 * opacity(level)).toString(16).padStart(2, "0");
+      });
+      return `linear-gradient(to right, ${stops.join(",")}), ${this.theme.land}`;
+    }
+
+    radius(zoom) {
+      return Math.max(1.5, Math.min(9, CIRCLE_POINTS_PER_ZOOM * 2 ** (zoom - 1.5)));
+    }
+
+    cellPath(index, radius) {
+      const path = new Path2D();
+      if (this.cells.start) this.cells.trace(index, path);
+      else path.arc(this.cells.xy[2 * index], this.cells.xy[2 * index + 1], radius, 0, 2 * Math.PI);
+      return path;
+    }
+
+    bucketPath(bucket, radius) {
+      if (this.cells.start && this.bucketPaths[bucket]) return this.bucketPaths[bucket];
+      const path = new Path2D();
+      for (const i of this.buckets[bucket]) {
+        if (this.cells.start) this.cells.trace(i, path);
+        else {
+          path.moveTo(this.cells.xy[2 * i] + radius, this.cells.xy[2 * i + 1]);
+          path.arc(this.cells.xy[2 * i], this.cells.xy[2 * i + 1], radius, 0, 2 * Math.PI);
+        }
+      }
+      return (this.bucketPaths[bucket] = path);
+    }
+
+    paintOcean({ context, px, west, world, map }) {
+      const north = project(map, 90, 0).y;
+      const south = project(map, -90, 0).y;
+      context.fillStyle = this.theme.ocean;
+      context.fillRect(west - px, north, world + 2 * px, south - north);
+      context.lineWidth = px;
+      context.strokeStyle = this.theme.grid;
+      context.stroke(this.base.grid);
+    }
+
+    paintLand({ context }) {
+      context.fillStyle = this.theme.land;
+      context.fill(this.base.land, "evenodd");
+    }
+
+    paintCells({ context, px, zoom }) {
+      const radius = this.radius(zoom) * px;
+      this.buckets.forEach((members, bucket) => {
+        if (!members.length) return;
+        const level = ((bucket + 0.5) / BUCKETS) * 255;
+        context.globalAlpha = opacity(level);
+        context.fillStyle = this.color(level);
+        const path = this.bucketPath(bucket, radius);
+        context.fill(path);
+        if (!this.cells.start) return;
+        context.globalAlpha = 1;
+        context.lineWidth = 0.6 * px;
+        context.strokeStyle = this.theme.edge;
+        context.stroke(path);
+      });
+      context.globalAlpha = 1;
+    }
+
+    paintLines({ context, px, zoom }) {
+      context.lineJoin = "round";
+      context.lineWidth = (zoom < 2 ? 0.6 : 0.9) * px;
+      context.strokeStyle = this.theme.coast;
+      context.stroke(this.base.coast);
+      context.strokeStyle = this.theme.border;
+      context.stroke(this.base.border);
+    }
+
+    paintMarks({ context, px, zoom, map }) {
+      const { theme, data } = this;
+      const outline = (path, color, width, dash = []) => {
+        context.setLineDash([]);
+        context.lineWidth = (width + 2) * px;
+        context.strokeStyle = theme.halo;
+        context.stroke(path);
+        context.setLineDash(dash.map((length) => length * px));
+        context.lineWidth = width * px;
+        context.strokeStyle = color;
+        context.stroke(path);
+        context.setLineDash([]);
+      };
+      const radius = (this.radius(zoom) + 2) * px;
+      for (const i of data.top) outline(this.cellPath(i, radius), theme.top, 1.4);
+      if (this.target !== null) outline(this.cellPath(this.target, radius), theme.target, 2.6);
+      if (this.lines.circle) outline(this.lines.circle, theme.top, 1.3, [6, 5]);
+      if (this.lines.truth) outline(this.lines.truth, theme.truth, 2);
+      if (data.truth) this.paintDiamond(context, project(map, ...data.truth.point), px);
+      const { x, y } = project(map, ...data.point);
+      const dot = new Path2D();
+      dot.arc(x, y, 5 * px, 0, 2 * Math.PI);
+      outline(dot, theme.top, 2);
+      context.fillStyle = theme.point;
+      context.fill(dot);
+      context.fillStyle = theme.top;
+      context.beginPath();
+      context.arc(x, y, 2 * px, 0, 2 * Math.PI);
+      context.fill();
+    }
+
+    paintDiamond(context, { x, y }, px) {
+      const size = 7 * px;
+      const path = new Path2D();
+      path.moveTo(x, y - size);
+      path.lineTo(x + size, y);
+      path.lineTo(x, y + size);
+      path.lineTo(x - size, y);
+      path.closePath();
+      context.lineJoin = "miter";
+      context.lineWidth = 3.5 * px;
+      context.strokeStyle = this.theme.halo;
+      context.stroke(path);
+      context.fillStyle = this.theme.truth;
+      context.fill(path);
+    }
+
+    // The cell under a point, or -1; the point in degrees, longitude of any turn.
+    cellAt(lat, lon) {
+      const index = nearestCell(this.cells, lat, lon);
+      const here = project(this.map, lat, ((((lon + 180) % 360) + 360) % 360) - 180);
+      if (!this.cells.start) {
+        const zoom = this.map.options.crs.scale(this.map.getZoom()) / this.map.options.crs.scale(0);
+        const [x, y] = [this.cells.xy[2 * index], this.cells.xy[2 * index + 1]];
+        return Math.hypot(x - here.x, y - here.y) * zoom < 10 ? index : -1;
+      }
+      const path = this.cellPath(index, 0);
+      const world = project(this.map, 0, 180).x - project(this.map, 0, -180).x;
+      const context = this.scene._context;
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      return [-1, 0, 1].some((k) => context.isPointInPath(path, here.x + k * world, here.y)) ? index : -1;
+    }
+
+    probabilityText(index) {
+      const lowest = 10 ** this.data.lowest;
+      const exact = this.data.shares[index];
+      if (exact !== undefined) return percent(exact, lowest);
+      const level = this.cells.levels[index];
+      return level ? `about ${percent(10 ** (this.data.lowest * (1 - level / 255)), lowest)}` : percent(0, lowest);
+    }
+  }
+
+  Object.assign(world, { View, percent });
+})((window.geoexplainWorld ??= {}));

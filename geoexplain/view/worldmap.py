@@ -1,0 +1,283 @@
+"""One prediction on a world map that needs no internet: folium, vendored Leaflet, our own base map and drawing code.
+
+The map's page holds numbers, encoded polylines and a few names; `assets/world/*.js` draws them on one canvas.
+Cell names are of unknown origin: they are embedded as JSON without a character that HTML knows, and reach the page
+as text only.
+"""
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import folium
+import numpy as np
+from branca.element import Element, Figure, MacroElement
+from folium.template import Template
+from numpy.typing import ArrayLike, NDArray
+
+from geoexplain.errors import DataError
+from geoexplain.geography.partition import Partition
+from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km
+from geoexplain.locator.prediction import Prediction
+from geoexplain.view.overlay import colormap_lut
+from geoexplain.view.polylines import cell_ring, encode_integers, encode_points, geodesic_circle, great_circle_line
+
+ASSETS = Path(__file__).parents[2] / "assets"
+TOP_CELLS = 5
+
+NAMED_FROM = 1e-3
+MOST_NAMES = 100
+MOST_OUTLINES = 5000  # beyond, cells are discs: a Voronoi diagram of 31,145 cells costs more than it shows
+SMALLEST_VIEW_DEG = 18.0  # about 2,000 km from south to north: a map without context places nothing
+WIDEST_FITTED_CIRCLE_KM = 3000.0
+STANDARD_PARALLEL_LIMIT_DEG = 60.0
+
+# Dark cells on the light map, bright ones on the dark map; the ends that would vanish in the ground are left out.
+_PALETTES = {"light": np.linspace(210, 25, 32), "dark": np.linspace(60, 250, 32)}
+
+
+class _Drawing(MacroElement):
+    """The call that draws the data once the Leaflet map exists."""
+
+    # branca parses what a macro returns as a template again: names must not pass through here
+    _template = Template("""
+        {% macro script(this, kwargs) %}
+            geoexplainMap({{ this.map_name }}, JSON.parse(document.getElementById("geoexplain-data").textContent));
+        {% endmacro %}
+    """)
+
+    def __init__(self, map_name: str) -> None:
+        super().__init__()
+        self._name = "Drawing"
+        self.map_name = map_name
+
+
+class _Verbatim(Element):
+    """Text between two tags, written into the page as it stands."""
+
+    _template = Template("{{ this.opening }}{{ this.text }}{{ this.closing }}")
+
+    def __init__(self, opening: str, text: str, closing: str) -> None:
+        super().__init__()
+        self.opening = opening
+        self.text = text
+        self.closing = closing
+
+
+def world_map(
+    prediction: Prediction,
+    partition: Partition,
+    *,
+    target: int | None = None,
+    truth_deg: ArrayLike | None = None,
+    leaflet_url: str | None = None,
+    world_url: str | None = None,
+    dark: bool = False,
+    tiles: bool = False,
+) -> folium.Map:
+    """A folium map of a prediction over its partition.
+
+    All cells are coloured by probability on a logarithmic scale (for 2,000 cells from 0.01 % to 100 %), the five
+    likeliest outlined and named, with the circle around the predicted point that holds half of the probability.
+
+    target       cell that is being explained, highlighted
+    truth_deg    true (latitude, longitude) in degrees of an example; adds the error in km (great circle)
+    leaflet_url  URL of the folder `assets/leaflet`, without a final slash; None writes Leaflet into the page
+    world_url    URL of the folder `assets/world`, likewise
+    dark         colours for a dark page
+    tiles        online OpenStreetMap tiles (Web Mercator) instead of the packaged base map: the only setting that
+                 makes the browser ask another host
+
+    A click on the map posts {source: "geoexplain-map", lat, lng} in degrees to the page around it, and a message
+    {source: "geoexplain-studio", target?, dark?} from there changes target and theme in place.
+    Raises DataError when prediction, partition, target or truth do not fit together.
+    """
+    _check(prediction, partition, target)
+    truth = None if truth_deg is None else _checked_point(truth_deg)
+    data = _drawing_data(prediction, partition, target, truth)
+    data |= {"dark": dark, "tiles": tiles}
+    parallel = min(abs(prediction.lat_deg), STANDARD_PARALLEL_LIMIT_DEG)
+    chart = folium.Map(
+        location=[prediction.lat_deg, prediction.lon_deg],
+        zoom_start=3,
+        tiles="OpenStreetMap" if tiles else None,
+        # Leaflet calls the registered projections L.CRS.<name>; ours takes the parallel at which shapes are true.
+        crs="EPSG3857" if tiles else f"geoexplain({parallel:.1f})",
+        prefer_canvas=True,
+        font_size="12px",
+        zoom_snap=0.25,
+        zoom_delta=0.5,
+        max_zoom=9,
+        max_bounds=True,  # no further than the poles; any number of times around
+        min_lon=-36000,
+        max_lon=36000,
+        max_bounds_viscosity=1.0,
+    )
+    _attach_files(chart, leaflet_url, world_url, basemap=not tiles)
+    opening = '<script type="application/json" id="geoexplain-data">'
+    _figure(chart).html.add_child(_Verbatim(opening, _script_safe_json(data), "</script>"))
+    chart.add_child(_Drawing(chart.get_name()))
+    _figure(chart).title = "geoexplain: map of the prediction"
+    return chart
+
+
+def world_map_html(prediction: Prediction, partition: Partition, **options: Any) -> str:
+    """The whole HTML page of `world_map` with the same options; self-contained unless URLs are given."""
+    return str(world_map(prediction, partition, **options).get_root().render())
+
+
+def save_world_map(path: Path, prediction: Prediction, partition: Partition, **options: Any) -> None:
+    """Write `world_map_html` to a file that opens anywhere, offline."""
+    path.write_text(world_map_html(prediction, partition, **options), encoding="utf-8")
+
+
+def half_probability_radius_km(prediction: Prediction, partition: Partition) -> float:
+    """Smallest r such that cells with centres within r km of the predicted point hold half of the probability.
+
+    Great-circle distance in km, in [0, 20016]. Raises DataError when the prediction is over another number of cells.
+    """
+    _check(prediction, partition, None)
+    distance = great_circle_km([prediction.lat_deg, prediction.lon_deg], partition.centers_deg)
+    order = np.argsort(distance)
+    held: NDArray[np.float64] = np.cumsum(prediction.probabilities[order])
+    # a sum of exactly one half must count although its last bit is lost
+    last = min(int(np.searchsorted(held, 0.5 - 1e-9)), len(order) - 1)
+    return float(distance[order[last]])
+
+
+def _check(prediction: Prediction, partition: Partition, target: int | None) -> None:
+    if prediction.probabilities.shape != (len(partition),):
+        raise DataError(
+            f"map: expected {len(partition)} probabilities for partition {partition.name}, got "
+            f"{prediction.probabilities.shape}; is the prediction from another model?"
+        )
+    if target is not None and not 0 <= target < len(partition):
+        raise DataError(f"map: expected a target cell in 0 … {len(partition) - 1}, got {target}.")
+
+
+def _checked_point(point_deg: ArrayLike) -> NDArray[np.float64]:
+    point = np.asarray(point_deg, dtype=np.float64)
+    if point.shape != (2,) or not np.isfinite(point).all() or abs(point[0]) > 90:
+        raise DataError("map: expected a true point (latitude in [-90, 90], longitude) in degrees, got another value.")
+    return point
+
+
+def _drawing_data(
+    prediction: Prediction, partition: Partition, target: int | None, truth: NDArray[np.float64] | None
+) -> dict[str, Any]:
+    point = np.array([prediction.lat_deg, prediction.lon_deg])
+    shares = prediction.probabilities
+    top = [int(cell) for cell in prediction.top(min(TOP_CELLS, len(partition)))]
+    named = {*top, *([target] if target is not None else ())}
+    likely = np.argsort(-shares, kind="stable")[:MOST_NAMES]
+    named.update(int(cell) for cell in likely if shares[cell] >= NAMED_FROM)
+    lowest = min(-2, round(np.log10(0.2 / len(partition))))  # the decade below what each of K equal cells would have
+    levels = np.rint(255 * (1 - np.log10(np.maximum(shares, 10.0**lowest)) / lowest))
+    radius_km = half_probability_radius_km(prediction, partition)
+    data: dict[str, Any] = {
+        "point": _rounded(point),
+        "centers": encode_points(partition.centers_deg),
+        "levels": encode_integers(levels),
+        "lowest": lowest,
+        "names": {str(cell): partition.labels[cell] for cell in sorted(named)},
+        "shares": {str(cell): float(f"{shares[cell]:.4g}") for cell in sorted(named)},
+        "top": top,
+        "target": target,
+        "circle": None,
+        "truth": None,
+        "palette": {theme: _hex_colors(indices) for theme, indices in _PALETTES.items()},
+    }
+    if len(partition) <= MOST_OUTLINES:
+        rings = [cell_ring(outline) for outline in partition.outlines()]
+        data["corners"] = encode_integers([len(ring) for ring in rings])
+        data["rings"] = encode_points(np.concatenate(rings))
+    if 1 <= radius_km <= 0.95 * np.pi * EARTH_RADIUS_KM:  # beyond, the circle is a dot on the other side
+        data["circle"] = {"text": _kilometres(radius_km), "line": encode_points(geodesic_circle(point, radius_km))}
+    if truth is not None:
+        data["truth"] = {
+            "point": _rounded(truth),
+            "text": _kilometres(float(great_circle_km(point, truth))),
+            "line": encode_points(great_circle_line(point, truth)),
+        }
+    data["fit"] = _view_box(prediction, partition, radius_km, truth)
+    return data
+
+
+def _view_box(
+    prediction: Prediction, partition: Partition, radius_km: float, truth: NDArray[np.float64] | None
+) -> list[list[float]]:
+    """South-west and north-east corner of what is worth seeing, longitudes unwrapped around the predicted point."""
+    point = np.array([prediction.lat_deg, prediction.lon_deg])
+    cells = [cell for cell in prediction.top(min(TOP_CELLS, len(partition))) if prediction.probabilities[cell] >= 0.02]
+    shown = [point[None], partition.centers_deg[cells]]
+    if truth is not None:
+        shown.append(truth[None])
+    lat, lon = np.concatenate(shown).T
+    lon = point[1] + (lon - point[1] + 180) % 360 - 180
+    reach = np.degrees(min(radius_km, WIDEST_FITTED_CIRCLE_KM) / EARTH_RADIUS_KM)
+    reach_lon = reach / max(np.cos(np.radians(point[0])), 0.2)
+    south, north = min(lat.min(), point[0] - reach), max(lat.max(), point[0] + reach)
+    west, east = min(lon.min(), point[1] - reach_lon), max(lon.max(), point[1] + reach_lon)
+    spare_lat = max(0.0, SMALLEST_VIEW_DEG - (north - south)) / 2
+    spare_lon = max(0.0, SMALLEST_VIEW_DEG - (east - west)) / 2
+    box = np.array([[south - spare_lat, west - spare_lon], [north + spare_lat, east + spare_lon]])
+    box[:, 0] = box[:, 0].clip(-90, 90)
+    return box.round(2).tolist()
+
+
+def _figure(chart: folium.Map) -> Figure:
+    figure = chart.get_root()
+    assert isinstance(figure, Figure)  # folium puts every map into one
+    return figure
+
+
+def _attach_files(chart: folium.Map, leaflet_url: str | None, world_url: str | None, *, basemap: bool) -> None:
+    own = [*(["basemap.js"] if basemap else []), "geometry.js", "scene.js", "worldmap.js"]
+    files = [("leaflet", leaflet_url, ["leaflet.css", "leaflet.js"]), ("world", world_url, ["worldmap.css", *own])]
+    chart.default_js, chart.default_css = [], []
+    header = _figure(chart).header
+    for folder, url, names in files:
+        for name in names:
+            if url is None:
+                tag = "style" if name.endswith(".css") else "script"
+                header.add_child(_Verbatim(f"<{tag}>", _file_text(ASSETS / folder / name), f"</{tag}>"), name=name)
+            elif name.endswith(".css"):
+                chart.default_css.append((name, f"{url}/{name}"))
+            else:
+                chart.default_js.append((name, f"{url}/{name}"))
+
+
+def _file_text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            f"map: expected the file assets/{path.parent.name}/{path.name}, but it cannot be read; "
+            "restore it from the repository."
+        ) from error
+    if path.suffix == ".css":  # an inlined sheet has no folder beside it
+        return re.sub(r"url\((images/[\w.-]+)\)", lambda match: _data_url(path.parent / match[1]), text)
+    return text
+
+
+def _data_url(path: Path) -> str:
+    return f"url(data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')})"
+
+
+def _script_safe_json(data: dict[str, Any]) -> str:
+    text = json.dumps(data, separators=(",", ":"))  # ASCII: also U+2028 is escaped
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _hex_colors(indices: NDArray[np.float64]) -> list[str]:
+    return ["#" + bytes(color).hex() for color in colormap_lut("inferno")[np.rint(indices).astype(int)]]
+
+
+def _kilometres(distance_km: float) -> str:
+    return f"{distance_km:,.0f} km"
+
+
+def _rounded(point_deg: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), 4) for value in point_deg]
