@@ -101,11 +101,10 @@ class Preprocess:
                 "check the model's card."
             )
 
-    def view(self, image: Image.Image) -> Image.Image:
-        """Return the exact pixels the network sees.
+    def visible(self, image: Image.Image) -> Image.Image:
+        """Return the part of an image that the network sees, at the image's own resolution.
 
-        The shorter side becomes `size_px` (bilinear, antialiased), the other keeps the aspect ratio, rounded down as
-        torchvision's `Resize` does; only what `max_aspect` demands is cropped.
+        That is the whole image, unless it is longer than `max_aspect` : 1 and cropped to it around its centre.
 
         Args:
             image: RGB, any size, as `open_image` returns it.
@@ -117,10 +116,25 @@ class Preprocess:
             raise ImageError(f"expected an RGB image, got mode {image.mode}: open it with open_image first.")
         width, height = image.size
         longest = int(self.max_aspect * min(width, height))
-        if max(width, height) > longest:
-            left, top = max(0, width - longest) // 2, max(0, height - longest) // 2
-            image = image.crop((left, top, left + min(width, longest), top + min(height, longest)))
-            width, height = image.size
+        if max(width, height) <= longest:
+            return image
+        left, top = max(0, width - longest) // 2, max(0, height - longest) // 2
+        return image.crop((left, top, left + min(width, longest), top + min(height, longest)))
+
+    def view(self, image: Image.Image) -> Image.Image:
+        """Return the exact pixels the network sees.
+
+        The shorter side of what is `visible` becomes `size_px` (bilinear, antialiased), the other keeps the aspect
+        ratio, rounded down as torchvision's `Resize` does.
+
+        Args:
+            image: RGB, any size, as `open_image` returns it.
+
+        Raises:
+            ImageError: the image is not RGB.
+        """
+        image = self.visible(image)
+        width, height = image.size
         shorter = min(width, height)
         size = (self.size_px * width // shorter, self.size_px * height // shorter)
         return image.resize(size, Image.Resampling.BILINEAR)

@@ -37,6 +37,7 @@ class Imagery:
 
     @property
     def device(self) -> torch.device:
+        """Where the texels lie, and where views of them are rendered."""
         return self.texels.device
 
 
@@ -51,24 +52,20 @@ def imagery_files(folder: Path) -> list[Path]:
 def load_imagery(files: Sequence[Path], device: str | torch.device = "cpu", height: int = 2700) -> Imagery:
     """Read whole-earth images (twice as wide as high, north up, 180° W at the left edge) into one Imagery.
 
-    Images higher than `height` rows are reduced to it, lower ones enlarged. Raises DataError for a file that cannot
-    be read or is not equirectangular.
+    All become as high as the highest of them, but at most `height` rows. Raises DataError for a file that cannot be
+    read or is not equirectangular.
     """
+    height = min(height, max(_equirectangular_height(file) for file in files))
     pixels = []
     for file in files:
         try:
             with Image.open(file) as image:
-                if image.width != 2 * image.height:
-                    raise DataError(
-                        f"{file.name}: expected an equirectangular image, twice as wide as high, "
-                        f"got {image.width}×{image.height}."
-                    )
                 rgb = image.convert("RGB")
-                if rgb.height != height:
-                    rgb = rgb.resize((2 * height, height), Image.Resampling.LANCZOS)
-                pixels.append(torch.from_numpy(np.asarray(rgb).copy()))
         except (OSError, Image.DecompressionBombError) as error:
             raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
+        if rgb.height != height:
+            rgb = rgb.resize((2 * height, height), Image.Resampling.LANCZOS)
+        pixels.append(torch.from_numpy(np.asarray(rgb).copy()))
     water = _water_mask(pixels)
     images = torch.stack([torch.cat([rgb, water], dim=-1) for rgb in pixels]).to(device)  # (M, H, W, 4)
     levels = [images]
@@ -80,11 +77,24 @@ def load_imagery(files: Sequence[Path], device: str | torch.device = "cpu", heig
     return Imagery(texels, counts.cumsum(0).to(device), heights.to(device), tuple(file.name for file in files))
 
 
+def _equirectangular_height(file: Path) -> int:
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+    except (OSError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
+    if width != 2 * height:
+        raise DataError(f"{file.name}: expected an equirectangular image, twice as wide as high, got {width}×{height}.")
+    return int(height)
+
+
 def _halve(images: Tensor) -> Tensor:
     m, h, w, c = images.shape
     blocks = images.view(m, h // 2, 2, w // 2, 2, c)
-    total = sum(blocks[:, :, i, :, j].to(torch.int16) for i in (0, 1) for j in (0, 1))
-    return ((total + 2) // 4).to(torch.uint8)  # type: ignore[operator]
+    total = blocks[:, :, 0, :, 0].to(torch.int16)
+    for i, j in ((0, 1), (1, 0), (1, 1)):
+        total += blocks[:, :, i, :, j]
+    return ((total + 2) // 4).to(torch.uint8)
 
 
 def _water_mask(pixels: Sequence[Tensor]) -> Tensor:
@@ -101,7 +111,7 @@ def _water_mask(pixels: Sequence[Tensor]) -> Tensor:
             continue
         code = int(codes[counts.argmax()])
         sea = torch.tensor([code >> 16, (code >> 8) & 255, code & 255], dtype=torch.int16)
-        here = ((rgb.to(torch.int16) - sea).abs().amax(dim=-1, keepdim=True) <= 12)
+        here = (rgb.to(torch.int16) - sea).abs().amax(dim=-1, keepdim=True) <= 12
         water = here if water is None else water & here
     if water is None:
         return torch.zeros(*pixels[0].shape[:2], 1, dtype=torch.uint8)
@@ -134,7 +144,7 @@ def sample_centers(count: int, generator: torch.Generator, near_km: float = 60.0
 
 @dataclass(frozen=True)
 class ViewPoints:
-    """What N views look at: centres (N, 2) in degrees, footprints (N,) in km, rotations (N,) in degrees, sources (N,)."""
+    """What N views look at: centres (N, 2) and rotations (N,) in degrees, footprints (N,) in km, sources (N,)."""
 
     centers_deg: Tensor
     footprint_km: Tensor

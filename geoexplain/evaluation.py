@@ -1,0 +1,153 @@
+"""How well a model does: accuracy at radii, calibration, localizability."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.geography.sphere import great_circle_km
+from geoexplain.images import Preprocess
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.prediction import predict
+from geoexplain.training.views import Imagery, render, sample_view_points
+
+VIEW_RADII_KM = (200, 750, 2500)
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True)
+class ViewReport:
+    """A model on N views of one set of whole-earth images.
+
+    accuracy_by_km         share of views whose predicted point lies within each radius of the truth
+    cell_accuracy_by_km    the same for the centre of the top cell
+    median_error_km        of the predicted point
+    calibration_error      expected calibration error of the top cell's probability, in [0, 1]
+    mean_confidence        mean probability of the top cell
+    localizable            share of views said to be localizable
+    localizable_accuracy_by_km  accuracy among these
+    """
+
+    imagery: tuple[str, ...]
+    views: int
+    accuracy_by_km: dict[int, float]
+    cell_accuracy_by_km: dict[int, float]
+    median_error_km: float
+    calibration_error: float
+    mean_confidence: float
+    localizable: float
+    localizable_accuracy_by_km: dict[int, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain data for JSON; what is NaN, because no view was localizable, is None."""
+        return {
+            key: {radius: None if math.isnan(share) else share for radius, share in value.items()}
+            if isinstance(value, dict)
+            else value
+            for key, value in asdict(self).items()
+        }
+
+
+def evaluate_views(
+    model: GeoModel,
+    imagery: Imagery,
+    *,
+    views: int = 2000,
+    footprint_km: tuple[float, float] = (500.0, 2000.0),
+    rotation_deg: float = 30.0,
+    seed: int = 0,
+    batch: int = 32,
+    progress: Callable[[int, int], None] | None = None,
+) -> ViewReport:
+    """Ask a model for `views` random views of whole-earth imagery and compare its answers with the truth.
+
+    Views are sampled as in training, footprints log-uniform in `footprint_km`, unaugmented, at the model's own
+    resolution, the same ones for the same seed. Raises DataError when `views` is not positive.
+    """
+    if views < 1:
+        raise DataError(f"expected at least 1 view, got {views}.")
+    logits, truth_deg = view_logits(
+        model.logits,
+        imagery,
+        model.preprocess,
+        views=views,
+        footprint_km=footprint_km,
+        rotation_deg=rotation_deg,
+        seed=seed,
+        batch=batch,
+        progress=progress,
+    )
+    predictions = [predict(model, row) for row in logits]
+    points = np.array([(p.lat_deg, p.lon_deg) for p in predictions])
+    cells = np.array([p.cell for p in predictions])
+    confidence = np.array([p.probabilities[p.cell] for p in predictions])
+    localizable = np.array([p.localizable for p in predictions])
+    error_km = great_circle_km(points, truth_deg)
+    return ViewReport(
+        imagery=imagery.names,
+        views=views,
+        accuracy_by_km=accuracy_by_km(error_km, VIEW_RADII_KM),
+        cell_accuracy_by_km=accuracy_by_km(
+            great_circle_km(model.partition.centers_deg[cells], truth_deg), VIEW_RADII_KM
+        ),
+        median_error_km=float(np.median(error_km)),
+        calibration_error=expected_calibration_error(confidence, cells == model.partition.nearest_many(truth_deg)),
+        mean_confidence=float(confidence.mean()),
+        localizable=float(localizable.mean()),
+        localizable_accuracy_by_km=accuracy_by_km(error_km[localizable], VIEW_RADII_KM),
+    )
+
+
+def view_logits(
+    network: Callable[[Tensor], Tensor],
+    imagery: Imagery,
+    preprocess: Preprocess,
+    *,
+    views: int,
+    footprint_km: tuple[float, float],
+    rotation_deg: float,
+    seed: int,
+    batch: int = 32,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Tensor, NDArray[np.float64]]:
+    """Logits (views, K) on the CPU, and true positions (views, 2) in degrees, of random unaugmented views."""
+    generator = torch.Generator().manual_seed(seed)
+    rows, truths, done = [], [], 0
+    while done < views:
+        points = sample_view_points(
+            min(batch, views - done), len(imagery), generator, footprint_km=footprint_km, rotation_deg=rotation_deg
+        )
+        x = preprocess.normalise(render(imagery, points, preprocess.size_px)[:, :3])
+        with torch.inference_mode():
+            rows.append(network(x.contiguous(memory_format=torch.channels_last)).float().cpu())
+        truths.append(points.centers_deg.numpy())
+        done += len(x)
+        if progress is not None:
+            progress(done, views)
+    return torch.cat(rows), np.concatenate(truths)
+
+
+def accuracy_by_km(error_km: NDArray[np.float64], radii_km: tuple[int, ...]) -> dict[int, float]:
+    """Share of errors (N,) below each radius, in [0, 1]; NaN for no errors at all."""
+    return {radius: float((error_km < radius).mean()) if len(error_km) else float("nan") for radius in radii_km}
+
+
+def expected_calibration_error(
+    confidence: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = CALIBRATION_BINS
+) -> float:
+    """Mean gap between confidence and accuracy, weighted by the share of samples in each of `bins` equal bins.
+
+    confidence (N,) in [0, 1], correct (N,) bool. Naeini et al. 2015; Guo et al. 2017, eq. 3.
+    """
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gap = 0.0
+    for b in np.unique(index):
+        inside = index == b
+        gap += inside.mean() * abs(float(correct[inside].mean()) - float(confidence[inside].mean()))
+    return float(gap)
