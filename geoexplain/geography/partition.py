@@ -1,9 +1,11 @@
 """A partition of the Earth into cells: the classes of a geolocator."""
 
+import csv
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from scipy.spatial import SphericalVoronoi
 from shapely.geometry import Point, Polygon
 
 from geoexplain.errors import DataError
-from geoexplain.geography.sphere import EARTH_RADIUS_KM, degrees, great_circle_km, unit_vectors
+from geoexplain.geography.sphere import EARTH_RADIUS_KM, degrees, destination, great_circle_km, unit_vectors
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Partition:
         """Index of the cell whose centre is nearest to a point in degrees."""
         return int(np.argmax(self.unit_vectors @ unit_vectors([lat_deg, lon_deg])))
 
+    def nearest_many(self, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Index (N,) of the cell whose centre is nearest to each point (N, 2) in degrees."""
+        owner, _ = _assign(unit_vectors(points_deg), self.unit_vectors)
+        return owner
+
     @cached_property
     def _outlines(self) -> tuple[NDArray[np.float64], ...]:
         return voronoi_outlines(self.centers_deg)
@@ -63,9 +70,7 @@ class Partition:
         return list(self._outlines)
 
     def save(self, path: Path) -> None:
-        """Write the partition as one CSV table: label, latitude, longitude, parent."""
-        import csv
-
+        """Write the partition as one CSV table: label, latitude, longitude."""
         with path.open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
             rows.writerow(["label", "latitude", "longitude"])
@@ -114,8 +119,6 @@ def _to_plane(center_deg: NDArray[np.float64], points_deg: NDArray[np.float64]) 
 
 
 def _from_plane(center_deg: NDArray[np.float64], plane_km: NDArray[np.float64]) -> NDArray[np.float64]:
-    from geoexplain.geography.sphere import destination
-
     east, north = plane_km.T
     ring = destination(center_deg, np.degrees(np.arctan2(east, north)), np.hypot(east, north))
     ring[:, 1] = center_deg[1] + (ring[:, 1] - center_deg[1] + 180) % 360 - 180
@@ -152,9 +155,9 @@ def spherical_kmeans(
     return degrees(centers)
 
 
-def _assign(points: NDArray[np.float32], centers: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _assign(points: NDArray[Any], centers: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
     owner = np.empty(len(points), dtype=np.int64)
-    similarity = np.empty(len(points), dtype=np.float32)
+    similarity = np.empty(len(points), dtype=points.dtype)
     for start in range(0, len(points), 8192):  # bounds the (points, cells) matrix at 64 MB for 2,000 cells
         block = points[start : start + 8192] @ centers.T
         owner[start : start + 8192] = block.argmax(axis=1)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.geography.partition import Partition
@@ -173,10 +173,3 @@ def _check_finite(file: Path, state: Mapping[str, Tensor]) -> None:
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise CheckpointError(f"{file.name}: key {key!r} holds NaN or infinite values; get the file again.")
 
-
-def fold_temperature(head: VonMisesFisherHead, temperature: float) -> None:
-    """Divide a head's logits by `temperature` > 0 for good, so that its softmax is the calibrated one."""
-    with torch.no_grad():
-        layer: nn.Linear = head.mixture_weights
-        layer.weight /= temperature
-        layer.bias /= temperature

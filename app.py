@@ -1,0 +1,14 @@
+"""The studio: what `make run` and Hugging Face Spaces start."""
+
+import os
+
+from geoexplain import load_model
+from geoexplain.studio.app import build, serve
+
+TILES = os.environ.get("GEOEXPLAIN_TILES") == "1"
+UPLOADS = os.environ.get("GEOEXPLAIN_UPLOADS", "1") == "1"
+
+demo = build(load_model(), tiles=TILES, uploads=UPLOADS)
+
+if __name__ == "__main__":
+    serve(demo, tiles=TILES, uploads=UPLOADS)

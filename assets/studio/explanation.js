@@ -1,0 +1,314 @@
+// The panels and the Combi-CAM controls. Runs inside gr.HTML with element, props, trigger and watch in scope, after
+// blend.js. Everything that does not need the network happens here: colours, opacity, weights, level, combination.
+const menu = props.menu;
+const find = (selector) => element.querySelector(selector);
+const all = (selector) => [...element.querySelectorAll(selector)];
+const root = find(".ge-explanation");
+const state = {
+  method: menu.methods[0].name,
+  level: "stage",
+  how: "sum",
+  preset: null,
+  weights: { stage: [], block: [] },
+  enabled: { stage: [], block: [] },
+  colormap: menu.colormaps[0].name,
+};
+let payload = null; // what the server sent for the current image and cell
+let maps = {}; // method → block → Float32Array, raw
+let layers = {}; // method/level-free cache: "method/block/how" → Float32Array at the network's input size
+let scoreCam = null;
+let run = null; // the Score-CAM run whose reports are awaited
+let pendingPreset = menu.first_preset;
+let pendingFrame = 0;
+
+const luts = Object.fromEntries(
+  menu.colormaps.map(({ name, lut }) => [name, Uint8Array.from(atob(lut), (c) => c.charCodeAt(0))]),
+);
+
+const blocksAt = (level) => (level === "block" ? payload.blocks.map((_, i) => i) : payload.stage_ends);
+
+function layer(method, block, how) {
+  const key = `${method}/${block}/${how}`;
+  if (!layers[key]) {
+    const { h, w } = payload.blocks[block];
+    const [H, W] = payload.size;
+    layers[key] = geoexplainBlend.upsample(geoexplainBlend.scale(maps[method][block], how), h, w, H, W);
+  }
+  return layers[key];
+}
+
+function paint(canvas, normalised, W, H) {
+  const lut = luts[state.colormap];
+  canvas.width = W;
+  canvas.height = H;
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(W, H);
+  for (let i = 0; i < normalised.length; i++) {
+    const level = 3 * Math.round(normalised[i] * 255);
+    pixels.data[4 * i] = lut[level];
+    pixels.data[4 * i + 1] = lut[level + 1];
+    pixels.data[4 * i + 2] = lut[level + 2];
+    pixels.data[4 * i + 3] = 255;
+  }
+  context.putImageData(pixels, 0, 0);
+}
+
+function paintPanel(name, values, note) {
+  const figure = find(`[data-panel="${name}"]`);
+  const [H, W] = payload.size;
+  const flat = geoexplainBlend.isFlat(values);
+  const canvas = figure.querySelector("canvas");
+  canvas.hidden = flat;
+  if (!flat) paint(canvas, geoexplainBlend.normalise(values), W, H);
+  figure.querySelector(".ge-flat").hidden = !flat;
+  figure.querySelector(".ge-note").textContent = note;
+}
+
+function effectiveWeights() {
+  return state.weights[state.level].map((weight, i) => (state.enabled[state.level][i] ? weight : 0));
+}
+
+function paintCombination() {
+  pendingFrame = 0;
+  if (!payload) return;
+  const weights = effectiveWeights();
+  const blocks = blocksAt(state.level);
+  const chosen = blocks.filter((_, i) => weights[i] > 0).length;
+  const total = geoexplainBlend.fold(
+    blocks.map((block) => layer(state.method, block, state.how)),
+    weights,
+    state.how,
+  );
+  paintPanel("combi-cam", total, `${chosen} of ${blocks.length} ${state.level}s`);
+  root.dataset.painted = String(Number(root.dataset.painted || 0) + 1);
+}
+
+function repaint() {
+  if (!pendingFrame) pendingFrame = requestAnimationFrame(paintCombination);
+}
+
+function paintSingles() {
+  const last = payload.stage_ends[payload.stage_ends.length - 1];
+  const { h, w } = payload.blocks[last];
+  for (const { name } of menu.methods) paintPanel(name, layer(name, last, "sum"), `last stage, ${h}×${w}`);
+  paintScoreCam();
+}
+
+function paintScoreCam() {
+  const figure = find('[data-panel="score-cam"]');
+  const running = scoreCam && scoreCam.state === "running";
+  const done = scoreCam && scoreCam.state === "done" && payload;
+  figure.querySelector(".ge-start").hidden = Boolean(running || done || !payload);
+  figure.querySelector(".ge-running").hidden = !running;
+  if (running) {
+    const bar = figure.querySelector("progress");
+    bar.max = scoreCam.total;
+    bar.value = scoreCam.done;
+    figure.querySelector(".ge-count").textContent = `${scoreCam.done} of ${scoreCam.total} masks`;
+  }
+  if (done) {
+    const [H, W] = payload.size;
+    const values = geoexplainBlend.decode(scoreCam.values);
+    paintPanel("score-cam", geoexplainBlend.upsample(values, scoreCam.h, scoreCam.w, H, W), `last stage, ${scoreCam.h}×${scoreCam.w}`);
+  } else {
+    figure.querySelector("canvas").hidden = true;
+    figure.querySelector(".ge-flat").hidden = true;
+    figure.querySelector(".ge-note").textContent = running ? "working" : "one pass per channel, on demand";
+  }
+}
+
+function paintTiles() {
+  all(".ge-tile").forEach((tile, i) => {
+    const block = blocksAt(state.level)[i];
+    const { h, w } = payload.blocks[block];
+    const values = maps[state.method][block];
+    const flat = geoexplainBlend.isFlat(values);
+    paint(tile.querySelector("canvas"), geoexplainBlend.normalise(values), w, h);
+    tile.querySelector(".ge-tile-flat").hidden = !flat;
+  });
+}
+
+function buildTiles() {
+  const holder = find(".ge-tiles");
+  holder.replaceChildren();
+  const names = state.level === "stage" ? "Stage" : "Block";
+  blocksAt(state.level).forEach((block, i) => {
+    const { h, w, channels, stage } = payload.blocks[block];
+    const tile = find("template").content.firstElementChild.cloneNode(true);
+    const title = `${names} ${i + 1}`;
+    tile.querySelector(".ge-tile-name").textContent = title;
+    tile.querySelector(".ge-tile-size").textContent =
+      `${h}×${w} · ${channels} ch` + (state.level === "block" ? ` · stage ${stage}` : "");
+    const toggle = tile.querySelector("input[type=checkbox]");
+    const slider = tile.querySelector("input[type=range]");
+    const value = tile.querySelector("output");
+    toggle.setAttribute("aria-label", `${title} on or off`);
+    slider.setAttribute("aria-label", `${title} weight`);
+    const show = () => {
+      toggle.checked = state.enabled[state.level][i];
+      slider.value = state.weights[state.level][i];
+      slider.disabled = !toggle.checked;
+      value.textContent = Number(slider.value).toFixed(2);
+      tile.classList.toggle("ge-off", !toggle.checked);
+    };
+    toggle.addEventListener("change", () => {
+      state.enabled[state.level][i] = toggle.checked;
+      if (toggle.checked && state.weights[state.level][i] === 0) state.weights[state.level][i] = 1;
+      show();
+      markPreset(null);
+      repaint();
+    });
+    slider.addEventListener("input", () => {
+      state.weights[state.level][i] = Number(slider.value);
+      show();
+      markPreset(null);
+      repaint();
+    });
+    show();
+    holder.append(tile);
+  });
+  paintTiles();
+}
+
+function markPreset(name) {
+  state.preset = name;
+  all("[data-preset]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.preset === name)));
+}
+
+function setWeights(level, weights) {
+  state.weights[level] = weights.map((weight) => (weight > 0 ? weight : 1));
+  state.enabled[level] = weights.map((weight) => weight > 0);
+}
+
+function syncControls() {
+  find("[data-choice=method]").value = state.method;
+  find("[data-choice=level]").value = state.level;
+  find("[data-choice=how]").value = state.how;
+  find("[data-choice=score]").value = payload ? payload.score : "probability";
+  find("[data-choice=colormap]").value = state.colormap;
+}
+
+function applyPreset(name) {
+  const preset = menu.presets.find((p) => p.name === name);
+  state.method = menu.methods[0].name;
+  state.level = preset.level;
+  state.how = preset.how;
+  setWeights(preset.level, payload.preset_weights[name]);
+  markPreset(name);
+  if (payload.score !== preset.score) {
+    pendingPreset = name; // the maps of the other score come from the server; then this preset is applied again
+    requestScore(preset.score);
+    return;
+  }
+  syncControls();
+  buildTiles();
+  repaint();
+}
+
+function requestScore(score) {
+  say("Working: the network runs once more …");
+  trigger("rescore", { score, cell: payload.target });
+}
+
+function say(text) {
+  find(".ge-state").textContent = text;
+}
+
+function paintLegend() {
+  const bar = find(".ge-legend canvas");
+  paint(bar, Float32Array.from({ length: 256 }, (_, i) => i / 255), 256, 1);
+}
+
+function showEverything() {
+  payload = props.value;
+  root.dataset.state = payload ? "done" : "empty";
+  if (!payload) {
+    say(menu.words.empty);
+    return;
+  }
+  if (run !== null) trigger("stop");
+  run = scoreCam = null; // Score-CAM belonged to what was shown before
+  maps = {};
+  layers = {};
+  for (const [name, encoded] of Object.entries(payload.maps)) maps[name] = encoded.map(geoexplainBlend.decode);
+  all(".ge-panel img").forEach((image) => {
+    image.src = payload.image;
+    image.alt = payload.alt;
+  });
+  root.style.setProperty("--ge-aspect", `${payload.size[1]} / ${payload.size[0]}`);
+  say(payload.words);
+  const known = state.weights.block.length === payload.blocks.length && state.weights.stage.length === payload.stage_ends.length;
+  if (!known) {
+    setWeights("stage", payload.stage_ends.map(() => 1));
+    setWeights("block", payload.blocks.map(() => 1));
+    pendingPreset = menu.first_preset;
+  }
+  paintSingles();
+  if (pendingPreset) {
+    const name = pendingPreset;
+    pendingPreset = null;
+    applyPreset(name);
+  } else {
+    syncControls();
+    buildTiles();
+    repaint();
+  }
+}
+
+all("[data-preset]").forEach((button) => button.addEventListener("click", () => payload && applyPreset(button.dataset.preset)));
+find("[data-choice=method]").addEventListener("change", (event) => {
+  state.method = event.target.value;
+  markPreset(null);
+  paintTiles();
+  repaint();
+});
+find("[data-choice=level]").addEventListener("change", (event) => {
+  state.level = event.target.value;
+  markPreset(null);
+  buildTiles();
+  repaint();
+});
+find("[data-choice=how]").addEventListener("change", (event) => {
+  state.how = event.target.value;
+  markPreset(null);
+  repaint();
+});
+find("[data-choice=score]").addEventListener("change", (event) => {
+  markPreset(null);
+  requestScore(event.target.value);
+});
+find("[data-choice=colormap]").addEventListener("change", (event) => {
+  state.colormap = event.target.value;
+  paintLegend();
+  if (!payload) return;
+  paintSingles();
+  paintTiles();
+  repaint();
+});
+const opacity = find("[data-choice=opacity]");
+const showOpacity = () => {
+  root.style.setProperty("--ge-opacity", opacity.value);
+  find(".ge-opacity-value").textContent = `${Math.round(opacity.value * 100)} %`;
+};
+opacity.addEventListener("input", showOpacity);
+find(".ge-start").addEventListener("click", () => {
+  run = crypto.getRandomValues(new Uint32Array(1))[0];
+  scoreCam = { state: "running", done: 0, total: payload.blocks[payload.blocks.length - 1].channels };
+  paintScoreCam();
+  trigger("scorecam", { score: payload.score, cell: payload.target, run });
+});
+find(".ge-cancel").addEventListener("click", () => {
+  run = scoreCam = null;
+  paintScoreCam();
+  trigger("stop");
+});
+
+watch("value", showEverything);
+watch("score_cam", () => {
+  if (!props.score_cam || props.score_cam.run !== run) return; // a report of a run that was cancelled or outdated
+  scoreCam = props.score_cam;
+  if (payload) paintScoreCam();
+});
+showOpacity();
+paintLegend();
+showEverything();

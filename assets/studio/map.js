@@ -1,0 +1,22 @@
+// The folium page in its frame: clicks out, target and theme in.
+const frame = element.querySelector("iframe");
+const empty = element.querySelector(".ge-map-empty");
+const dark = () => document.body.classList.contains("dark");
+const tell = (message) => frame.contentWindow?.postMessage({ source: "geoexplain-studio", ...message }, "*");
+
+function show() {
+  const page = props.value ? props.value.page : "";
+  empty.hidden = Boolean(page);
+  frame.hidden = !page;
+  if (page && frame.srcdoc !== page) frame.srcdoc = page;
+}
+
+frame.addEventListener("load", () => tell({ dark: dark(), ...(props.target == null ? {} : { target: props.target }) }));
+window.addEventListener("message", ({ source, data }) => {
+  if (source !== frame.contentWindow || !data || data.source !== "geoexplain-map") return;
+  trigger("pick", { lat: data.lat, lng: data.lng });
+});
+new MutationObserver(() => tell({ dark: dark() })).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+watch("value", show);
+watch("target", () => props.target == null || tell({ target: props.target }));
+show();

@@ -1,0 +1,96 @@
+"""One image, one cell: the prediction, and every map that one forward and one gradient pass give."""
+
+from dataclasses import dataclass, field
+
+from PIL import Image
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.explainer.cams import StageMap, stage_maps
+from geoexplain.explainer.combine import PRESETS, Heatmap, combine, deepest
+from geoexplain.explainer.trace import Trace, trace
+from geoexplain.images import ImageSource, open_image
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.prediction import Prediction, predict
+
+Target = int | tuple[float, float] | None
+"""What is explained: a cell, the cell nearest to (latitude, longitude) in degrees, or None for the top one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What a model says of an image, and what it takes to draw any gradient method's maps without the network.
+
+    image       the RGB image as it was opened, upright
+    tensor      what the network saw (1, 3, H, W)
+    prediction  where, whatever cell is explained
+    trace       activations and gradients of every stage and block
+    """
+
+    image: Image.Image = field(repr=False)
+    tensor: Tensor = field(repr=False)
+    prediction: Prediction
+    trace: Trace = field(repr=False)
+
+    @property
+    def target(self) -> int:
+        """The explained cell."""
+        return self.trace.target
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width in pixels of the network's input, the size of every heatmap."""
+        return self.trace.size_hw
+
+    def maps(self, method: str, level: str) -> tuple[StageMap, ...]:
+        """The raw maps of one gradient method at every "stage" or "block". No network pass."""
+        return stage_maps(self.trace, method, level)
+
+    def heatmap(self, method: str) -> Heatmap:
+        """A gradient method on its own, as its paper shows it: the map of the deepest stage."""
+        maps = self.maps(method, "stage")
+        return combine(maps, deepest(len(maps)), "sum", self.size_hw)
+
+    def combi_cam(
+        self,
+        weights: tuple[float, ...] | None = None,
+        *,
+        method: str = "grad-cam",
+        level: str = "block",
+        how: str = "sum",
+    ) -> Heatmap:
+        """Combi-CAM for any weights, one per stage or block (None: 1 for each). As published by default."""
+        maps = self.maps(method, level)
+        return combine(maps, PRESETS["as-published"].weights(len(maps)) if weights is None else weights, how, self.size_hw)
+
+
+def explain(
+    image: ImageSource, model: GeoModel, *, target: Target = None, score: str = "probability"
+) -> Explanation:
+    """Locate an image and explain one cell, with one forward and one gradient pass.
+
+    image   a path, bytes, file, Pillow image or array, as `geoexplain.images.open_image` takes them
+    target  see Target
+    score   "probability" or "logit"
+
+    Raises ImageError for an image that cannot be used, DataError for a target or score that does not exist.
+    """
+    picture = open_image(image)
+    tensor = model.tensor(picture)
+    traced = trace(model, tensor, target_cell(model, target), score)
+    return Explanation(picture, tensor, predict(model, traced.logits), traced)
+
+
+def target_cell(model: GeoModel, target: Target) -> int | None:
+    """A Target as the index of a cell; None stays None."""
+    if not isinstance(target, tuple):
+        return target
+    lat, lon = target
+    if not (-90 <= lat <= 90 and -180 <= lon <= 180):
+        raise DataError(f"expected a target latitude in [-90, 90] and longitude in [-180, 180], got {lat}, {lon}.")
+    return model.partition.nearest(lat, lon)
+
+
+def locate(image: ImageSource, model: GeoModel) -> Prediction:
+    """Where a model places an image. One forward pass; `image` and errors as for `explain`."""
+    return predict(model, model.logits(model.tensor(open_image(image))))

@@ -1,0 +1,137 @@
+"""The studio: layout and wiring. What happens is in handlers.py, what it looks like in assets/studio."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from geoexplain.explainer.cams import METHODS
+from geoexplain.explainer.combine import COMBINATIONS
+from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.locator.model import GeoModel
+from geoexplain.studio import markup
+from geoexplain.studio.guards import (
+    BLOCKS,
+    CONCURRENCY_ID,
+    QUEUE,
+    TILE_HOSTS,
+    GuardedBlocks,
+    GuardedImage,
+    launch_settings,
+)
+from geoexplain.studio.handlers import STATIC_URL, Handlers
+from geoexplain.studio.payload import WORDS_EMPTY, WORDS_REFUSED, menu
+
+ASSETS = Path(__file__).parents[2] / "assets"
+
+
+def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.Blocks:
+    """The studio for one model, queued and ready for `launch`.
+
+    tiles    the map may load online tiles; off, no request leaves the machine
+    uploads  people may bring images; off, only the examples can be chosen
+    """
+    gr.set_static_paths([ASSETS / "leaflet", ASSETS / "world"])
+    handlers = Handlers(model, assets_url=f"{STATIC_URL}{ASSETS.as_posix()}", tiles=tiles)
+    network: dict[str, Any] = {"concurrency_id": CONCURRENCY_ID, "show_progress": "hidden", "api_visibility": "private"}
+    aside: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    with GuardedBlocks(title="geoexplain", **BLOCKS) as demo:
+        gr.HTML(markup.header(model), apply_default_css=False)
+        with gr.Row(elem_classes="ge-top"):
+            with gr.Column(scale=4, min_width=320):
+                image = GuardedImage(
+                    label="Image",
+                    sources=["upload", "clipboard", "webcam"] if uploads else [],
+                    interactive=uploads,
+                    height=300,
+                    elem_id="image",
+                    buttons=["fullscreen"],
+                )
+                gr.HTML(markup.consent(uploads), apply_default_css=False)
+                gallery = gr.HTML(
+                    html_template=markup.gallery(), apply_default_css=False, js_on_load=markup.asset("examples.js")
+                )
+            with gr.Column(scale=7, min_width=320):
+                world = gr.HTML(
+                    None,
+                    apply_default_css=False,
+                    html_template=markup.map_frame(),
+                    js_on_load=markup.asset("map.js"),
+                    target=None,
+                    elem_id="map",
+                )
+                answer = gr.HTML(
+                    {"words": WORDS_EMPTY},
+                    status="",
+                    apply_default_css=False,
+                    html_template=markup.answer_frame(),
+                    js_on_load=markup.asset("answer.js"),
+                    elem_id="answer",
+                )
+        explanation = gr.HTML(
+            None,
+            menu=menu(),
+            apply_default_css=False,
+            html_template=markup.explanation_frame(),
+            js_on_load=markup.asset("blend.js") + markup.asset("explanation.js"),
+            score_cam=None,
+            elem_id="explanation",
+        )
+
+        results = [world, answer, explanation]
+        gallery.pick(handlers.pick_example, None, image, **aside)
+        masked = explanation.scorecam(handlers.run_score_cam, image, explanation, **network)
+        explanation.stop(None, cancels=[masked], api_visibility="private")
+        # Score-CAM runs for seconds and holds the only place in the queue: whatever comes next calls it off.
+        network["cancels"] = [masked]
+        shown = [image.change(handlers.show, image, results, **network)]
+        choices = (answer.choose, world.pick, explanation.rescore)
+        shown += [choice(handlers.show_cell, image, results, **network) for choice in choices]
+        for event in shown:
+            event.failure(lambda: gr.HTML(status=WORDS_REFUSED), None, answer, **aside)
+        _add_api(handlers, image)
+    demo.queue(**QUEUE)
+    return demo
+
+
+def _add_api(handlers: Handlers, image: gr.Image) -> None:
+    """The two endpoints for scripts; components that nobody sees carry their arguments."""
+    button = gr.Button(visible=False)
+    record = gr.JSON(visible=False)
+    picture = gr.Image(visible=False, format="png")
+    target = gr.Number(visible=False, precision=0)
+    method = gr.Dropdown([name for name, row in METHODS.items() if row.gradient], value="grad-cam", visible=False)
+    level = gr.Dropdown(list(LEVELS), value="block", visible=False)
+    score = gr.Dropdown(list(SCORES), value="probability", visible=False)
+    how = gr.Dropdown(list(COMBINATIONS), value="sum", visible=False)
+    weights = gr.Textbox("", visible=False)
+    button.click(handlers.api_locate, image, record, api_name="locate", concurrency_id=CONCURRENCY_ID)
+    button.click(
+        handlers.api_combi_cam,
+        [image, target, method, level, score, how, weights],
+        picture,
+        api_name="combi_cam",
+        concurrency_id=CONCURRENCY_ID,
+    )
+
+
+def serve(
+    demo: gr.Blocks,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    tiles: bool = False,
+    uploads: bool = True,
+    **options: Any,
+) -> Any:
+    """Launch a studio with its guards and its look. `options` go to Gradio's `launch`."""
+    settings = launch_settings(tile_hosts=TILE_HOSTS if tiles else (), uploads=uploads)
+    return demo.launch(
+        server_name=host,
+        server_port=port,
+        theme=gr.themes.Soft(primary_hue="orange", neutral_hue="slate", font=["system-ui", "sans-serif"]),
+        css=markup.asset("studio.css"),
+        footer_links=["api"],
+        **settings,
+        **options,
+    )

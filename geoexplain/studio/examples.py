@@ -1,0 +1,49 @@
+"""The example images that come with the studio, and how to know one when it comes back as an upload."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from geoexplain.images import open_image
+
+FOLDER = Path(__file__).parents[2] / "assets" / "examples"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example: its file, what it shows, where its centre is in degrees, and whom to credit."""
+
+    file: Path
+    title: str
+    kind: str
+    lat_deg: float
+    lon_deg: float
+    credit: str
+
+
+@cache
+def examples() -> tuple[Example, ...]:
+    """Every example, in the order of the gallery."""
+    rows = json.loads((FOLDER / "examples.json").read_text(encoding="utf-8"))
+    return tuple(
+        Example(FOLDER / row["file"], row["title"], row["kind"], row["latitude"], row["longitude"], row["credit"])
+        for row in rows
+    )
+
+
+def find_example(image: Image.Image) -> Example | None:
+    """The example whose pixels an RGB image holds, or None. A downloaded example is known again, whatever its name."""
+    return _by_pixels().get(_fingerprint(image))
+
+
+@cache
+def _by_pixels() -> dict[str, Example]:
+    return {_fingerprint(open_image(example.file)): example for example in examples()}
+
+
+def _fingerprint(image: Image.Image) -> str:
+    return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()

@@ -1,0 +1,146 @@
+"""The HTML of the studio's own components, built from the registries, and the files that go with it."""
+
+from functools import cache
+from html import escape
+from pathlib import Path
+
+from geoexplain.explainer.cams import METHODS
+from geoexplain.images import open_image
+from geoexplain.locator.model import GeoModel
+from geoexplain.studio.examples import examples
+from geoexplain.studio.payload import data_url, menu
+
+FOLDER = Path(__file__).parents[2] / "assets" / "studio"
+
+
+@cache
+def asset(name: str) -> str:
+    """The text of a file in assets/studio."""
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def header(model: GeoModel) -> str:
+    """Title, and what the model is for."""
+    return (
+        '<header class="ge-header"><h1>geoexplain</h1>'
+        "<p>Where does the network think this was taken, and what did it look at?</p>"
+        f'<p class="ge-model"><b>{escape(model.title)}</b> {escape(model.purpose)}</p></header>'
+    )
+
+
+def consent(uploads: bool) -> str:
+    """What happens to an uploaded picture, said where it is uploaded."""
+    if not uploads:
+        return '<p class="ge-consent">Uploads are switched off on this server: choose an example.</p>'
+    return (
+        '<p class="ge-consent">Upload only pictures you may share. They are used for this answer and not kept; '
+        "the answer is an estimate.</p>"
+    )
+
+
+def gallery() -> str:
+    """The examples as buttons."""
+    buttons = "".join(
+        f'<button type="button" data-example="{index}" title="{escape(f"{example.title}: {example.kind}")}">'
+        f'<img src="{_thumbnail(example.file)}" alt="" width="96" height="96" loading="lazy">'
+        f"<span>{escape(example.title)}</span></button>"
+        for index, example in enumerate(examples())
+    )
+    credit = escape(examples()[0].credit)
+    return (
+        f'<section class="ge-gallery" aria-label="Examples"><h2>Examples</h2><div>{buttons}</div>'
+        f'<p class="ge-credit">{credit}</p></section>'
+    )
+
+
+def map_frame() -> str:
+    """The frame of the world map, and the words for its absence."""
+    return (
+        '<div class="ge-map"><iframe title="World map of the predicted cells" hidden></iframe>'
+        '<p class="ge-map-empty">The world map appears here once there is an image to locate.</p></div>'
+    )
+
+
+def answer_frame() -> str:
+    """The answer in words, and the table of cells."""
+    return (
+        '<section class="ge-answer" data-state="empty"><div class="ge-result">'
+        '<h2 class="ge-place"></h2><p class="ge-verdict"></p><ul class="ge-facts"></ul></div>'
+        '<div class="ge-density-box"><h3>Prediction density</h3><div class="ge-density"></div></div>'
+        "<table><caption>Best cells. Choose one to explain it, or click on the map.</caption><thead><tr>"
+        '<th scope="col">#</th><th scope="col">Cell</th><th scope="col">Centre</th><th scope="col">Probability</th>'
+        '</tr></thead><tbody></tbody></table><p class="ge-words"></p>'
+        '<p class="ge-status" role="status" aria-live="polite"></p></section>'
+    )
+
+
+def explanation_frame() -> str:
+    """Panels, display controls and Combi-CAM controls."""
+    offered = menu()
+    panels = [_panel("image", "Image", overlay=False), _panel("combi-cam", "Combi-CAM")]
+    panels += [_panel(name, method.title, passes=not method.gradient) for name, method in METHODS.items()]
+    presets = "".join(
+        f'<button type="button" data-preset="{p["name"]}" aria-pressed="false">{escape(p["title"])}</button>'
+        for p in offered["presets"]
+    )
+    return f"""
+<section class="ge-explanation" data-state="empty" aria-label="Explanation">
+  <h2>What the network looked at</h2>
+  <p class="ge-state" role="status" aria-live="polite"></p>
+  <div class="ge-body">
+    <div class="ge-display">
+      <label>Opacity <input type="range" data-choice="opacity" min="0" max="1" step="0.01" value="0.5">
+        <output class="ge-opacity-value"></output></label>
+      {_select("colormap", "Colours", [(c["name"], c["title"]) for c in offered["colormaps"]])}
+      <div class="ge-legend"><span>low</span><canvas aria-hidden="true"></canvas>
+        <span>high, within each map</span></div>
+    </div>
+    <div class="ge-panels">{"".join(panels)}</div>
+    <fieldset class="ge-combi">
+      <legend>Combi-CAM: what feeds it</legend>
+      <div class="ge-presets" role="group" aria-label="Presets">{presets}</div>
+      <div class="ge-choices">
+        {_select("method", "Maps of", [(m["name"], m["title"]) for m in offered["methods"]])}
+        {_select("level", "Taken at every", [(name, name) for name in offered["levels"]])}
+        {_select("how", "Combined by", [(c["name"], c["title"]) for c in offered["combinations"]])}
+        {_select("score", "Explaining the", [(name, name) for name in offered["scores"]])}
+      </div>
+      <div class="ge-tiles"></div>
+      <template><div class="ge-tile">
+        <label class="ge-tile-head"><input type="checkbox"><span class="ge-tile-name"></span></label>
+        <div class="ge-tile-map"><canvas aria-hidden="true"></canvas><span class="ge-tile-flat" hidden>flat</span></div>
+        <span class="ge-tile-size"></span>
+        <span class="ge-tile-weight"><input type="range" min="0" max="2" step="0.05"><output></output></span>
+      </div></template>
+    </fieldset>
+  </div>
+</section>"""
+
+
+def _panel(name: str, title: str, *, overlay: bool = True, passes: bool = False) -> str:
+    picture = '<img alt="">'
+    if overlay:
+        picture += (
+            '<canvas aria-hidden="true" hidden></canvas><span class="ge-flat" hidden>flat map: nothing to show</span>'
+        )
+    if passes:
+        picture += (
+            f'<button type="button" class="ge-start">Compute {escape(title)}</button>'
+            '<div class="ge-running" hidden><progress></progress><span class="ge-count"></span>'
+            '<button type="button" class="ge-cancel">Cancel</button></div>'
+        )
+    note = '<span class="ge-note"></span>' if overlay else '<span class="ge-note">as the network sees it</span>'
+    return (
+        f'<figure class="ge-panel" data-panel="{name}"><div class="ge-picture">{picture}</div>'
+        f"<figcaption><b>{escape(title)}</b> {note}</figcaption></figure>"
+    )
+
+
+def _select(name: str, label: str, options: list[tuple[str, str]]) -> str:
+    items = "".join(f'<option value="{escape(value)}">{escape(title)}</option>' for value, title in options)
+    return f'<label>{escape(label)} <select data-choice="{name}">{items}</select></label>'
+
+
+@cache
+def _thumbnail(file: Path) -> str:
+    return data_url(open_image(file).resize((96, 96)))
