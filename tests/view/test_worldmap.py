@@ -25,7 +25,7 @@ from geoexplain.view.polylines import encode_integers
 from geoexplain.view.worldmap import half_probability_radius_km, save_world_map, world_map_html
 
 ASSETS = Path(__file__).parents[2] / "assets"
-QUARTER_DEGREE_KM = 6371.0 * np.pi / 180
+DEGREE_KM = 6371.0 * np.pi / 180
 
 PAYLOADS = [
     "<script>alert(1)</script>",
@@ -71,18 +71,18 @@ def embedded(page: str) -> dict[str, Any]:
 def test_half_of_the_probability_by_hand() -> None:
     partition = partition_of([[0, 0], [0, 10], [0, -20], [0, 30]])
     found = half_probability_radius_km(prediction_at(0, 0, [0.3, 0.1, 0.2, 0.4]), partition)
-    assert found == pytest.approx(20 * QUARTER_DEGREE_KM)  # 0.3 + 0.1 + 0.2
+    assert found == pytest.approx(20 * DEGREE_KM)  # 0.3 + 0.1 + 0.2
     found = half_probability_radius_km(prediction_at(0, 0, [0.3, 0.2, 0.1, 0.4]), partition)
-    assert found == pytest.approx(10 * QUARTER_DEGREE_KM)  # exactly one half
+    assert found == pytest.approx(10 * DEGREE_KM)  # exactly one half
     assert half_probability_radius_km(prediction_at(0, 0, [0.6, 0.1, 0.1, 0.2]), partition) == 0
     found = half_probability_radius_km(prediction_at(90, 0, [0.6, 0.1, 0.1, 0.2]), partition)
-    assert found == pytest.approx(90 * QUARTER_DEGREE_KM)
+    assert found == pytest.approx(90 * DEGREE_KM)
 
 
 def test_half_of_the_probability_across_the_antimeridian() -> None:
     partition = partition_of([[0, 178], [0, -178], [0, 0]])
     found = half_probability_radius_km(prediction_at(0, 179, [0.2, 0.4, 0.4]), partition)
-    assert found == pytest.approx(3 * QUARTER_DEGREE_KM)
+    assert found == pytest.approx(3 * DEGREE_KM)
 
 
 @pytest.mark.parametrize(
