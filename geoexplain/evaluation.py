@@ -18,6 +18,8 @@ from geoexplain.locator.prediction import predict
 from geoexplain.training.views import Imagery, render, sample_view_points
 
 VIEW_RADII_KM = (200, 750, 2500)
+"""Region, country, continent: what a view of a few hundred kilometres can be held to."""
+
 CALIBRATION_BINS = 15
 
 
@@ -25,13 +27,15 @@ CALIBRATION_BINS = 15
 class ViewReport:
     """A model on N views of one set of whole-earth images.
 
-    accuracy_by_km         share of views whose predicted point lies within each radius of the truth
-    cell_accuracy_by_km    the same for the centre of the top cell
-    median_error_km        of the predicted point
-    calibration_error      expected calibration error of the top cell's probability, in [0, 1]
-    mean_confidence        mean probability of the top cell
-    localizable            share of views said to be localizable
-    localizable_accuracy_by_km  accuracy among these
+    imagery                     names of the images
+    views                       N
+    accuracy_by_km              share of views whose predicted point lies within each radius of the truth, in [0, 1]
+    cell_accuracy_by_km         the same for the centre of the top cell
+    median_error_km             of the predicted point
+    calibration_error           expected calibration error of the top cell's probability, in [0, 1]
+    mean_confidence             mean probability of the top cell
+    localizable                 share of views said to be localizable
+    localizable_accuracy_by_km  accuracy among these; NaN when there are none
     """
 
     imagery: tuple[str, ...]
@@ -68,10 +72,9 @@ def evaluate_views(
     """Ask a model for `views` random views of whole-earth imagery and compare its answers with the truth.
 
     Views are sampled as in training, footprints log-uniform in `footprint_km`, unaugmented, at the model's own
-    resolution, the same ones for the same seed. Raises DataError when `views` is not positive.
+    resolution, the same ones for the same seed; `batch` at a time go through the network. `progress` hears
+    (done, `views`). Raises DataError when `views` or `batch` is not positive, or the footprints are out of range.
     """
-    if views < 1:
-        raise DataError(f"expected at least 1 view, got {views}.")
     logits, truth_deg = view_logits(
         model.logits,
         imagery,
@@ -116,21 +119,29 @@ def view_logits(
     batch: int = 32,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Tensor, NDArray[np.float64]]:
-    """Logits (views, K) on the CPU, and true positions (views, 2) in degrees, of random unaugmented views."""
-    generator = torch.Generator().manual_seed(seed)
-    rows, truths, done = [], [], 0
-    while done < views:
-        points = sample_view_points(
-            min(batch, views - done), len(imagery), generator, footprint_km=footprint_km, rotation_deg=rotation_deg
-        )
-        x = preprocess.normalise(render(imagery, points, preprocess.size_px)[:, :3])
+    """Logits (views, K) on the CPU, and true positions (views, 2) in degrees, of random unaugmented views.
+
+    `network` takes normalised images (N, 3, S, S) to logits (N, K); the rest is as for `evaluate_views`.
+    """
+    if views < 1 or batch < 1:
+        raise DataError(f"expected at least 1 view, and 1 view at a time, got {views} and {batch}.")
+    # All points at once, so that the views of a seed do not depend on the batch.
+    points = sample_view_points(
+        views,
+        len(imagery),
+        torch.Generator().manual_seed(seed),
+        footprint_km=footprint_km,
+        rotation_deg=rotation_deg,
+    )
+    rows = []
+    for start in range(0, views, batch):
+        some = points[start : start + batch]
+        x = preprocess.normalise(render(imagery, some, preprocess.size_px)[:, :3])
         with torch.inference_mode():
             rows.append(network(x.contiguous(memory_format=torch.channels_last)).float().cpu())
-        truths.append(points.centers_deg.numpy())
-        done += len(x)
         if progress is not None:
-            progress(done, views)
-    return torch.cat(rows), np.concatenate(truths)
+            progress(min(start + batch, views), views)
+    return torch.cat(rows), points.centers_deg.numpy()
 
 
 def accuracy_by_km(error_km: NDArray[np.float64], radii_km: tuple[int, ...]) -> dict[int, float]:
@@ -143,7 +154,8 @@ def expected_calibration_error(
 ) -> float:
     """Mean gap between confidence and accuracy, weighted by the share of samples in each of `bins` equal bins.
 
-    confidence (N,) in [0, 1], correct (N,) bool. Naeini et al. 2015; Guo et al. 2017, eq. 3.
+    confidence (N,) in [0, 1], correct (N,) bool; a bin holds its upper bound. In [0, 1]; 0 for no samples.
+    Naeini et al. 2015; Guo et al. 2017, eq. 3.
     """
     index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gap = 0.0

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import StageMap, stage_maps
-from geoexplain.explainer.combine import PRESETS, Heatmap, combine, deepest
+from geoexplain.explainer.combine import Heatmap, combine, deepest, every
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.images import ImageSource, open_image
 from geoexplain.locator.model import GeoModel
@@ -43,11 +43,14 @@ class Explanation:
         return self.trace.size_hw
 
     def maps(self, method: str, level: str) -> tuple[StageMap, ...]:
-        """The raw maps of one gradient method at every "stage" or "block". No network pass."""
+        """The raw maps of one gradient method at every "stage" or "block". No network pass.
+
+        Raises DataError for another level, or a method that needs the network.
+        """
         return stage_maps(self.trace, method, level)
 
     def heatmap(self, method: str) -> Heatmap:
-        """A gradient method on its own, as its paper shows it: the map of the deepest stage."""
+        """A gradient method on its own, as its paper shows it: the map of the deepest stage. Errors as for `maps`."""
         maps = self.maps(method, "stage")
         return combine(maps, deepest(len(maps)), "sum", self.size_hw)
 
@@ -59,14 +62,15 @@ class Explanation:
         level: str = "block",
         how: str = "sum",
     ) -> Heatmap:
-        """Combi-CAM for any weights, one per stage or block (None: 1 for each). As published by default."""
+        """Combi-CAM for any weights, one per stage or block (None: 1 for each). As published by default.
+
+        The score is the one that was explained. Raises DataError as `combine` and `stage_maps` do.
+        """
         maps = self.maps(method, level)
-        return combine(maps, PRESETS["as-published"].weights(len(maps)) if weights is None else weights, how, self.size_hw)
+        return combine(maps, every(len(maps)) if weights is None else weights, how, self.size_hw)
 
 
-def explain(
-    image: ImageSource, model: GeoModel, *, target: Target = None, score: str = "probability"
-) -> Explanation:
+def explain(image: ImageSource, model: GeoModel, *, target: Target = None, score: str = "probability") -> Explanation:
     """Locate an image and explain one cell, with one forward and one gradient pass.
 
     image   a path, bytes, file, Pillow image or array, as `geoexplain.images.open_image` takes them
@@ -82,15 +86,17 @@ def explain(
 
 
 def target_cell(model: GeoModel, target: Target) -> int | None:
-    """A Target as the index of a cell; None stays None."""
+    """A Target as the index of a cell; None stays None. Raises DataError for coordinates that are not on Earth."""
     if not isinstance(target, tuple):
         return target
-    lat, lon = target
-    if not (-90 <= lat <= 90 and -180 <= lon <= 180):
-        raise DataError(f"expected a target latitude in [-90, 90] and longitude in [-180, 180], got {lat}, {lon}.")
-    return model.partition.nearest(lat, lon)
+    if len(target) != 2 or not (-90 <= target[0] <= 90 and -180 <= target[1] <= 180):
+        raise DataError(
+            f"expected a target latitude in [-90, 90] and longitude in [-180, 180], got {target}: "
+            "give latitude first, in degrees."
+        )
+    return model.partition.nearest(*target)
 
 
 def locate(image: ImageSource, model: GeoModel) -> Prediction:
-    """Where a model places an image. One forward pass; `image` and errors as for `explain`."""
+    """Where a model places an image. One forward pass. Raises ImageError for an image that cannot be used."""
     return predict(model, model.logits(model.tensor(open_image(image))))

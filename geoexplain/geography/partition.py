@@ -9,20 +9,32 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import SphericalVoronoi
+from scipy.spatial import KDTree, QhullError, SphericalVoronoi
 from shapely.geometry import Point, Polygon
 
 from geoexplain.errors import DataError
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, degrees, destination, great_circle_km, unit_vectors
 
+LARGEST_DISC_KM = EARTH_RADIUS_KM * np.pi / 2
+"""No outline reaches further from its centre than a hemisphere."""
 
-@dataclass(frozen=True)
+LONGEST_EDGE_DEG = 5.0
+"""A border is a great circle; between corners no further apart than this a straight line on the map stands for it."""
+
+SIMILARITIES_AT_A_TIME = 2**24
+"""Entries of the matrix (points, cells) held at once: 64 MiB in float32."""
+
+
+@dataclass(frozen=True, eq=False)
 class Partition:
     """K cells, each with a name and a centre.
 
-    labels       K human-readable names
-    centers_deg  float64 (K, 2), (latitude, longitude) in degrees
-    parents      (K,) index of each cell's parent in a coarser partition, or None
+    name         identifier of the partition, for messages
+    labels       K human-readable names, K ≥ 1
+    centers_deg  float64 (K, 2), latitude in [-90, 90] and longitude in [-180, 180] in degrees
+    parents      int64 (K,), index of each cell's parent in a coarser partition, or None
+
+    Raises DataError when these do not fit together.
     """
 
     name: str
@@ -32,7 +44,9 @@ class Partition:
 
     def __post_init__(self) -> None:
         shape = (len(self.labels), 2)
-        if self.centers_deg.shape != shape or not len(self.labels):
+        if not self.labels:
+            raise DataError(f"partition {self.name}: expected at least one cell, got none; rebuild the partition.")
+        if self.centers_deg.shape != shape:
             raise DataError(
                 f"partition {self.name}: expected one centre for each of {len(self.labels)} labels, shape {shape}, "
                 f"got {self.centers_deg.shape}; rebuild the partition."
@@ -42,6 +56,11 @@ class Partition:
             raise DataError(
                 f"partition {self.name}: expected latitudes in [-90, 90] and longitudes in [-180, 180], "
                 "got others; are the columns swapped?"
+            )
+        if self.parents is not None and self.parents.shape != shape[:1]:
+            raise DataError(
+                f"partition {self.name}: expected one parent for each of {shape[0]} cells, "
+                f"got shape {self.parents.shape}; rebuild the partition."
             )
 
     def __len__(self) -> int:
@@ -53,7 +72,7 @@ class Partition:
         return unit_vectors(self.centers_deg)
 
     def nearest(self, lat_deg: float, lon_deg: float) -> int:
-        """Index of the cell whose centre is nearest to a point in degrees."""
+        """Index in [0, K) of the cell whose centre is nearest to a point in degrees; of equally near ones the first."""
         return int(np.argmax(self.unit_vectors @ unit_vectors([lat_deg, lon_deg])))
 
     def nearest_many(self, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -66,11 +85,14 @@ class Partition:
         return voronoi_outlines(self.centers_deg)
 
     def outlines(self) -> list[NDArray[np.float64]]:
-        """One ring (V, 2) in degrees per cell; longitudes run on past ±180 so that no ring jumps the antimeridian."""
+        """K closed rings (V, 2) in degrees, as `voronoi_outlines` draws them."""
         return list(self._outlines)
 
     def save(self, path: Path) -> None:
-        """Write the partition as one CSV table: label, latitude, longitude."""
+        """Write labels and centres as a CSV table with the columns label, latitude, longitude.
+
+        Centres are rounded to 1e-5 degrees, about a metre; parents are not written.
+        """
         with path.open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
             rows.writerow(["label", "latitude", "longitude"])
@@ -79,35 +101,51 @@ class Partition:
 
 
 def voronoi_outlines(centers_deg: NDArray[np.float64], reach: float = 1.6) -> tuple[NDArray[np.float64], ...]:
-    """Outlines of the regions nearest to each centre (K, 2): K rings (V, 2) in degrees.
+    """Outlines of the regions nearest to each centre (K, 2) in degrees: K closed rings (V, 2), (latitude, longitude).
+
+    Longitudes are within 180° of the centre's and so run past ±180 where a cell crosses the antimeridian; only a ring
+    around a pole jumps, once, opposite its centre.
 
     A region is cut at `reach` times the median distance between neighbouring centres, so that cells on a coast do
-    not claim half an ocean. Fewer than four cells, or cells all on one circle, have no Voronoi diagram: discs then.
+    not claim half an ocean. Fewer than four centres, centres all on one circle, and coincident centres have no
+    Voronoi diagram: discs then.
     """
     vectors = unit_vectors(centers_deg)
-    cosines = vectors @ vectors.T
-    np.fill_diagonal(cosines, -1.0)
-    spacing_km = EARTH_RADIUS_KM * float(np.median(np.arccos(np.clip(cosines.max(axis=1), -1, 1))))
-    disc = Point(0, 0).buffer(reach * spacing_km, quad_segs=6)
+    disc = Point(0, 0).buffer(min(max(reach * _spacing_km(vectors), 1.0), LARGEST_DISC_KM), quad_segs=6)
     try:
         diagram = SphericalVoronoi(vectors)
         diagram.sort_vertices_of_regions()
-        regions = [diagram.vertices[region] for region in diagram.regions]
-    except (ValueError, IndexError):
-        regions = [None] * len(vectors)
+    except (ValueError, QhullError):
+        ring = np.asarray(disc.exterior.coords)
+        return tuple(_from_plane(center, ring) for center in centers_deg)
     rings = []
-    for center, region in zip(centers_deg, regions, strict=True):
-        shape = disc
-        if region is not None:
-            cell = Polygon(_to_plane(center, degrees(region)))
-            clipped = cell.intersection(disc) if cell.is_valid else disc
-            shape = clipped if clipped.geom_type == "Polygon" and not clipped.is_empty else disc
+    for center, corners in zip(centers_deg, diagram.regions, strict=True):
+        cell = Polygon(_to_plane(center, degrees(_border(diagram.vertices[corners]))))
+        clipped = cell.intersection(disc) if cell.is_valid else disc
+        shape = clipped if isinstance(clipped, Polygon) and not clipped.is_empty else disc
         rings.append(_from_plane(center, np.asarray(shape.exterior.coords)))
     return tuple(rings)
 
 
+def _spacing_km(vectors: NDArray[np.float64]) -> float:
+    """Median distance from a centre to its nearest neighbour; infinite for a single centre."""
+    chords, _ = KDTree(vectors).query(vectors, k=2)
+    nearest = float(np.median(chords[:, 1]))
+    return 2 * EARTH_RADIUS_KM * float(np.arcsin(min(nearest / 2, 1.0))) if np.isfinite(nearest) else np.inf
+
+
+def _border(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Vectors along the great circles that join the corners (V, 3) of a region, in their order, around it."""
+    pieces = []
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        angle_deg = np.degrees(np.arccos(np.clip(start @ end, -1, 1)))
+        share = np.arange(0, 1, 1 / max(1, np.ceil(angle_deg / LONGEST_EDGE_DEG)))[:, None]
+        pieces.append(start * (1 - share) + end * share)
+    return np.concatenate(pieces)
+
+
 def _to_plane(center_deg: NDArray[np.float64], points_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Azimuthal equidistant coordinates (N, 2) in km east and north of the centre."""
+    """Azimuthal equidistant coordinates (N, 2) in km east and north of the centre (Snyder 1987, p. 195)."""
     lat, lon = np.radians(points_deg.T)
     lat_0, lon_0 = np.radians(center_deg)
     east = np.cos(lat) * np.sin(lon - lon_0)
@@ -133,13 +171,17 @@ def spherical_kmeans(
     iterations: int = 40,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Centres (cells, 2) in degrees of spherical k-means over points (N, 2), N ≥ `cells`.
+    """Centres (cells, 2) in degrees of spherical k-means over points (N, 2) in degrees, N ≥ `cells` ≥ 1.
 
     Cosine similarity with means projected back on the sphere (Dhillon & Modha 2001); a cell that loses all its
-    points is put on the point worst served. Deterministic for a seed.
+    points is put on the point worst served. Deterministic for a seed. `progress` hears (step, `iterations`).
+    Raises DataError for fewer points than cells, or no cells.
     """
-    if len(points_deg) < cells:
-        raise DataError(f"k-means: expected at least {cells} points for {cells} cells, got {len(points_deg)}.")
+    if not 1 <= cells <= len(points_deg):
+        raise DataError(
+            f"k-means: expected from 1 to {len(points_deg)} cells, one per point at most, got {cells}: "
+            "ask for fewer cells or give more points."
+        )
     rng = np.random.default_rng(seed)
     points = unit_vectors(points_deg).astype(np.float32)
     centers = points[rng.choice(len(points), cells, replace=False)]
@@ -149,7 +191,9 @@ def spherical_kmeans(
         counts = np.bincount(owner, minlength=cells)
         empty = np.flatnonzero(counts == 0)
         sums[empty] = points[np.argsort(similarity)[: len(empty)]]
-        centers = (sums / np.linalg.norm(sums, axis=1, keepdims=True)).astype(np.float32)
+        length = np.linalg.norm(sums, axis=1, keepdims=True)
+        # Antipodes cancel out and have no mean: such a cell stays where it is.
+        centers = np.divide(sums, length, out=centers.astype(np.float64), where=length > 1e-6).astype(np.float32)
         if progress is not None:
             progress(step + 1, iterations)
     return degrees(centers)
@@ -158,8 +202,9 @@ def spherical_kmeans(
 def _assign(points: NDArray[Any], centers: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
     owner = np.empty(len(points), dtype=np.int64)
     similarity = np.empty(len(points), dtype=points.dtype)
-    for start in range(0, len(points), 8192):  # bounds the (points, cells) matrix at 64 MB for 2,000 cells
-        block = points[start : start + 8192] @ centers.T
-        owner[start : start + 8192] = block.argmax(axis=1)
-        similarity[start : start + 8192] = block.max(axis=1)
+    rows = max(1, SIMILARITIES_AT_A_TIME // len(centers))
+    for start in range(0, len(points), rows):
+        block = points[start : start + rows] @ centers.T
+        owner[start : start + rows] = block.argmax(axis=1)
+        similarity[start : start + rows] = block.max(axis=1)
     return owner, similarity

@@ -212,7 +212,7 @@ def _wind(bearing_deg: float) -> int:
 def _direction_hints(centers: NDArray[np.float64]) -> list[str]:
     try:
         middle = spherical_mean(centers)
-    except ValueError:  # antipodes have no middle
+    except DataError:  # antipodes have no middle
         return []
     return [WIND_WORDS[_wind(_bearing_deg(middle, center))] for center in centers]
 

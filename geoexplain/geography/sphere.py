@@ -3,18 +3,20 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geoexplain.errors import DataError
+
 EARTH_RADIUS_KM = 6371.0
 """Mean Earth radius used by the published geolocation figures (Hays & Efros 2008 and after)."""
 
 
 def unit_vectors(points_deg: ArrayLike) -> NDArray[np.float64]:
-    """Points (..., 2) in degrees as unit vectors (..., 3): x towards (0, 0), y towards (0, 90° E), z to the north pole."""
+    """Points (..., 2) in degrees as unit vectors (..., 3): x to (0°, 0°), y to (0°, 90° E), z to the north pole."""
     lat, lon = np.moveaxis(np.radians(np.asarray(points_deg, dtype=np.float64)), -1, 0)
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
 
 def degrees(vectors: ArrayLike) -> NDArray[np.float64]:
-    """Vectors (..., 3) of any positive length as (latitude in [-90, 90], longitude in [-180, 180]), shape (..., 2)."""
+    """Vectors (..., 3) of any positive length as latitude in [-90, 90] and longitude in [-180, 180], shape (..., 2)."""
     x, y, z = np.moveaxis(np.asarray(vectors, dtype=np.float64), -1, 0)
     return np.degrees(np.stack([np.arctan2(z, np.hypot(x, y)), np.arctan2(y, x)], axis=-1))
 
@@ -22,7 +24,7 @@ def degrees(vectors: ArrayLike) -> NDArray[np.float64]:
 def great_circle_km(a_deg: ArrayLike, b_deg: ArrayLike) -> NDArray[np.float64]:
     """Great-circle distance in km between points (..., 2) in degrees that broadcast against each other.
 
-    Haversine form: accurate for neighbours as for antipodes once the argument is clamped to [0, 1].
+    Haversine form (Sinnott 1984): exact for neighbours, and for antipodes once its argument is clamped to [0, 1].
     """
     a, b = np.radians(np.asarray(a_deg, dtype=np.float64)), np.radians(np.asarray(b_deg, dtype=np.float64))
     half = np.sin((b - a) / 2) ** 2
@@ -33,19 +35,21 @@ def great_circle_km(a_deg: ArrayLike, b_deg: ArrayLike) -> NDArray[np.float64]:
 def spherical_mean(points_deg: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Mean direction (2,) in degrees of points (N, 2), weighted by `weights` (N,) ≥ 0 when given.
 
-    Raises ValueError when the vectors cancel (antipodes), where no mean direction exists.
+    Raises DataError when there is no such direction: no points, no weight, or points that cancel out (antipodes).
     """
     vectors = unit_vectors(points_deg)
-    total = vectors.sum(axis=0) if weights is None else np.asarray(weights, dtype=np.float64) @ vectors
-    if np.linalg.norm(total) < 1e-12:
-        raise ValueError("the points cancel out: they have no mean direction")
+    shares = np.ones(len(vectors)) if weights is None else np.asarray(weights, dtype=np.float64)
+    total = shares @ vectors
+    if not np.linalg.norm(total) > 1e-12 * shares.sum():
+        raise DataError("expected points with a mean direction, got points that cancel out: leave some of them out.")
     return degrees(total)
 
 
 def destination(points_deg: ArrayLike, bearing_deg: ArrayLike, distance_km: ArrayLike) -> NDArray[np.float64]:
-    """Where one arrives after `distance_km` along a great circle from points (..., 2) at `bearing_deg` from north.
+    """Where one arrives after `distance_km` along the great circle that leaves points (..., 2) at `bearing_deg`.
 
-    All arguments broadcast; the result is (..., 2) in degrees with longitude in [-180, 180].
+    Bearings (...) in degrees, clockwise from north; distances (...) in km. All arguments broadcast; the result is
+    (..., 2) in degrees, longitude in [-180, 180]. At a pole, north is the limit along the point's own meridian.
     """
     start = unit_vectors(points_deg)
     lat, lon = np.moveaxis(np.radians(np.asarray(points_deg, dtype=np.float64)), -1, 0)

@@ -1,7 +1,8 @@
 """timm networks as a stem, a list of stages of blocks, and a head: the form in which they can be explained."""
 
+from typing import Any
+
 import timm
-import torch
 from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError
@@ -10,9 +11,11 @@ from geoexplain.errors import CheckpointError
 class Backbone(nn.Module):
     """A convolutional network cut at every block.
 
-    stem         (N, 3, H, W) → first activation
-    stages       ModuleList of ModuleLists of blocks, run in turn; a stage ends where timm's stage ends
-    head         last block's output → (N, feature_dim, h, w), averaged over h × w to the features
+    stem          (N, 3, H, W) → first activation
+    stages        ModuleList of ModuleLists of blocks, run in turn; a stage ends where timm's stage ends
+    head          last block's output → (N, feature_dim, h, w), averaged over h × w to the features
+    feature_dim   D, the number of features
+    architecture  timm's name of the network
     """
 
     def __init__(self, stem: nn.Module, stages: nn.ModuleList, head: nn.Module, feature_dim: int, architecture: str):
@@ -23,14 +26,14 @@ class Backbone(nn.Module):
     @property
     def blocks(self) -> list[nn.Module]:
         """All blocks in order, whatever their stage."""
-        return [block for stage in self.stages for block in stage]  # type: ignore[union-attr]
+        return [block for stage in self.stages for block in stage.children()]
 
     def pool(self, x: Tensor) -> Tensor:
-        """Output of the last block (N, C, h, w) → features (N, feature_dim)."""
+        """Output of the last block (N, C, h, w) → features (N, D)."""
         return self.head(x).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised images (N, 3, H, W) → features (N, feature_dim)."""
+        """Normalised images (N, 3, H, W) → features (N, D)."""
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
@@ -43,20 +46,17 @@ def create_backbone(architecture: str = "efficientnet_b0") -> Backbone:
     Raises CheckpointError for a name that is not an EfficientNet of timm.
     """
     if architecture not in timm.list_models("*efficientnet*"):
-        raise CheckpointError(f"expected the name of a timm EfficientNet such as 'efficientnet_b0', got {architecture!r}.")
-    network = timm.create_model(architecture, pretrained=False, num_classes=0)
+        raise CheckpointError(
+            f"expected the name of a timm EfficientNet such as 'efficientnet_b0', got {architecture!r}: "
+            "timm.list_models('*efficientnet*') lists them."
+        )
+    network: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
     stem = nn.Sequential(network.conv_stem, network.bn1)
     stages = nn.ModuleList(nn.ModuleList(stage) for stage in network.blocks)
     head = nn.Sequential(network.conv_head, network.bn2)
-    return Backbone(stem, stages, head, int(network.num_features), architecture)
+    return Backbone(stem, stages, head, network.num_features, architecture)
 
 
-def count_parameters(module: nn.Module) -> int:
-    """Number of trainable and fixed parameters."""
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-@torch.no_grad()
 def freeze(module: nn.Module) -> nn.Module:
-    """Put a module in evaluation mode for good: no parameter asks for a gradient again."""
+    """Put a module in evaluation mode and let none of its parameters ask for a gradient; returns the module."""
     return module.eval().requires_grad_(False)

@@ -15,7 +15,8 @@ from geoexplain.locator.backbone import Backbone, freeze
 class LocalizableRule:
     """An image is localizable when its prediction density within `scale_km` of the top cell exceeds `threshold`.
 
-    Panagiotopoulos et al., MMM 2022: 25 km and 0.2 for the published photo model.
+    `scale_km` ≥ 0, `threshold` in [0, 1]. Panagiotopoulos et al., MMM 2022: 25 km and 0.2 for the published photo
+    model.
     """
 
     scale_km: int = 25
@@ -30,6 +31,7 @@ class Network(nn.Module):
         self.backbone, self.head = backbone, head
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) → cell logits (N, K)."""
         return self.head(self.backbone(x))
 
 
@@ -48,6 +50,7 @@ class GeoModel:
     rule         when a prediction counts as localizable
     refine_km    the point is the mean of the cells within this distance of the top cell, weighted by probability;
                  None: the centre of the top cell
+    device       where the network lies; None takes the GPU when there is one
     """
 
     def __init__(
@@ -73,10 +76,12 @@ class GeoModel:
 
     @property
     def backbone(self) -> Backbone:
+        """Images → features, cut at every block."""
         return self.network.backbone
 
     @property
     def head(self) -> nn.Module:
+        """Features (N, D) → cell logits (N, K)."""
         return self.network.head
 
     def tensor(self, image: Image.Image) -> Tensor:

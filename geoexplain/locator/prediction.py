@@ -15,16 +15,16 @@ RADII_KM = (1, 25, 200, 750, 2500)
 """Street, city, region, country, continent: the radii of every published geolocation table."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """What a model says of one image.
 
-    cell            index of the most probable cell
-    probabilities   float64 (K,), summing to 1
-    lat_deg, lon_deg  the predicted point
-    density_by_km   prediction density at each of RADII_KM
-    localizable     whether the density at the model's scale exceeds its threshold
-    source          how the point was found: "cell centre" or "mean of neighbouring cells"
+    cell              index of the most probable cell, the first of equal ones
+    probabilities     float64 (K,), summing to 1
+    lat_deg, lon_deg  the predicted point, in degrees
+    density_by_km     prediction density, in [0, 1], at each of RADII_KM
+    localizable       whether the density at the model's scale exceeds its threshold
+    source            how the point was found: "cell centre" or "mean of neighbouring cells"
     """
 
     cell: int
@@ -42,12 +42,14 @@ class Prediction:
 
 def predict(model: GeoModel, logits: Tensor) -> Prediction:
     """Cell logits (K,) or (1, K) of one image as a Prediction. Raises DataError when they are not finite or not K."""
-    row = logits.detach().cpu().double().numpy().reshape(-1)
-    if row.shape != (len(model.partition),) or not np.isfinite(row).all():
+    row = logits.detach().cpu().double().numpy()
+    cells = len(model.partition)
+    if row.shape not in {(cells,), (1, cells)} or not np.isfinite(row).all():
         raise DataError(
-            f"model {model.name}: expected {len(model.partition)} finite logits, got {row.size} of which "
-            f"{int(np.isfinite(row).sum())} are finite; the weights may be damaged."
+            f"model {model.name}: expected {cells} finite logits, got shape {row.shape} with "
+            f"{int(np.isfinite(row).sum())} finite ones; the weights may be damaged."
         )
+    row = row.reshape(cells)
     exponentials = np.exp(row - row.max())
     probabilities = exponentials / exponentials.sum()
     cell = int(row.argmax())
@@ -69,9 +71,7 @@ def predict(model: GeoModel, logits: Tensor) -> Prediction:
     )
 
 
-def prediction_density(
-    probabilities: NDArray[np.float64], partition: Partition, cell: int, radius_km: float
-) -> float:
+def prediction_density(probabilities: NDArray[np.float64], partition: Partition, cell: int, radius_km: float) -> float:
     """Sum of the probabilities (K,) of all cells whose centre lies within `radius_km` of the given cell's centre.
 
     Panagiotopoulos et al., MMM 2022: great-circle distance, R = 6371 km, bound included.

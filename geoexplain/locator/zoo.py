@@ -9,12 +9,15 @@ from geoexplain.errors import CheckpointError
 from geoexplain.locator.checkpoints import load_geoexplain
 from geoexplain.locator.model import GeoModel
 
+BUNDLED = "earth-views-b0"
+"""The model that comes with geoexplain."""
+
 DATA = Path(__file__).parents[2] / "data"
 
 
 @dataclass(frozen=True)
 class ZooRow:
-    """One known model: its file, what it is for, its licence and whom to cite."""
+    """One known model: its weights file, what it is for, its licence and whom to cite."""
 
     file: Path
     purpose: str
@@ -22,15 +25,15 @@ class ZooRow:
     citation: str
 
 
-BUNDLED = "earth-views-b0"
 ZOO: dict[str, ZooRow] = {
     BUNDLED: ZooRow(
         file=DATA / "earth-views-b0.safetensors",
         purpose="Views of Earth from above; for street photos load another model.",
-        licence="Apache-2.0; trained on NASA's Blue Marble Next Generation (public domain, credit NASA Earth Observatory)",
-        citation="Stöckli, Vermote, Saleous, Simmon, Herring: The Blue Marble Next Generation, NASA Earth Observatory, 2005",
+        licence="Apache-2.0; trained on NASA's Blue Marble Next Generation (public domain).",
+        citation="Stöckli, Vermote, Saleous, Simmon, Herring: The Blue Marble Next Generation, NASA, 2005.",
     ),
 }
+"""Every model known by name. Menus, command-line choices and tests read this table."""
 
 
 def load_model(name: str | Path = BUNDLED, device: str | torch.device | None = None) -> GeoModel:
@@ -44,4 +47,7 @@ def load_model(name: str | Path = BUNDLED, device: str | torch.device | None = N
         return load_geoexplain(row.file, device)
     if Path(name).is_file():
         return load_geoexplain(Path(name), device)
-    raise CheckpointError(f"expected a model name ({', '.join(ZOO)}) or the path of a .safetensors file, got {str(name)!r}.")
+    raise CheckpointError(
+        f"expected a model name ({', '.join(ZOO)}) or the path of a .safetensors file, got {str(name)!r}: "
+        "check the spelling."
+    )

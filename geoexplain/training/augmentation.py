@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # The luminance table of the JPEG standard (ITU-T T.81, Annex K.1), used for all three channels.
-_JPEG_TABLE = torch.tensor(
+JPEG_TABLE = torch.tensor(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
         [12, 12, 14, 19, 26, 58, 60, 55],
@@ -25,8 +25,8 @@ _JPEG_TABLE = torch.tensor(
 def augment(views: Tensor, generator: torch.Generator) -> Tensor:
     """Views (N, 4, S, S) in [0, 1] (red, green, blue, water) → RGB (N, 3, S, S) in [0, 1], each changed its own way.
 
-    The sea is recoloured, then colour, sharpness, cloud, noise and compression vary. `generator` lives on the
-    views' device.
+    The sea is recoloured, then colour, cloud, sharpness, noise and compression vary. `generator` lives on the
+    views' device, here and in every function below.
     """
     rgb = recolour_sea(views, generator)
     rgb = jitter_colour(rgb, generator)
@@ -41,7 +41,7 @@ def augment(views: Tensor, generator: torch.Generator) -> Tensor:
 def recolour_sea(views: Tensor, generator: torch.Generator, probability: float = 0.65) -> Tensor:
     """Paint the water of most views in another sea: any blue to green, shelves along the coasts, a rough floor.
 
-    The months show one flat sea, other renderings and real pictures do not; colour of water must not be a cue.
+    views (N, 4, S, S) in [0, 1] → RGB (N, 3, S, S) in [0, 1]; land stays as it is. The months show one flat sea, other renderings and real pictures do not; colour of water must not be a cue.
     """
     rgb, water = views[:, :3], views[:, 3:]
     n, _, size, _ = rgb.shape
@@ -57,14 +57,14 @@ def recolour_sea(views: Tensor, generator: torch.Generator, probability: float =
     reach = max(3, size // 10) | 1
     near_land = 1 - F.avg_pool2d(F.pad(water, [reach // 2] * 4, mode="replicate"), reach, stride=1)
     shelf = _uniform(n, 0.0, 0.6, generator) * near_land.pow(_uniform(n, 0.5, 2.0, generator))
-    floor = _uniform(n, 0.0, 0.5, generator) * _smooth_field(n, size, generator, views.device)
+    floor = _uniform(n, 0.0, 0.5, generator) * _smooth_field(n, size, generator)
     painted = (color * dark * (1 + floor) + shelf * (color + 0.1)).clamp(0, 1)
     chosen = _chance(n, probability, generator) * water
     return rgb + chosen * (painted - rgb)
 
 
 def jitter_colour(rgb: Tensor, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast, gamma, saturation and per-channel gain."""
+    """Vary brightness, contrast, gamma, saturation and per-channel gain of RGB (N, 3, S, S); may leave [0, 1]."""
     n = len(rgb)
     rgb = rgb.clamp(1e-4, 1).pow(_uniform(n, 0.8, 1.25, generator))
     grey = rgb.mean(dim=1, keepdim=True)
@@ -76,16 +76,16 @@ def jitter_colour(rgb: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def cloud_veil(rgb: Tensor, generator: torch.Generator, probability: float = 0.3) -> Tensor:
-    """Thin cloud: white mixed in by a smooth random field, up to 70 % where thickest."""
+    """Thin cloud over RGB (N, 3, S, S): white mixed in by a smooth random field, up to 70 % where thickest."""
     n, _, size, _ = rgb.shape
-    field = _smooth_field(n, size, generator, rgb.device)
+    field = _smooth_field(n, size, generator)
     cover = (field - _uniform(n, -0.5, 1.5, generator)).clamp(0, 1) * _uniform(n, 0.1, 0.7, generator)
     cover = cover * _chance(n, probability, generator)
     return rgb + cover * (0.95 - rgb)
 
 
 def blur(rgb: Tensor, generator: torch.Generator, probability: float = 0.3) -> Tensor:
-    """Gaussian blur of up to 1.2 % of the side, for a share of the views."""
+    """Gaussian blur of RGB (N, 3, S, S) for a share of the views, σ up to 0.6 % of the side but at least to 0.8 px."""
     n, channels, size, _ = rgb.shape
     radius = 3
     sigma = _uniform(n, 0.2, max(0.8, 0.006 * size), generator) * _chance(n, probability, generator) + 1e-2
@@ -99,24 +99,31 @@ def blur(rgb: Tensor, generator: torch.Generator, probability: float = 0.3) -> T
 
 
 def jpeg(rgb: Tensor, generator: torch.Generator, probability: float = 0.5) -> Tensor:
-    """The loss of JPEG at quality 30–95: each 8×8 block's cosine coefficients rounded to the standard's table.
+    """Compress a share of the views, RGB (N, 3, S, S) in [0, 1], at a random quality from 30 to 95.
 
-    Done on RGB without chroma subsampling, which keeps it one matrix product per block on any device. A side that is
-    no multiple of 8 is left as it is.
+    Views whose side is no multiple of 8 are left as they are.
+    """
+    if rgb.shape[-1] % 8:
+        return rgb
+    quality = _uniform(len(rgb), 30.0, 95.0, generator)
+    return torch.where(_chance(len(rgb), probability, generator) > 0, jpeg_loss(rgb, quality), rgb)
+
+
+def jpeg_loss(rgb: Tensor, quality: Tensor) -> Tensor:
+    """What JPEG leaves of RGB (N, 3, S, S) in [0, 1], S a multiple of 8, at `quality` (N, 1, 1, 1) from 1 to 100.
+
+    Each 8×8 block's cosine coefficients are rounded to multiples of the standard's table, scaled as libjpeg does
+    (ITU-T T.81, A.3). On RGB without chroma subsampling, which keeps it one matrix product per block on any device.
     """
     n, channels, size, _ = rgb.shape
-    if size % 8:
-        return rgb
     k = torch.arange(8, dtype=torch.float32, device=rgb.device)
     basis = torch.cos(math.pi * (2 * k + 1) * k.view(-1, 1) / 16) * 0.5  # (frequency, position)
     basis[0] /= math.sqrt(2)
-    quality = _uniform(n, 30.0, 95.0, generator)
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
-    step = (_JPEG_TABLE.to(rgb.device) * scale).clamp_min(1).view(n, 1, 1, 1, 8, 8) / 255
-    blocks = rgb.view(n, channels, size // 8, 8, size // 8, 8).transpose(3, 4)  # (N, 3, S/8, S/8, 8, 8)
+    step = (JPEG_TABLE.to(rgb.device) * scale).clamp_min(1).view(n, 1, 1, 1, 8, 8) / 255
+    blocks = rgb.reshape(n, channels, size // 8, 8, size // 8, 8).transpose(3, 4)  # (N, 3, S/8, S/8, 8, 8)
     rounded = (basis @ blocks @ basis.T / step).round() * step
-    decoded = (basis.T @ rounded @ basis).transpose(3, 4).reshape(rgb.shape).clamp(0, 1)
-    return torch.where(_chance(n, probability, generator) > 0, decoded, rgb)
+    return (basis.T @ rounded @ basis).transpose(3, 4).reshape(rgb.shape).clamp(0, 1)
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -127,10 +134,10 @@ def _chance(n: int, probability: float, generator: torch.Generator) -> Tensor:
     return (torch.rand(n, 1, 1, 1, generator=generator, device=generator.device) < probability).float()
 
 
-def _smooth_field(n: int, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Random fields (N, 1, S, S) of about unit variance: three octaves of bicubically enlarged noise."""
-    field = torch.zeros(n, 1, size, size, device=device)
+def _smooth_field(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Random fields (N, 1, S, S) of zero mean and at most unit variance: three octaves of bilinearly enlarged noise."""
+    field = torch.zeros(n, 1, size, size, device=generator.device)
     for cells, weight in ((4, 0.8), (9, 0.5), (20, 0.3)):
-        noise = torch.randn(n, 1, cells, cells, generator=generator, device=device)
+        noise = torch.randn(n, 1, cells, cells, generator=generator, device=generator.device)
         field += weight * F.interpolate(noise, size=(size, size), mode="bilinear", align_corners=True)
     return field

@@ -9,22 +9,22 @@ from geoexplain.locator.heads import VonMisesFisherHead
 
 
 def soft_cell_targets(positions: Tensor, directions: Tensor, bandwidth_km: float) -> Tensor:
-    """Target probabilities (N, K) ∝ exp(−(d / bandwidth)²), d the chord distance from position to cell centre in km.
+    """Target probabilities (N, K) ∝ exp(−(d / bandwidth)²), d the chord from position to cell centre in km.
 
-    `positions` (N, 3) and the cells' `directions` (K, 3) are unit vectors. At the few hundred km where a target is
-    not zero the chord and the arc differ by less than 0.1 %.
+    `positions` (N, 3) and the cells' `directions` (K, 3) are unit vectors, `bandwidth_km` > 0. At the few hundred km
+    where a target is not zero the chord and the arc differ by less than 0.1 %.
     """
     squared_km = EARTH_RADIUS_KM**2 * (2 - 2 * positions @ directions.T).clamp_min(0)
     return torch.softmax(-squared_km / bandwidth_km**2, dim=-1)
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy against target probabilities (N, K), in nats."""
+    """Cross-entropy of softmax(logits) (N, K) against target probabilities (N, K), in nats."""
     return -(targets * F.log_softmax(logits.float(), dim=-1)).sum(dim=-1).mean()
 
 
 def mixture_negative_log_likelihood(head: VonMisesFisherHead, logits: Tensor, positions: Tensor) -> Tensor:
-    """−log of the von Mises–Fisher mixture's density at the true positions, in nats per steradian.
+    """−log of the von Mises–Fisher mixture's density per steradian at the true positions (N, 3), in nats.
 
     Izbicki, Papalexakis, Tsotras 2019, as in CERTH's training (which takes log₂).
     """

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,13 @@ from geoexplain.geography.sphere import EARTH_RADIUS_KM
 
 LAND_MASK = Path(__file__).parents[2] / "assets" / "world" / "land-mask.png"
 MAX_LEVELS = 5
+"""An image and at most four halvings of it: 2,700 rows down to 169."""
+
+LARGEST_FOOTPRINT_KM = 20_000.0
+"""Half of the Earth's circumference; beyond it a view's corners would meet behind its horizon."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Imagery:
     """Equirectangular images of one size with their halvings, packed for one gather.
 
@@ -45,16 +50,20 @@ def imagery_files(folder: Path) -> list[Path]:
     """The JPEG, PNG and TIFF files of a folder by name; raises DataError when there is none."""
     files = sorted(p for p in folder.glob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".tif", ".tiff"})
     if not files:
-        raise DataError(f"--imagery {folder}: expected equirectangular JPEG, PNG or TIFF images, found none.")
+        raise DataError(
+            f"--imagery {folder}: expected equirectangular JPEG, PNG or TIFF images, found none: name another folder."
+        )
     return files
 
 
 def load_imagery(files: Sequence[Path], device: str | torch.device = "cpu", height: int = 2700) -> Imagery:
     """Read whole-earth images (twice as wide as high, north up, 180° W at the left edge) into one Imagery.
 
-    All become as high as the highest of them, but at most `height` rows. Raises DataError for a file that cannot be
-    read or is not equirectangular.
+    All become as high as the highest of them, but at most `height` rows. Raises DataError for no files, and for a
+    file that cannot be read or is not equirectangular.
     """
+    if not files:
+        raise DataError("expected at least one equirectangular image, got none: name a folder that holds some.")
     height = min(height, max(_equirectangular_height(file) for file in files))
     pixels = []
     for file in files:
@@ -84,7 +93,9 @@ def _equirectangular_height(file: Path) -> int:
     except (OSError, Image.DecompressionBombError) as error:
         raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
     if width != 2 * height:
-        raise DataError(f"{file.name}: expected an equirectangular image, twice as wide as high, got {width}×{height}.")
+        raise DataError(
+            f"{file.name}: expected an equirectangular image, twice as wide as high, got {width}×{height}: leave it out."
+        )
     return int(height)
 
 
@@ -121,9 +132,10 @@ def _water_mask(pixels: Sequence[Tensor]) -> Tensor:
 def sample_centers(count: int, generator: torch.Generator, near_km: float = 60.0) -> np.ndarray:
     """`count` centres (count, 2) in degrees, uniform in area over land and water within `near_km` of land.
 
-    Land is Natural Earth's 1:50m land, rasterised at a quarter of a degree. Sampled on the CPU from `generator`.
+    Land is Natural Earth's 1:50m land, rasterised at a quarter of a degree; water is near when one of the points
+    `near_km` away in eight directions is land. Sampled on the CPU from `generator`.
     """
-    land = np.asarray(Image.open(LAND_MASK))  # (720, 1440) bool
+    land = _land_mask()
     steps = [(0.0, 0.0)] + [(near_km, bearing) for bearing in range(0, 360, 45)]
     kept: list[np.ndarray] = []
     total = 0
@@ -142,14 +154,31 @@ def sample_centers(count: int, generator: torch.Generator, near_km: float = 60.0
     return np.concatenate(kept)[:count]
 
 
-@dataclass(frozen=True)
+@cache
+def _land_mask() -> np.ndarray:
+    """Bool (720, 1440), rows from north to south, 180° W at the left edge."""
+    with Image.open(LAND_MASK) as image:
+        return np.asarray(image.convert("1"))
+
+
+@dataclass(frozen=True, eq=False)
 class ViewPoints:
-    """What N views look at: centres (N, 2) and rotations (N,) in degrees, footprints (N,) in km, sources (N,)."""
+    """What N views look at.
+
+    centers_deg   float64 (N, 2), latitude and longitude in degrees
+    footprint_km  float32 (N,), side of the square that is seen
+    rotation_deg  float32 (N,), bearing of the picture's upper edge: 0 is north up, 90 is east up
+    source        int64 (N,), which image of the imagery is seen
+    """
 
     centers_deg: Tensor
     footprint_km: Tensor
     rotation_deg: Tensor
     source: Tensor
+
+    def __getitem__(self, some: slice) -> "ViewPoints":
+        """Some of the views, in order."""
+        return ViewPoints(self.centers_deg[some], self.footprint_km[some], self.rotation_deg[some], self.source[some])
 
 
 def sample_view_points(
@@ -160,7 +189,15 @@ def sample_view_points(
     footprint_km: tuple[float, float] = (400.0, 2500.0),
     rotation_deg: float = 30.0,
 ) -> ViewPoints:
-    """Random views: centres on or near land, footprint log-uniform, rotation uniform in ±`rotation_deg`, any source."""
+    """`count` random views of any of `sources` images, centred on or near land.
+
+    Footprints are log-uniform in `footprint_km`, rotations uniform in ±`rotation_deg`. Raises DataError for
+    footprints that are not 0 < low ≤ high ≤ LARGEST_FOOTPRINT_KM.
+    """
+    if not 0 < footprint_km[0] <= footprint_km[1] <= LARGEST_FOOTPRINT_KM:
+        raise DataError(
+            f"expected footprints from low to high within 0 and {LARGEST_FOOTPRINT_KM:.0f} km, got {footprint_km}."
+        )
     centers = torch.from_numpy(sample_centers(count, generator))
     shrink, turn = torch.rand(2, count, generator=generator)
     low, high = (math.log(x) for x in footprint_km)
@@ -171,8 +208,8 @@ def sample_view_points(
 def render(imagery: Imagery, points: ViewPoints, size_px: int) -> Tensor:
     """Views as float32 (N, 4, size_px, size_px) in [0, 1] on the imagery's device: red, green, blue, water.
 
-    Azimuthal equidistant projection around each centre (Snyder 1987, p. 195), north up before rotation; bilinear
-    within the level whose pixels are nearest in size to the view's.
+    Azimuthal equidistant projection around each centre (Snyder 1987, p. 195), the upper edge at bearing
+    `rotation_deg`; bilinear within the level whose pixels are nearest in size to the view's.
     """
     device = imagery.device
     lat_0, lon_0 = torch.deg2rad(points.centers_deg.to(device)).float().unbind(-1)

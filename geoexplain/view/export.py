@@ -9,11 +9,12 @@ from geoexplain.locator.prediction import Prediction
 def prediction_record(image: str, model: GeoModel, prediction: Prediction, top: int = 5) -> dict[str, Any]:
     """A prediction as plain data.
 
-    image   what to call the image
-    top     how many of the best cells to list
+    image       what to call the image
+    prediction  of that image by `model`
+    top         how many of the best cells to list
 
     Coordinates in degrees, probabilities in [0, 1]; "density" maps each radius in km, as text, to the prediction
-    density there.
+    density there. Every value is plain Python, ready for `json.dumps`.
     """
     cells = model.partition
     return {
