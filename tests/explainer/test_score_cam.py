@@ -68,8 +68,9 @@ def test_score_cam_of_the_probability_worked_out_by_hand() -> None:
 def test_raw_probability_weighs_by_probability_whatever_the_score(score: str) -> None:
     network, pixels = hand_made()
     result = trace(network, pixels, 0, score)
-    values = score_cam(network, pixels, result, result.stages[0], weighting="raw probability").values
-    np.testing.assert_allclose(values, 3**1.5 / (3**1.5 + 1) * pixels[0, 0] + 0.5 * 3, rtol=1e-5)
+    stage_map = score_cam(network, pixels, result, result.stages[0], weighting="raw probability")
+    assert stage_map.score == "probability"
+    np.testing.assert_allclose(stage_map.values, 3**1.5 / (3**1.5 + 1) * pixels[0, 0] + 0.5 * 3, rtol=1e-5)
 
 
 def test_one_pass_per_channel_and_no_other(model, tensor, passes) -> None:
