@@ -19,6 +19,7 @@ from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.training.augmentation import augment
+from geoexplain.training.depthwise import speed_up_depthwise
 from geoexplain.training.losses import geolocation_loss
 from geoexplain.training.settings import Phase, ViewTraining
 from geoexplain.training.views import Imagery, render, sample_centers, sample_view_points
@@ -86,6 +87,8 @@ class ViewRun:
         self.centers_deg = _cell_centers(settings) if saved is None else saved["centers_deg"].numpy()
         network = GeolocatorNetwork(settings.architecture, self.centers_deg)
         self.network = network.to(device).to(memory_format=torch.channels_last)
+        if device.type == "cpu":
+            speed_up_depthwise(self.network)
         parameters = _parameter_groups(self.network, settings.weight_decay)
         self.optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate)
         self.average = {key: value.detach().clone() for key, value in self.network.state_dict().items()}

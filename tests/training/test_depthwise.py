@@ -1,0 +1,53 @@
+"""The faster gradients are the gradients: against PyTorch's own, and end to end through a network."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from geoexplain.locator.backbone import create_backbone
+from geoexplain.training.depthwise import DepthwiseConvolution, speed_up_depthwise
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(9, 10), (8, 7), (3, 2)])
+def test_gradients_equal_those_of_conv2d(kernel: int, stride: int, size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(2, 6, *size, generator=generator, requires_grad=True)
+    weight = torch.randn(6, 1, kernel, kernel, generator=generator, requires_grad=True)
+    reference = F.conv2d(x, weight, None, stride, kernel // 2, 1, 6)
+    upstream = torch.randn(reference.shape, generator=generator)
+    output = DepthwiseConvolution.apply(x, weight, stride)
+    assert torch.equal(output, reference)
+    expected = torch.autograd.grad(reference, (x, weight), upstream)
+    for ours, theirs in zip(torch.autograd.grad(output, (x, weight), upstream), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_every_depthwise_convolution_of_efficientnet_is_found_and_keeps_its_name() -> None:
+    backbone = create_backbone("efficientnet_b0")
+    names = list(backbone.state_dict())
+    depthwise = [m for m in backbone.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    assert speed_up_depthwise(backbone) == len(depthwise) == 16  # one per block
+    assert list(backbone.state_dict()) == names
+    assert speed_up_depthwise(backbone) == 0
+
+
+def test_training_step_is_the_same_up_to_bf16_rounding() -> None:
+    x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def gradients(fast: bool) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        network = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.Conv2d(8, 8, 5, 2, 2, groups=8, bias=False), nn.Flatten()
+        ).train()
+        if fast:
+            assert speed_up_depthwise(network) == 1
+        with torch.autocast("cpu", torch.bfloat16):
+            network(x).float().square().mean().backward()
+        return [p.grad for p in network.parameters() if p.grad is not None]
+
+    for ours, theirs in zip(gradients(fast=True), gradients(fast=False), strict=True):
+        error = (ours - theirs).norm() / theirs.norm()
+        assert error < 0.01
