@@ -15,7 +15,6 @@ from torch import Tensor
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.places import place_names, unique_labels
 from geoexplain.images import Preprocess
-from geoexplain.locator.backbone import count_parameters
 from geoexplain.locator.checkpoints import describe, save_geoexplain
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule
@@ -88,7 +87,7 @@ def write_card(model: GeoModel, weights: Path, facts: Mapping[str, Any]) -> Path
     card = {
         **describe(model),
         "cells": len(model.partition),
-        "parameters": count_parameters(model.network),
+        "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
         "bytes": weights.stat().st_size,
         **facts,
         "libraries": {

@@ -1,0 +1,100 @@
+"""What several commands share: the parser, the types of options, and how problems are told."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import torch
+
+from geoexplain.errors import DataError
+from geoexplain.locator.zoo import BUNDLED, ZOO
+
+T = TypeVar("T")
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that keeps the line breaks of its texts and complains in one sentence."""
+
+    def __init__(self, **options: Any):
+        # An abbreviation that works today would mean something else once a new option shares it.
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2 and the sentence, without the page of usage."""
+        complain(f"{message} (see {self.prog} --help)")
+        self.exit(2)
+
+
+def complain(sentence: str) -> None:
+    """One sentence to standard error, under the program's name."""
+    print(f"geoexplain: {printable(sentence)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal would obey rather than show, such as the escapes that a file name may hold."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """The images to work on."""
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="JPEG, PNG, WebP, GIF or AVIF file; put -- before a name that starts with a hyphen",
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The model and the device that runs it."""
+    parser.add_argument(
+        "--model",
+        default=BUNDLED,
+        metavar="NAME|PATH",
+        help=f"model: {', '.join(ZOO)}, or the path of a .safetensors file (default: %(default)s)",
+    )
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The device that computes."""
+    parser.add_argument(
+        "--device", type=device, metavar="DEVICE", help="cpu, cuda, mps, … (default: the GPU when there is one)"
+    )
+
+
+def device(text: str) -> torch.device:
+    """A device that computes here; ArgumentTypeError for another."""
+    try:
+        chosen = torch.device(text)
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise argparse.ArgumentTypeError(f"expected a device of this machine, such as cpu, got {text!r}") from None
+    return chosen
+
+
+def number(kind: Callable[[str], T], low: float, high: float, what: str) -> Callable[[str], T]:
+    """A type for argparse: a number from `low` to `high`, both included; ArgumentTypeError saying `what` otherwise."""
+
+    def parse(text: str) -> T:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:  # type: ignore[operator]
+            raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
+        return value
+
+    return parse
+
+
+count = number(int, 1, 10**9, "a whole number of at least 1")
+
+
+def numbers(text: str, kind: Callable[[str], T], option: str, example: str) -> tuple[T, ...]:
+    """Comma-separated numbers, such as the value of `--weights`; raises DataError for anything else."""
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        raise DataError(f"{option}: expected numbers such as {example}, got {text!r}.") from None

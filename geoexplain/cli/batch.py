@@ -1,0 +1,106 @@
+"""Many images, one after the other: progress, lines of output, and going on when one fails."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from geoexplain.cli.arguments import complain, printable
+from geoexplain.errors import GeoExplainError
+from geoexplain.geography.places import place_name
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one image: a record for scripts, and lines for people."""
+
+    record: dict[str, Any]
+    text: str
+
+
+def answer_each(images: Sequence[str], answer: Callable[[str, str], Answer], *, as_json: bool) -> int:
+    """Print `answer(image, name)` for each image, in order; return the exit code: 0, or 1 when an image failed.
+
+    `name` is one for files that belong to the image, see unique_names().
+    With `as_json` one JSON object per line: the record, or the image and its error. Every error is also a sentence on
+    standard error. A bar shows the progress of several images where standard error is a terminal.
+    """
+    failed = 0
+    with progress_bar(len(images), "images", hidden=len(images) == 1) as bar:
+        for image, name in zip(images, unique_names(images), strict=True):
+            try:
+                found = answer(image, name)
+                record, text = found.record, found.text
+            except (GeoExplainError, OSError) as error:
+                failed += 1
+                record, text = {"image": image, "error": _sentence(error)}, ""
+                with tqdm.external_write_mode(file=sys.stderr):
+                    complain(f"{image}: {_sentence(error).removeprefix(f'{Path(image).name}: ')}")
+            line = json.dumps(record) if as_json else printable(text)
+            if line:
+                tqdm.write(line, file=sys.stdout)
+                sys.stdout.flush()  # whoever reads the lines need not wait for the last image
+            bar.update()
+    return 1 if failed else 0
+
+
+def unique_names(images: Sequence[str]) -> list[str]:
+    """A name for each image, from its file's, no two alike: photo, photo-2, … They differ by more than case."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for image in images:
+        stem = Path(image).stem.strip(".") or "image"
+        name, turn = stem, 1
+        while name.casefold() in taken:
+            turn += 1
+            name = f"{stem}-{turn}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def progress_bar(total: int, unit: str, **options: Any) -> tqdm:
+    """A bar on standard error with the time left; nothing where that is not a terminal, or if `hidden`."""
+    hidden = options.pop("hidden", False)
+    return tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=True if hidden else None, leave=False, **options)
+
+
+def describe_prediction(image: str, model: GeoModel, prediction: Prediction, top: int = 5) -> str:
+    """A prediction in words: the place, its coordinates, how sure the model is, and the best cells."""
+    labels, centers = model.partition.labels, model.partition.centers_deg
+    density = ", ".join(f"{radius:,} km {percent(share)}" for radius, share in prediction.density_by_km.items())
+    lines = [
+        f"{image}: {place_name(prediction.lat_deg, prediction.lon_deg)}",
+        f"  point        {coordinates(prediction.lat_deg, prediction.lon_deg)} ({prediction.source})",
+        f"  cell         {prediction.cell}: {labels[prediction.cell]}",
+        f"  probability  {percent(prediction.probabilities[prediction.cell])}",
+        f"  density      {density}",
+        f"  localizable  {'yes' if prediction.localizable else 'no'}",
+    ]
+    for rank, cell in enumerate(prediction.top(top), 1):
+        share = percent(prediction.probabilities[cell])
+        lines.append(f"  {rank}. {share:>8}  {labels[cell]} ({coordinates(*centers[cell])}, cell {cell})")
+    return "\n".join(lines)
+
+
+def coordinates(lat_deg: float, lon_deg: float) -> str:
+    """A point as `--target` takes it: "45.7640,4.8357"."""
+    return f"{lat_deg:.4f},{lon_deg:.4f}"
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as "12.3 %"; a dash for NaN, where there was nothing to count."""
+    return "–" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _sentence(error: GeoExplainError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'}: expected to write it, got '{error.strerror}'."
+    return str(error)

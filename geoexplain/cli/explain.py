@@ -1,0 +1,230 @@
+"""`geoexplain explain`: what in an image speaks for a place."""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoexplain.cli.arguments import add_images, add_model, number
+from geoexplain.cli.batch import Answer, answer_each, coordinates, percent, progress_bar
+from geoexplain.cli.recipe import COMBI_CAM, DEFAULT_PRESET, GRADIENT_METHODS, Recipe, parse_target, read_recipe
+from geoexplain.errors import DataError
+from geoexplain.explainer.cams import METHODS, StageMap, score_cam
+from geoexplain.explainer.combine import COMBINATIONS, PRESETS, Heatmap, combine, deepest
+from geoexplain.explainer.explanation import Explanation, explain
+from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.geography.places import place_name
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.zoo import load_model
+from geoexplain.view.export import prediction_record
+from geoexplain.view.overlay import COLORMAPS, DEFAULT_COLORMAP, overlay
+from geoexplain.view.worldmap import save_world_map
+
+EPILOG = """\
+--out DIR gets, for each image:
+  <method>.png      the heatmap over what the network saw of the image, at the image's own resolution
+  explanation.json  the record of `locate --json`, and under "explanation" what was explained and how
+  map.html          the prediction on a world map; one file, which opens without internet
+With several images each has a folder of its own in DIR, named after the file (photo, photo-2, …).
+
+--save-maps FILE.npz holds float32 arrays, not normalised:
+  <method>/stage/<1…>  the map of every stage at its own resolution, after ReLU, of every gradient method
+  <method>/block/<1…>  the same of every block; of Score-CAM, when it is asked for, the deepest stage alone
+  <method>             every heatmap asked for, at the size of the network's input
+With several images each has a file of its own: FILE-photo.npz, FILE-photo-2.npz, …
+
+--json prints the record of `locate --json`, one line per image. A southern latitude needs no quoting:
+--target -12.5,30 and --target=-12.5,30 are the same."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `geoexplain explain`."""
+    parser.description = "Show what in an image speaks for a place. Give at least one of --out, --save-maps, --json."
+    parser.epilog = EPILOG
+    add_images(parser)
+    add_model(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for overlays, explanation.json and map.html")
+    parser.add_argument("--save-maps", type=Path, metavar="FILE.npz", help="file for the raw maps")
+    parser.add_argument("--json", action="store_true", help="one JSON object per image and line instead of text")
+    what = parser.add_argument_group("what is explained")
+    what.add_argument(
+        "--method",
+        action="append",
+        choices=(COMBI_CAM, *METHODS),
+        metavar="METHOD",
+        help=f"{', '.join((COMBI_CAM, *METHODS))}; may be given several times (default: {COMBI_CAM} and every gradient "
+        "method). A method on its own is the map of its deepest stage",
+    )
+    what.add_argument(
+        "--target",
+        type=parse_target,
+        metavar="CELL|LAT,LON",
+        help="the cell to explain, by its number or by a place in it (default: the most probable one)",
+    )
+    what.add_argument(
+        "--score", choices=tuple(SCORES), help="explain the cell's probability or its logit (default: the preset's)"
+    )
+    combi = parser.add_argument_group(COMBI_CAM, f"how {COMBI_CAM} puts the maps of Grad-CAM together")
+    combi.add_argument(
+        "--preset", choices=tuple(PRESETS), help=f"level, score, how and weights at once (default: {DEFAULT_PRESET})"
+    )
+    combi.add_argument(
+        "--level",
+        choices=LEVELS,
+        help="maps of every stage or every block (default: the preset's; stage if --stages is given)",
+    )
+    combi.add_argument(
+        "--stages", metavar="3,5,7", help="use these stages (or blocks) only, counted from 1 at the input"
+    )
+    combi.add_argument(
+        "--weights",
+        metavar="1,.5,1",
+        help="a weight per map: as many as --stages names, otherwise as there are stages (or blocks)",
+    )
+    combi.add_argument("--how", choices=tuple(COMBINATIONS), help="the way of combining (default: the preset's)")
+    looks = parser.add_argument_group("how it looks")
+    looks.add_argument("--colormap", choices=tuple(COLORMAPS), default=DEFAULT_COLORMAP, help="default: %(default)s")
+    looks.add_argument(
+        "--opacity",
+        type=number(float, 0, 1, "an opacity from 0 to 1"),
+        default=0.5,
+        help="of the heatmap, from 0 (image alone) to 1 (default: %(default)s)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain every image; 1 when one of them failed."""
+    model = load_model(args.model, args.device)
+    recipe = read_recipe(args, model)
+    several = len(args.images) > 1
+    for folder in filter(None, (args.out, args.save_maps and args.save_maps.parent)):
+        make_folder(folder)
+
+    def answer(image: str, name: str) -> Answer:
+        explanation = explain(image, model, target=recipe.target, score=recipe.score)
+        heatmaps, score_cams = draw(explanation, model, recipe)
+        record = prediction_record(image, model, explanation.prediction)
+        text = describe(image, model, explanation, heatmaps)
+        if args.save_maps:
+            file = args.save_maps
+            file = file.with_name(f"{file.stem}-{name}{file.suffix}") if several else file
+            save_maps(file, explanation, heatmaps, score_cams)
+            text += f"\n  raw maps in {file}"
+        if args.out:
+            folder = args.out / name if several else args.out
+            make_folder(folder)
+            for method, heatmap in heatmaps.items():
+                seen = model.preprocess.visible(explanation.image)
+                overlay(seen, heatmap.values, args.opacity, args.colormap).save(folder / f"{method}.png")
+            looks = {"colormap": args.colormap, "opacity": args.opacity}
+            whole = {**record, "explanation": explanation_record(model, explanation, heatmaps) | looks}
+            page = json.dumps(whole, indent=2) + "\n"
+            (folder / "explanation.json").write_text(page, encoding="utf-8")
+            save_world_map(folder / "map.html", explanation.prediction, model.partition, target=explanation.target)
+            text += f"\n  files in {folder}"
+        return Answer(record, text)
+
+    return answer_each(args.images, answer, as_json=args.json)
+
+
+def make_folder(folder: Path) -> None:
+    """A folder to write to, with those above it; raises DataError when it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: expected a folder that can be written to, got '{error.strerror}'.") from None
+
+
+def draw(explanation: Explanation, model: GeoModel, recipe: Recipe) -> tuple[dict[str, Heatmap], tuple[StageMap, ...]]:
+    """Every heatmap that is asked for, by its method, and the maps of Score-CAM, which alone needs the network."""
+    heatmaps: dict[str, Heatmap] = {}
+    score_cams: tuple[StageMap, ...] = ()
+    for method in recipe.methods:
+        if method == COMBI_CAM:
+            heatmaps[method] = explanation.combi_cam(recipe.weights, level=recipe.level, how=recipe.how)
+        elif METHODS[method].gradient:
+            heatmaps[method] = explanation.heatmap(method)
+        else:
+            score_cams = (masked_map(explanation, model),)
+            heatmap = combine(score_cams, (1.0,), "sum", explanation.size_hw)
+            heatmaps[method] = replace(heatmap, weights=deepest(len(explanation.trace.stages)))
+    return heatmaps, score_cams
+
+
+def masked_map(explanation: Explanation, model: GeoModel) -> StageMap:
+    """Score-CAM of the deepest stage, with a bar over its channels."""
+    deepest = explanation.trace.stages[-1]
+    with progress_bar(len(deepest.activation), "channels", desc=METHODS["score-cam"].title) as bar:
+        return score_cam(
+            model,
+            explanation.tensor,
+            explanation.trace,
+            deepest,
+            progress=lambda done, _total: bar.update(done - bar.n) and None,
+        )
+
+
+def save_maps(
+    file: Path, explanation: Explanation, heatmaps: dict[str, Heatmap], score_cams: tuple[StageMap, ...]
+) -> None:
+    """Write raw maps and finished heatmaps as one .npz, keyed as the help of the command says."""
+    maps = [one for method in GRADIENT_METHODS for level in LEVELS for one in explanation.maps(method, level)]
+    arrays = {f"{one.method}/{one.level}/{one.index}": one.values for one in (*maps, *score_cams)}
+    arrays |= {name: heatmap.values for name, heatmap in heatmaps.items()}
+    with file.open("wb") as stream:  # given a name, numpy would add .npz to one that ends otherwise
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+
+
+def explanation_record(model: GeoModel, explanation: Explanation, heatmaps: dict[str, Heatmap]) -> dict[str, Any]:
+    """What was explained and how, as plain data: the cell, the score, and each heatmap's file and make."""
+    target, cells = explanation.target, model.partition
+    return {
+        "target": {
+            "cell": target,
+            "label": cells.labels[target],
+            "latitude": float(cells.centers_deg[target, 0]),
+            "longitude": float(cells.centers_deg[target, 1]),
+            "probability": float(explanation.prediction.probabilities[target]),
+        },
+        "score": explanation.trace.score,
+        "input_height_px": explanation.size_hw[0],
+        "input_width_px": explanation.size_hw[1],
+        "heatmaps": {
+            name: {
+                "file": f"{name}.png",
+                "flat": heatmap.flat,
+                "method": heatmap.method,
+                "level": heatmap.level,
+                "how": heatmap.how,
+                "weights": list(heatmap.weights),
+            }
+            for name, heatmap in heatmaps.items()
+        },
+        "map": "map.html",
+    }
+
+
+def describe(image: str, model: GeoModel, explanation: Explanation, heatmaps: dict[str, Heatmap]) -> str:
+    """An explanation in words: where, which cell was explained, and which heatmaps have nothing to show."""
+    prediction, target = explanation.prediction, explanation.target
+    point = coordinates(prediction.lat_deg, prediction.lon_deg)
+    share = percent(prediction.probabilities[target])
+    lines = [
+        f"{image}: {place_name(prediction.lat_deg, prediction.lon_deg)} ({point})",
+        f"  explained    cell {target}: {model.partition.labels[target]}, {share}, by its {explanation.trace.score}",
+    ]
+    lines += [
+        f"  {name:<12} {'flat: nothing in the image stands out' if heatmap.flat else _make(heatmap)}"
+        for name, heatmap in heatmaps.items()
+    ]
+    return "\n".join(lines)
+
+
+def _make(heatmap: Heatmap) -> str:
+    used = [str(index) for index, weight in enumerate(heatmap.weights, 1) if weight > 0]
+    which = ", ".join(used) if len(used) < len(heatmap.weights) else f"{used[0]}–{used[-1]}"
+    return f"{heatmap.how} of {heatmap.level}{'s' if len(used) > 1 else ''} {which}"

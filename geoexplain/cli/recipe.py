@@ -1,0 +1,86 @@
+"""What `geoexplain explain` is asked to draw: its options, checked against a model before anything is begun."""
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoexplain.cli.arguments import numbers
+from geoexplain.errors import DataError
+from geoexplain.explainer.cams import METHODS
+from geoexplain.explainer.combine import PRESETS
+from geoexplain.explainer.explanation import Target, target_cell
+from geoexplain.locator.model import GeoModel
+
+COMBI_CAM = "combi-cam"
+GRADIENT_METHODS = tuple(name for name, method in METHODS.items() if method.gradient)
+DEFAULT_PRESET = "as-published"
+
+
+def parse_target(text: str) -> Target:
+    """`12` as a cell, `45.76,4.84` as a point in degrees; ArgumentTypeError for anything else."""
+    try:
+        if "," not in text:
+            return int(text)
+        lat, lon = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a cell such as 12, or a latitude and longitude such as 45.76,4.84, got {text!r}"
+        ) from None
+    return lat, lon
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to draw of every image: the methods, the explained cell (None: the top one), and the make of Combi-CAM."""
+
+    methods: tuple[str, ...]
+    target: int | None
+    score: str
+    level: str
+    how: str
+    weights: tuple[float, ...]
+
+
+def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
+    """The options checked against a model, so that nothing is begun that cannot end. Raises DataError."""
+    if not (args.out or args.save_maps or args.json):
+        raise DataError("expected something to write, got none: add --out DIR, --save-maps FILE.npz or --json.")
+    methods = tuple(dict.fromkeys(args.method or (COMBI_CAM, *GRADIENT_METHODS)))
+    for option, value in (("--stages", args.stages), ("--weights", args.weights)):
+        if value is not None and COMBI_CAM not in methods:
+            raise DataError(f"{option} makes a {COMBI_CAM}, which is not asked for: add --method {COMBI_CAM}.")
+    preset = PRESETS[args.preset or DEFAULT_PRESET]
+    by_stages = args.stages is not None and args.preset is None
+    level = args.level or ("stage" if by_stages else preset.level)
+    count = len(model.backbone.stages if level == "stage" else model.backbone.blocks)
+    weights = read_weights(args.stages, args.weights, level, count) or preset.weights(count)
+    target = target_cell(model, args.target)
+    if target is not None and not 0 <= target < len(model.partition):
+        raise DataError(f"--target: expected a cell from 0 to {len(model.partition) - 1}, got {target}.")
+    return Recipe(methods, target, args.score or preset.score, level, args.how or preset.how, weights)
+
+
+def read_weights(stages: str | None, weights: str | None, level: str, count: int) -> tuple[float, ...] | None:
+    """`--stages` and `--weights` as one weight for each of `count` maps; None when neither is given.
+
+    Stages without weights weigh 1 each, and what is not named weighs 0. Raises DataError when they do not fit.
+    """
+    chosen = tuple(range(1, count + 1)) if stages is None else numbers(stages, int, "--stages", "3,5,7")
+    if wrong := [index for index in chosen if not 1 <= index <= count]:
+        raise DataError(f"--stages: expected numbers from 1 to {count}, the {level}s of this model, got {wrong[0]}.")
+    if len(set(chosen)) < len(chosen):
+        raise DataError(f"--stages: expected each {level} once, got {stages}.")
+    if weights is None:
+        given: tuple[float, ...] = (1.0,) * len(chosen)
+    else:
+        given = numbers(weights, float, "--weights", "1,.5,1")
+    if len(given) != len(chosen):
+        reason = f"one per {level} (see --level)" if stages is None else f"one for each of --stages {stages}"
+        raise DataError(f"--weights: expected {len(chosen)} of them, {reason}, got {len(given)}.")
+    if not all(np.isfinite(weight) and weight >= 0 for weight in given):
+        raise DataError(f"--weights: expected finite numbers of at least 0, got {weights}.")
+    if stages is None and weights is None:
+        return None
+    by_index = dict(zip(chosen, given, strict=True))
+    return tuple(by_index.get(index, 0.0) for index in range(1, count + 1))

@@ -1,0 +1,36 @@
+"""`geoexplain studio`: everything in a browser."""
+
+import argparse
+
+from geoexplain.cli.arguments import add_model, number
+from geoexplain.locator.zoo import load_model
+from geoexplain.studio.app import build, serve
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `geoexplain studio`."""
+    parser.description = "Serve the studio until Ctrl-C. Nothing leaves this machine unless you say so."
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; 0.0.0.0 lets the whole network in (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port",
+        type=number(int, 1, 65535, "a port from 1 to 65535"),
+        default=7860,
+        help="port to listen at (default: %(default)s)",
+    )
+    add_model(parser)
+    parser.add_argument("--no-uploads", action="store_true", help="offer the examples only; nobody can bring an image")
+    parser.add_argument(
+        "--online-tiles", action="store_true", help="draw the map with OpenStreetMap's tiles, asked for by the browser"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    demo = build(load_model(args.model, args.device), tiles=args.online_tiles, uploads=not args.no_uploads)
+    serve(demo, host=args.host, port=args.port, tiles=args.online_tiles)
+    return 0

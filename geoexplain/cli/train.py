@@ -1,0 +1,196 @@
+"""`geoexplain train`: whole-earth images → a trained model, calibrated and released."""
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from geoexplain.cli.arguments import add_device, complain, count, number
+from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.release import (
+    FOOTPRINT_KM,
+    ROTATION_DEG,
+    VALIDATION_SEED,
+    add_imagery,
+    add_release_arguments,
+    add_release_views,
+    default_device,
+    release,
+    split_imagery,
+)
+from geoexplain.errors import DataError
+from geoexplain.evaluation import VIEW_RADII_KM, accuracy_by_km, view_logits
+from geoexplain.geography.sphere import great_circle_km
+from geoexplain.images import Preprocess
+from geoexplain.training.loop import Progress, train_views
+from geoexplain.training.run import GeolocatorNetwork, checkpoint_file, load_checkpoint
+from geoexplain.training.settings import Phase, ViewTraining
+from geoexplain.training.views import Imagery, imagery_files, load_imagery
+
+DEFAULTS = ViewTraining()
+EXIT_INTERRUPTED = 130
+LOG_EVERY_S = 60.0
+
+EPILOG = """\
+Images that match --held-out are never opened, those that match --validation are never trained on. A pattern is a part
+of a file's name, or a glob such as *2004?6*.
+
+Ctrl-C saves the run; give the same command with --resume to go on. On a CPU the same seed, settings and number of
+threads (OMP_NUM_THREADS) give the same weights, interrupted or not. Once training is over, the weights that did best
+in validation are calibrated on the validation imagery and released: NAME.safetensors (fp16), NAME.cells.csv and
+NAME.card.json, with the settings and figures. The imagery of Blue Marble Next Generation is NASA's:
+https://visibleearth.nasa.gov/collection/1484/blue-marble"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `geoexplain train`."""
+    parser.description = "Train a model, or release a trained one."
+    kinds = parser.add_subparsers(metavar="KIND", required=True)
+    views = kinds.add_parser("views", help="train a model of views of Earth from above")
+    views.description = "Train a model of views of Earth from above on whole-earth images, and release it."
+    views.epilog = EPILOG
+    add_imagery(views)
+    views.add_argument(
+        "--held-out",
+        nargs="*",
+        default=["200403", "200409"],
+        metavar="PATTERN",
+        help="images kept for the final test (default: 200403 200409)",
+    )
+    views.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="folder of the run: its checkpoint")
+    views.add_argument("--release", type=Path, metavar="DIR", help="folder for the model (default: RUN_DIR/release)")
+    views.add_argument("--resume", action="store_true", help="go on from the checkpoint in RUN_DIR")
+    views.add_argument(
+        "--phases",
+        type=parse_phases,
+        default=DEFAULTS.phases,
+        metavar="PX:BATCH:VIEWS,…",
+        help="resolution, views per step and views of each phase "
+        f"(default: {','.join(f'{p.size_px}:{p.batch}:{p.views}' for p in DEFAULTS.phases)})",
+    )
+    cells = number(int, 4, 100_000, "a whole number from 4 to 100000")
+    views.add_argument("--cells", type=cells, default=DEFAULTS.cells, help="number of cells (default: %(default)s)")
+    seed = number(int, 0, 2**63 - 2, "a whole number of at least 0")
+    views.add_argument("--seed", type=seed, default=DEFAULTS.seed, help="of everything random (default: %(default)s)")
+    add_device(views)
+    views.add_argument("--compile", action="store_true", help="compile the network first: slow to start, then faster")
+    seconds = number(float, 0, 1e6, "a number of seconds")
+    views.add_argument(
+        "--checkpoint-every", type=seconds, default=180.0, metavar="S", help="seconds (default: %(default)g)"
+    )
+    views.add_argument(
+        "--validate-every",
+        type=count,
+        default=30_000,
+        metavar="N",
+        help="views between validations (default: %(default)s)",
+    )
+    views.add_argument(
+        "--validation-views", type=count, default=1024, metavar="N", help="views per validation (default: %(default)s)"
+    )
+    add_release_views(views)
+    views.set_defaults(run=run_views)
+    add_release_arguments(kinds.add_parser("release", help="release a model from a run, finished or interrupted"))
+
+
+def parse_phases(text: str) -> tuple[Phase, ...]:
+    """`96:96:240000,224:64:20000` as phases; ArgumentTypeError for anything else."""
+    try:
+        phases = tuple(Phase(*(int(part) for part in phase.split(":"))) for phase in text.split(","))
+    except (TypeError, ValueError):
+        phases = ()
+    # Batch normalisation has nothing to normalise by in a batch of one.
+    if not phases or any(not 32 <= p.size_px <= 1024 or p.batch < 2 or p.views < 1 for p in phases):
+        raise argparse.ArgumentTypeError(
+            "expected PX:BATCH:VIEWS for each phase, such as 96:96:240000,224:64:20000, "
+            f"with 32 to 1024 px and at least 2 views per step, got {text!r}"
+        )
+    return phases
+
+
+def run_views(args: argparse.Namespace) -> int:
+    """Train, or go on training, then release; 130 when interrupted."""
+    if checkpoint_file(args.out).exists() and not args.resume:
+        raise DataError(
+            f"{args.out}: expected a folder without a run, found one: add --resume, or choose another --out."
+        )
+    training, validation = split_imagery(imagery_files(args.imagery), args.validation, args.held_out)
+    settings = replace(DEFAULTS, phases=args.phases, cells=args.cells, seed=args.seed)
+    device = args.device or default_device()
+    if args.resume:  # what cannot be resumed should not wait for the imagery
+        load_checkpoint(checkpoint_file(args.out), settings)
+    imagery, unseen = load_imagery(training, device), load_imagery(validation, device)
+    print(f"training on {len(imagery)} images, validating on {', '.join(unseen.names)}, on {device}")
+    bar = progress_bar(
+        settings.total_views(), "views", bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} views{postfix}"
+    )
+    logged = -LOG_EVERY_S
+
+    def report(progress: Progress) -> None:
+        nonlocal logged
+        bar.n = progress.seen
+        bar.set_postfix_str(describe_progress(progress))
+        if bar.disable and time.monotonic() - logged >= LOG_EVERY_S:
+            logged = time.monotonic()
+            print(f"{progress.seen:,} of {progress.total:,} views, {describe_progress(progress)}", file=sys.stderr)
+
+    def validate(network: GeolocatorNetwork, size_px: int) -> float:
+        shares = validation_accuracy(network, unseen, size_px, args.validation_views)
+        with tqdm.external_write_mode(file=sys.stdout):
+            print(f"validation at {size_px} px: {describe_accuracy(shares)}", flush=True)
+        return sum(shares.values())
+
+    try:
+        train_views(
+            imagery,
+            settings,
+            args.out,
+            validate=validate,
+            resume=args.resume,
+            compile_network=args.compile,
+            checkpoint_every_s=args.checkpoint_every,
+            validate_every_views=args.validate_every,
+            report=report,
+        )
+    except KeyboardInterrupt:
+        bar.close()
+        if checkpoint_file(args.out).exists():
+            complain(f"interrupted; the run is saved in {args.out}: give the same command with --resume to go on.")
+        else:
+            complain("interrupted before the first step: nothing is saved, give the same command to begin again.")
+        return EXIT_INTERRUPTED
+    bar.close()
+    del imagery
+    release(args.out, unseen, args.release or args.out / "release", args.release_views)
+    return 0
+
+
+def validation_accuracy(network: GeolocatorNetwork, imagery: Imagery, size_px: int, views: int) -> dict[int, float]:
+    """Share of validation views whose top cell's centre lies within each radius of the truth."""
+    logits, truth_deg = view_logits(
+        network,
+        imagery,
+        Preprocess(size_px=size_px),
+        views=views,
+        footprint_km=FOOTPRINT_KM,
+        rotation_deg=ROTATION_DEG,
+        seed=VALIDATION_SEED,
+        batch=128,
+    )
+    centers_deg = network.head.mvmf.mus.T.cpu().numpy()[logits.argmax(dim=1).numpy()]
+    return accuracy_by_km(great_circle_km(centers_deg, truth_deg), VIEW_RADII_KM)
+
+
+def describe_accuracy(shares: dict[int, float]) -> str:
+    """Accuracies in words: "45.0 % within 200 km, …"."""
+    return ", ".join(f"{percent(share)} within {radius:,} km" for radius, share in shares.items())
+
+
+def describe_progress(progress: Progress) -> str:
+    """Resolution, loss, speed and time left in words."""
+    hours, minutes = divmod(round(progress.left_s / 60), 60)
+    left = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return f"{progress.size_px} px, loss {progress.loss:.3f}, {progress.views_per_s:.0f} views/s, {left} left"
