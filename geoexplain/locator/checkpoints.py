@@ -128,7 +128,7 @@ def read_cells(file: Path, name: str) -> Partition:
             if not set(COLUMNS) <= set(header):
                 raise DataError(
                     f"{file.name}: expected a CSV table with the columns {', '.join(COLUMNS)}, "
-                    f"got {', '.join(header)[:200] or 'nothing'}: is this another table?"
+                    f"got {', '.join(header)[:200]!r}: is this another table?"
                 )
             places = [header.index(column) for column in COLUMNS]
             for row in islice(filter(None, rows), MAX_CELLS + 1):

@@ -41,7 +41,8 @@ def augment(views: Tensor, generator: torch.Generator) -> Tensor:
 def recolour_sea(views: Tensor, generator: torch.Generator, probability: float = 0.65) -> Tensor:
     """Paint the water of most views in another sea: any blue to green, shelves along the coasts, a rough floor.
 
-    views (N, 4, S, S) in [0, 1] → RGB (N, 3, S, S) in [0, 1]; land stays as it is. The months show one flat sea, other renderings and real pictures do not; colour of water must not be a cue.
+    views (N, 4, S, S) in [0, 1] → RGB (N, 3, S, S) in [0, 1]; land stays as it is. The months show one flat sea,
+    other renderings and real pictures do not; colour of water must not be a cue.
     """
     rgb, water = views[:, :3], views[:, 3:]
     n, _, size, _ = rgb.shape

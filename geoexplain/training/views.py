@@ -93,9 +93,7 @@ def _equirectangular_height(file: Path) -> int:
     except (OSError, Image.DecompressionBombError) as error:
         raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
     if width != 2 * height:
-        raise DataError(
-            f"{file.name}: expected an equirectangular image, twice as wide as high, got {width}×{height}: leave it out."
-        )
+        raise DataError(f"{file.name}: expected an equirectangular image, twice as wide as high, got {width}×{height}.")
     return int(height)
 
 

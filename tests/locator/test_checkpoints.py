@@ -1,0 +1,181 @@
+"""What is written is read back, and what does not fit is refused by file and key."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from geoexplain.errors import CheckpointError, DataError
+from geoexplain.locator.checkpoints import FORMAT, cells_file, describe, load_geoexplain
+from geoexplain.locator.zoo import BUNDLED, ZOO, load_model
+from tests.locator.models import LABELS, saved, small_model
+
+WEIGHT = "head.mixture_weights.weight"
+COUNTER = "backbone.stem.1.num_batches_tracked"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return saved(small_model(), tmp_path)
+
+
+def rewrite(file: Path, change: Callable[[dict[str, Tensor]], object], **metadata: str) -> None:
+    tensors = load_file(file)
+    change(tensors)
+    given = {"format": FORMAT, "description": json.dumps(describe(small_model())), **metadata}
+    save_file(tensors, file, metadata={key: value for key, value in given.items() if value})
+
+
+def described(file: Path, **changes: object) -> None:
+    description = {**describe(small_model()), **changes}
+    kept = {key: value for key, value in description.items() if value is not ...}
+    rewrite(file, lambda tensors: None, description=json.dumps(kept))
+
+
+def test_a_model_survives_its_file(file: Path) -> None:
+    before, after = small_model(), load_geoexplain(file, "cpu")
+    assert describe(after) == describe(before)
+    assert after.partition.labels == LABELS
+    np.testing.assert_allclose(after.partition.centers_deg, before.partition.centers_deg, atol=1e-5)
+    expected = before.network.state_dict()
+    for key, value in after.network.state_dict().items():
+        assert value.dtype == expected[key].dtype
+        if key == "head.mvmf.mus":
+            np.testing.assert_allclose(value, expected[key], atol=1e-5)
+        elif value.is_floating_point():
+            assert torch.equal(value, expected[key].half().float()), key
+        else:
+            assert torch.equal(value, expected[key]), key
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    # half precision keeps eleven bits of every weight
+    torch.testing.assert_close(after.logits(images), before.logits(images), rtol=0.01, atol=0.02)
+    assert before.logits(images).std() > 0.1
+
+
+def test_the_file_holds_half_precision_and_no_directions(file: Path) -> None:
+    tensors = load_file(file)
+    assert "head.mvmf.mus" not in tensors
+    assert {value.dtype for value in tensors.values()} == {torch.float16, torch.int64}
+    assert file.stat().st_size < 2.2 * sum(value.numel() for value in tensors.values()) + 50_000
+
+
+def test_what_half_precision_cannot_hold_is_kept(tmp_path: Path) -> None:
+    model = small_model()
+    with torch.no_grad():
+        model.network.backbone.stem[1].running_var.fill_(3e5)
+    after = load_geoexplain(saved(model, tmp_path), "cpu")
+    assert after.network.backbone.stem[1].running_var.tolist() == [3e5] * len(
+        model.network.backbone.stem[1].running_var
+    )
+
+
+def test_full_precision_is_read_as_it_stands(file: Path) -> None:
+    rewrite(file, lambda tensors: tensors.update({WEIGHT: torch.full((5, tensors[WEIGHT].shape[1]), 1 / 3)}))
+    assert load_geoexplain(file, "cpu").head.mixture_weights.weight.unique().item() == pytest.approx(1 / 3, rel=1e-7)
+
+
+def test_a_read_model_is_frozen(file: Path) -> None:
+    network = load_geoexplain(file, "cpu").network
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_rule_and_refinement_may_be_left_out(file: Path) -> None:
+    described(file, rule=..., refine_km=...)
+    model = load_geoexplain(file, "cpu")
+    assert (model.rule.scale_km, model.rule.threshold, model.refine_km) == (25, 0.2, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.pop(WEIGHT), f"key '{WEIGHT}' is missing"),
+        (lambda t: t.update(extra=torch.zeros(1)), "unexpected key 'extra'"),
+        (lambda t: t.update({WEIGHT: torch.zeros(6, 3)}), rf"key '{WEIGHT}' has shape \(6, 3\), expected \(5, \d+\)"),
+        (lambda t: t.update({WEIGHT: t[WEIGHT].T.contiguous()}), rf"key '{WEIGHT}' has shape \(\d+, 5\), expected"),
+        (lambda t: t.update({WEIGHT: t[WEIGHT].double()}), f"key '{WEIGHT}' has type F64, expected F16 or F32"),
+        (lambda t: t.update({WEIGHT: t[WEIGHT].to(torch.int8)}), f"key '{WEIGHT}' has type I8, expected F16 or F32"),
+        (lambda t: t.update({COUNTER: torch.tensor(1.0)}), f"key '{COUNTER}' has type F32, expected I64"),
+        (lambda t: t[WEIGHT].view(-1)[3].fill_(torch.nan), f"key '{WEIGHT}' holds NaN or infinite"),
+        (lambda t: t["head.mvmf.kappas"][0].fill_(-torch.inf), "key 'head.mvmf.kappas' holds NaN or infinite"),
+        (lambda t: t.clear(), "is missing; .* more: is this the file of another model"),
+    ],
+    ids=["missing", "extra", "shape", "transposed", "double", "int8", "counter", "nan", "infinity", "empty"],
+)
+def test_tensors_that_do_not_fit_are_refused(file: Path, change: Callable, words: str) -> None:
+    rewrite(file, change)
+    with pytest.raises(CheckpointError, match=rf"^small\.safetensors: .*{words}"):
+        load_geoexplain(file, "cpu")
+
+
+def test_five_differences_are_told_and_the_rest_counted(file: Path) -> None:
+    keys = len(load_file(file))
+    rewrite(file, lambda tensors: tensors.clear())
+    with pytest.raises(CheckpointError) as refusal:
+        load_geoexplain(file, "cpu")
+    assert str(refusal.value).count("is missing") == 5
+    assert f"and {keys - 5} more" in str(refusal.value)
+
+
+def test_the_table_of_another_model_is_refused(file: Path) -> None:
+    table = cells_file(file)
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(CheckpointError, match=r"'head\.mixture_weights\.bias' has shape \(5,\), expected \(4,\)"):
+        load_geoexplain(file, "cpu")
+
+
+def test_a_missing_table_is_named(file: Path) -> None:
+    cells_file(file).unlink()
+    with pytest.raises(DataError, match=r"small\.cells\.csv"):
+        load_geoexplain(file, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": ...}, "'name' in its description, got none"),
+        ({"title": 3}, "'title' in its description to be text, got '3'"),
+        ({"architecture": "resnet50"}, "timm EfficientNet .*'resnet50'"),
+        ({"size_px": 16}, "'size_px' .* from 32 to 1024, got '16'"),
+        ({"size_px": 10**9}, "'size_px'"),
+        ({"size_px": True}, "'size_px'"),
+        ({"size_px": "224"}, "'size_px'"),
+        ({"rule": {"scale_km": 25}}, "'rule'"),
+        ({"rule": {"scale_km": 25, "threshold": 0.2, "code": "x"}}, "'rule'"),
+        ({"rule": {"scale_km": float("nan"), "threshold": 0.2}}, "'rule'"),
+        ({"rule": [25, 0.2]}, "'rule'"),
+        ({"refine_km": -1}, "'refine_km'"),
+        ({"refine_km": "far"}, "'refine_km'"),
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(file: Path, changes: dict, words: str) -> None:
+    described(file, **changes)
+    with pytest.raises(CheckpointError, match=words):
+        load_geoexplain(file, "cpu")
+
+
+@pytest.mark.parametrize("kind", ["", "geoexplain/2", "pt"])
+def test_another_format_is_refused(file: Path, kind: str) -> None:
+    rewrite(file, lambda tensors: None, format=kind)
+    with pytest.raises(CheckpointError, match=r"small\.safetensors: expected a geoexplain model"):
+        load_geoexplain(file, "cpu")
+
+
+def test_a_model_is_loaded_by_path_and_by_name(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_model(file, "cpu").title == "Small <model>"
+    assert load_model(str(file), "cpu").name == "small"
+    row = ZOO[BUNDLED]
+    monkeypatch.setitem(ZOO, "another", type(row)(file, row.purpose, row.licence, row.citation))
+    assert load_model("another", "cpu").name == "small"
+
+
+def test_an_unknown_name_is_told_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=f"{BUNDLED}.*got 'earth-viws'"):
+        load_model("earth-viws")
+    with pytest.raises(CheckpointError, match=r"none\.safetensors"):
+        load_geoexplain(tmp_path / "none.safetensors")

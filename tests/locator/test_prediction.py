@@ -1,0 +1,159 @@
+"""Predictions worked out by hand, and the densities of the published implementation."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from geoexplain.errors import DataError
+from geoexplain.geography.partition import Partition
+from geoexplain.geography.sphere import great_circle_km
+from geoexplain.images import Preprocess
+from geoexplain.locator.backbone import Backbone
+from geoexplain.locator.model import GeoModel, LocalizableRule
+from geoexplain.locator.prediction import RADII_KM, neighbourhood_mean, predict, prediction_density
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "prediction_density.json").read_text())
+KM_PER_DEGREE = 6371 * np.pi / 180  # 111.19
+# along the equator: 0, 0.2, 1.5, 6, 20 degrees, or 0, 22, 167, 667, 2224 km from the first
+LON = np.array([0.0, 0.2, 1.5, 6.0, 20.0, 40.0])
+PROBABILITIES = np.array([0.40, 0.05, 0.10, 0.15, 0.20, 0.10])
+
+
+def partition_of(centers: np.ndarray) -> Partition:
+    return Partition("test", tuple(f"cell {i}" for i in range(len(centers))), centers)
+
+
+def model_of(centers: np.ndarray, *, rule: LocalizableRule | None = None, refine_km: float | None = None) -> GeoModel:
+    backbone = Backbone(nn.Identity(), nn.ModuleList([nn.ModuleList([nn.Identity()])]), nn.Identity(), 3, "none")
+    head = nn.Linear(3, len(centers))
+    settings = {"name": "hand", "rule": rule, "refine_km": refine_km, "device": "cpu"}
+    return GeoModel(backbone, head, partition_of(centers), Preprocess(size_px=32), **settings)
+
+
+EQUATOR = np.stack([np.zeros(6), LON], axis=-1)
+
+
+def logits_of(probabilities: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.log(probabilities) + 3.7)
+
+
+def test_a_prediction_by_hand() -> None:
+    prediction = predict(model_of(EQUATOR), logits_of(PROBABILITIES))
+    assert prediction.cell == 0
+    np.testing.assert_allclose(prediction.probabilities, PROBABILITIES, rtol=1e-12)
+    assert (prediction.lat_deg, prediction.lon_deg) == (0.0, 0.0)
+    assert prediction.source == "cell centre"
+    assert RADII_KM == (1, 25, 200, 750, 2500)
+    assert prediction.density_by_km == pytest.approx({1: 0.40, 25: 0.45, 200: 0.55, 750: 0.70, 2500: 0.90})
+
+
+def test_a_row_of_one_image_is_the_same() -> None:
+    model, logits = model_of(EQUATOR), logits_of(PROBABILITIES)
+    assert predict(model, logits[None]).density_by_km == predict(model, logits).density_by_km
+
+
+def test_the_bound_belongs_to_the_radius() -> None:
+    cells = partition_of(EQUATOR)
+    radius_km = float(great_circle_km(EQUATOR[0], EQUATOR[3]))
+    assert radius_km == pytest.approx(6 * KM_PER_DEGREE)
+    assert prediction_density(PROBABILITIES, cells, 0, radius_km) == pytest.approx(0.70)
+    assert prediction_density(PROBABILITIES, cells, 0, np.nextafter(radius_km, 0)) == pytest.approx(0.55)
+    assert prediction_density(PROBABILITIES, cells, 5, 0) == pytest.approx(0.10)
+
+
+def test_density_is_measured_from_the_cell_that_is_asked_for() -> None:
+    # from the cell at 20°: those at 6° and 1.5° are 1,557 and 2,057 km off, that at 40° is 2,224 km off
+    assert prediction_density(PROBABILITIES, partition_of(EQUATOR), 4, 2100) == pytest.approx(0.20 + 0.15 + 0.10)
+
+
+def test_density_runs_across_the_antimeridian_and_the_pole() -> None:
+    cells = partition_of(np.array([(0.0, 179.9), (0.0, -179.9), (89.9, 0.0), (89.9, 180.0)]))
+    shares = np.array([0.4, 0.3, 0.2, 0.1])
+    assert prediction_density(shares, cells, 0, 25) == pytest.approx(0.7)
+    assert prediction_density(shares, cells, 3, 25) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("image", ["300x400", "420x310"])
+def test_densities_and_point_are_the_published_implementation_s(image: str) -> None:
+    centers, expected = np.array(GOLDEN["centers_deg"]), GOLDEN["images"][image]
+    prediction = predict(model_of(centers), logits_of(np.array(expected["probabilities"])))
+    np.testing.assert_allclose((prediction.lat_deg, prediction.lon_deg), expected["point_deg"], atol=1e-6)
+    densities = [prediction.density_by_km[radius] for radius in (1, 25, 200, 750, 2500)]
+    np.testing.assert_allclose(densities, expected["density"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("scale_km", "threshold", "localizable"),
+    [(25, 0.44, True), (25, 0.46, False), (750, 0.69, True), (750, 0.71, False), (2500, 0.89, True)],
+)
+def test_localizable_is_a_density_above_the_threshold_of_the_rule(
+    scale_km: int, threshold: float, localizable: bool
+) -> None:
+    model = model_of(EQUATOR, rule=LocalizableRule(scale_km, threshold))
+    assert predict(model, logits_of(PROBABILITIES)).localizable is localizable
+
+
+def test_a_density_at_the_threshold_is_not_above_it() -> None:
+    far = np.array([(0.0, 0.0), (0.0, 90.0)])
+    equal = torch.zeros(2)
+    assert predict(model_of(far, rule=LocalizableRule(25, 0.5)), equal).localizable is False
+    assert predict(model_of(far, rule=LocalizableRule(25, float(np.nextafter(0.5, 0)))), equal).localizable is True
+
+
+def test_the_published_rule_is_the_default() -> None:
+    assert model_of(EQUATOR).rule == LocalizableRule(scale_km=25, threshold=0.2)
+
+
+def test_best_cells_come_in_order_and_equal_ones_in_that_of_the_partition() -> None:
+    prediction = predict(model_of(EQUATOR), torch.tensor([1.0, 3.0, 2.0, 3.0, 2.0, 0.0]))
+    assert prediction.cell == 1
+    assert prediction.top(5) == [1, 3, 2, 4, 0]
+    assert prediction.top(99) == [1, 3, 2, 4, 0, 5]
+
+
+def test_a_neighbourhood_mean_by_hand() -> None:
+    # 0.6 at 0° and 0.3 at 4° of longitude; the cell at 90° is out of reach
+    centers = np.array([(0.0, 0.0), (0.0, 4.0), (0.0, 90.0)])
+    lat, lon = neighbourhood_mean(np.array([0.6, 0.3, 0.1]), partition_of(centers), 0, 600)
+    angle = np.radians(4)
+    expected = np.degrees(np.arctan2(0.3 * np.sin(angle), 0.6 + 0.3 * np.cos(angle)))
+    assert (lat, lon) == pytest.approx((0, expected), abs=1e-9)
+    refined = predict(model_of(centers, refine_km=600), logits_of(np.array([0.6, 0.3, 0.1])))
+    assert (refined.lat_deg, refined.lon_deg) == pytest.approx((lat, lon))
+    assert refined.source == "mean of neighbouring cells"
+    assert refined.cell == 0
+
+
+def test_a_neighbourhood_mean_across_the_antimeridian() -> None:
+    cells = partition_of(np.array([(0.0, 179.0), (0.0, -179.0)]))
+    lat, lon = neighbourhood_mean(np.array([0.5, 0.5]), cells, 0, 400)
+    assert lat == pytest.approx(0, abs=1e-9)
+    assert abs(lon) == pytest.approx(180)
+
+
+@pytest.mark.parametrize("spread", [0.0, 800.0, -800.0, 1e30])
+def test_probabilities_of_extreme_logits_are_numbers(spread: float) -> None:
+    prediction = predict(model_of(EQUATOR), torch.tensor([spread, 0.0, 0.0, 0.0, 0.0, 0.0]))
+    assert np.isfinite(prediction.probabilities).all()
+    assert prediction.probabilities.sum() == pytest.approx(1)
+    assert max(prediction.density_by_km.values()) <= 1
+
+
+@pytest.mark.parametrize(
+    "logits",
+    [
+        torch.zeros(5),
+        torch.zeros(2, 3),
+        torch.zeros(2, 6),
+        torch.tensor([0.0, 0.0, float("nan"), 0.0, 0.0, 0.0]),
+        torch.tensor([0.0, 0.0, float("inf"), 0.0, 0.0, 0.0]),
+    ],
+    ids=["too few", "two by three", "two images", "nan", "infinity"],
+)
+def test_logits_that_cannot_be_are_refused(logits: torch.Tensor) -> None:
+    with pytest.raises(DataError, match="model hand: expected 6 finite logits"):
+        predict(model_of(EQUATOR), logits)
