@@ -1,10 +1,7 @@
 """geoexplain: where a CNN thinks an image was taken, and why.
 
-    import geoexplain
-
-    model = geoexplain.load_model()
-    geoexplain.locate("photo.jpg", model).lat_deg
-    geoexplain.explain("photo.jpg", model).combi_cam().values
+`load_model()` gives the bundled model; `locate(image, model)` a Prediction; `explain(image, model)` an Explanation, whose
+`combi_cam()` and `heatmap(method)` are Heatmaps.
 """
 
 from geoexplain.explainer.combine import Heatmap

@@ -28,6 +28,11 @@ class Backbone(nn.Module):
         """All blocks in order, whatever their stage."""
         return [block for stage in self.stages for block in stage.children()]
 
+    @property
+    def stage_lengths(self) -> list[int]:
+        """How many blocks each stage has."""
+        return [len(list(stage.children())) for stage in self.stages]
+
     def pool(self, x: Tensor) -> Tensor:
         """Output of the last block (N, C, h, w) → features (N, D)."""
         return self.head(x).mean(dim=(2, 3))

@@ -59,7 +59,7 @@ def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int) -
 
 
 class _FastDepthwise(nn.Conv2d):
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in nn.Conv2d
         if not (self.training and torch.is_autocast_enabled("cpu")):
             return super().forward(input)
         dtype = torch.get_autocast_dtype("cpu")

@@ -1,0 +1,8 @@
+"""Every benchmark, one table each: `python -m benchmarks`."""
+
+import subprocess
+import sys
+
+for name in ("bench_explain", "bench_studio"):
+    print(f"\n## {name}\n", flush=True)
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], check=True)
