@@ -1,7 +1,7 @@
 """geoexplain: where a CNN thinks an image was taken, and why.
 
-`load_model()` gives the bundled model; `locate(image, model)` a Prediction; `explain(image, model)` an Explanation, whose
-`combi_cam()` and `heatmap(method)` are Heatmaps.
+`load_model()` gives the bundled model, `locate(image, model)` a Prediction, `explain(image, model)` an Explanation;
+its `combi_cam()` and `heatmap(method)` give Heatmaps.
 """
 
 from geoexplain.explainer.combine import Heatmap

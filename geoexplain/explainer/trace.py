@@ -89,7 +89,7 @@ def trace(model: GeoModel, tensor: Tensor, target: int | None = None, score: str
     if tensor.dim() != 4 or tensor.shape[:2] != (1, 3):
         raise DataError(f"expected one image as a tensor (1, 3, H, W), got {tuple(tensor.shape)}: pass images singly.")
     backbone = model.backbone
-    stage_ends = list(accumulate(len(list(stage.children())) for stage in backbone.stages))
+    stage_ends = list(accumulate(backbone.stage_lengths))
     first, *others = backbone.blocks
     # The graph starts behind the first block: its output is the earliest activation that is asked for, and the
     # stem and the first block, at the largest resolution, would be the dearest part of the gradient pass.
