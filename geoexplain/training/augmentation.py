@@ -121,7 +121,7 @@ def jpeg_loss(rgb: Tensor, quality: Tensor) -> Tensor:
     basis = torch.cos(math.pi * (2 * k + 1) * k.view(-1, 1) / 16) * 0.5  # (frequency, position)
     basis[0] /= math.sqrt(2)
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
-    step = (JPEG_TABLE.to(rgb.device) * scale).clamp_min(1).view(n, 1, 1, 1, 8, 8) / 255
+    step = (JPEG_TABLE.to(rgb.device) * scale).round().clamp_min(1).view(n, 1, 1, 1, 8, 8) / 255
     blocks = rgb.reshape(n, channels, size // 8, 8, size // 8, 8).transpose(3, 4)  # (N, 3, S/8, S/8, 8, 8)
     rounded = (basis @ blocks @ basis.T / step).round() * step
     return (basis.T @ rounded @ basis).transpose(3, 4).reshape(rgb.shape).clamp(0, 1)

@@ -1,0 +1,175 @@
+"""Figures by which a model is judged, worked out by hand and with models whose answers are known."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from geoexplain.errors import DataError
+from geoexplain.evaluation import accuracy_by_km, evaluate_views, expected_calibration_error, view_logits
+from geoexplain.geography.partition import Partition
+from geoexplain.geography.sphere import great_circle_km, unit_vectors
+from geoexplain.images import Preprocess
+from geoexplain.locator.backbone import Backbone
+from geoexplain.locator.model import GeoModel, LocalizableRule
+from geoexplain.training.views import Imagery
+from tests.training.earths import grid_deg
+
+SIZE_PX = 32
+SAMPLING = {"footprint_km": (500.0, 2000.0), "rotation_deg": 30.0}
+
+
+@pytest.fixture(scope="module")
+def imagery() -> Imagery:
+    """An Earth whose colour is the unit vector of its place: a model that can read colours knows where it is."""
+    vectors = torch.from_numpy(unit_vectors(grid_deg(180))).reshape(-1, 3)
+    texels = torch.cat([(vectors + 1) / 2 * 255, torch.zeros(len(vectors), 1)], dim=1).float()
+    return Imagery(texels, torch.tensor([0]), torch.tensor([180]), ("positions",))
+
+
+def fibonacci(count: int) -> np.ndarray:
+    k = np.arange(count)
+    lon = (k * 137.50776405) % 360 - 180
+    return np.stack([np.degrees(np.arcsin(1 - (2 * k + 1) / count)), lon], axis=-1)
+
+
+PREPROCESS = Preprocess(size_px=SIZE_PX)
+
+
+class MeanDirection(nn.Module):
+    """Normalised views (N, 3, S, S) → the direction (N, 3, 1, 1) that their colours mean, on average."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, std = torch.tensor(PREPROCESS.mean).view(3, 1, 1), torch.tensor(PREPROCESS.std).view(3, 1, 1)
+        direction = (2 * (x * std + mean) - 1).mean(dim=(2, 3))
+        return (direction / direction.norm(dim=1, keepdim=True))[..., None, None]
+
+
+def reader(cells: int, *, sharpness: float = 5000.0, turned_deg: float = 0.0, threshold: float = 0.5) -> GeoModel:
+    """A model that knows where it is: its logits are `sharpness` times the cosine to each cell.
+
+    Turned about the Earth's axis, it is wrong by as much.
+    """
+    centers = fibonacci(cells)
+    turned = np.stack([centers[:, 0], (centers[:, 1] + turned_deg + 180) % 360 - 180], axis=-1)
+    blocks = nn.ModuleList([nn.ModuleList([nn.Identity()])])
+    head = nn.Linear(3, cells, bias=False)
+    head.weight.data = torch.from_numpy(sharpness * unit_vectors(turned)).float()
+    backbone = Backbone(nn.Identity(), blocks, MeanDirection(), 3, "colour reader")
+    partition = Partition("even", tuple(map(str, range(cells))), centers)
+    rule = LocalizableRule(scale_km=750, threshold=threshold)
+    return GeoModel(backbone, head, partition, PREPROCESS, name="reader", rule=rule, device="cpu")
+
+
+def test_who_knows_the_place_is_right(imagery: Imagery) -> None:
+    # 3000 cells are 412 km wide: a centre is never more than 300 km off
+    report = evaluate_views(reader(3000), imagery, views=300)
+    assert report.views == 300
+    assert report.imagery == ("positions",)
+    assert report.accuracy_by_km[750] == report.accuracy_by_km[2500] == 1
+    # of a disc of a cell's area, radius 233 km, (200 / 233)² lies within 200 km; a hexagon is much the same
+    assert report.accuracy_by_km[200] == pytest.approx(0.74, abs=0.08)
+    assert report.median_error_km == pytest.approx(233 * math.sqrt(0.5), rel=0.1)
+    assert report.cell_accuracy_by_km == report.accuracy_by_km
+
+
+def test_who_is_turned_by_ten_degrees_is_wrong_by_as_much(imagery: Imagery) -> None:
+    report = evaluate_views(reader(3000, turned_deg=10.0), imagery, views=300)
+    _, truth = view_logits(reader(4).logits, imagery, PREPROCESS, views=300, seed=0, **SAMPLING)
+    there = np.stack([truth[:, 0], truth[:, 1] - 10], axis=-1)
+    expected_km = great_circle_km(truth, there)
+    assert report.median_error_km == pytest.approx(np.median(expected_km), rel=0.08)
+    assert report.accuracy_by_km[750] == pytest.approx((expected_km < 750).mean(), abs=0.1)
+    assert report.accuracy_by_km[2500] == 1
+    assert report.calibration_error == pytest.approx(report.mean_confidence, abs=0.1)
+
+
+def test_who_knows_and_hesitates_is_miscalibrated(imagery: Imagery) -> None:
+    # always the right cell, at a probability near 1 / 50
+    report = evaluate_views(reader(50, sharpness=0.5), imagery, views=100)
+    assert report.mean_confidence == pytest.approx(0.032, abs=0.005)
+    # nearest by the colours' mean and by the truth agree but at borders
+    assert report.calibration_error > 0.9
+    assert report.localizable == 0
+    assert math.isnan(report.localizable_accuracy_by_km[200])
+
+
+def test_localizable_views_are_counted_apart(imagery: Imagery) -> None:
+    report = evaluate_views(reader(3000, sharpness=400.0, threshold=0.0), imagery, views=60)
+    assert report.localizable == 1
+    assert report.localizable_accuracy_by_km == report.accuracy_by_km
+
+
+def test_the_report_is_json(imagery: Imagery) -> None:
+    report = evaluate_views(reader(50, sharpness=0.5), imagery, views=5)
+    read = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    assert read["accuracy_by_km"]["2500"] == report.accuracy_by_km[2500]
+    assert read["localizable_accuracy_by_km"]["200"] is None
+
+
+def test_a_seed_gives_the_same_views_in_any_batches(imagery: Imagery) -> None:
+    heard = []
+    first, truth = view_logits(
+        reader(40).logits,
+        imagery,
+        PREPROCESS,
+        views=10,
+        seed=3,
+        batch=4,
+        progress=lambda *x: heard.append(x),
+        **SAMPLING,
+    )
+    again, same = view_logits(reader(40).logits, imagery, PREPROCESS, views=10, seed=3, batch=10, **SAMPLING)
+    _, other = view_logits(reader(40).logits, imagery, PREPROCESS, views=10, seed=4, **SAMPLING)
+    np.testing.assert_array_equal(truth, same)
+    torch.testing.assert_close(first, again, rtol=1e-4, atol=0.01)
+    assert first.shape == (10, 40)
+    assert not np.array_equal(truth, other)
+    assert heard == [(4, 10), (8, 10), (10, 10)]
+
+
+@pytest.mark.parametrize(("views", "batch"), [(0, 32), (-1, 32), (10, 0)])
+def test_no_views_are_refused(imagery: Imagery, views: int, batch: int) -> None:
+    with pytest.raises(DataError, match="at least 1 view"):
+        evaluate_views(reader(4), imagery, views=views, batch=batch)
+
+
+def test_accuracy_by_hand() -> None:
+    errors = np.array([0.0, 199.9, 200.0, 749.0, 5000.0])
+    assert accuracy_by_km(errors, (200, 750, 2500)) == {200: 0.4, 750: 0.8, 2500: 0.8}
+    assert all(math.isnan(share) for share in accuracy_by_km(np.array([]), (200, 750)).values())
+
+
+def test_calibration_error_by_hand() -> None:
+    confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.35, 0.35])
+    correct = np.array([True, True, True, False, True, False])
+    # four at 0.95 of which 3/4 are right, two at 0.35 of which 1/2
+    expected = 4 / 6 * abs(0.75 - 0.95) + 2 / 6 * abs(0.5 - 0.35)
+    assert expected_calibration_error(confidence, correct, bins=10) == pytest.approx(expected)
+    # in one bin the two gaps partly cancel
+    assert expected_calibration_error(confidence, correct, bins=1) == pytest.approx(abs(4 / 6 - confidence.mean()))
+
+
+def test_a_bin_holds_its_upper_bound() -> None:
+    # 0.5 belongs with 0.3, not with 0.7: gaps |1 − 0.4| and |0 − 0.7|
+    found = expected_calibration_error(np.array([0.3, 0.5, 0.7]), np.array([True, True, False]), bins=2)
+    assert found == pytest.approx(2 / 3 * 0.6 + 1 / 3 * 0.7)
+    assert expected_calibration_error(np.array([0.0, 1.0]), np.array([False, True]), bins=15) == 0
+    assert expected_calibration_error(np.array([]), np.array([], dtype=bool)) == 0
+
+
+@pytest.mark.parametrize("bins", [1, 7, 15])
+def test_calibration_error_is_that_of_guo_written_out(bins: int) -> None:
+    rng = np.random.default_rng(bins)
+    confidence = rng.uniform(0, 1, 500)
+    correct = rng.uniform(0, 1, 500) < confidence**2
+    expected = 0.0
+    for low in np.arange(bins) / bins:  # Guo et al. 2017, eq. 1 to 3
+        inside = [i for i in range(500) if low < confidence[i] <= low + 1 / bins]
+        if inside:
+            accuracy = sum(bool(correct[i]) for i in inside) / len(inside)
+            expected += len(inside) / 500 * abs(accuracy - sum(confidence[i] for i in inside) / len(inside))
+    assert expected_calibration_error(confidence, correct, bins) == pytest.approx(expected)
