@@ -26,7 +26,7 @@ from geoexplain.explainer.trace import trace
 from geoexplain.images import open_image
 from geoexplain.locator.zoo import load_model
 from geoexplain.studio.examples import examples
-from tests.browser.conftest import FLAGS, executable
+from tests.conftest import FLAGS, executable
 
 ROOT = Path(__file__).parents[1]
 START_LIMIT_S = 120.0

@@ -1,15 +1,17 @@
-"""A real Chromium, and a page that hears every request and every complaint of the console."""
+"""A real Chromium, one for all tests, and a page that hears every request and every complaint of the console."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Playwright, sync_playwright
 
 FLAGS = [
     "--no-sandbox",
@@ -49,22 +51,45 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Heard:
-    """What a page asked for and complained of."""
+    """What a page asked for, complained of and popped up."""
 
-    hosts: set[str] = field(default_factory=set)
+    urls: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+
+    @property
+    def hosts(self) -> set[str]:
+        return {urlsplit(url).hostname or "" for url in self.urls}
 
 
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page; when the test is over, it must have asked no other host and complained of nothing."""
-    context = chromium.new_context()
+@contextmanager
+def listened_page(chromium: Browser, heard: Heard, **options: Any) -> Iterator[Page]:
+    """A page in a context of its own; when it closes, it must have asked no other host and complained of nothing."""
+
+    def dismiss(dialog: Dialog) -> None:
+        heard.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    context = chromium.new_context(**options)
     page = context.new_page()
-    heard = Heard()
-    page.on("request", lambda request: heard.hosts.add(urlsplit(request.url).hostname or ""))
+    page.on("request", lambda request: heard.urls.append(request.url))
     page.on("console", lambda line: heard.complaints.append(line.text) if line.type == "error" else None)
     page.on("pageerror", lambda error: heard.complaints.append(str(error)))
+    page.on("dialog", dismiss)
     yield page
     context.close()
     assert heard.hosts <= {"127.0.0.1", ""}
     assert heard.complaints == []
+    assert heard.dialogs == []
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def page(chromium: Browser, heard: Heard) -> Iterator[Page]:
+    """A listened page; see there what it must not do."""
+    with listened_page(chromium, heard) as page:
+        yield page
