@@ -23,7 +23,8 @@ function row(cell, index, target, highest) {
   if (cell.cell === target) name.append(text("span", "explained", "ge-badge"));
   line.append(text("td", index), name, text("td", cell.position, "ge-position"), share);
   const choose = () => {
-    find(".ge-status").textContent = `Explaining ${cell.label} …`;
+    if (root.ariaBusy === "true") return; // these are the rows of another image
+    props.status = { state: "explaining", words: `Explaining ${cell.label} …` };
     trigger("choose", { cell: cell.cell });
   };
   line.addEventListener("click", choose);
@@ -44,6 +45,7 @@ function show() {
   find(".ge-facts").replaceChildren(...value.facts.map((fact) => text("li", fact)));
   const verdict = find(".ge-verdict");
   verdict.textContent = value.verdict;
+  find(".ge-why").textContent = value.why;
   verdict.dataset.sure = String(value.localizable);
   find(".ge-density").replaceChildren(
     ...value.density.map(({ label, share, percent }) => {
@@ -63,10 +65,13 @@ function show() {
 }
 
 function showStatus() {
-  find(".ge-status").textContent = props.status || "";
+  const { state, words } = props.status;
+  find(".ge-status").textContent = words;
+  root.ariaBusy = String(state === "locating");
+  document.body.classList.toggle("ge-locating", state === "locating");
 }
 
 watch("value", show);
-watch("value", showStatus);
 watch("status", showStatus);
 show();
+showStatus();

@@ -25,6 +25,7 @@ const luts = Object.fromEntries(
   menu.colormaps.map(({ name, lut }) => [name, Uint8Array.from(atob(lut), (c) => c.charCodeAt(0))]),
 );
 
+const fill = (slider) => slider.style.setProperty("--ge-fill", `${(100 * slider.value) / slider.max}%`);
 const blocksAt = (level) => (level === "block" ? payload.blocks.map((_, i) => i) : payload.stage_ends);
 
 function layer(method, block, how) {
@@ -104,7 +105,8 @@ function paintScoreCam() {
     const bar = figure.querySelector("progress");
     bar.max = scoreCam.total;
     bar.value = scoreCam.done;
-    figure.querySelector(".ge-count").textContent = `${scoreCam.done} of ${scoreCam.total} masks`;
+    const stopping = figure.querySelector(".ge-cancel").disabled;
+    figure.querySelector(".ge-count").textContent = stopping ? "Stopping …" : `${scoreCam.done} of ${scoreCam.total} masks`;
   }
   if (done) {
     const [H, W] = payload.size;
@@ -147,6 +149,7 @@ function buildTiles() {
     const show = () => {
       toggle.checked = state.enabled[state.level][i];
       slider.value = state.weights[state.level][i];
+      fill(slider);
       slider.disabled = !toggle.checked;
       value.textContent = Number(slider.value).toFixed(2);
       tile.classList.toggle("ge-off", !toggle.checked);
@@ -288,19 +291,28 @@ find("[data-choice=colormap]").addEventListener("change", (event) => {
 const opacity = find("[data-choice=opacity]");
 const showOpacity = () => {
   root.style.setProperty("--ge-opacity", opacity.value);
+  fill(opacity);
   find(".ge-opacity-value").textContent = `${Math.round(opacity.value * 100)} %`;
 };
 opacity.addEventListener("input", showOpacity);
 find(".ge-start").addEventListener("click", () => {
   run = crypto.getRandomValues(new Uint32Array(1))[0];
+  find(".ge-cancel").disabled = false;
   scoreCam = { state: "running", done: 0, total: payload.blocks[payload.blocks.length - 1].channels };
   paintScoreCam();
   trigger("scorecam", { score: payload.score, cell: payload.target, run });
 });
 find(".ge-cancel").addEventListener("click", () => {
-  run = scoreCam = null;
+  find(".ge-cancel").disabled = true;
   paintScoreCam();
   trigger("stop");
+});
+
+// Cancelled, called off because something else is asked of the network, or refused by a full queue.
+document.addEventListener("geoexplain-score-cam-ended", () => {
+  if (run === null) return;
+  run = scoreCam = null;
+  paintScoreCam();
 });
 
 watch("value", showEverything);

@@ -20,9 +20,13 @@ from geoexplain.studio.guards import (
     launch_settings,
 )
 from geoexplain.studio.handlers import STATIC_URL, Handlers
-from geoexplain.studio.payload import WORDS_EMPTY, WORDS_REFUSED, menu
+from geoexplain.studio.payload import QUIET, WORDS_EMPTY, menu
 
 ASSETS = Path(__file__).parents[2] / "assets"
+
+UNCHANGED = "value => value"
+SEND_ITS_RECORD_TOO = "image => [image, image]"
+TELL_SCORE_CAM_ENDED = "() => { document.dispatchEvent(new Event('geoexplain-score-cam-ended')); }"
 
 
 def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.Blocks:
@@ -37,6 +41,9 @@ def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.B
     aside: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     with GuardedBlocks(title="geoexplain", **BLOCKS) as demo:
         gr.HTML(markup.header(model), apply_default_css=False)
+        # The record of the image that the results belong to, which the image component goes back to when another one
+        # is refused.
+        shown = gr.JSON(visible=False)
         with gr.Row(elem_classes="ge-top"):
             with gr.Column(scale=4, min_width=320):
                 image = GuardedImage(
@@ -62,7 +69,7 @@ def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.B
                 )
                 answer = gr.HTML(
                     {"words": WORDS_EMPTY},
-                    status="",
+                    status=QUIET,
                     apply_default_css=False,
                     html_template=markup.answer_frame(),
                     js_on_load=markup.asset("answer.js"),
@@ -79,16 +86,25 @@ def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.B
         )
 
         results = [world, answer, explanation]
-        gallery.pick(handlers.pick_example, None, image, **aside)
         masked = explanation.scorecam(handlers.run_score_cam, image, explanation, **network)
+        masked.failure(None, js=TELL_SCORE_CAM_ENDED)
         explanation.stop(None, cancels=[masked], api_visibility="private")
-        # Score-CAM runs for seconds and holds the only place in the queue: whatever comes next calls it off.
-        network["cancels"] = [masked]
-        shown = [image.change(handlers.show, image, results, **network)]
-        choices = (answer.choose, world.pick, explanation.rescore)
-        shown += [choice(handlers.show_cell, image, results, **network) for choice in choices]
-        for event in shown:
-            event.failure(lambda: gr.HTML(status=WORDS_REFUSED), None, answer, **aside)
+        # Score-CAM runs for seconds and holds the only place in the queue: whatever comes next calls it off. What is
+        # asked while an answer is on its way waits its turn; Gradio's "always_last" would forget which row was clicked.
+        network |= {"cancels": [masked], "trigger_mode": "multiple"}
+        aside["trigger_mode"] = "multiple"
+        # Queued, but not behind the network: without a queue, two quick clicks may be answered in the wrong order.
+        picked = gallery.pick(
+            handlers.pick_example, None, image, **(aside | {"queue": True, "concurrency_id": "gallery"})
+        )
+        # Not `image.change`: Gradio reports two changes for one upload.
+        for given in (image.input, picked.success):
+            located = given(handlers.show, [image, shown], [*results, shown], js=SEND_ITS_RECORD_TOO, **network)
+            located.success(None, shown, image, js=UNCHANGED)
+            located.failure(None, shown, image, js=UNCHANGED)
+            located.failure(handlers.refused, None, answer, **aside)
+        for choice in (answer.choose, world.pick, explanation.rescore):
+            choice(handlers.show_cell, image, results, **network).failure(handlers.refused, None, answer, **aside)
         _add_api(handlers, image)
     demo.queue(**QUEUE)
     return demo

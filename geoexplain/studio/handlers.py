@@ -16,8 +16,11 @@ from geoexplain.explainer.explanation import Explanation, explain, locate
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.examples import Example, examples, find_example
 from geoexplain.studio.payload import (
+    EXPLAINING,
+    LOCATING,
+    QUIET,
+    REFUSED,
     WORDS_EMPTY,
-    WORDS_LOCATING,
     answer_payload,
     explanation_payload,
     score_cam_payload,
@@ -37,13 +40,13 @@ class Handlers:
         self.model, self.tiles = model, tiles
         self.leaflet_url, self.world_url = f"{assets_url}/leaflet", f"{assets_url}/world"
 
-    def show(self, image: Image.Image | None) -> Iterator[tuple[Any, Any, Any]]:
-        """A new image, or none → map, answer and explanation of the top cell."""
+    def show(self, image: Image.Image | None, record: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+        """A new image, or none → map, answer and explanation of the top cell, and the image's record as it came."""
         if image is None:
-            empty = gr.HTML(value={"words": WORDS_EMPTY}, status="")
-            yield gr.HTML(value=None, target=None), empty, gr.HTML(value=None)
+            empty = gr.HTML(value={"words": WORDS_EMPTY}, status=QUIET)
+            yield gr.HTML(value=None, target=None), empty, gr.HTML(value=None), None
             return
-        yield gr.skip(), gr.HTML(status=WORDS_LOCATING), gr.skip()
+        yield gr.skip(), gr.HTML(status=LOCATING), gr.skip(), gr.skip()
         explanation = self._explain(image, None, "probability")
         example = find_example(explanation.image)
         page = world_map_html(
@@ -59,12 +62,15 @@ class Handlers:
             gr.HTML(value={"page": page}, target=explanation.target),
             self._answer(explanation, example),
             gr.HTML(value=explanation_payload(self.model, explanation)),
+            record,
         )
 
-    def show_cell(self, image: Image.Image | None, event: gr.EventData) -> tuple[Any, Any, Any]:
+    def show_cell(self, image: Image.Image | None, event: gr.EventData) -> Iterator[tuple[Any, Any, Any]]:
         """Another cell chosen in the table, on the map, or another score → the same image explained anew."""
         if image is None:
-            return gr.skip(), gr.skip(), gr.skip()
+            yield gr.skip(), gr.skip(), gr.skip()
+            return
+        yield gr.skip(), gr.HTML(status=EXPLAINING), gr.skip()
         chosen = event._data or {}
         if "cell" in chosen:
             target: Any = _whole_number(chosen["cell"])
@@ -72,11 +78,15 @@ class Handlers:
             target = (_number(chosen.get("lat")), (_number(chosen.get("lng")) + 180) % 360 - 180)
         score = str(chosen.get("score", "probability"))
         explanation = self._explain(image, target, score)
-        return (
+        yield (
             gr.HTML(target=explanation.target),
             self._answer(explanation, find_example(explanation.image)),
             gr.HTML(value=explanation_payload(self.model, explanation)),
         )
+
+    def refused(self) -> Any:
+        """After a failure → its words beside the answer that still stands."""
+        return gr.HTML(status=REFUSED)
 
     def pick_example(self, event: gr.EventData) -> str:
         """A tile of the gallery → the example's file."""
@@ -161,7 +171,7 @@ class Handlers:
 
     def _answer(self, explanation: Explanation, example: Example | None) -> Any:
         answer = answer_payload(self.model, explanation.prediction, explanation.target, example)
-        return gr.HTML(value=answer, status="")
+        return gr.HTML(value=answer, status=QUIET)
 
     def _explain(self, image: Image.Image, target: Any, score: str) -> Explanation:
         try:

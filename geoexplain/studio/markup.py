@@ -65,12 +65,13 @@ def answer_frame() -> str:
     """The answer in words, and the table of cells."""
     return (
         '<section class="ge-answer" data-state="empty"><div class="ge-result">'
-        '<h2 class="ge-place"></h2><p class="ge-verdict"></p><ul class="ge-facts"></ul></div>'
+        '<h2 class="ge-place"></h2><p class="ge-verdict-line"><span class="ge-verdict"></span>'
+        '<span class="ge-why"></span></p><ul class="ge-facts"></ul></div>'
         '<div class="ge-density-box"><h3>Prediction density</h3><div class="ge-density"></div></div>'
         "<table><caption>Best cells. Choose one to explain it, or click on the map.</caption><thead><tr>"
         '<th scope="col">#</th><th scope="col">Cell</th><th scope="col">Centre</th><th scope="col">Probability</th>'
-        '</tr></thead><tbody></tbody></table><p class="ge-words"></p>'
-        '<p class="ge-status" role="status" aria-live="polite"></p></section>'
+        '</tr></thead><tbody></tbody></table><div class="ge-say"><p class="ge-words"></p>'
+        '<p class="ge-status" role="status" aria-live="polite"></p></div></section>'
     )
 
 

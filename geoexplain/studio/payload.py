@@ -24,8 +24,11 @@ TOP_ROWS = 5
 
 WORDS_EMPTY = "Nothing here yet. Choose an example, or drop, paste or take a picture: locating starts by itself."
 WORDS_EXPLANATION_EMPTY = "The maps of what the network looked at appear here."
-WORDS_LOCATING = "Locating …"
-WORDS_REFUSED = "That did not work: the message says why. What was shown before still stands."
+
+QUIET = {"state": "quiet", "words": ""}
+LOCATING = {"state": "locating", "words": "Locating …"}
+EXPLAINING = {"state": "explaining", "words": "Explaining …"}
+REFUSED = {"state": "refused", "words": "That did not work: the message says why. Nothing else has changed."}
 
 
 def menu() -> dict[str, Any]:
@@ -55,7 +58,7 @@ def explanation_payload(model: GeoModel, explanation: Explanation) -> dict[str, 
     listed in "stage_ends".
     """
     trace = explanation.trace
-    lengths = [len(stage) for stage in model.backbone.stages]
+    lengths = model.backbone.stage_lengths
     ends = (np.cumsum(lengths) - 1).tolist()
     stage_of = np.repeat(np.arange(1, len(lengths) + 1), lengths).tolist()
     blocks = [
@@ -118,16 +121,13 @@ def answer_payload(model: GeoModel, prediction: Prediction, target: int, example
         error = great_circle_km((prediction.lat_deg, prediction.lon_deg), (example.lat_deg, example.lon_deg))
         facts.append(f"Truth: {example.title}, {position(example.lat_deg, example.lon_deg)}: {error:,.0f} km away")
     rule = model.rule
-    verdict = (
-        f"Localizable: more than {rule.threshold:.0%} within {rule.scale_km:,} km of the best cell"
-        if prediction.localizable
-        else f"Not localizable: less than {rule.threshold:.0%} within {rule.scale_km:,} km of the best cell"
-    )
+    more = "more" if prediction.localizable else "less"
     return {
         "words": "An estimate from appearance alone; never evidence of where a picture was taken.",
         "place": cells.labels[prediction.cell],
         "facts": facts,
-        "verdict": verdict,
+        "verdict": "Localizable" if prediction.localizable else "Not localizable",
+        "why": f"{more} than {rule.threshold:.0%} of the probability within {rule.scale_km:,} km of the best cell",
         "localizable": prediction.localizable,
         "density": [
             {"label": f"{radius_km:,} km", "share": density, "percent": percent(density)}
