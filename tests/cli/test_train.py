@@ -1,0 +1,235 @@
+"""`geoexplain train`: the same weights for the same seed, interrupted or not; a release that is what it says."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from geoexplain.cli import main
+from geoexplain.cli.release import split_imagery
+from geoexplain.cli.train import describe_progress, parse_phases
+from geoexplain.training import run as training_run
+from geoexplain.training.loop import Progress
+from geoexplain.training.settings import Phase
+from tests.cli.conftest import Run
+from tests.test_architecture import ROOT
+
+SMALL = ["--phases", "32:4:12,40:4:12", "--cells", "64", "--device", "cpu"]
+SMALL += ["--validate-every", "12", "--validation-views", "8", "--release-views", "16"]
+
+
+NUMBERS = ("seen", "validated", "best_score", "best_size_px", "settings")
+
+
+def command(imagery: Path, out: Path, *more: str) -> list[str]:
+    return ["train", "views", "--imagery", str(imagery), "--out", str(out), *SMALL, *more]
+
+
+def checkpoint(run_dir: Path) -> dict[str, Any]:
+    return torch.load(run_dir / "checkpoint.pt", weights_only=True)
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    # Threads would wait for each other longer than such small networks compute.
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def finished(one_thread: None, imagery: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six steps, released."""
+    out = tmp_path_factory.mktemp("runs") / "first"
+    assert main(command(imagery, out)) == 0
+    return out
+
+
+def test_interrupted_twice_and_resumed_the_weights_are_the_same(
+    finished: Path, imagery: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+
+    def loss_and_ctrl_c(*inputs: object, **options: object) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        if steps == 2:
+            signal.raise_signal(signal.SIGINT)
+        return loss(*inputs, **options)
+
+    def ctrl_c(*_inputs: object, **_options: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    loss, out = training_run.geolocation_loss, tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, "geolocation_loss", loss_and_ctrl_c)
+        outcome = run(*command(imagery, out))
+    assert outcome.code == 130
+    assert outcome.err.endswith("give the same command with --resume to go on.\n")
+    assert steps == 2
+    assert checkpoint(out)["seen"] == 8  # the step was finished
+    with monkeypatch.context() as patch:
+        patch.setattr("geoexplain.cli.train.view_logits", ctrl_c)
+        assert run(*command(imagery, out, "--resume")).code == 130
+    assert checkpoint(out)["seen"] == 12
+    assert checkpoint(out)["best"] is None
+    outcome = run(*command(imagery, out, "--resume"))
+    assert outcome.code == 0
+    assert re.findall(r"^validation at (\d+) px", outcome.out, flags=re.MULTILINE) == ["40", "40"]
+    one, other = checkpoint(finished), checkpoint(out)
+    for part in ("network", "average", "best"):
+        assert same(one[part], other[part])
+    assert [one[key] for key in NUMBERS] == [other[key] for key in NUMBERS]
+    released = [next((folder / "release").glob("*.safetensors")) for folder in (finished, out)]
+    assert same(*(load_file(file) for file in released))
+
+
+def test_the_release_is_what_its_card_says(finished: Path, imagery: Path, run: Run, tmp_path: Path) -> None:
+    folder = finished / "release"
+    name = "earth-views-b0"
+    assert {file.name for file in folder.iterdir()} == {
+        f"{name}.{ending}" for ending in ("safetensors", "cells.csv", "card.json")
+    }
+    card = json.loads((folder / f"{name}.card.json").read_text(encoding="utf-8"))
+    tensors = load_file(folder / f"{name}.safetensors")
+    assert {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()} == {torch.float16}
+    assert len((folder / f"{name}.cells.csv").read_text(encoding="utf-8").splitlines()) == 1 + 64 == 1 + card["cells"]
+    assert card["bytes"] == (folder / f"{name}.safetensors").stat().st_size
+    assert (card["name"], card["architecture"], card["size_px"]) == (name, "efficientnet_b0", 40)
+    training = card["training"]
+    assert training["imagery"] == ["world.200401.png", "world.200402.png"]
+    assert training["phases"] == [{"size_px": 32, "batch": 4, "views": 12}, {"size_px": 40, "batch": 4, "views": 12}]
+    assert (training["views_seen"], training["seed"], training["cells"]) == (24, 0, 64)
+    assert card["libraries"]["torch"] == metadata.version("torch")
+    assert 0.25 <= card["temperature"] <= 4
+    # The head was divided by the temperature and nothing else was changed.
+    best = checkpoint(finished)["best"]
+    for key in ("head.mixture_weights.weight", "head.mixture_weights.bias"):
+        expected = (best[key] / card["temperature"]).half()
+        torch.testing.assert_close(tensors[key], expected, rtol=1e-3, atol=1e-7)
+    assert torch.equal(tensors["backbone.stem.0.weight"], best["backbone.stem.0.weight"].half())
+    # Whoever asks again gets the figures of the card.
+    words = ["--imagery", imagery / "world.200406.png", "--views", 8, "--json", tmp_path / "again.json"]
+    model = folder / f"{name}.safetensors"
+    assert run("evaluate", "views", *words, "--model", model, "--device", "cpu").code == 0
+    again = json.loads((tmp_path / "again.json").read_text(encoding="utf-8"))
+    report = {key: card["validation"][key] for key in again["reports"][0]}
+    assert report == again["reports"][0]
+    assert report["imagery"] == ["world.200406.png"]
+    sampling = {key: card["validation"][key] for key in ("seed", "footprint_km", "rotation_deg")}
+    assert sampling == {key: again[key] for key in sampling}
+
+
+def test_a_checkpoint_can_be_released_later(finished: Path, imagery: Path, run: Run, tmp_path: Path) -> None:
+    words = ["--imagery", imagery, "--out", tmp_path, "--device", "cpu", "--release-views", "16"]
+    outcome = run("train", "release", finished, *words)
+    assert outcome.code == 0
+    for file in (finished / "release").iterdir():
+        if file.suffix == ".safetensors":  # which stores its metadata in any order
+            assert same(load_file(tmp_path / file.name), load_file(file))
+        else:
+            assert (tmp_path / file.name).read_bytes() == file.read_bytes()
+    assert str(tmp_path / "earth-views-b0.safetensors") in outcome.out
+
+
+def test_a_checkpoint_of_a_run_that_was_never_validated(
+    finished: Path, imagery: Path, run: Run, tmp_path: Path
+) -> None:
+    saved = checkpoint(finished)
+    for key in ("validated", "best_size_px", "imagery"):  # what runs did not store at first
+        del saved[key]
+    saved["average"]["head.mixture_weights.bias"] += 0.5
+    saved |= {"best": saved["average"], "best_score": -float("inf"), "seen": 20}
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    torch.save(saved, run_dir / "checkpoint.pt")
+    words = ["--imagery", imagery, "--device", "cpu", "--release-views", "16"]
+    assert run("train", "release", run_dir, *words).code == 0
+    card = json.loads((run_dir / "release" / "earth-views-b0.card.json").read_text(encoding="utf-8"))
+    bias = load_file(run_dir / "release" / "earth-views-b0.safetensors")["head.mixture_weights.bias"]
+    expected = saved["average"]["head.mixture_weights.bias"] / card["temperature"]
+    torch.testing.assert_close(bias, expected.half(), rtol=1e-3, atol=1e-4)
+    assert run(*command(imagery, run_dir, "--resume")).code == 0
+    assert checkpoint(run_dir)["seen"] == 24
+
+
+def test_a_run_is_not_overwritten_nor_resumed_as_another(
+    finished: Path, imagery: Path, run: Run, tmp_path: Path
+) -> None:
+    before = (finished / "checkpoint.pt").read_bytes()
+    for words, sentence in [
+        (command(imagery, finished), "expected a folder without a run, found one: add --resume"),
+        (command(imagery, finished, "--resume", "--seed", "5"), "expected seed 5, got 0"),
+        (command(imagery, finished, "--resume", "--cells", "65"), "expected cells 65, got 64"),
+        (command(imagery, tmp_path, "--resume"), "found none: check the folder, or start without --resume"),
+        (command(tmp_path, tmp_path / "run"), "expected equirectangular JPEG, PNG or TIFF images, found none"),
+        (command(imagery, tmp_path, "--validation", "200407"), "match '200407', found none among 3"),
+        (command(imagery, tmp_path, "--held-out", "2004"), "match '200406', found none among 0"),
+        (command(imagery, tmp_path, "--held-out", "20040[1239]"), "besides those for validation"),
+        (["train", "release", str(tmp_path), "--imagery", str(imagery)], "expected a training checkpoint"),
+    ]:
+        outcome = run(*words)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert sentence in outcome.err
+        assert outcome.err.count("\n") == 1
+    assert (finished / "checkpoint.pt").read_bytes() == before
+
+
+def test_patterns_are_parts_of_names_or_globs() -> None:
+    files = [Path(f"/200406/world.2004{month:02}.jpg") for month in range(1, 13)]
+    training, validation = split_imagery(files, "200406", ["200403", "*09.jpg"])
+    assert [file.name[10:12] for file in training] == ["01", "02", "04", "05", "07", "08", "10", "11", "12"]
+    assert [file.name[10:12] for file in validation] == ["06"]
+
+
+def test_phases_are_read_as_written() -> None:
+    assert parse_phases("96:96:240000,224:64:20000") == (Phase(96, 96, 240_000), Phase(224, 64, 20_000))
+
+
+def test_the_time_left_is_said_in_hours_and_minutes() -> None:
+    said = describe_progress(Progress(seen=1, total=2, loss=4.5, views_per_s=99.6, left_s=7500, size_px=96))
+    assert said == "96 px, loss 4.500, 100 views/s, 2 h 5 min left"
+    assert describe_progress(Progress(1, 2, 4.5, 99.6, 95, 96)).endswith("2 min left")
+
+
+WITHOUT = """
+import sys
+sys.modules["gradio"] = sys.modules["folium"] = sys.modules["matplotlib"] = None  # importing them fails
+from geoexplain.cli import main
+split = sys.argv.index("evaluate")
+for words in (sys.argv[1:split], sys.argv[split:]):
+    code = main(words)
+    if code:
+        sys.exit(code)
+"""
+
+
+def test_training_and_evaluating_need_neither_gradio_nor_folium(finished: Path, imagery: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    june, model = imagery / "world.200406.png", out / "release" / "earth-views-b0.safetensors"
+    evaluate = ["evaluate", "views", "--imagery", june, "--views", "4", "--model", model]
+    words = [sys.executable, "-c", WITHOUT, *command(imagery, out, "--seed", "1"), *evaluate]
+    done = subprocess.run(
+        words, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"earth-views-b0 on {june}: 4 views" in done.stdout
+    # Another seed: other cells and other weights.
+    key = "head.mixture_weights.weight"
+    assert not torch.equal(checkpoint(out)["centers_deg"], checkpoint(finished)["centers_deg"])
+    assert not torch.equal(checkpoint(out)["network"][key], checkpoint(finished)["network"][key])
