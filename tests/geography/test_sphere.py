@@ -47,6 +47,13 @@ def test_distances_by_hand(start: tuple, end: tuple, share_of_half_circle: float
     assert great_circle_km(start, end) == pytest.approx(share_of_half_circle * HALF_WAY_ROUND_KM, abs=1e-3)
 
 
+def test_antipodes_are_half_way_round_whatever_the_rounding() -> None:
+    # of some of these pairs the haversine comes out a little above 1
+    lat, lon = (grid.ravel() for grid in np.meshgrid(np.linspace(-89, 89, 90), np.linspace(-179, 0, 90)))
+    distances = great_circle_km(np.stack([lat, lon], axis=-1), np.stack([-lat, lon + 180], axis=-1))
+    np.testing.assert_allclose(distances, HALF_WAY_ROUND_KM, rtol=1e-7)
+
+
 def test_distances_broadcast() -> None:
     table = great_circle_km(np.array(PLACES)[:, None], np.array(PLACES)[None])
     assert table.shape == (len(PLACES), len(PLACES))
