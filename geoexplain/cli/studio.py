@@ -1,6 +1,7 @@
 """`geoexplain studio`: everything in a browser."""
 
 import argparse
+from contextlib import suppress
 
 from geoexplain.cli.arguments import add_model, number
 from geoexplain.locator.zoo import load_model
@@ -32,5 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     demo = build(load_model(args.model, args.device), tiles=args.online_tiles, uploads=not args.no_uploads)
-    serve(demo, host=args.host, port=args.port, tiles=args.online_tiles)
+    with suppress(KeyboardInterrupt):  # the way to end it, also while it is still starting
+        serve(demo, host=args.host, port=args.port, tiles=args.online_tiles)
     return 0
