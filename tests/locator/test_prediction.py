@@ -115,6 +115,16 @@ def test_best_cells_come_in_order_and_equal_ones_in_that_of_the_partition() -> N
     assert prediction.top(99) == [1, 3, 2, 4, 0, 5]
 
 
+def test_many_equal_cells_come_in_the_order_of_the_partition() -> None:
+    cells = 300  # short rows are sorted in order by any algorithm
+    model = model_of(np.stack([np.linspace(-80, 80, cells), np.zeros(cells)], axis=-1))
+    logits = torch.tensor([0.0, 1.0, 2.0]).repeat(100)
+    expected = [*range(2, 300, 3), *range(1, 300, 3), *range(0, 300, 3)]
+    prediction = predict(model, logits)
+    assert prediction.cell == 2
+    assert prediction.top(cells) == expected
+
+
 def test_a_neighbourhood_mean_by_hand() -> None:
     # 0.6 at 0° and 0.3 at 4° of longitude; the cell at 90° is out of reach
     centers = np.array([(0.0, 0.0), (0.0, 4.0), (0.0, 90.0)])

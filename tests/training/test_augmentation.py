@@ -105,19 +105,22 @@ def test_blur_keeps_flat_colours_and_the_mean_and_takes_contrast() -> None:
 
 
 def test_blur_spreads_a_point_into_a_gaussian() -> None:
-    point = torch.zeros(4, 3, 65, 65)
-    point[:, :, 32, 32] = 1
+    point = torch.zeros(100, 3, 33, 33)
+    point[:, :, 16, 16] = 1
     spread = blur(point, generator(2), probability=1.0).double()
-    torch.testing.assert_close(spread.sum(dim=(2, 3)), torch.ones(4, 3, dtype=torch.float64))
-    rows = spread.sum(dim=3)  # (4, 3, 65)
-    # log-ratios of a Gaussian's values at 0, 1 and 2 pixels are 1 : 4; each view has its own σ, its channels one
-    first, second = (rows[..., 32] / rows[..., 33]).log(), (rows[..., 32] / rows[..., 34]).log()
-    np.testing.assert_allclose(second / first, 4, rtol=1e-3)
-    sigma = (0.5 / first).sqrt()
-    np.testing.assert_allclose(sigma, sigma[:, :1].expand(4, 3), rtol=1e-3)
-    assert 0.2 <= sigma.min() <= sigma.max() <= 0.8
-    assert len(sigma[:, 0].round(decimals=4).unique()) == 4
+    torch.testing.assert_close(spread.sum(dim=(2, 3)), torch.ones(100, 3, dtype=torch.float64))
     torch.testing.assert_close(spread, spread.transpose(2, 3))
+    rows = spread.sum(dim=3)  # (100, 3, 33)
+    # a Gaussian's values at 0, 1 and 2 pixels: the logarithm falls by 1 / 2σ² and by 4 / 2σ²
+    first, second = (rows[..., 16] / rows[..., 17]).log(), (rows[..., 16] / rows[..., 18]).log()
+    sigma = (0.5 / first).sqrt()
+    wide = sigma > 0.4  # narrower ones leave float32 nothing at 2 pixels
+    np.testing.assert_allclose((second / first)[wide], 4, rtol=1e-3)
+    np.testing.assert_allclose(sigma, sigma[:, :1].expand(100, 3), rtol=1e-3)  # all channels of a view alike
+    # uniform from 0.2 to 0.8 px in a small view
+    assert 0.2 < sigma.min() < 0.25
+    assert 0.75 < sigma.max() < 0.81
+    assert sigma.mean() == pytest.approx(0.5, abs=0.06)
 
 
 def test_colours_are_jittered_about_where_they_were() -> None:
