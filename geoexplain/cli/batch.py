@@ -69,7 +69,8 @@ def unique_names(images: Sequence[str]) -> list[str]:
 def progress_bar(total: int, unit: str, **options: Any) -> tqdm:
     """A bar on standard error with the time left; nothing where that is not a terminal, or if `hidden`."""
     hidden = options.pop("hidden", False)
-    return tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=True if hidden else None, leave=False, **options)
+    options = {"mininterval": 0.0, "miniters": 1, "leave": False, **options}  # every step shows, also the last
+    return tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=True if hidden else None, **options)
 
 
 def describe_prediction(image: str, model: GeoModel, prediction: Prediction, top: int = 5) -> str:
