@@ -24,7 +24,7 @@ NAME = "earth-views-b0"
 TITLE = "Earth from above (EfficientNet-B0)"
 PURPOSE = "Views of Earth from above; for street photos load another model."
 RULE = LocalizableRule(scale_km=750, threshold=0.5)
-REFINE_KM = 400.0
+REFINE_KM = 500.0
 
 
 def view_model(

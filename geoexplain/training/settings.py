@@ -27,7 +27,7 @@ class ViewTraining:
     weight_decay: float = 0.02
     warmup_views: int = 15_000
     gradient_clip: float = 2.0
-    average_decay: float = 0.999
+    average_decay: float = 0.99
     seed: int = 0
 
     def total_views(self) -> int:
