@@ -160,7 +160,7 @@ class Handlers:
             raise gr.Error("Expected an image, got none.", print_exception=False)
         try:
             numbers = tuple(float(weight) for weight in json.loads(weights)) if weights.strip() else None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError, RecursionError):
             raise gr.Error('Expected weights as a JSON list such as "[1, 0.5, 0]".', print_exception=False) from None
         explanation = self._explain(image, None if target is None else _whole_number(target), score)
         try:
@@ -183,7 +183,7 @@ class Handlers:
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise gr.Error("Expected a number, got something else.", print_exception=False) from None
 
 

@@ -426,8 +426,8 @@ def test_every_width_and_theme(chromium: Browser, url: str, theme: str, width: i
 
         dark = theme == "dark"
         assert page.evaluate("document.body.classList.contains('dark')") == dark
-        ground = page.evaluate("getComputedStyle(document.querySelector('.gradio-container')).backgroundColor")
-        assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 3 * 128) == dark
+        ink = page.evaluate("getComputedStyle(document.querySelector('.ge-header h1')).color")
+        assert (sum(map(int, re.findall(r"\d+", ink)[:3])) > 3 * 128) == dark
         assert map_frame(page).evaluate("!!document.querySelector('.geoexplain-dark')") == dark
         overflowing = page.evaluate(
             """width => [...document.querySelectorAll("[class^=ge-], [class^=ge-] *")].filter((element) => {
