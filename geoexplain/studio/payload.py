@@ -12,6 +12,7 @@ from geoexplain.explainer.cams import METHODS, StageMap
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS
 from geoexplain.explainer.explanation import Explanation
 from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.geography.places import place_name
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
@@ -124,7 +125,7 @@ def answer_payload(model: GeoModel, prediction: Prediction, target: int, example
     more = "more" if prediction.localizable else "less"
     return {
         "words": "An estimate from appearance alone; never evidence of where a picture was taken.",
-        "place": cells.labels[prediction.cell],
+        "place": place_name(prediction.lat_deg, prediction.lon_deg),
         "facts": facts,
         "verdict": "Localizable" if prediction.localizable else "Not localizable",
         "why": f"{more} than {rule.threshold:.0%} of the probability within {rule.scale_km:,} km of the best cell",

@@ -1,0 +1,53 @@
+"""The model that the repository ships does what its card says, on the examples that the studio offers."""
+
+import json
+
+import pytest
+
+from geoexplain.explainer.explanation import explain, locate
+from geoexplain.geography.sphere import great_circle_km
+from geoexplain.images import open_image
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.zoo import BUNDLED, ZOO, load_model
+from geoexplain.studio.examples import examples
+
+NOTHING_TO_GO_BY = "Antarctic plateau"
+
+
+@pytest.fixture(scope="module")
+def model() -> GeoModel:
+    return load_model()
+
+
+def test_places_every_example_that_shows_something_and_not_the_other(model: GeoModel) -> None:
+    errors_km = {}
+    for example in examples():
+        prediction = locate(example.file, model)
+        assert prediction.localizable == (example.title != NOTHING_TO_GO_BY), example.title
+        truth = (example.lat_deg, example.lon_deg)
+        errors_km[example.title] = float(great_circle_km((prediction.lat_deg, prediction.lon_deg), truth))
+    del errors_km[NOTHING_TO_GO_BY]
+    assert max(errors_km.values()) < 750, errors_km
+
+
+def test_answers_for_a_turned_and_a_darker_picture_stay_near(model: GeoModel) -> None:
+    italy = next(example for example in examples() if example.title == "Italy")
+    image = open_image(italy.file)
+    for changed in (image.rotate(10).crop((70, 70, 570, 570)), image.point(lambda value: value * 0.8)):
+        prediction = locate(changed, model)
+        assert great_circle_km((prediction.lat_deg, prediction.lon_deg), (italy.lat_deg, italy.lon_deg)) < 750
+
+
+def test_explanations_have_structure(model: GeoModel) -> None:
+    explanation = explain(examples()[0].file, model)
+    assert not explanation.combi_cam().flat
+    assert not any(explanation.heatmap(method).flat for method in ("grad-cam", "grad-cam++", "layer-cam"))
+
+
+def test_card_and_size_are_as_promised(model: GeoModel) -> None:
+    file = ZOO[BUNDLED].file
+    card = json.loads(file.with_suffix(".card.json").read_text(encoding="utf-8"))
+    assert card["name"] == model.name == BUNDLED
+    assert card["cells"] == len(model.partition)
+    assert card["bytes"] == file.stat().st_size <= 25_000_000
+    assert card["size_px"] == model.preprocess.size_px == 224
