@@ -18,6 +18,7 @@ let maps = {}; // method → block → Float32Array, raw
 let layers = {}; // method/level-free cache: "method/block/how" → Float32Array at the network's input size
 let scoreCam = null;
 let run = null; // the Score-CAM run whose reports are awaited
+let stopping = false; // that run has been cancelled, but not yet ended
 let pendingPreset = menu.first_preset;
 let pendingFrame = 0;
 
@@ -105,7 +106,7 @@ function paintScoreCam() {
     const bar = figure.querySelector("progress");
     bar.max = scoreCam.total;
     bar.value = scoreCam.done;
-    const stopping = figure.querySelector(".ge-cancel").disabled;
+    figure.querySelector(".ge-cancel").disabled = stopping;
     figure.querySelector(".ge-count").textContent = stopping ? "Stopping …" : `${scoreCam.done} of ${scoreCam.total} masks`;
   }
   if (done) {
@@ -229,8 +230,8 @@ function showEverything() {
     say(menu.words.empty);
     return;
   }
-  if (run !== null) trigger("stop");
   run = scoreCam = null; // Score-CAM belonged to what was shown before
+  stopping = false;
   maps = {};
   layers = {};
   for (const [name, encoded] of Object.entries(payload.maps)) maps[name] = encoded.map(geoexplainBlend.decode);
@@ -297,22 +298,29 @@ const showOpacity = () => {
 opacity.addEventListener("input", showOpacity);
 find(".ge-start").addEventListener("click", () => {
   run = crypto.getRandomValues(new Uint32Array(1))[0];
-  find(".ge-cancel").disabled = false;
+  stopping = false;
   scoreCam = { state: "running", done: 0, total: payload.blocks[payload.blocks.length - 1].channels };
   paintScoreCam();
   trigger("scorecam", { score: payload.score, cell: payload.target, run });
 });
-find(".ge-cancel").addEventListener("click", () => {
-  find(".ge-cancel").disabled = true;
+function stopScoreCam() {
+  if (stopping || !scoreCam || scoreCam.state !== "running") return;
+  stopping = true;
   paintScoreCam();
   trigger("stop");
-});
+}
 
-// Cancelled, called off because something else is asked of the network, or refused by a full queue.
+find(".ge-cancel").addEventListener("click", stopScoreCam);
+document.addEventListener("geoexplain-asks", stopScoreCam);
+// Cancelled, or refused by a full queue. Gradio says so twice within milliseconds: a start in between would be lost.
 document.addEventListener("geoexplain-score-cam-ended", () => {
-  if (run === null) return;
-  run = scoreCam = null;
-  paintScoreCam();
+  const ended = run;
+  setTimeout(() => {
+    if (ended === null || run !== ended) return;
+    run = scoreCam = null;
+    stopping = false;
+    paintScoreCam();
+  }, 100);
 });
 
 watch("value", showEverything);

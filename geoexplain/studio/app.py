@@ -25,7 +25,8 @@ from geoexplain.studio.payload import QUIET, WORDS_EMPTY, menu
 ASSETS = Path(__file__).parents[2] / "assets"
 
 UNCHANGED = "value => value"
-SEND_ITS_RECORD_TOO = "image => [image, image]"
+ASK = "image => { document.dispatchEvent(new Event('geoexplain-asks')); return image; }"
+ASK_WITH_RECORD = "image => { document.dispatchEvent(new Event('geoexplain-asks')); return [image, image]; }"
 TELL_SCORE_CAM_ENDED = "() => { document.dispatchEvent(new Event('geoexplain-score-cam-ended')); }"
 
 
@@ -89,22 +90,21 @@ def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.B
         masked = explanation.scorecam(handlers.run_score_cam, image, explanation, **network)
         masked.failure(None, js=TELL_SCORE_CAM_ENDED)
         explanation.stop(None, cancels=[masked], api_visibility="private")
-        # Score-CAM runs for seconds and holds the only place in the queue: whatever comes next calls it off. What is
-        # asked while an answer is on its way waits its turn; Gradio's "always_last" would forget which row was clicked.
-        network |= {"cancels": [masked], "trigger_mode": "multiple"}
-        aside["trigger_mode"] = "multiple"
+        # What is asked while an answer is on its way waits its turn; Gradio's "always_last" would forget which row was
+        # clicked. Asking also calls Score-CAM off, which runs for seconds and holds the only place in the queue. The
+        # page sees to that: events with `cancels` each cancel for themselves, and Gradio fails on the second.
+        network["trigger_mode"] = aside["trigger_mode"] = "multiple"
         # Queued, but not behind the network: without a queue, two quick clicks may be answered in the wrong order.
-        picked = gallery.pick(
-            handlers.pick_example, None, image, **(aside | {"queue": True, "concurrency_id": "gallery"})
-        )
+        picked = gallery.pick(handlers.pick_example, None, image, **(network | {"concurrency_id": "gallery"}))
         # Not `image.change`: Gradio reports two changes for one upload.
         for given in (image.input, picked.success):
-            located = given(handlers.show, [image, shown], [*results, shown], js=SEND_ITS_RECORD_TOO, **network)
+            located = given(handlers.show, [image, shown], [*results, shown], js=ASK_WITH_RECORD, **network)
             located.success(None, shown, image, js=UNCHANGED)
             located.failure(None, shown, image, js=UNCHANGED)
             located.failure(handlers.refused, None, answer, **aside)
         for choice in (answer.choose, world.pick, explanation.rescore):
-            choice(handlers.show_cell, image, results, **network).failure(handlers.refused, None, answer, **aside)
+            asked = choice(handlers.show_cell, image, results, js=ASK, **network)
+            asked.failure(handlers.refused, None, answer, **aside)
         _add_api(handlers, image)
     demo.queue(**QUEUE)
     return demo

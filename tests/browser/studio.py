@@ -2,12 +2,19 @@
 
 import base64
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
+import pytest
 from playwright.sync_api import Page
 
+from geoexplain.locator.model import GeoModel
+from geoexplain.studio.app import build, serve
 from geoexplain.studio.examples import examples
 from geoexplain.view.overlay import colormap_lut, normalise
+from tests.conftest import free_port
 
 SLOW_MS = 60_000
 """For what runs the network: two busy cores take their time."""
@@ -22,6 +29,17 @@ PIXELS = """panel => {
 }"""
 
 NEXT_PAINT = "before => Number(document.querySelector('.ge-explanation').dataset.painted) > before"
+
+
+@contextmanager
+def running_studio(model: GeoModel, uploads: Path) -> Iterator[str]:
+    """The studio for a model on a free port, with a folder of its own for uploads; gives its address."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(uploads))
+        demo = build(model)
+        _, url, _ = serve(demo, port=free_port(), prevent_thread_lock=True, quiet=True)
+        yield url
+        demo.close()
 
 
 def open_studio(page: Page, url: str, theme: str = "light") -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from geoexplain.studio.guards import BLOCKS, QUEUE, GuardedBlocks, GuardedImage, launch_settings
+from tests.conftest import free_port
 
 pytestmark = pytest.mark.browser
 
@@ -49,7 +50,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 elem_id="map",
             )
         demo.queue(**QUEUE)
-        _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_settings())
+        _, url, _ = demo.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_settings())
         yield url
         demo.close()
 

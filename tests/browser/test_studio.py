@@ -17,7 +17,6 @@ import geoexplain
 from geoexplain.explainer.combine import PRESETS
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
-from geoexplain.studio.app import build, serve
 from geoexplain.studio.examples import examples
 from geoexplain.studio.payload import LOCATING, REFUSED, WORDS_EMPTY, WORDS_EXPLANATION_EMPTY, data_url, shown_image
 from geoexplain.view.overlay import overlay
@@ -30,6 +29,7 @@ from tests.browser.studio import (
     open_studio,
     painted,
     pixels,
+    running_studio,
     set_slider,
     upload,
     use_preset,
@@ -50,12 +50,8 @@ def model() -> GeoModel:
 
 @pytest.fixture(scope="module")
 def url(model: GeoModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
-        demo = build(model)
-        _, url, _ = serve(demo, prevent_thread_lock=True, quiet=True)
+    with running_studio(model, tmp_path_factory.mktemp("uploads")) as url:
         yield url
-        demo.close()
 
 
 @pytest.fixture(scope="module")
@@ -327,17 +323,18 @@ def test_score_cam_on_demand(page: Page, url: str, model: GeoModel) -> None:
     expect(panel.get_by_role("button", name="Compute")).to_be_visible(timeout=SLOW_MS)
     assert pixels(page, "score-cam") is None
 
-    # Another example calls a run off, and is not kept waiting by it.
+    # Other examples call a run off, and are not kept waiting by it.
     panel.get_by_role("button", name="Compute").click()
     page.wait_for_function(counted, timeout=SLOW_MS)
     page.evaluate(
         """() => {
             const words = document.querySelector(".ge-count");
             window.counts = [];
-            new MutationObserver(() => window.counts.push(parseInt(words.textContent)))
+            new MutationObserver(() => window.counts.push(parseInt(words.textContent) || 0))
                 .observe(words, {childList: true, characterData: true, subtree: true});
         }"""
     )
+    page.click("button[data-example='5']")
     choose_example(page, 3)
     expect(panel.get_by_role("button", name="Compute")).to_be_visible()
     assert max(page.evaluate("window.counts"), default=0) < channels

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from geoexplain.studio.guards import BLOCKS, QUEUE, GuardedBlocks, GuardedImage, launch_settings
+from tests.conftest import free_port
 
 
 @dataclass
@@ -92,7 +93,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             gr.Button("Echo").click(lambda picture: picture, image, shown, api_name="echo")
             gr.Button("Say").click(str, text, said, api_name="say")
         demo.queue(**QUEUE)
-        _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_settings())
+        _, url, _ = demo.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_settings())
         with httpx.Client(timeout=30) as client:
             yield Server(url.rstrip("/"), uploads, client)
         demo.close()

@@ -9,8 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from geoexplain.geography.partition import Partition
 from geoexplain.locator.model import GeoModel
-from geoexplain.studio.app import build, serve
-from tests.browser.studio import choose_example, open_studio, upload
+from tests.browser.studio import choose_example, open_studio, running_studio, upload
 from tests.conftest import Heard, listened_page
 from tests.explainer.networks import random_model
 
@@ -60,12 +59,8 @@ def model() -> GeoModel:
 
 @pytest.fixture(scope="module")
 def studio(model: GeoModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
-        demo = build(model)
-        _, url, _ = serve(demo, prevent_thread_lock=True, quiet=True)
+    with running_studio(model, tmp_path_factory.mktemp("uploads")) as url:
         yield url
-        demo.close()
 
 
 @pytest.fixture
