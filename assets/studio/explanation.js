@@ -141,7 +141,7 @@ function buildTiles() {
     const title = `${names} ${i + 1}`;
     tile.querySelector(".ge-tile-name").textContent = title;
     tile.querySelector(".ge-tile-size").textContent =
-      `${h}×${w} · ${channels} ch` + (state.level === "block" ? ` · stage ${stage}` : "");
+      `${h}×${w} · ${channels} ch` + (state.level === "block" ? ` · stage\u00a0${stage}` : "");
     const toggle = tile.querySelector("input[type=checkbox]");
     const slider = tile.querySelector("input[type=range]");
     const value = tile.querySelector("output");
