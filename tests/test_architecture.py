@@ -11,8 +11,10 @@ PACKAGE = ROOT / "geoexplain"
 # Data flows down this list; a wing imports only from those above it. "__init__" is the public interface.
 WINGS = (
     "errors",
+    "research",
     "images",
     "geography",
+    "photos",
     "locator",
     "explainer",
     "view",

@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from tests.test_architecture import ROOT, SOURCES, imports
 
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 # Part of what the listed package offers: its version is that package's business.
 COMES_WITH = {"starlette": "gradio", "branca": "folium"}
 # What a Space needs to be there, imported by name or not; torchvision is timm's.
