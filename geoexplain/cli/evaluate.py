@@ -10,7 +10,7 @@ from pathlib import Path
 from geoexplain.cli.arguments import add_model, count, number
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.errors import DataError
-from geoexplain.evaluation import ViewReport, evaluate_views
+from geoexplain.evaluation.views import ViewReport, evaluate_views
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model
 from geoexplain.training.views import imagery_files, load_imagery

@@ -13,7 +13,7 @@ from geoexplain.cli.arguments import add_device, count
 from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.evaluate import table
 from geoexplain.errors import DataError
-from geoexplain.evaluation import evaluate_views, view_logits
+from geoexplain.evaluation.views import evaluate_views, view_logits
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.images import Preprocess
 from geoexplain.locator.zoo import load_model

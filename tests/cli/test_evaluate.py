@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.cli.evaluate import PACKAGED, find_imagery, table
-from geoexplain.evaluation import ViewReport, evaluate_views
+from geoexplain.evaluation.views import ViewReport, evaluate_views
 from geoexplain.locator.model import GeoModel
 from geoexplain.training.views import load_imagery
 from tests.cli.conftest import Run
