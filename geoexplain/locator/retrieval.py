@@ -1,0 +1,163 @@
+"""Search within Cell: of the photos whose place is known, those most alike in the predicted cell say where in it.
+
+Kordopatis-Zilos et al., ICMR 2021; the numbers and the rule for ties are those of their published code.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km, spherical_mean
+from geoexplain.locator.gallery import Gallery
+from geoexplain.locator.model import GeoModel
+
+ROWS_AT_A_TIME = 1024
+"""Embeddings of a cell held at once: 7 MiB of 1,792 float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The photos of a cell most like an image, most similar first, and where they say it was taken.
+
+    cell              index of the cell that was searched
+    rows              int64 (n,), their rows in the gallery, 1 ≤ n ≤ top_k
+    similarity        float32 (n,), dot product of the embeddings: the cosine, in [-1, 1], where both have length 1
+    positions_deg     float64 (n, 2), latitude and longitude of each
+    chosen            bool (n,), whether each is a member of the chosen cluster
+    lat_deg, lon_deg  the answer: the spherical mean of the chosen ones
+    moved_km          how far the answer lies from the centre of the cell
+    searched          number of photos in the cell
+    """
+
+    cell: int
+    rows: NDArray[np.int64] = field(repr=False)
+    similarity: NDArray[np.float32] = field(repr=False)
+    positions_deg: NDArray[np.float64] = field(repr=False)
+    chosen: NDArray[np.bool_] = field(repr=False)
+    lat_deg: float
+    lon_deg: float
+    moved_km: float
+    searched: int
+
+
+@dataclass(frozen=True)
+class SearchWithinCell:
+    """Search within Cell, set up: the gallery, how many photos are compared, and how far apart a cluster's may be.
+
+    `top_k` ≥ 1; `eps_km` > 0. The published settings are 10 and 1 km. Raises DataError for others.
+    """
+
+    gallery: Gallery
+    top_k: int = 10
+    eps_km: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_settings(self.top_k, self.eps_km)
+
+    def __call__(self, model: GeoModel, cell: int, features: Tensor) -> Neighbours | None:
+        """What the gallery says of one image in a cell, given the image's features (D,) or (1, D); None: nothing.
+
+        Raises DataError when the gallery was made with another model.
+        """
+        maker = self.gallery.model
+        if maker is not None and maker != model.name:
+            raise DataError(
+                f"gallery {self.gallery.name}: expected embeddings by model {model.name}, got those by {maker}: "
+                "build the gallery with this model, or choose the other model."
+            )
+        embedding = model.embedding(features.reshape(1, -1))[0].detach().float().cpu().numpy()
+        center_deg = model.partition.centers_deg[cell]
+        return search_within_cell(self.gallery, embedding, cell, center_deg, top_k=self.top_k, eps_km=self.eps_km)
+
+
+def search_within_cell(
+    gallery: Gallery,
+    embedding: NDArray[np.float32],
+    cell: int,
+    center_deg: NDArray[np.float64],
+    *,
+    top_k: int = 10,
+    eps_km: float = 1.0,
+) -> Neighbours | None:
+    """The place that the photos of one cell give an image; None when the gallery has none in the cell.
+
+    The `top_k` most similar photos are clustered by place, neighbours within `eps_km` of each other along the great
+    circle belonging together (DBSCAN with min_samples 1; R = 6371 km). The answer is the spherical mean of the
+    largest cluster; of equally large ones, of that with the most similar photo.
+
+    Args:
+        gallery: photos with their places.
+        embedding: the image's embedding, float32 (E,), E = gallery.dim.
+        cell: index of the cell to search.
+        center_deg: the cell's centre (2,), from which the answer has moved.
+        top_k: ≥ 1; equally similar photos count in the gallery's order.
+        eps_km: > 0.
+
+    Raises:
+        DataError: the embedding is not finite or has another length than the gallery's, a setting is out of range, or
+            the gallery cannot be read.
+    """
+    _check_settings(top_k, eps_km)
+    if embedding.shape != (gallery.dim,) or not np.isfinite(embedding).all():
+        raise DataError(
+            f"gallery {gallery.name}: expected an embedding of {gallery.dim} finite numbers, got shape {embedding.shape} "
+            f"with {int(np.isfinite(embedding).sum())} finite ones: is this the gallery of another model?"
+        )
+    in_cell = gallery.rows_of(cell)
+    if not len(in_cell):
+        return None
+    rows, similarity = _most_similar(gallery, embedding, in_cell, top_k)
+    positions_deg = gallery.positions_deg(rows)
+    chosen = largest_cluster(positions_deg, eps_km)
+    answer_deg = spherical_mean(positions_deg[chosen])
+    return Neighbours(
+        cell=cell,
+        rows=rows,
+        similarity=similarity,
+        positions_deg=positions_deg,
+        chosen=chosen,
+        lat_deg=float(answer_deg[0]),
+        lon_deg=float(answer_deg[1]),
+        moved_km=float(great_circle_km(center_deg, answer_deg)),
+        searched=len(in_cell),
+    )
+
+
+def largest_cluster(positions_deg: NDArray[np.float64], eps_km: float) -> NDArray[np.bool_]:
+    """Which of the points (n, 2) in degrees, n ≥ 1, belong to their largest cluster, bool (n,).
+
+    With a minimum of one sample DBSCAN joins whatever a chain of steps of at most `eps_km` connects. Of equally large
+    clusters the one whose first point comes first.
+    """
+    from sklearn.cluster import DBSCAN  # noqa: PLC0415 - takes a second to import, and not everyone searches
+
+    clusters = DBSCAN(eps=eps_km / EARTH_RADIUS_KM, min_samples=1, metric="haversine", algorithm="ball_tree")
+    labels = clusters.fit_predict(np.radians(positions_deg))
+    # Labels count up in the order of the clusters' first points, and argmax takes the first of equal counts.
+    return np.asarray(labels == np.bincount(labels).argmax())
+
+
+def _most_similar(
+    gallery: Gallery, embedding: NDArray[np.float32], in_cell: NDArray[np.int64], top_k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The rows most similar to an embedding and their similarities, best first; a cell is never held whole."""
+    rows = np.empty(0, dtype=np.int64)
+    similarity = np.empty(0, dtype=np.float32)
+    for start in range(0, len(in_cell), ROWS_AT_A_TIME):
+        block = in_cell[start : start + ROWS_AT_A_TIME]
+        rows = np.concatenate([rows, block])
+        similarity = np.concatenate([similarity, gallery.features(block) @ embedding])
+        best = np.argsort(-similarity, kind="stable")[:top_k]
+        rows, similarity = rows[best], similarity[best]
+    return rows, similarity
+
+
+def _check_settings(top_k: int, eps_km: float) -> None:
+    if not top_k >= 1:
+        raise DataError(f"top_k: expected a whole number of at least 1, got {top_k}.")
+    if not (eps_km > 0 and math.isfinite(eps_km)):
+        raise DataError(f"eps_km: expected a distance of more than 0 km, got {eps_km}.")
