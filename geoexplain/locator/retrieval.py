@@ -104,8 +104,8 @@ def search_within_cell(
     _check_settings(top_k, eps_km)
     if embedding.shape != (gallery.dim,) or not np.isfinite(embedding).all():
         raise DataError(
-            f"gallery {gallery.name}: expected an embedding of {gallery.dim} finite numbers, got shape {embedding.shape} "
-            f"with {int(np.isfinite(embedding).sum())} finite ones: is this the gallery of another model?"
+            f"gallery {gallery.name}: expected an embedding of {gallery.dim} finite numbers, got shape "
+            f"{embedding.shape} with {int(np.isfinite(embedding).sum())} finite ones: is this another model's?"
         )
     in_cell = gallery.rows_of(cell)
     if not len(in_cell):

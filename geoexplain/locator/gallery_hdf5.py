@@ -1,0 +1,221 @@
+"""A gallery as its authors keep it: one HDF5 file with the datasets features (N, D) and labels (N, 2), lat and lon.
+
+Nobody vouches for the file. HDF5 can name other files to be read in its place (external links, external storage,
+virtual datasets) and can unpack a few bytes into gigabytes (filters): what is not plainly stored in the file itself is
+refused before anything is read.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from geoexplain.errors import DataError
+
+if TYPE_CHECKING:
+    from geoexplain.research import Assignments
+
+FEATURES, LABELS = "features", "labels"
+MAX_ROWS = 100_000_000
+MAX_DIM = 100_000
+LABEL_ROWS_AT_A_TIME = 65_536
+LARGEST_GAP = 3
+"""Rows in between are read along: what HDF5 spends on one more read costs as much as this many rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hdf5Table:
+    """The rows of an HDF5 file: their positions in memory (16 bytes each), their embeddings on disk.
+
+    The file is opened anew for every reading, which takes 0.1 ms. So threads share nothing, and a process that forked
+    does not read through its parent's handle.
+    """
+
+    file: Path
+    dim: int
+    dtype: np.dtype
+    positions: NDArray[np.float64] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The embeddings (n, dim) of rows (n,) in any order. Raises DataError when they are not finite or not there."""
+        order = np.argsort(rows, kind="stable")
+        wanted = rows[order]
+        found = np.empty((len(rows), self.dim), dtype=np.float32)
+        with _opened(self.file) as file:
+            dataset = _dataset(self.file.name, file, FEATURES)
+            if dataset.shape != (len(self), self.dim):
+                raise DataError(
+                    f"gallery {self.file.name}: expected features of shape {(len(self), self.dim)} as before, "
+                    f"got {dataset.shape}: the file has changed, open it again."
+                )
+            for start, end, first, last in _runs(wanted):
+                block = _read(dataset, int(first), int(last) + 1)
+                found[order[start:end]] = block[wanted[start:end] - first]
+        if not np.isfinite(found).all():
+            bad = wanted[~np.isfinite(found[order]).all(axis=1)][0]
+            raise DataError(
+                f"gallery {self.file.name}: expected finite features, got NaN or infinite ones in row {bad}: "
+                "get the file again."
+            )
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Hdf5Gallery:
+    """An HDF5 file as a gallery: its rows by cell."""
+
+    table: Hdf5Table
+    assignments: "Assignments"
+
+    @property
+    def name(self) -> str:
+        """See Gallery."""
+        return self.table.file.name
+
+    @property
+    def model(self) -> None:
+        """The file does not say."""
+        return
+
+    @property
+    def dim(self) -> int:
+        """See Gallery."""
+        return self.table.dim
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def rows_of(self, cell: int) -> NDArray[np.int64]:
+        """See Gallery."""
+        if not 0 <= cell < len(self.assignments.offsets) - 1:
+            return np.empty(0, dtype=np.int64)
+        return self.assignments.rows_of(cell)
+
+    def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """See Gallery."""
+        return self.table.features(rows)
+
+    def positions_deg(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See Gallery."""
+        return self.table.positions[rows]
+
+
+def open_hdf5(file: Path) -> Hdf5Table:
+    """Check an HDF5 file, and read its labels. Raises DataError when it does not hold a gallery, plainly stored."""
+    name = file.name
+    if not file.is_file():
+        raise DataError(f"expected a gallery at {file}, found none: check the path.")
+    with _opened(file) as opened:
+        features, labels = _dataset(name, opened, FEATURES), _dataset(name, opened, LABELS)
+        if len(features.shape) != 2 or not (1 <= features.shape[0] <= MAX_ROWS and 1 <= features.shape[1] <= MAX_DIM):
+            raise DataError(
+                f"gallery {name}: expected features of shape (N, D), got {features.shape}: is this a gallery?"
+            )
+        rows, dim = features.shape
+        if labels.shape != (rows, 2):
+            raise DataError(
+                f"gallery {name}: expected labels of shape {(rows, 2)}, a latitude and longitude for each row of "
+                f"features, got {labels.shape}: get the file again."
+            )
+        if features.dtype.itemsize not in {2, 4} or labels.dtype.itemsize not in {4, 8}:
+            raise DataError(
+                f"gallery {name}: expected features in float16 or float32 and labels in float32 or float64, "
+                f"got {features.dtype} and {labels.dtype}: store them again."
+            )
+        positions = np.empty((rows, 2), dtype=np.float64)
+        for start in range(0, rows, LABEL_ROWS_AT_A_TIME):
+            end = min(start + LABEL_ROWS_AT_A_TIME, rows)
+            positions[start:end] = _read(labels, start, end)
+        dtype = np.dtype(features.dtype)
+    if not are_positions(positions):
+        raise DataError(
+            f"gallery {name}: expected labels with latitudes in [-90, 90] and longitudes in [-180, 180] in degrees, "
+            "got others: are the columns swapped?"
+        )
+    return Hdf5Table(file, dim, dtype, positions)
+
+
+def are_positions(points_deg: NDArray[np.float64]) -> bool:
+    """Whether all points (N, 2) are a latitude in [-90, 90] and a longitude in [-180, 180]."""
+    return bool((np.abs(points_deg) <= (90, 180)).all())  # also false for NaN
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[h5py.h5f.FileID]:
+    """The file, open for reading; whatever HDF5 complains of as a DataError."""
+    try:
+        with h5py.File(file, "r") as opened:
+            yield opened.id
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError):
+        # What HDF5 says names functions of its own, and files by their full path.
+        raise DataError(
+            f"gallery {file.name}: expected an HDF5 file, could not read it as one; it is damaged, cut short or of "
+            "another kind: get the file again."
+        ) from None
+
+
+def _dataset(name: str, file: h5py.h5f.FileID, key: str) -> h5py.h5d.DatasetID:
+    """A dataset of floating-point numbers, uncompressed in the file itself. Raises DataError for anything else."""
+    if key.encode() not in file.links:
+        found = ", ".join(repr(other.decode(errors="replace")[:40]) for other in islice(file.links, 5))
+        raise DataError(
+            f"gallery {name}: expected the datasets {FEATURES} and {LABELS}, got {found or 'none'}: is this a gallery?"
+        )
+    # The kind of storage comes before shape and type: to tell a virtual dataset's shape, HDF5 may open other files.
+    if file.links.get_info(key.encode()).type != h5py.h5l.TYPE_HARD:
+        raise _refusal(name, key, "a link to somewhere else")
+    item = h5py.h5o.open(file, key.encode())
+    if not isinstance(item, h5py.h5d.DatasetID):
+        raise _refusal(name, key, "something that is no dataset")
+    storage = item.get_create_plist()
+    if storage.get_layout() == h5py.h5d.VIRTUAL or storage.get_external_count():
+        raise _refusal(name, key, "one stored in other files")
+    if storage.get_nfilters():
+        raise DataError(
+            f"gallery {name}: expected {key} stored uncompressed, got a compressed dataset: "
+            "store it again without filters (h5repack -f NONE)."
+        )
+    if item.get_type().get_class() != h5py.h5t.FLOAT:
+        raise _refusal(name, key, "another type")
+    expected = item.get_space().get_simple_extent_npoints() * item.get_type().get_size()
+    # A dataset may claim any shape; only what has been written takes up room in the file.
+    if item.get_storage_size() < expected or Path(file.name.decode()).stat().st_size < expected:
+        raise DataError(
+            f"gallery {name}: expected {expected:,} bytes of {key}, as its shape {item.shape} says, got fewer: "
+            "the file is not complete, get it again."
+        )
+    return item
+
+
+def _refusal(name: str, key: str, got: str) -> DataError:
+    return DataError(
+        f"gallery {name}: expected {key} to be a dataset of floating-point numbers in the file itself, got {got}: "
+        "copy the numbers into one file."
+    )
+
+
+def _read(dataset: h5py.h5d.DatasetID, start: int, end: int) -> NDArray:
+    """Rows [start, end) of a dataset (N, D) in its own type."""
+    shape = (end - start, dataset.shape[1])
+    block = np.empty(shape, dtype=dataset.dtype)
+    chosen = dataset.get_space()
+    chosen.select_hyperslab((start, 0), shape)
+    dataset.read(h5py.h5s.create_simple(shape), chosen, block)
+    return block
+
+
+def _runs(rows: NDArray[np.int64]) -> Iterator[tuple[int, int, np.int64, np.int64]]:
+    """Ascending rows as runs to read in one go: (start, end) in `rows`, and the (first, last) row of each."""
+    cuts = np.flatnonzero(np.diff(rows) > LARGEST_GAP + 1) + 1
+    bounds = [0, *cuts.tolist(), len(rows)]
+    for start, end in pairwise(bounds):
+        yield start, end, rows[start], rows[end - 1]
