@@ -1,0 +1,91 @@
+"""Arrays in an .npz: written so that they can be read without trusting a word of the file."""
+
+import io
+import math
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoexplain.errors import DataError
+from geoexplain.research.files import printable, read_bytes
+
+MAX_BYTES = 512 * 2**20
+
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<>|=]\w{2})', 'fortran_order': False, "
+    rb"'shape': \((?P<shape>\d{1,12},(?: \d{1,12})?)\), \} *\n",
+    re.DOTALL,
+)
+"""What NumPy writes before the numbers of an array of one or two dimensions (its format 1.0)."""
+
+
+def is_archive(file: Path) -> bool:
+    """Whether a file begins like an .npz; False also where there is none to read."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(4) == b"PK\x03\x04"
+    except (OSError, ValueError):
+        return False
+
+
+def read_arrays(file: Path, wanted: Mapping[str, tuple[type[np.generic], int]]) -> list[NDArray[Any]]:
+    """Read the arrays `wanted` (name → dtype and number of dimensions) from an .npz, in that order.
+
+    An array is never larger than the file: compressed ones are refused, and so are pickled objects. Raises DataError
+    when the file cannot be read, has more than MAX_BYTES bytes, or holds other arrays.
+    """
+    name = printable(file.name)
+    data = read_bytes(file, MAX_BYTES)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return [_array(archive, key, np.dtype(dtype), ndim) for key, (dtype, ndim) in wanted.items()]
+    # A damaged zip raises seven kinds of exception; for whoever has the file they are one.
+    except (KeyError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        arrays = ", ".join(f"{key} ({np.dtype(dtype)}, {ndim}-d)" for key, (dtype, ndim) in wanted.items())
+        raise DataError(
+            f"{name}: expected an uncompressed .npz with {arrays}, got something else or a damaged file: "
+            "convert the original file again."
+        ) from None
+
+
+def _array(archive: zipfile.ZipFile, key: str, dtype: np.dtype, ndim: int) -> NDArray[Any]:
+    member = archive.getinfo(f"{key}.npy")
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+        raise ValueError("compressed")
+    data = archive.read(member)
+    # NumPy's own reader evaluates the header as a Python literal; of the one header it may be, this reads the numbers.
+    layout = _HEADER.match(data)
+    if layout is None or layout["dtype"].decode() != dtype.str:
+        raise ValueError("layout")
+    shape = tuple(int(side) for side in layout["shape"].split(b",") if side.strip())
+    body = data[10 + int.from_bytes(data[8:10], "little") :]
+    if len(shape) != ndim or len(body) != dtype.itemsize * math.prod(shape):
+        raise ValueError("size")
+    return np.frombuffer(body, dtype).reshape(shape)
+
+
+def write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as an uncompressed .npz; whoever opens `file` meanwhile finds the old one or the new one, whole."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{key: np.ascontiguousarray(value) for key, value in arrays.items()})
+    write_bytes(file, buffer.getvalue())
+
+
+def write_bytes(file: Path, data: bytes) -> None:
+    """Write a file at once, or not at all. Raises DataError when it cannot be written."""
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DataError(
+            f"{printable(file.name)}: expected to write it, got '{error.strerror}': check the folder."
+        ) from None

@@ -1,0 +1,39 @@
+"""Files from strangers: read whole, but never more of them than was agreed; and their names in messages."""
+
+import os
+import stat
+from pathlib import Path
+from typing import NoReturn
+
+from geoexplain.errors import DataError
+
+
+def read_bytes(file: Path, max_bytes: int) -> bytes:
+    """The content of a regular file of at most `max_bytes` bytes; DataError when it is none, or cannot be read."""
+    name = printable(file.name)
+    try:
+        # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.
+        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as opened:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                raise DataError(f"{name}: expected a file, got a device or a pipe: give the path of a file.")
+            if facts.st_size > max_bytes:
+                _refuse_size(name, max_bytes, facts.st_size)
+            data = opened.read(max_bytes + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a valid path"
+        raise DataError(f"{name}: expected a readable file, got '{reason}': check the path.") from None
+    if len(data) > max_bytes:
+        _refuse_size(name, max_bytes, len(data))
+    return data
+
+
+def _refuse_size(name: str, max_bytes: int, size: int) -> NoReturn:
+    raise DataError(f"{name}: expected at most {max_bytes:,} bytes, got {size:,}: is this the right file?")
+
+
+def printable(text: str, longest: int = 100) -> str:
+    """A text from a stranger, fit for one line of a message."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:longest])
+    return shown + "…" if len(text) > longest else shown
