@@ -5,7 +5,6 @@ from geoexplain.research.companions import (
     read_assignments,
     read_centers,
     read_metadata,
-    save_assignments,
     save_centers,
 )
 from geoexplain.research.conversion import convert
@@ -18,6 +17,5 @@ __all__ = [
     "read_centers",
     "read_metadata",
     "read_pickle",
-    "save_assignments",
     "save_centers",
 ]

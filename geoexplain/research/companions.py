@@ -58,6 +58,15 @@ class Assignments:
                 "do not fit: convert the original file again."
             )
 
+    def save(self, file: Path) -> None:
+        """Write as an .npz that `load` reads; DataError when it cannot be written."""
+        write_arrays(file, {"offsets": self.offsets, "rows": self.rows})
+
+    @classmethod
+    def load(cls, file: Path) -> "Assignments":
+        """Read the .npz that `save` wrote; DataError for any other file."""
+        return cls(*read_arrays(file, {"offsets": (np.int64, 1), "rows": (np.int64, 1)}))
+
     def rows_of(self, cell: int) -> NDArray[np.int64]:
         """The rows (n,) of a cell ≥ 0, n ≥ 0; DataError for a negative one."""
         if cell < 0:
@@ -66,7 +75,14 @@ class Assignments:
             return self.rows[:0]
         return self.rows[self.offsets[cell] : self.offsets[cell + 1]]
 
-    def check(self, *, cells: int, rows: int) -> None:
+    def over(self, cells: int) -> "Assignments":
+        """The same assignments with K = `cells`; DataError when a cell beyond has rows."""
+        self.check(cells=cells)
+        offsets = self.offsets[: cells + 1]
+        beyond = np.full(cells + 1 - len(offsets), len(self.rows))
+        return Assignments(np.concatenate([offsets, beyond]), self.rows)
+
+    def check(self, *, cells: int, rows: int | None = None) -> None:
         """Raise DataError unless cells are below `cells`, those of the model, and rows below `rows`, the gallery's."""
         last_cell = int(np.searchsorted(self.offsets, len(self.rows))) - 1
         last_row = int(self.rows.max(initial=-1))
@@ -74,7 +90,7 @@ class Assignments:
             raise DataError(
                 f"assignments: expected cells below {cells:,}, got cell {last_cell:,}: do they belong to this model?"
             )
-        if last_row >= rows:
+        if rows is not None and last_row >= rows:
             raise DataError(
                 f"assignments: expected rows below {rows:,}, got row {last_row:,}: do they belong to this gallery?"
             )
@@ -110,38 +126,36 @@ def save_centers(centers_deg: NDArray[np.float64], file: Path) -> None:
     write_arrays(file, {"centers_deg": np.asarray(centers_deg, dtype=np.float64)})
 
 
-def read_assignments(file: Path) -> Assignments:
-    """Read which gallery rows lie in which cell.
+def read_assignments(file: Path, cells: int | None = None) -> Assignments:
+    """Read which gallery rows lie in which cell, from the original pickle or from an .npz that `Assignments` saved.
 
-    `file` is the original pickle, whose rows keep the order that Python gives its sets, or an .npz that
-    `save_assignments` wrote. Raises DataError for any other content.
+    Rows of one cell are in the order that Python gives the sets of the pickle. `cells` is the number of cells of the
+    partition; None takes the cells up to the last one that has rows. Raises DataError for any other content, or a
+    cell beyond `cells`.
     """
     if is_archive(file):
-        return Assignments(*read_arrays(file, {"offsets": (np.int64, 1), "rows": (np.int64, 1)}))
-    return assignments_from(read_pickle(file), file.name)
+        assignments = Assignments.load(file)
+        return assignments if cells is None else assignments.over(cells)
+    return assignments_from(read_pickle(file), file.name, cells)
 
 
-def assignments_from(data: object, name: str) -> Assignments:
+def assignments_from(data: object, name: str, cells: int | None = None) -> Assignments:
     """Assignments from what a file called `name` held; see `read_assignments`."""
     if not isinstance(data, dict) or not data:
         _refuse(name, "a dict from cell to rows of the gallery", data)
+    last = MAX_CELLS if cells is None else cells
     for cell, rows in data.items():
-        if type(cell) is not int or not 0 <= cell < MAX_CELLS:
-            _refuse(name, f"cells from 0 to {MAX_CELLS - 1:,}", cell)
+        if type(cell) is not int or not 0 <= cell < last:
+            _refuse(name, f"cells from 0 to {last - 1:,}", cell)
         if not isinstance(rows, set | list | tuple) or not set(map(type, rows)) <= {int}:
             _refuse(f"{name}, cell {cell:,}", "a set of row numbers", rows)
         if rows and not 0 <= min(rows) <= max(rows) < MAX_ROWS:
             _refuse(f"{name}, cell {cell:,}", f"rows from 0 to {MAX_ROWS:,}", min(rows) if min(rows) < 0 else max(rows))
-    counts = np.zeros(max(data) + 1, dtype=np.int64)
+    counts = np.zeros(max(data) + 1 if cells is None else cells, dtype=np.int64)
     counts[list(data)] = [len(rows) for rows in data.values()]
     offsets = np.concatenate([[0], counts.cumsum()])
     rows = np.fromiter((row for cell in sorted(data) for row in data[cell]), np.int64, count=int(offsets[-1]))
     return Assignments(offsets, rows)
-
-
-def save_assignments(assignments: Assignments, file: Path) -> None:
-    """Write assignments as an .npz that `read_assignments` reads."""
-    write_arrays(file, {"offsets": assignments.offsets, "rows": assignments.rows})
 
 
 def read_metadata(file: Path) -> dict[str, tuple[float, float]]:
