@@ -5,6 +5,7 @@ from geoexplain.research.companions import (
     read_assignments,
     read_centers,
     read_metadata,
+    save_assignments,
     save_centers,
 )
 from geoexplain.research.conversion import convert
@@ -17,5 +18,6 @@ __all__ = [
     "read_centers",
     "read_metadata",
     "read_pickle",
+    "save_assignments",
     "save_centers",
 ]

@@ -58,15 +58,6 @@ class Assignments:
                 "do not fit: convert the original file again."
             )
 
-    def save(self, file: Path) -> None:
-        """Write as an .npz that `load` reads; DataError when it cannot be written."""
-        write_arrays(file, {"offsets": self.offsets, "rows": self.rows})
-
-    @classmethod
-    def load(cls, file: Path) -> "Assignments":
-        """Read the .npz that `save` wrote; DataError for any other file."""
-        return cls(*read_arrays(file, {"offsets": (np.int64, 1), "rows": (np.int64, 1)}))
-
     def rows_of(self, cell: int) -> NDArray[np.int64]:
         """The rows (n,) of a cell ≥ 0, n ≥ 0; DataError for a negative one."""
         if cell < 0:
@@ -127,14 +118,14 @@ def save_centers(centers_deg: NDArray[np.float64], file: Path) -> None:
 
 
 def read_assignments(file: Path, cells: int | None = None) -> Assignments:
-    """Read which gallery rows lie in which cell, from the original pickle or from an .npz that `Assignments` saved.
+    """Read which gallery rows lie in which cell, from the original pickle or from an .npz that `save_assignments` wrote.
 
     Rows of one cell are in the order that Python gives the sets of the pickle. `cells` is the number of cells of the
     partition; None takes the cells up to the last one that has rows. Raises DataError for any other content, or a
     cell beyond `cells`.
     """
     if is_archive(file):
-        assignments = Assignments.load(file)
+        assignments = Assignments(*read_arrays(file, {"offsets": (np.int64, 1), "rows": (np.int64, 1)}))
         return assignments if cells is None else assignments.over(cells)
     return assignments_from(read_pickle(file), file.name, cells)
 
@@ -156,6 +147,11 @@ def assignments_from(data: object, name: str, cells: int | None = None) -> Assig
     offsets = np.concatenate([[0], counts.cumsum()])
     rows = np.fromiter((row for cell in sorted(data) for row in data[cell]), np.int64, count=int(offsets[-1]))
     return Assignments(offsets, rows)
+
+
+def save_assignments(assignments: Assignments, file: Path) -> None:
+    """Write assignments as an .npz that `read_assignments` reads; DataError when it cannot be written."""
+    write_arrays(file, {"offsets": assignments.offsets, "rows": assignments.rows})
 
 
 def read_metadata(file: Path) -> dict[str, tuple[float, float]]:

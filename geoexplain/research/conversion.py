@@ -11,6 +11,7 @@ from geoexplain.research.companions import (
     assignments_from,
     centers_from,
     metadata_from,
+    save_assignments,
     save_centers,
 )
 from geoexplain.research.files import printable
@@ -40,7 +41,7 @@ def convert(file: Path, out: Path) -> str:
         return f"{len(positions):,} positions of images"
     if isinstance(data, dict):
         assignments = assignments_from(data, file.name)
-        _write(out, {".npz": lambda: assignments.save(out)})
+        _write(out, {".npz": lambda: save_assignments(assignments, out)})
         return f"{len(assignments.rows):,} rows of {len(data):,} cells"
     raise DataError(
         f"{printable(file.name)}: expected cell centres, assignments or metadata, got a {type(data).__name__}: "
