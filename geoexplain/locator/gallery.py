@@ -1,37 +1,38 @@
 """A gallery: embeddings of photos whose places are known, by cell of a partition; and its own format, a folder.
 
 The folder holds features.npy (N, D), float16 or float32, rows sorted by cell; positions.npy (N, 2), float64 degrees;
-cells.npy (K + 1,), int64: the rows of cell k are cells[k] … cells[k + 1] − 1; and gallery.json with format, model,
-dim, rows, cells and the fingerprint of the partition.
+cells.npy (K + 1,), int64: the rows of cell k are cells[k] … cells[k + 1] − 1; centers.npy (K, 2), float64 degrees: the
+cells' centres, by which the partition is told from others; and gallery.json with format, model, dim, rows and cells.
 """
 
-import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition
-from geoexplain.geography.sphere import unit_vectors
-from geoexplain.locator.gallery_hdf5 import Hdf5Gallery, are_positions, open_hdf5
-
-if TYPE_CHECKING:
-    from geoexplain.research import Assignments
+from geoexplain.geography.sphere import great_circle_km, unit_vectors
+from geoexplain.locator.gallery_hdf5 import Hdf5Gallery, Hdf5Table, are_positions, open_hdf5
+from geoexplain.research import Assignments
 
 FORMAT = "geoexplain-gallery/1"
-DESCRIPTION, FEATURES, POSITIONS, CELLS = "gallery.json", "features.npy", "positions.npy", "cells.npy"
+DESCRIPTION = "gallery.json"
+FEATURES, POSITIONS, CELLS, CENTERS = "features.npy", "positions.npy", "cells.npy", "centers.npy"
 HDF5_SUFFIXES = (".hdf5", ".h5")
 
 MAX_DESCRIPTION_BYTES = 10_000
 MAX_ROWS = 100_000_000
 MAX_CELLS = 1_000_000
+SAME_CENTER_KM = 0.01
+"""Tables of cells are rounded; cells are the same when their centres are."""
 
 
 class Gallery(Protocol):
@@ -69,6 +70,7 @@ class FolderGallery:
     model: str
     dim: int
     cells: NDArray[np.int64] = field(repr=False)
+    centers_deg: NDArray[np.float64] = field(repr=False)
     positions: NDArray[np.float64] = field(repr=False)
     embeddings: NDArray[Any] = field(repr=False)
 
@@ -96,7 +98,7 @@ class FolderGallery:
 
 
 def open_gallery(
-    path: Path, partition: Partition, assignments: "Assignments | None" = None
+    path: Path, partition: Partition, assignments: Assignments | None = None
 ) -> FolderGallery | Hdf5Gallery:
     """Open the gallery in a folder or an HDF5 file (.hdf5, .h5) for the cells of a partition.
 
@@ -107,18 +109,21 @@ def open_gallery(
     """
     if path.is_dir():
         gallery = open_folder(path)
-        _check_partition(path, partition)
+        _check_partition(gallery, partition)
         return gallery
     if path.suffix.lower() not in HDF5_SUFFIXES:
         raise DataError(
             f"gallery {path.name}: expected a folder made by `geoexplain gallery build`, or a file that ends in "
             f"{' or '.join(HDF5_SUFFIXES)}, found neither: check the path."
         )
-    table = open_hdf5(path)
+    return by_cell(open_hdf5(path), partition, assignments)
+
+
+def by_cell(table: Hdf5Table, partition: Partition, assignments: Assignments | None = None) -> Hdf5Gallery:
+    """The rows of an HDF5 file as a gallery for the cells of a partition, as `open_gallery` describes."""
     if assignments is None:
-        assignments = nearest_cells(partition, table.positions)
-    else:
-        _check_assignments(path.name, assignments, len(table), len(partition))
+        return Hdf5Gallery(table, nearest_cells(partition, table.positions))
+    assignments.check(cells=len(partition), rows=len(table))
     return Hdf5Gallery(table, assignments)
 
 
@@ -127,37 +132,17 @@ def open_folder(folder: Path) -> FolderGallery:
     facts = _description(folder)
     rows, dim, cells = facts["rows"], facts["dim"], facts["cells"]
     embeddings = _array(folder, FEATURES, (rows, dim), (np.float16, np.float32))
-    positions = np.array(_array(folder, POSITIONS, (rows, 2), (np.float64,)))
+    positions, centers_deg = _positions(folder, POSITIONS, rows), _positions(folder, CENTERS, cells)
     offsets = np.array(_array(folder, CELLS, (cells + 1,), (np.int64,)))
-    if not are_positions(positions):
-        raise DataError(
-            f"gallery {folder.name}: {POSITIONS}: expected latitudes in [-90, 90] and longitudes in [-180, 180], "
-            "got others: build the gallery again."
-        )
-    if offsets[0] != 0 or offsets[-1] != rows or (np.diff(offsets) < 0).any():
+    if offsets[0] != 0 or offsets[-1] != rows or (offsets[1:] < offsets[:-1]).any():
         raise DataError(
             f"gallery {folder.name}: {CELLS}: expected numbers that rise from 0 to {rows}, got others: "
             "build the gallery again."
         )
-    return FolderGallery(folder.name, facts["model"], dim, offsets, positions, embeddings)
+    return FolderGallery(folder.name, facts["model"], dim, offsets, centers_deg, positions, embeddings)
 
 
-def description(model: str, partition: Partition, rows: int, dim: int) -> dict[str, Any]:
-    """What gallery.json holds."""
-    cells = len(partition)
-    facts = {"format": FORMAT, "model": model, "dim": dim, "rows": rows, "cells": cells}
-    return {**facts, "partition": fingerprint(partition)}
-
-
-def fingerprint(partition: Partition) -> str:
-    """The cells' centres in a word: SHA-256 of their degrees to five decimals, as `Partition.save` writes them."""
-    lines = "".join(f"{lat:.5f},{lon:.5f}\n" for lat, lon in partition.centers_deg)
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def nearest_cells(partition: Partition, positions_deg: NDArray[np.float64]) -> "Assignments":
-    from geoexplain.research import Assignments  # noqa: PLC0415
-
+def nearest_cells(partition: Partition, positions_deg: NDArray[np.float64]) -> Assignments:
     """Points (N, 2) in degrees by the cell whose centre is nearest, in their own order within a cell."""
     _, owner = KDTree(partition.unit_vectors).query(unit_vectors(positions_deg))
     counts = np.bincount(owner, minlength=len(partition))
@@ -165,31 +150,13 @@ def nearest_cells(partition: Partition, positions_deg: NDArray[np.float64]) -> "
     return Assignments(offsets, np.argsort(owner, kind="stable").astype(np.int64))
 
 
-def _check_assignments(name: str, assignments: "Assignments", rows: int, cells: int) -> None:
-    if len(assignments.offsets) - 1 > cells:
+def _check_partition(gallery: FolderGallery, partition: Partition) -> None:
+    cells = len(gallery.centers_deg)
+    same = cells == len(partition)
+    if not same or great_circle_km(gallery.centers_deg, partition.centers_deg).max() > SAME_CENTER_KM:
         raise DataError(
-            f"gallery {name}: expected assignments to {cells} cells, got {len(assignments.offsets) - 1}: "
-            "are these the assignments of another model?"
-        )
-    listed = assignments.rows
-    if len(listed) and not (listed.min() >= 0 and listed.max() < rows):
-        raise DataError(
-            f"gallery {name}: expected assignments of rows from 0 to {rows - 1}, got {listed.min()} to {listed.max()}: "
-            "are these the assignments of another gallery?"
-        )
-
-
-def _check_partition(folder: Path, partition: Partition) -> None:
-    facts = _description(folder)
-    if facts["cells"] != len(partition):
-        raise DataError(
-            f"gallery {folder.name}: expected the {len(partition)} cells of {partition.name}, got {facts['cells']} of "
-            f"model {facts['model'][:100]}: build a gallery with this model."
-        )
-    if facts["partition"] != fingerprint(partition):
-        raise DataError(
-            f"gallery {folder.name}: expected the cells of {partition.name}, got as many others of model "
-            f"{facts['model'][:100]}: build a gallery with this model."
+            f"gallery {gallery.name}: expected the {len(partition)} cells of {partition.name}, got {cells}"
+            f"{' others' if same else ''} of model {gallery.model[:100]}: build a gallery with this model."
         )
 
 
@@ -214,7 +181,6 @@ def _description(folder: Path) -> Mapping[str, Any]:
         )
     tests = {
         "model": isinstance(facts.get("model"), str),
-        "partition": isinstance(facts.get("partition"), str),
         "dim": _is_count(1, 100_000, facts.get("dim")),
         "rows": _is_count(1, MAX_ROWS, facts.get("rows")),
         "cells": _is_count(1, MAX_CELLS, facts.get("cells")),
@@ -228,22 +194,38 @@ def _description(folder: Path) -> Mapping[str, Any]:
     return facts
 
 
+def _positions(folder: Path, name: str, rows: int) -> NDArray[np.float64]:
+    positions = np.array(_array(folder, name, (rows, 2), (np.float64,)))
+    if not are_positions(positions):
+        raise DataError(
+            f"gallery {folder.name}: {name}: expected latitudes in [-90, 90] and longitudes in [-180, 180], "
+            "got others: build the gallery again."
+        )
+    return positions
+
+
 def _array(folder: Path, name: str, shape: tuple[int, ...], dtypes: tuple[type, ...]) -> NDArray[Any]:
-    """A .npy file of the folder, memory-mapped; objects, which NumPy would unpickle, are refused by its header."""
+    """A .npy file of the folder, memory-mapped once its header and its size are as they have to be."""
     wanted = f"{' or '.join(np.dtype(dtype).name for dtype in dtypes)} of shape {shape}"
+    where = f"gallery {folder.name}: {name}"
     file = folder / name
     if not file.is_file():
-        raise DataError(f"gallery {folder.name}: expected {name} in the folder, found none: build the gallery again.")
+        raise DataError(f"{where}: expected this file in the folder, found none: build the gallery again.")
     try:
-        found = open_memmap(file, mode="r")
-    except (ValueError, OSError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError):
+        with file.open("rb") as stream:
+            read_header = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}[read_magic(stream)]
+            found_shape, by_columns, dtype = read_header(stream)
+            start = stream.tell()
+    except (KeyError, ValueError, OSError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError):
         raise DataError(
-            f"gallery {folder.name}: {name}: expected a whole NumPy file, {wanted}, could not read it as one: "
-            "build the gallery again."
+            f"{where}: expected a NumPy file, {wanted}, could not read it as one: build the gallery again."
         ) from None
-    if found.shape != shape or found.dtype not in dtypes or not found.flags.c_contiguous:
+    if found_shape != shape or dtype not in dtypes or by_columns:
         raise DataError(
-            f"gallery {folder.name}: {name}: expected {wanted}, got {str(found.dtype)[:100]} of shape "
-            f"{str(found.shape)[:100]}: build the gallery again."
+            f"{where}: expected {wanted}, got {str(dtype)[:100]} of shape {str(found_shape)[:100]}"
+            f"{' by columns' if by_columns else ''}: build the gallery again."
         )
-    return found
+    size, whole = file.stat().st_size, start + math.prod(shape) * dtype.itemsize
+    if size != whole:
+        raise DataError(f"{where}: expected {whole:,} bytes, got {size:,}: build the gallery again.")
+    return np.memmap(file, dtype, "r", start, shape)

@@ -10,16 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
-
-if TYPE_CHECKING:
-    from geoexplain.research import Assignments
+from geoexplain.research import Assignments
 
 FEATURES, LABELS = "features", "labels"
 MAX_ROWS = 100_000_000
@@ -74,7 +71,7 @@ class Hdf5Gallery:
     """An HDF5 file as a gallery: its rows by cell."""
 
     table: Hdf5Table
-    assignments: "Assignments"
+    assignments: Assignments
 
     @property
     def name(self) -> str:
@@ -96,8 +93,6 @@ class Hdf5Gallery:
 
     def rows_of(self, cell: int) -> NDArray[np.int64]:
         """See Gallery."""
-        if not 0 <= cell < len(self.assignments.offsets) - 1:
-            return np.empty(0, dtype=np.int64)
         return self.assignments.rows_of(cell)
 
     def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:

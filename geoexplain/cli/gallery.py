@@ -1,0 +1,168 @@
+"""`geoexplain gallery`: the photos that Search within Cell looks through."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from geoexplain.cli.arguments import add_model, complain, count, printable
+from geoexplain.cli.batch import coordinates, progress_bar
+from geoexplain.errors import DataError
+from geoexplain.locator.gallery import HDF5_SUFFIXES, by_cell, open_folder
+from geoexplain.locator.gallery_build import Progress, build_gallery, convert_gallery
+from geoexplain.locator.gallery_hdf5 import Hdf5Table, open_hdf5
+from geoexplain.locator.zoo import assignments_of, load_model
+from geoexplain.photos import Manifest, geotagged_photos, read_manifest
+from geoexplain.research import Assignments, read_assignments
+
+EXIT_FAILED = 1
+NEAREST = "nearest"
+NAMED = 10
+"""So many of the photos that were not found are named."""
+
+BUILD_EPILOG = """\
+SOURCE is one of:
+  a folder        its photos, those of its subfolders too, that say in their EXIF data where they were taken
+  FILE.csv        with columns such as image, latitude, longitude; the photos are in --images
+  FILE.pkl        a published metadata file, such as metadata_im2gps3k.pkl; the photos are in --images
+  FILE.hdf5, .h5  embeddings that --model has already given (datasets features and labels): they are copied, number
+                  by number
+
+Photos that cannot be read are named and left out; the exit code is 1 then. The gallery holds embeddings and
+coordinates, but no photo and no file name. Ctrl-C leaves nothing behind."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `geoexplain gallery`."""
+    parser.description = "Build the collection of photos that Search within Cell looks through, or look at one."
+    kinds = parser.add_subparsers(metavar="KIND", required=True)
+    build = kinds.add_parser("build", help="from photos whose places are known, or from an HDF5 file")
+    build.description = "Embed photos whose places are known with a model, and write them as a gallery."
+    build.epilog = BUILD_EPILOG
+    build.add_argument("--from", dest="source", type=Path, required=True, metavar="SOURCE", help="see below")
+    build.add_argument("--images", type=Path, metavar="DIR", help="photos of a table (default: the table's folder)")
+    build.add_argument(
+        "--assignments",
+        metavar=f"FILE|{NEAREST}",
+        help=f"which rows of an HDF5 file lie in which cell: cells_assignments.pkl or an .npz made of it; {NEAREST}: "
+        f"each in the cell whose centre is (default: those added with the model if there are as many, otherwise {NEAREST})",
+    )
+    add_model(build)
+    build.add_argument("--out", type=Path, required=True, metavar="DIR", help="the gallery: a folder to be made")
+    build.add_argument("--batch", type=count, default=16, help="photos that go through at once (default: %(default)s)")
+    build.set_defaults(run=run_build)
+    show = kinds.add_parser("show", help="say what a gallery holds")
+    show.description = "Say how many photos a gallery holds, of which model, and in how many cells."
+    show.add_argument("gallery", type=Path, metavar="DIR|FILE.hdf5", help="the gallery")
+    show.add_argument("--model", metavar="NAME|PATH", help="count the cells of this model in an HDF5 file as well")
+    show.set_defaults(run=run_show)
+
+
+def run_build(args: argparse.Namespace) -> int:
+    """Build a gallery; 1 when photos had to be left out."""
+    from_hdf5 = is_hdf5(args.source)
+    if args.images is not None and (from_hdf5 or args.source.is_dir()):
+        raise DataError("--images: expected a table of photos as --from, got something else: leave --images out.")
+    if args.assignments is not None and not from_hdf5:
+        raise DataError("--assignments: expected an HDF5 file as --from, got something else: leave --assignments out.")
+    return convert(args) if from_hdf5 else build(args)
+
+
+def build(args: argparse.Namespace) -> int:
+    """Embed photos; 1 when some of them could not be read."""
+    found = find_photos(args.source, args.images)
+    model = load_model(args.model, args.device)
+    with progress_bar(len(found.photos), "photos") as bar:
+        built = build_gallery(model, found.photos, args.out, batch=args.batch, progress=follow(bar))
+    for photo, problem in built.skipped:
+        complain(f"{photo.file}: {problem.removeprefix(f'{photo.file.name}: ')}")
+    print(f"{args.out}: {built.rows:,} of {len(found.photos):,} photos, embedded by {model.name}")
+    return EXIT_FAILED if built.skipped else 0
+
+
+def find_photos(source: Path, images: Path | None) -> Manifest:
+    """The photos that `--from` names, telling which are left out. Raises DataError when there are none."""
+    if source.is_dir():
+        found = geotagged_photos(source)
+        tell(found.missing, "without a place in their EXIF data")
+    else:
+        found = read_manifest(source, source.parent if images is None else images)
+        tell(found.missing, "without a file")
+    if not found.photos:
+        raise DataError(f"{source}: expected photos whose places are known, found none: is this the right folder?")
+    return found
+
+
+def tell(names: Sequence[str], what: str) -> None:
+    """Say how many photos are left out and why, and name the first of them."""
+    if names:
+        more = ", …" if len(names) > NAMED else ""
+        complain(f"left out {len(names):,} photos {what}: {', '.join(names[:NAMED])}{more}")
+
+
+def convert(args: argparse.Namespace) -> int:
+    """Copy an HDF5 file."""
+    model = load_model(args.model, "cpu")
+    table = open_hdf5(args.source)
+    gallery = by_cell(table, model.partition, find_assignments(args.assignments, args.model, table))
+    with progress_bar(len(gallery), "photos") as bar:
+        rows = convert_gallery(gallery, model.name, model.partition, args.out, progress=follow(bar))
+    print(f"{args.out}: {rows:,} of {len(gallery):,} photos, embedded by {model.name}")
+    return 0
+
+
+def find_assignments(given: str | None, model: str, table: Hdf5Table) -> Assignments | None:
+    """Which rows lie in which cell: as given, or as added with the model, if those are of as many rows."""
+    if given == NEAREST:
+        return None
+    if given is not None:
+        return read_assignments(Path(given))
+    added = assignments_of(model)
+    return added if added is not None and len(added.rows) == len(table) else None
+
+
+def follow(bar: tqdm) -> Progress:
+    """Tells a bar how many are done."""
+
+    def advance(done: int, _total: int) -> None:
+        bar.update(done - bar.n)
+
+    return advance
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Print what a gallery holds."""
+    file: Path = args.gallery
+    print(file)
+    if not is_hdf5(file):
+        folder = open_folder(file)
+        show_rows(len(folder), folder.dim, folder.embeddings.dtype, folder.model)
+        show_cells(folder.centers_deg, np.diff(folder.cells))
+        return 0
+    table = open_hdf5(file)
+    show_rows(len(table), table.dim, table.dtype, "the file does not say")
+    if args.model is not None:
+        partition = load_model(args.model, "cpu").partition
+        offsets = by_cell(table, partition, find_assignments(None, args.model, table)).assignments.offsets
+        show_cells(partition.centers_deg, np.diff(offsets))
+    return 0
+
+
+def show_rows(rows: int, dim: int, dtype: np.dtype, model: str) -> None:
+    """Print the size of a gallery."""
+    print(f"  photos     {rows:,}\n  embedding  {dim:,} numbers, {dtype.name}\n  model      {printable(model)}")
+
+
+def show_cells(centers_deg: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
+    """Print how photos spread over the cells."""
+    largest = int(counts.argmax())
+    print(f"  cells      {np.count_nonzero(counts):,} of {len(centers_deg):,} hold photos")
+    print(f"  largest    {counts[largest]:,} photos: cell {largest} ({coordinates(*centers_deg[largest])})")
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a path is to be read as HDF5."""
+    return path.suffix.lower() in HDF5_SUFFIXES and not path.is_dir()
