@@ -20,6 +20,10 @@ class Parser(argparse.ArgumentParser):
         # An abbreviation that works today would mean something else once a new option shares it.
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        # argparse spells out -combi to -combicam even so; what it may take is an option with its value: -k5.
+        return [match for match in super()._get_option_tuples(option_string) if option_string.startswith(match[1])]
+
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and the sentence, without the page of usage."""
         complain(f"{message} (see {self.prog} --help)")

@@ -15,6 +15,7 @@ from geoexplain.errors import GeoExplainError
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
+from geoexplain.locator.retrieval import SearchWithinCell
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,10 @@ def progress_bar(total: int, unit: str, **options: Any) -> tqdm:
     return tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=True if hidden else None, **options)
 
 
-def describe_prediction(image: str, model: GeoModel, prediction: Prediction, top: int = 5) -> str:
-    """A prediction in words: the place, its coordinates, how sure the model is, and the best cells."""
+def describe_prediction(
+    image: str, model: GeoModel, prediction: Prediction, top: int = 5, *, search: SearchWithinCell | None = None
+) -> str:
+    """A prediction in words: the place, its coordinates, how sure the model is, what `search` found, the best cells."""
     labels, centers = model.partition.labels, model.partition.centers_deg
     density = ", ".join(f"{radius:,} km {percent(share)}" for radius, share in prediction.density_by_km.items())
     lines = [
@@ -83,12 +86,35 @@ def describe_prediction(image: str, model: GeoModel, prediction: Prediction, top
         f"  cell         {prediction.cell}: {labels[prediction.cell]}",
         f"  probability  {percent(prediction.probabilities[prediction.cell])}",
         f"  density      {density}",
-        f"  localizable  {'yes' if prediction.localizable else 'no'}",
+        *describe_refinement(prediction, search),
     ]
     for rank, cell in enumerate(prediction.top(top), 1):
         share = percent(prediction.probabilities[cell])
         lines.append(f"  {rank}. {share:>8}  {labels[cell]} ({coordinates(*centers[cell])}, cell {cell})")
     return "\n".join(lines)
+
+
+def describe_refinement(prediction: Prediction, search: SearchWithinCell | None) -> list[str]:
+    """Lines on whether the image is localizable, by which rule, and on the photos that a search found."""
+    rule, found = prediction.rule, prediction.neighbours
+    reached = f"{percent(prediction.density)} within {rule.scale_km:,g} km, threshold {percent(rule.threshold)}"
+    lines = [f"  localizable  {'yes' if prediction.localizable else 'no'}: {reached}"]
+    if search is None:
+        return lines
+    if found is None:
+        lines.append(f"  search       cell {prediction.cell} holds no photo of the gallery")
+    else:
+        cluster = f"{found.chosen.sum()} of the {len(found.rows)} most alike (*) agree within {search.eps_km:g} km"
+        lines.append(
+            f"  search       {found.searched:,} photos in cell {found.cell}; {cluster}; "
+            f"{found.moved_km:,.1f} km from the cell's centre"
+        )
+        rows = zip(found.rows, found.positions_deg, found.similarity, found.chosen, strict=True)
+        lines += [
+            f"  {'*' if chosen else ' '} {similarity:>9.4f}  photo {row} ({coordinates(*place)})"
+            for row, place, similarity, chosen in rows
+        ]
+    return lines
 
 
 def coordinates(lat_deg: float, lon_deg: float) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from geoexplain.cli.arguments import add_images, add_model, number
-from geoexplain.cli.batch import Answer, answer_each, coordinates, percent, progress_bar
+from geoexplain.cli.batch import Answer, answer_each, coordinates, describe_refinement, percent, progress_bar
 from geoexplain.cli.recipe import COMBI_CAM, DEFAULT_PRESET, GRADIENT_METHODS, Recipe, parse_target, read_recipe
+from geoexplain.cli.refine import add_refinement, refinement
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import METHODS, StageMap, score_cam
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS, Heatmap, combine, deepest
@@ -85,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a weight per map: as many as --stages names, otherwise as there are stages (or blocks)",
     )
     combi.add_argument("--how", choices=tuple(COMBINATIONS), help="the way of combining (default: the preset's)")
+    add_refinement(parser)
     looks = parser.add_argument_group("how it looks")
     looks.add_argument("--colormap", choices=tuple(COLORMAPS), default=DEFAULT_COLORMAP, help="default: %(default)s")
     looks.add_argument(
@@ -100,15 +102,19 @@ def run(args: argparse.Namespace) -> int:
     """Explain every image; 1 when one of them failed."""
     model = load_model(args.model, args.device)
     recipe = read_recipe(args, model)
+    refined = refinement(args, model, args.model)
+    search = refined.search
     several = len(args.images) > 1
     for folder in filter(None, (args.out, args.save_maps and args.save_maps.parent)):
         make_folder(folder)
 
     def answer(image: str, name: str) -> Answer:
-        explanation = explain(image, model, target=recipe.target, score=recipe.score)
+        explanation = explain(image, model, target=recipe.target, score=recipe.score, rule=refined.rule, search=search)
         heatmaps, score_cams = draw(explanation, model, recipe)
-        record = prediction_record(image, model, explanation.prediction)
-        text = describe(image, model, explanation, heatmaps)
+        record = prediction_record(image, model, explanation.prediction, search=search)
+        text = "\n".join(
+            [describe(image, model, explanation, heatmaps), *describe_refinement(explanation.prediction, search)]
+        )
         if args.save_maps:
             file = args.save_maps
             file = file.with_name(f"{file.stem}-{name}{file.suffix}") if several else file

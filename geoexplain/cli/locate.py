@@ -4,6 +4,7 @@ import argparse
 
 from geoexplain.cli.arguments import add_images, add_model
 from geoexplain.cli.batch import Answer, answer_each, describe_prediction
+from geoexplain.cli.refine import add_refinement, refinement
 from geoexplain.explainer.explanation import locate
 from geoexplain.locator.zoo import load_model
 from geoexplain.view.export import prediction_record
@@ -11,10 +12,16 @@ from geoexplain.view.export import prediction_record
 EPILOG = """\
 --json prints one JSON object per image and line:
   {"image", "model", "latitude", "longitude", "cell", "label", "probability",
-   "density": {"1", "25", "200", "750", "2500"}, "localizable",
+   "density": {"1", "25", "200", "750", "2500"}, "rule": {"scale_km", "threshold"}, "density_at_scale", "localizable",
+   "search_within_cell": null, or
+     {"cell", "searched", "top_k", "eps_km", "moved_km",
+      "neighbours": [{"row", "latitude", "longitude", "similarity", "chosen"}, …]},
    "top": [{"cell", "label", "latitude", "longitude", "probability"}, …]}
 or {"image", "error"}. "image" is the path as it was given, coordinates are degrees, "density" is the probability
-within so many km of the cell, "top" holds the five best cells."""
+within so many km of the cell, "density_at_scale" the one within the rule's scale, which makes the image localizable
+when it exceeds the threshold. "search_within_cell" is null where nothing was searched: "searched" counts the photos
+of the cell, "row" is one's place in the gallery, "chosen" marks the cluster whose mean is the answer, "moved_km" is
+the way from the cell's centre to it. "top" holds the five best cells."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,15 +31,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_images(parser)
     add_model(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object per image and line instead of text")
+    parser.add_argument(
+        "--crops",
+        type=int,
+        choices=(1, 5),
+        default=1,
+        help="1: the whole image at once; 5: its corners and its centre, the highest probability of each cell counts "
+        "(default: %(default)s)",
+    )
+    add_refinement(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Locate every image; 1 when one of them failed."""
     model = load_model(args.model, args.device)
+    refined = refinement(args, model, args.model)
+    search = refined.search
 
     def answer(image: str, _name: str) -> Answer:
-        prediction = locate(image, model)
-        return Answer(prediction_record(image, model, prediction), describe_prediction(image, model, prediction))
+        prediction = locate(image, model, rule=refined.rule, search=search, crops=args.crops)
+        record = prediction_record(image, model, prediction, search=search)
+        return Answer(record, describe_prediction(image, model, prediction, search=search))
 
     return answer_each(args.images, answer, as_json=args.json)

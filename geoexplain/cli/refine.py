@@ -4,12 +4,15 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from geoexplain.cli.arguments import count, number
 from geoexplain.errors import DataError
 from geoexplain.locator.gallery import open_gallery
+from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.retrieval import SearchWithinCell
-from geoexplain.locator.zoo import gallery_of
+from geoexplain.locator.zoo import assignments_of, gallery_of
 
 TOP_K = 10
 EPS_KM = 1.0
@@ -34,7 +37,7 @@ def add_refinement(parser: argparse.ArgumentParser) -> None:
     """The options that refinement() reads: the gallery and its search, the scale and the threshold."""
     search = parser.add_argument_group(
         "Search within Cell",
-        "for a model with a retrieval embedding: the photos of the top cell that look most alike say where in the cell",
+        "the photos of the top cell that look most like the image say where in the cell it was taken",
     )
     search.add_argument(
         "--gallery",
@@ -70,31 +73,42 @@ def refinement(args: argparse.Namespace, model: GeoModel, name: str | Path) -> R
     """
     scale_km = model.rule.scale_km if args.scale_km is None else args.scale_km
     threshold = model.rule.threshold if args.threshold is None else args.threshold
-    file = gallery_file(args.gallery, model, name)
+    rule = LocalizableRule(scale_km, threshold)
+    file = gallery_file(args.gallery, name)
     if file is None:
         for option, value in (("--top-k", args.top_k), ("--eps-km", args.eps_km)):
             if value is not None:
                 raise DataError(
                     f"{option} is a setting of Search within Cell, which has no gallery: add --gallery PATH."
                 )
-    search = None if file is None else search_through(file, model, args.top_k or TOP_K, args.eps_km or EPS_KM)
-    return Refinement(search, LocalizableRule(scale_km, threshold))
+        return Refinement(None, rule)
+    top_k, eps_km = args.top_k or TOP_K, args.eps_km or EPS_KM
+    return Refinement(search_through(file, model, name, top_k=top_k, eps_km=eps_km), rule)
 
 
-def gallery_file(given: str | None, model: GeoModel, name: str | Path) -> Path | None:
+def gallery_file(given: str | None, name: str | Path) -> Path | None:
     """The gallery to search: the one given, otherwise the one registered with the model; None for none."""
     if given == NO_GALLERY:
         return None
-    if given is not None:
-        return Path(given)
-    return gallery_of(str(name)) if model.embeds else None
+    return gallery_of(str(name)) if given is None else Path(given)
 
 
-def search_through(file: Path, model: GeoModel, top_k: int, eps_km: float) -> SearchWithinCell:
-    """Search within Cell of a model through the gallery in a file or folder. Raises DataError when they do not fit."""
-    if not model.embeds:
+def search_through(
+    file: Path, model: GeoModel, name: str | Path, *, top_k: int = TOP_K, eps_km: float = EPS_KM
+) -> SearchWithinCell:
+    """Search within Cell of a model, loaded by `name`, through the gallery in a file or folder.
+
+    Which photos of a file lie in which cell, the assignments added with the model say, if they are of as many photos;
+    otherwise a photo lies in the cell whose centre is nearest. Raises DataError when gallery and model do not fit.
+    """
+    assignments = assignments_of(str(name)) if file.is_file() else None
+    if assignments is not None and len(assignments.rows) != len(open_hdf5(file)):
+        assignments = None
+    gallery = open_gallery(file, model.partition, assignments)
+    length = model.embedding(torch.zeros(1, model.backbone.feature_dim)).shape[1]
+    if gallery.dim != length or gallery.model not in {None, model.name}:
         raise DataError(
-            f"gallery {file}: expected a model with a retrieval embedding, got {model.name}, which has none: "
-            "leave the gallery out, or choose another --model."
+            f"gallery {file}: expected embeddings of {length} numbers by {model.name}, got {gallery.dim} by "
+            f"{gallery.model or 'a model it does not name'}: build one with this model, or choose the other --model."
         )
-    return SearchWithinCell(open_gallery(file, model.partition), top_k, eps_km)
+    return SearchWithinCell(gallery, top_k, eps_km)

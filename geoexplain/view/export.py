@@ -4,17 +4,22 @@ from typing import Any
 
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
+from geoexplain.locator.retrieval import SearchWithinCell
 
 
-def prediction_record(image: str, model: GeoModel, prediction: Prediction, top: int = 5) -> dict[str, Any]:
+def prediction_record(
+    image: str, model: GeoModel, prediction: Prediction, top: int = 5, *, search: SearchWithinCell | None = None
+) -> dict[str, Any]:
     """A prediction as plain data.
 
     image       what to call the image
     prediction  of that image by `model`
     top         how many of the best cells to list
+    search      what the prediction was made with; None: no search
 
     Coordinates in degrees, probabilities in [0, 1]; "density" maps each radius in km, as text, to the prediction
-    density there. Every value is plain Python, ready for `json.dumps`.
+    density there, "density_at_scale" is the one that the rule compares with its threshold. Every value is plain
+    Python, ready for `json.dumps`.
     """
     cells = model.partition
     return {
@@ -26,7 +31,10 @@ def prediction_record(image: str, model: GeoModel, prediction: Prediction, top: 
         "label": cells.labels[prediction.cell],
         "probability": float(prediction.probabilities[prediction.cell]),
         "density": {str(radius): density for radius, density in prediction.density_by_km.items()},
+        "rule": {"scale_km": prediction.rule.scale_km, "threshold": prediction.rule.threshold},
+        "density_at_scale": prediction.density,
         "localizable": prediction.localizable,
+        "search_within_cell": None if search is None else search_record(prediction, search),
         "top": [
             {
                 "cell": cell,
@@ -36,5 +44,34 @@ def prediction_record(image: str, model: GeoModel, prediction: Prediction, top: 
                 "probability": float(prediction.probabilities[cell]),
             }
             for cell in prediction.top(top)
+        ],
+    }
+
+
+def search_record(prediction: Prediction, search: SearchWithinCell) -> dict[str, Any]:
+    """What Search within Cell found, as plain data; in a cell without photos 0 were searched and nothing moved.
+
+    Neighbours come most similar first: their row in the gallery, their place in degrees, their similarity in [-1, 1],
+    and whether they are of the cluster whose mean is the answer. "moved_km" is measured from the cell's centre.
+    """
+    found = prediction.neighbours
+    settings = {"top_k": search.top_k, "eps_km": search.eps_km}
+    if found is None:
+        return {"cell": prediction.cell, "searched": 0, **settings, "moved_km": 0.0, "neighbours": []}
+    rows = zip(found.rows, found.positions_deg, found.similarity, found.chosen, strict=True)
+    return {
+        "cell": found.cell,
+        "searched": found.searched,
+        **settings,
+        "moved_km": found.moved_km,
+        "neighbours": [
+            {
+                "row": int(row),
+                "latitude": float(position[0]),
+                "longitude": float(position[1]),
+                "similarity": float(similarity),
+                "chosen": bool(chosen),
+            }
+            for row, position, similarity, chosen in rows
         ],
     }
