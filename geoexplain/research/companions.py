@@ -118,7 +118,7 @@ def save_centers(centers_deg: NDArray[np.float64], file: Path) -> None:
 
 
 def read_assignments(file: Path, cells: int | None = None) -> Assignments:
-    """Read which gallery rows lie in which cell, from the original pickle or from an .npz that `save_assignments` wrote.
+    """Read which gallery rows lie in which cell: from the original pickle, or an .npz that `save_assignments` wrote.
 
     Rows of one cell are in the order that Python gives the sets of the pickle. `cells` is the number of cells of the
     partition; None takes the cells up to the last one that has rows. Raises DataError for any other content, or a

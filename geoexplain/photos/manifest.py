@@ -1,0 +1,126 @@
+"""A table or an original pickle that says where photos were taken, matched with the files of a folder."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from geoexplain.errors import DataError
+from geoexplain.photos.photo import SUFFIXES, Manifest, Photo, existing_folder, inside, photo_files
+from geoexplain.photos.table import read_rows
+from geoexplain.research import read_metadata
+from geoexplain.research.files import printable
+
+
+def read_manifest(manifest: Path, images: Path) -> Manifest:
+    """Read where photos were taken, and find their files in the folder `images`.
+
+    A table (CSV in UTF-8 with commas, semicolons or tabs) has a header with one of PATHS or IDS, one of LATITUDES and
+    one of LONGITUDES. A path is relative to `images` and stays inside it. An id is such a path too, or else is matched
+    with file names as those of the pickles are.
+
+    An original metadata pickle (`.pkl`, or recognised by its content) has ids with or without `.jpg`. A file belongs
+    to the id that its name without ending is; if there is none, to the id between underscores that comes first in it:
+    `bafg_34_12345.jpg` belongs to `12345`. (The rule of visloc-estimation.) Of several files of one id the one that
+    is named exactly so counts, then the first by name; the others are `unknown`.
+
+    Raises DataError, with the line, for a table that is not as described, an id that stands in it twice, a position
+    that is none on Earth, or a path that leaves `images`.
+    """
+    existing_folder(images)
+    if _is_pickle(manifest):
+        return _from_metadata(read_metadata(manifest), images, printable(manifest.name))
+    return _from_table(manifest, images)
+
+
+def match_files(names: Collection[str], ids: Collection[str]) -> dict[str, str]:
+    """Which file belongs to each id: id → name, for ids that have one; see `read_manifest`.
+
+    `names` are file names, with folders before them if they have any; of two that fit alike the first counts.
+    """
+    by_stem = {_without_suffix(key): key for key in reversed(list(ids))}
+    found: dict[str, tuple[bool, str]] = {}
+    for name in names:
+        stem = _without_suffix(name.rpartition("/")[2])
+        match = next((by_stem[part] for part in _parts(stem) if part in by_stem), None)
+        if match is not None:
+            exact = by_stem.get(stem) == match
+            if match not in found or (exact and not found[match][0]):
+                found[match] = exact, name
+    return {key: name for key, (_, name) in found.items()}
+
+
+def _parts(stem: str) -> Iterator[str]:
+    """What an id may be in a file's name: the whole, what stands before the first underscore, then what is behind it."""
+    yield stem
+    while "_" in stem:
+        first, _, stem = stem.partition("_")
+        yield first
+        yield stem
+
+
+def _without_suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in SUFFIXES else name
+
+
+def _is_pickle(manifest: Path) -> bool:
+    if manifest.suffix.lower() in (".pkl", ".pickle"):
+        return True
+    try:
+        with manifest.open("rb") as file:
+            return file.read(1) == b"\x80"  # which no text in UTF-8 begins with
+    except (OSError, ValueError):
+        return False
+
+
+def _from_metadata(positions: Mapping[str, tuple[float, float]], images: Path, name: str) -> Manifest:
+    alike: dict[str, str] = {}
+    for key in positions:
+        first = alike.setdefault(_without_suffix(key), key)
+        if first != key:
+            raise DataError(
+                f"{name}: expected each image once, got {printable(first)!r} and {printable(key)!r}: remove one of them."
+            )
+    files = photo_files(images)
+    found = match_files(files, positions)
+    photos = tuple(Photo(key, files[found[key]], *positions[key]) for key in positions if key in found)
+    missing = tuple(key for key in positions if key not in found)
+    return Manifest(photos, missing, tuple(sorted(files.keys() - set(found.values()))))
+
+
+def _from_table(manifest: Path, images: Path) -> Manifest:
+    rows = read_rows(manifest)
+    by_id = any(row.path is None for row in rows.values())
+    files = {key: _file(row.path or key, images, row.where) for key, row in rows.items()}
+    if by_id and None in files.values():
+        all_files = photo_files(images)
+        found = {key: all_files[name] for key, name in match_files(all_files, rows).items()}
+        files = {key: file or found.get(key) for key, file in files.items()}
+    owners: dict[Path, str] = {}
+    photos, missing = [], []
+    for key, row in rows.items():
+        file = files[key]
+        if file is None:
+            missing.append(key)
+            continue
+        if owners.setdefault(file, key) != key:
+            raise DataError(
+                f"{row.where}: expected a photo of its own for {printable(key)!r}, got that of "
+                f"{printable(owners[file])!r}: remove one of the lines."
+            )
+        photos.append(Photo(key, file, row.lat_deg, row.lon_deg))
+    return Manifest(tuple(photos), tuple(missing))
+
+
+def _file(path: str, images: Path, where: str) -> Path | None:
+    """The file that a table asks for in the folder of images, or None when there is none."""
+    parts = re.split(r"[\\/]", path)
+    if not parts[0] or ".." in parts or not inside(images.resolve(), images / path):
+        raise DataError(
+            f"{where}: expected a path inside the folder of images, got {printable(path)!r}: write it relative to "
+            "that folder."
+        )
+    try:
+        return images / path if (images / path).is_file() else None
+    except OSError:  # a name longer than any file's
+        return None

@@ -1,0 +1,66 @@
+"""What a set of photos of known position is, and which files of a folder are photos."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from geoexplain.errors import DataError
+from geoexplain.research.files import printable
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+"""A file with one of these endings, in any case, is taken for a photo."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo and where it was taken: latitude in [-90, 90] and longitude in [-180, 180], in degrees."""
+
+    id: str
+    file: Path
+    lat_deg: float
+    lon_deg: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Photos of known position, and what was left out of them.
+
+    photos   no two with the same id, nor of the same file
+    missing  ids without a file; from a folder of geotagged photos: files without a position
+    unknown  files of the folder that belong to no id, or to one that has its file already; from pickles only
+    """
+
+    photos: tuple[Photo, ...]
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def photo_files(folder: Path) -> dict[str, Path]:
+    """All photos in a folder and the folders in it: path relative to `folder`, with "/" → file; sorted.
+
+    Links to folders are not followed, and a link to a file outside `folder` is not a photo of it. Raises DataError
+    when `folder` is none.
+    """
+    root = existing_folder(folder)
+    files = {}
+    for place, _, names in os.walk(root):
+        for name in names:
+            file = Path(place, name)
+            if file.suffix.lower() in SUFFIXES and (not file.is_symlink() or inside(root, file)) and file.is_file():
+                files[file.relative_to(root).as_posix()] = folder / file.relative_to(root)
+    return dict(sorted(files.items()))
+
+
+def existing_folder(folder: Path) -> Path:
+    """The folder, as an absolute path without links; DataError when there is none."""
+    if not folder.is_dir():
+        raise DataError(f"expected a folder of photos at {printable(str(folder), 300)}, found none: check the path.")
+    return folder.resolve()
+
+
+def inside(root: Path, file: Path) -> bool:
+    """Whether a file, all its links followed, lies in `root`, an absolute path without links."""
+    try:
+        return file.resolve().is_relative_to(root)
+    except (OSError, RuntimeError, ValueError):  # links that lead to each other; a path that no system accepts
+        return False

@@ -1,0 +1,140 @@
+"""A CSV table of photos and where they were taken."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from geoexplain.errors import DataError
+from geoexplain.research.files import printable
+
+MAX_BYTES = 512 * 2**20
+
+IDS = ("id", "img_id", "image_id", "photo_id")
+PATHS = ("path", "file", "filename", "file_name", "image", "image_path", "img_path")
+LATITUDES = ("lat", "latitude", "lat_deg")
+LONGITUDES = ("lon", "lng", "long", "longitude", "lon_deg")
+"""Names of columns, in any case; of several that are there, the first one of this list counts."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: where it stands, for messages; the path it names, or None if it names only an id; the position."""
+
+    where: str
+    path: str | None
+    lat_deg: float
+    lon_deg: float
+
+
+@dataclass(frozen=True)
+class _Columns:
+    delimiter: str
+    id: int | None
+    path: int | None
+    lat: int
+    lon: int
+
+
+def read_rows(table: Path) -> dict[str, Row]:
+    """Read a table, id → row; where there is no column of ids, the path is the id.
+
+    Raises DataError as `read_manifest` says.
+    """
+    name = printable(table.name)
+    if not table.is_file():
+        raise DataError(
+            f"{name}: expected a table of photos or an original metadata pickle, found none: check the path."
+        )
+    if table.stat().st_size > MAX_BYTES:
+        raise DataError(f"{name}: expected at most {MAX_BYTES:,} bytes, got more: split the table.")
+    rows: dict[str, Row] = {}
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            for where, key, row in _read(file, name):
+                if key in rows:
+                    raise DataError(
+                        f"{where}: expected each photo once, got {printable(key)!r} again, after "
+                        f"{rows[key].where.removeprefix(name + ', ')}: remove one of the lines."
+                    )
+                rows[key] = row
+    except UnicodeDecodeError:
+        raise DataError(f"{name}: expected text in UTF-8, got another encoding: save the table as UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"{name}: expected a readable table, got '{error.strerror}': check the file.") from None
+    if not rows:
+        raise DataError(f"{name}: expected a line for every photo, got none behind the header: is this the right file?")
+    return rows
+
+
+def _read(file: TextIO, name: str) -> Iterator[tuple[str, str, Row]]:
+    columns, skipped = _header(file, name)
+    lines = csv.reader(file, delimiter=columns.delimiter, strict=True)
+    try:
+        for cells in lines:
+            if any(cell.strip() for cell in cells):
+                where = f"{name}, line {skipped + lines.line_num:,}"
+                key, row = _row(cells, columns, where)
+                yield where, key, row
+    except csv.Error as error:
+        raise DataError(
+            f"{name}, line {skipped + lines.line_num:,}: expected values between {columns.delimiter!r}, could not read "
+            f"the line ({error}): correct it."
+        ) from None
+
+
+def _header(file: TextIO, name: str) -> tuple[_Columns, int]:
+    """The columns, and how many lines there are up to the header."""
+    line, skipped = "", 0
+    while not line.strip():
+        line = file.readline(10_000)
+        skipped += 1
+        if not line:
+            break
+    for delimiter in ",;\t":
+        columns = _columns(line, delimiter)
+        if columns is not None:
+            return columns, skipped
+    raise DataError(
+        f"{name}: expected a header with {' or '.join(IDS[:2] + PATHS[:3])}, with {' or '.join(LATITUDES[:2])} and with "
+        f"{' or '.join(LONGITUDES[:4])}, got {printable(line.strip())!r}: name the columns so."
+    )
+
+
+def _columns(line: str, delimiter: str) -> _Columns | None:
+    try:
+        names = [name.strip().lower() for cells in csv.reader([line], delimiter=delimiter) for name in cells]
+    except csv.Error:
+        return None
+
+    def place(wanted: tuple[str, ...]) -> int | None:
+        return next((names.index(name) for name in wanted if name in names), None)
+
+    own, path, lat, lon = place(IDS), place(PATHS), place(LATITUDES), place(LONGITUDES)
+    if lat is None or lon is None or own is path is None:
+        return None
+    return _Columns(delimiter, own, path, lat, lon)
+
+
+def _row(cells: list[str], columns: _Columns, where: str) -> tuple[str, Row]:
+    def cell(place: int) -> str:
+        return cells[place].strip() if place < len(cells) else ""
+
+    path = None if columns.path is None else cell(columns.path)
+    key = (path or "") if columns.id is None else cell(columns.id)
+    if not key or path == "":
+        raise DataError(f"{where}: expected the name of a photo, got none: complete or remove the line.")
+    lat = _coordinate(cell(columns.lat), "a latitude from -90 to 90", 90, where)
+    lon = _coordinate(cell(columns.lon), "a longitude from -180 to 180", 180, where)
+    return key, Row(where, path, lat, lon)
+
+
+def _coordinate(text: str, expected: str, limit: float, where: str) -> float:
+    try:
+        value = float(text.replace("_", "?"))  # Python's own grouping of digits, which no table means
+    except ValueError:
+        value = float("nan")
+    if not abs(value) <= limit:
+        raise DataError(f"{where}: expected {expected} degrees, such as 48.8584, got {printable(text)!r}: correct it.")
+    return value
