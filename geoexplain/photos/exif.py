@@ -47,10 +47,10 @@ def exif_position(file: Path) -> tuple[float, float] | None:
     cameras write before the first fix. EXIF 2.32, section 4.6.6.
     """
     try:
-        if file.stat().st_size > MAX_BYTES:
+        if not file.is_file() or file.stat().st_size > MAX_BYTES:
             return None
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # damaged headers and pixel bombs: Pillow only warns of them
+            warnings.simplefilter("ignore")  # of damaged headers, and of many pixels, none of which is decoded
             with Image.open(file, formats=FORMATS) as image:
                 # Pillow decodes a PNG to look for a header behind the pixels.
                 if "exif" not in image.info:

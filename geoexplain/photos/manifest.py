@@ -26,10 +26,10 @@ def read_manifest(manifest: Path, images: Path) -> Manifest:
     Raises DataError, with the line, for a table that is not as described, an id that stands in it twice, a position
     that is none on Earth, or a path that leaves `images`.
     """
-    existing_folder(images)
+    root = existing_folder(images)
     if _is_pickle(manifest):
         return _from_metadata(read_metadata(manifest), images, printable(manifest.name))
-    return _from_table(manifest, images)
+    return _from_table(manifest, images, root)
 
 
 def match_files(names: Collection[str], ids: Collection[str]) -> dict[str, str]:
@@ -50,7 +50,7 @@ def match_files(names: Collection[str], ids: Collection[str]) -> dict[str, str]:
 
 
 def _parts(stem: str) -> Iterator[str]:
-    """What an id may be in a file's name: the whole, what stands before the first underscore, then what is behind it."""
+    """What an id may be in a file's name: the whole, the part before the first underscore, the rest; and so on."""
     yield stem
     while "_" in stem:
         first, _, stem = stem.partition("_")
@@ -66,6 +66,8 @@ def _without_suffix(name: str) -> str:
 def _is_pickle(manifest: Path) -> bool:
     if manifest.suffix.lower() in (".pkl", ".pickle"):
         return True
+    if not manifest.is_file():
+        return False
     try:
         with manifest.open("rb") as file:
             return file.read(1) == b"\x80"  # which no text in UTF-8 begins with
@@ -79,7 +81,7 @@ def _from_metadata(positions: Mapping[str, tuple[float, float]], images: Path, n
         first = alike.setdefault(_without_suffix(key), key)
         if first != key:
             raise DataError(
-                f"{name}: expected each image once, got {printable(first)!r} and {printable(key)!r}: remove one of them."
+                f"{name}: expected each image once, got {printable(first)!r} and {printable(key)!r}: remove one."
             )
     files = photo_files(images)
     found = match_files(files, positions)
@@ -88,10 +90,10 @@ def _from_metadata(positions: Mapping[str, tuple[float, float]], images: Path, n
     return Manifest(photos, missing, tuple(sorted(files.keys() - set(found.values()))))
 
 
-def _from_table(manifest: Path, images: Path) -> Manifest:
+def _from_table(manifest: Path, images: Path, root: Path) -> Manifest:
     rows = read_rows(manifest)
     by_id = any(row.path is None for row in rows.values())
-    files = {key: _file(row.path or key, images, row.where) for key, row in rows.items()}
+    files = {key: _file(row.path or key, images, root, row.where) for key, row in rows.items()}
     if by_id and None in files.values():
         all_files = photo_files(images)
         found = {key: all_files[name] for key, name in match_files(all_files, rows).items()}
@@ -112,10 +114,10 @@ def _from_table(manifest: Path, images: Path) -> Manifest:
     return Manifest(tuple(photos), tuple(missing))
 
 
-def _file(path: str, images: Path, where: str) -> Path | None:
+def _file(path: str, images: Path, root: Path, where: str) -> Path | None:
     """The file that a table asks for in the folder of images, or None when there is none."""
     parts = re.split(r"[\\/]", path)
-    if not parts[0] or ".." in parts or not inside(images.resolve(), images / path):
+    if not parts[0] or ".." in parts or not inside(root, images / path):
         raise DataError(
             f"{where}: expected a path inside the folder of images, got {printable(path)!r}: write it relative to "
             "that folder."

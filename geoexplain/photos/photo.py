@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from geoexplain.errors import DataError
 from geoexplain.research.files import printable
@@ -39,16 +40,23 @@ def photo_files(folder: Path) -> dict[str, Path]:
     """All photos in a folder and the folders in it: path relative to `folder`, with "/" → file; sorted.
 
     Links to folders are not followed, and a link to a file outside `folder` is not a photo of it. Raises DataError
-    when `folder` is none.
+    when `folder` is none, or one in it may not be read.
     """
     root = existing_folder(folder)
     files = {}
-    for place, _, names in os.walk(root):
+    for place, _, names in os.walk(root, onerror=_refuse):
         for name in names:
             file = Path(place, name)
             if file.suffix.lower() in SUFFIXES and (not file.is_symlink() or inside(root, file)) and file.is_file():
                 files[file.relative_to(root).as_posix()] = folder / file.relative_to(root)
     return dict(sorted(files.items()))
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(
+        f"{printable(Path(error.filename).name)}: expected a folder that may be read, got '{error.strerror}': "
+        "check who owns it."
+    ) from None
 
 
 def existing_folder(folder: Path) -> Path:

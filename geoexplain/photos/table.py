@@ -44,9 +44,7 @@ def read_rows(table: Path) -> dict[str, Row]:
     """
     name = printable(table.name)
     if not table.is_file():
-        raise DataError(
-            f"{name}: expected a table of photos or an original metadata pickle, found none: check the path."
-        )
+        raise DataError(f"{name}: expected a table of photos, or a metadata pickle, found none: check the path.")
     if table.stat().st_size > MAX_BYTES:
         raise DataError(f"{name}: expected at most {MAX_BYTES:,} bytes, got more: split the table.")
     rows: dict[str, Row] = {}
@@ -97,8 +95,8 @@ def _header(file: TextIO, name: str) -> tuple[_Columns, int]:
         if columns is not None:
             return columns, skipped
     raise DataError(
-        f"{name}: expected a header with {' or '.join(IDS[:2] + PATHS[:3])}, with {' or '.join(LATITUDES[:2])} and with "
-        f"{' or '.join(LONGITUDES[:4])}, got {printable(line.strip())!r}: name the columns so."
+        f"{name}: expected a header with {' or '.join(IDS[:2] + PATHS[:3])}, with {' or '.join(LATITUDES[:2])} "
+        f"and with {' or '.join(LONGITUDES[:4])}, got {printable(line.strip())!r}: name the columns so."
     )
 
 

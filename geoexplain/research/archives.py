@@ -28,6 +28,8 @@ _HEADER = re.compile(
 
 def is_archive(file: Path) -> bool:
     """Whether a file begins like an .npz; False also where there is none to read."""
+    if not file.is_file():
+        return False
     try:
         with file.open("rb") as opened:
             return opened.read(4) == b"PK\x03\x04"
