@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--assignments",
         metavar=f"FILE|{NEAREST}",
         help=f"which rows of an HDF5 file lie in which cell: cells_assignments.pkl or an .npz made of it; {NEAREST}: "
-        f"each in the cell whose centre is (default: those added with the model if there are as many, otherwise {NEAREST})",
+        f"each in the cell whose centre is (default: those added with the model, if as many; otherwise {NEAREST})",
     )
     add_model(build)
     build.add_argument("--out", type=Path, required=True, metavar="DIR", help="the gallery: a folder to be made")
