@@ -84,6 +84,8 @@ class Preprocess:
         std: per channel (R, G, B), divides the result. ImageNet's by default.
         max_aspect: an image longer than this ratio of its sides (≥ 1) is cropped to it around its centre, so that
             a panorama cannot ask for unbounded memory.
+        crop_from_px: length of the shorter side from which five crops of `size_px` are taken, at least that; None is
+            16/15 of it (320 for 300).
 
     Raises:
         DataError: a value is out of its range.
@@ -93,12 +95,14 @@ class Preprocess:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     max_aspect: float = 3.0
+    crop_from_px: int | None = None
 
     def __post_init__(self) -> None:
-        if self.size_px < 1 or self.max_aspect < 1 or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        fits = self.size_px >= 1 and self.max_aspect >= 1 and self.size_px <= (self.crop_from_px or self.size_px)
+        if not fits or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise DataError(
-                f"preprocessing: expected size_px ≥ 1, max_aspect ≥ 1, three means and three std > 0, got {self}: "
-                "check the model's card."
+                f"preprocessing: expected size_px ≥ 1, max_aspect ≥ 1, crop_from_px ≥ size_px, three means and three "
+                f"std > 0, got {self}: check the model's card."
             )
 
     def visible(self, image: Image.Image) -> Image.Image:
@@ -133,11 +137,32 @@ class Preprocess:
         Raises:
             ImageError: the image is not RGB.
         """
+        return self._resized(image, self.size_px)
+
+    def five_crops(self, image: Image.Image) -> torch.Tensor:
+        """Return the four corners and the centre of an image as the network's input, float32 (5, 3, S, S).
+
+        S is `size_px`; the crops are taken, in the order upper left, upper right, lower left, lower right, centre,
+        from what is `visible`, its shorter side resized to `crop_from_px`.
+
+        Args:
+            image: RGB, any size, as `open_image` returns it.
+
+        Raises:
+            ImageError: the image is not RGB.
+        """
+        side = self.size_px
+        resized = self._resized(image, self.crop_from_px or round(side * 16 / 15))
+        right, below = resized.width - side, resized.height - side
+        # The centre is rounded half to even, as torchvision's FiveCrop does.
+        corners = [(0, 0), (right, 0), (0, below), (right, below), (round(right / 2), round(below / 2))]
+        return torch.cat([self._values(resized.crop((x, y, x + side, y + side))) for x, y in corners])
+
+    def _resized(self, image: Image.Image, side_px: int) -> Image.Image:
         image = self.visible(image)
         width, height = image.size
         shorter = min(width, height)
-        size = (self.size_px * width // shorter, self.size_px * height // shorter)
-        return image.resize(size, Image.Resampling.BILINEAR)
+        return image.resize((side_px * width // shorter, side_px * height // shorter), Image.Resampling.BILINEAR)
 
     def tensor(self, image: Image.Image) -> torch.Tensor:
         """Return the network's input: `view`, scaled to 0–1 and normalised, as float32 (1, 3, H, W).
@@ -145,7 +170,10 @@ class Preprocess:
         Raises:
             ImageError: the image is not RGB.
         """
-        pixels = torch.from_numpy(np.array(self.view(image)))  # (H, W, 3) uint8
+        return self._values(self.view(image))
+
+    def _values(self, view: Image.Image) -> torch.Tensor:
+        pixels = torch.from_numpy(np.array(view))  # (H, W, 3) uint8
         values = pixels.permute(2, 0, 1).to(torch.float32).div(255)  # (3, H, W)
         return self.normalise(values).unsqueeze(0).contiguous()  # (1, 3, H, W)
 

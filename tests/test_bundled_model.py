@@ -8,7 +8,7 @@ from geoexplain.explainer.explanation import explain, locate
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.zoo import BUNDLED, ZOO, load_model
+from geoexplain.locator.zoo import BUNDLED, ZOO, load_model, model_file, sha256
 from geoexplain.studio.examples import examples
 
 NOTHING_TO_GO_BY = "Antarctic plateau"
@@ -45,7 +45,7 @@ def test_explanations_have_structure(model: GeoModel) -> None:
 
 
 def test_card_and_size_are_as_promised(model: GeoModel) -> None:
-    file = ZOO[BUNDLED].file
+    file = model_file(BUNDLED)
     card = json.loads(file.with_suffix(".card.json").read_text(encoding="utf-8"))
     assert card["name"] == model.name == BUNDLED
     assert card["cells"] == len(model.partition)

@@ -10,8 +10,9 @@ from geoexplain.explainer.cams import StageMap, stage_maps
 from geoexplain.explainer.combine import Heatmap, combine, deepest, every
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.images import ImageSource, open_image
-from geoexplain.locator.model import GeoModel
-from geoexplain.locator.prediction import Prediction, predict
+from geoexplain.locator.model import GeoModel, LocalizableRule
+from geoexplain.locator.prediction import Prediction, crop_logits, predict
+from geoexplain.locator.retrieval import SearchWithinCell
 
 Target = int | tuple[float, float] | None
 """What is explained: a cell, the cell nearest to (latitude, longitude) in degrees, or None for the top one."""
@@ -70,19 +71,30 @@ class Explanation:
         return combine(maps, every(len(maps)) if weights is None else weights, how, self.size_hw)
 
 
-def explain(image: ImageSource, model: GeoModel, *, target: Target = None, score: str = "probability") -> Explanation:
+def explain(
+    image: ImageSource,
+    model: GeoModel,
+    *,
+    target: Target = None,
+    score: str = "probability",
+    rule: LocalizableRule | None = None,
+    search: SearchWithinCell | None = None,
+) -> Explanation:
     """Locate an image and explain one cell, with one forward and one gradient pass.
 
     image   a path, bytes, file, Pillow image or array, as `geoexplain.images.open_image` takes them
     target  see Target
     score   "probability" or "logit"
+    rule    when the image counts as localizable; None is the model's own
+    search  looks for the point among the photos of the top cell
 
     Raises ImageError for an image that cannot be used, DataError for a target or score that does not exist.
     """
     picture = open_image(image)
     tensor = model.tensor(picture)
     traced = trace(model, tensor, target_cell(model, target), score)
-    return Explanation(picture, tensor, predict(model, traced.logits), traced)
+    prediction = predict(model, traced.logits, features=traced.features, search=search, rule=rule)
+    return Explanation(picture, tensor, prediction, traced)
 
 
 def target_cell(model: GeoModel, target: Target) -> int | None:
@@ -97,6 +109,27 @@ def target_cell(model: GeoModel, target: Target) -> int | None:
     return model.partition.nearest(*target)
 
 
-def locate(image: ImageSource, model: GeoModel) -> Prediction:
-    """Where a model places an image. One forward pass. Raises ImageError for an image that cannot be used."""
-    return predict(model, model.logits(model.tensor(open_image(image))))
+def locate(
+    image: ImageSource,
+    model: GeoModel,
+    *,
+    rule: LocalizableRule | None = None,
+    search: SearchWithinCell | None = None,
+    crops: int = 1,
+    how: str = "max",
+) -> Prediction:
+    """Where a model places an image, with one forward pass.
+
+    rule, search  as for `explain`
+    crops         1: the whole image; 5: its corners and its centre, as `Preprocess.five_crops` cuts them; the search
+                  then takes the mean of their features
+    how           a rule of CROP_RULES by which five become one
+
+    Raises ImageError for an image that cannot be used, DataError for another number of crops or another rule.
+    """
+    if crops not in {1, 5}:
+        raise DataError(f"expected 1 or 5 crops, got {crops}: choose one of these.")
+    picture = open_image(image)
+    views = model.tensor(picture) if crops == 1 else model.preprocess.five_crops(picture)
+    features = model.features(views)  # (crops, D)
+    return predict(model, crop_logits(model, features, how), features=features.mean(0), search=search, rule=rule)

@@ -1,7 +1,7 @@
 """A partition of the Earth into cells: the classes of a geolocator."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -89,15 +89,30 @@ class Partition:
         return list(self._outlines)
 
     def save(self, path: Path) -> None:
-        """Write labels and centres as a CSV table with the columns label, latitude, longitude.
+        """Write labels and centres as a CSV table with the columns label, latitude, longitude, and parent if known.
 
-        Centres are rounded to 1e-5 degrees, about a metre; parents are not written.
+        Centres are rounded to 1e-7 degrees, about a centimetre.
         """
+        parents = [[]] * len(self) if self.parents is None else [[parent] for parent in self.parents.tolist()]
         with path.open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
-            rows.writerow(["label", "latitude", "longitude"])
-            for label, (lat, lon) in zip(self.labels, self.centers_deg, strict=True):
-                rows.writerow([label, f"{lat:.5f}", f"{lon:.5f}"])
+            rows.writerow(["label", "latitude", "longitude", *([] if self.parents is None else ["parent"])])
+            for label, (lat, lon), parent in zip(self.labels, self.centers_deg, parents, strict=True):
+                rows.writerow([label, f"{lat:.7f}", f"{lon:.7f}", *parent])
+
+
+def hierarchy(finest: Partition, coarser: Sequence[Partition]) -> NDArray[np.int64]:
+    """int64 (K, L): the cell of every partition, coarse to fine, that holds each of the K finest cells.
+
+    `coarser` names the next coarser partition first; parents of each partition point into the one after it.
+    Raises DataError when one that should have parents has none.
+    """
+    columns = [np.arange(len(finest))]
+    for lower, _ in zip([finest, *coarser], coarser, strict=False):
+        if lower.parents is None:
+            raise DataError(f"partition {lower.name}: expected the parent of every cell, got none; rebuild it.")
+        columns.append(lower.parents[columns[-1]])
+    return np.stack(columns[::-1], axis=1)
 
 
 def voronoi_outlines(centers_deg: NDArray[np.float64], reach: float = 1.6) -> tuple[NDArray[np.float64], ...]:

@@ -3,9 +3,14 @@
 from typing import Any
 
 import timm
+import torch.nn.functional as F
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError
+
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+"""The residual networks that torchvision and timm build alike."""
 
 
 class Backbone(nn.Module):
@@ -16,7 +21,11 @@ class Backbone(nn.Module):
     head          last block's output → (N, feature_dim, h, w), averaged over h × w to the features
     feature_dim   D, the number of features
     architecture  timm's name of the network
+    bn_eps, padding_for_px  as for `create_backbone`
     """
+
+    bn_eps: float | None = None
+    padding_for_px: int | None = None
 
     def __init__(self, stem: nn.Module, stages: nn.ModuleList, head: nn.Module, feature_dim: int, architecture: str):
         super().__init__()
@@ -45,21 +54,82 @@ class Backbone(nn.Module):
         return self.pool(x)
 
 
-def create_backbone(architecture: str = "efficientnet_b0") -> Backbone:
-    """An untrained backbone by its timm name; any timm EfficientNet will do.
+def create_backbone(
+    architecture: str = "efficientnet_b0", *, bn_eps: float | None = None, padding_for_px: int | None = None
+) -> Backbone:
+    """An untrained backbone by its timm name: an EfficientNet, or one of RESNETS.
 
-    Raises CheckpointError for a name that is not an EfficientNet of timm.
+    bn_eps          constant of the batch normalisation; None is the architecture's own
+    padding_for_px  freezes TensorFlow's "same" padding, which depends on the size of the input, at what it is for
+                    square images of this side, as `efficientnet_pytorch` does; None pads for every input anew
+
+    Raises CheckpointError for another name.
     """
-    if architecture not in timm.list_models("*efficientnet*"):
+    if architecture not in RESNETS and architecture not in timm.list_models("*efficientnet*"):
         raise CheckpointError(
-            f"expected the name of a timm EfficientNet such as 'efficientnet_b0', got {architecture!r}: "
-            "timm.list_models('*efficientnet*') lists them."
+            f"expected the name of a timm EfficientNet such as 'efficientnet_b0', or {', '.join(RESNETS)}, "
+            f"got {architecture[:100]!r}: timm.list_models('*efficientnet*') lists them."
         )
-    network: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
+    options: dict[str, Any] = {} if bn_eps is None else {"bn_eps": bn_eps}
+    network: Any = timm.create_model(architecture, pretrained=False, num_classes=0, **options)
+    if padding_for_px is not None:
+        freeze_same_padding(network, padding_for_px)
+    backbone = cut(network, architecture)
+    backbone.bn_eps, backbone.padding_for_px = bn_eps, padding_for_px
+    return backbone
+
+
+def cut(network: Any, architecture: str) -> Backbone:
+    """A timm EfficientNet or ResNet, cut at every block; the parts are the network's own."""
+    if architecture in RESNETS:
+        stem = nn.Sequential(network.conv1, network.bn1, network.act1, network.maxpool)
+        layers = (network.layer1, network.layer2, network.layer3, network.layer4)
+        stages = nn.ModuleList(nn.ModuleList(layer) for layer in layers)
+        return Backbone(stem, stages, nn.Identity(), network.num_features, architecture)
     stem = nn.Sequential(network.conv_stem, network.bn1)
     stages = nn.ModuleList(nn.ModuleList(stage) for stage in network.blocks)
     head = nn.Sequential(network.conv_head, network.bn2)
     return Backbone(stem, stages, head, network.num_features, architecture)
+
+
+class PaddedConv2d(nn.Conv2d):
+    """A convolution behind a fixed padding that need not be the same on both sides.
+
+    Takes over the weights of `convolution`; `before` and `after` are the pixels added above and below, left and right.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, before: int, after: int):
+        super().__init__(
+            convolution.in_channels,
+            convolution.out_channels,
+            convolution.kernel_size,  # type: ignore[arg-type]
+            convolution.stride,  # type: ignore[arg-type]
+            groups=convolution.groups,
+            bias=convolution.bias is not None,
+            device="meta",  # the weights are taken over in the next lines
+        )
+        self.weight, self.bias = convolution.weight, convolution.bias
+        self.around = (before, after, before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C', H', W')."""
+        return super().forward(F.pad(x, self.around))
+
+
+def freeze_same_padding(network: nn.Module, size_px: int) -> None:
+    """Replace every "same" convolution of a network, in the order they run, by one padded as for `size_px` inputs.
+
+    Such a convolution of stride s turns n pixels into ⌈n / s⌉ and pads (⌈n / s⌉ − 1) s + k − n, the odd one after.
+    """
+    strided = [name for name, module in network.named_modules() if isinstance(module, Conv2dSame)]
+    for name in strided:
+        convolution: Any = network.get_submodule(name)
+        (kernel, _), (stride, _) = convolution.kernel_size, convolution.stride
+        out_px = -(-size_px // stride)
+        padding = max((out_px - 1) * stride + kernel - size_px, 0)
+        parent = network.get_submodule(name.rpartition(".")[0])
+        setattr(parent, name.rpartition(".")[2], PaddedConv2d(convolution, padding // 2, padding - padding // 2))
+        size_px = out_px
 
 
 def freeze(module: nn.Module) -> nn.Module:

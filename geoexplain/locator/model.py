@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone, freeze
+from geoexplain.locator.heads import Head, RetrievalEmbedding
 
 
 @dataclass(frozen=True)
@@ -16,17 +19,24 @@ class LocalizableRule:
     """An image is localizable when its prediction density within `scale_km` of the top cell exceeds `threshold`.
 
     `scale_km` ≥ 0, `threshold` in [0, 1]. Panagiotopoulos et al., MMM 2022: 25 km and 0.2 for the published photo
-    model.
+    model. Raises DataError for values out of range.
     """
 
-    scale_km: int = 25
+    scale_km: float = 25
     threshold: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.scale_km <= 20_100 and 0 <= self.threshold <= 1):  # also false for NaN
+            raise DataError(
+                "localizable: expected a scale from 0 to 20,100 km and a threshold from 0 to 1, "
+                f"got {self.scale_km} km and {self.threshold}."
+            )
 
 
 class Network(nn.Module):
     """Backbone and head in one: normalised images (N, 3, H, W) → cell logits (N, K)."""
 
-    def __init__(self, backbone: Backbone, head: nn.Module):
+    def __init__(self, backbone: Backbone, head: Head):
         super().__init__()
         self.backbone, self.head = backbone, head
 
@@ -46,6 +56,8 @@ class GeoModel:
     purpose      one line: what kind of image the model is for
     network      images → logits; `backbone` and `head` are its parts
     partition    the K cells
+    coarser      the partitions above it, next coarser first; `parents` of each point into the one after it
+    embedder     features → embeddings for Search within Cell; None: the features themselves
     preprocess   image → tensor
     rule         when a prediction counts as localizable
     refine_km    the point is the mean of the cells within this distance of the top cell, weighted by probability;
@@ -56,11 +68,13 @@ class GeoModel:
     def __init__(
         self,
         backbone: Backbone,
-        head: nn.Module,
+        head: Head,
         partition: Partition,
         preprocess: Preprocess,
         *,
         name: str,
+        coarser: tuple[Partition, ...] = (),
+        embedder: RetrievalEmbedding | None = None,
         title: str = "",
         purpose: str = "",
         rule: LocalizableRule | None = None,
@@ -70,7 +84,8 @@ class GeoModel:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = Network(backbone, head)
         freeze(self.network).to(self.device)
-        self.partition, self.preprocess = partition, preprocess
+        self.embedder = None if embedder is None else freeze(embedder).to(self.device)
+        self.partition, self.coarser, self.preprocess = partition, coarser, preprocess
         self.name, self.title, self.purpose = name, title or name, purpose
         self.rule, self.refine_km = rule or LocalizableRule(), refine_km
 
@@ -80,7 +95,7 @@ class GeoModel:
         return self.network.backbone
 
     @property
-    def head(self) -> nn.Module:
+    def head(self) -> Head:
         """Features (N, D) → cell logits (N, K)."""
         return self.network.head
 
@@ -97,3 +112,12 @@ class GeoModel:
         """Normalised images (N, 3, H, W) → cell logits (N, K), without a gradient."""
         with torch.inference_mode():
             return self.network(x.to(self.device))
+
+    def embedding(self, features: Tensor) -> Tensor:
+        """Features (N, D) → unit vectors float32 (N, E) whose dot product says how alike two images are.
+
+        A model without a retrieval embedding of its own compares its features.
+        """
+        with torch.inference_mode():
+            features = features.to(self.device)
+            return F.normalize(features.float(), dim=-1) if self.embedder is None else self.embedder(features)

@@ -1,18 +1,25 @@
 """Logits → where, how sure, and whether the image can be placed at all."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import great_circle_km, spherical_mean
-from geoexplain.locator.model import GeoModel
+from geoexplain.locator.model import GeoModel, LocalizableRule
+from geoexplain.locator.retrieval import Neighbours, SearchWithinCell
 
 RADII_KM = (1, 25, 200, 750, 2500)
 """Street, city, region, country, continent: the radii of every published geolocation table."""
+
+CROP_RULES = ("max", "mean")
+"""How the probabilities of several crops become one: their maximum, as in the released code of Theiner et al. (WACV
+2022), or their mean, as in its paper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +30,11 @@ class Prediction:
     probabilities     float64 (K,), summing to 1
     lat_deg, lon_deg  the predicted point, in degrees
     density_by_km     prediction density, in [0, 1], at each of RADII_KM
-    localizable       whether the density at the model's scale exceeds its threshold
-    source            how the point was found: "cell centre" or "mean of neighbouring cells"
+    rule              when the image counts as localizable
+    density           prediction density, in [0, 1], at the rule's scale
+    localizable       whether that exceeds the rule's threshold
+    source            how the point was found: "cell centre", "mean of neighbouring cells" or "search within cell"
+    neighbours        what Search within Cell found; None without a search, or when the cell holds no photo
     """
 
     cell: int
@@ -32,16 +42,83 @@ class Prediction:
     lat_deg: float
     lon_deg: float
     density_by_km: dict[int, float]
+    rule: LocalizableRule
+    density: float
     localizable: bool
     source: str
+    neighbours: Neighbours | None = field(default=None, repr=False)
 
     def top(self, k: int = 5) -> list[int]:
         """Indices of the k most probable cells, most probable first; equal ones in the order of the partition."""
         return np.argsort(-self.probabilities, kind="stable")[:k].tolist()
 
 
-def predict(model: GeoModel, logits: Tensor) -> Prediction:
-    """Cell logits (K,) or (1, K) of one image as a Prediction. Raises DataError when they are not finite or not K."""
+def predict(
+    model: GeoModel,
+    logits: Tensor,
+    *,
+    features: Tensor | None = None,
+    search: SearchWithinCell | None = None,
+    rule: LocalizableRule | None = None,
+) -> Prediction:
+    """Cell logits (K,) or (1, K) of one image as a Prediction.
+
+    search    looks for the point among the photos of the top cell; needs the image's `features` (D,) or (1, D)
+    rule      when the image counts as localizable; None is the model's own
+
+    Raises DataError when the logits are not K finite numbers, or a search is asked for without features.
+    """
+    row = _checked_row(model, logits)
+    exponentials = np.exp(row - row.max())
+    probabilities = exponentials / exponentials.sum()
+    cell = int(row.argmax())
+    point, source, neighbours = _point(model, probabilities, cell), "cell centre", None
+    if model.refine_km is not None:
+        source = "mean of neighbouring cells"
+    if search is not None:
+        if features is None:
+            raise DataError("Search within Cell: expected the image's features, got none: pass features= as well.")
+        neighbours = search(model, cell, features)
+    if neighbours is not None:
+        point, source = (neighbours.lat_deg, neighbours.lon_deg), "search within cell"
+    distance_km = great_circle_km(model.partition.centers_deg[cell], model.partition.centers_deg)
+    rule = rule or model.rule
+    density = _within(probabilities, distance_km, rule.scale_km)
+    return Prediction(
+        cell=cell,
+        probabilities=probabilities,
+        lat_deg=float(point[0]),
+        lon_deg=float(point[1]),
+        density_by_km={radius: _within(probabilities, distance_km, radius) for radius in RADII_KM},
+        rule=rule,
+        density=density,
+        localizable=density > rule.threshold,
+        source=source,
+        neighbours=neighbours,
+    )
+
+
+def crop_logits(model: GeoModel, features: Tensor, how: str = "max") -> Tensor:
+    """Features (n, D) of n crops of one image → float64 (K,), which `predict` takes as logits.
+
+    Per crop and partitioning a softmax; per class the maximum ("max") or mean ("mean") over the crops; with a hierarchy
+    the product of a cell's and its parents' shares. The result is its logarithm, so that for one crop the prediction
+    is that of `model.logits`. Theiner et al., WACV 2022, sect. 3.1 and its released code.
+
+    Raises DataError for another way than CROP_RULES.
+    """
+    if how not in CROP_RULES:
+        raise DataError(f"expected crops put together by {' or '.join(CROP_RULES)}, got {how!r}: choose one of these.")
+    with torch.inference_mode():
+        levels = [torch.log_softmax(level.double(), dim=-1) for level in model.head.levels(features)]
+        if how == "max":
+            levels = [level.amax(dim=0, keepdim=True) for level in levels]
+        else:
+            levels = [level.logsumexp(dim=0, keepdim=True) - math.log(len(features)) for level in levels]
+        return model.head.along_hierarchy(levels)[0]
+
+
+def _checked_row(model: GeoModel, logits: Tensor) -> NDArray[np.float64]:
     row = logits.detach().cpu().double().numpy()
     cells = len(model.partition)
     if row.shape not in {(cells,), (1, cells)} or not np.isfinite(row).all():
@@ -49,26 +126,18 @@ def predict(model: GeoModel, logits: Tensor) -> Prediction:
             f"model {model.name}: expected {cells} finite logits, got shape {row.shape} with "
             f"{int(np.isfinite(row).sum())} finite ones; the weights may be damaged."
         )
-    row = row.reshape(cells)
-    exponentials = np.exp(row - row.max())
-    probabilities = exponentials / exponentials.sum()
-    cell = int(row.argmax())
-    lat, lon = model.partition.centers_deg[cell]
-    source = "cell centre"
+    return row.reshape(cells)
+
+
+def _point(model: GeoModel, probabilities: NDArray[np.float64], cell: int) -> tuple[float, float]:
     if model.refine_km is not None:
-        lat, lon = neighbourhood_mean(probabilities, model.partition, cell, model.refine_km)
-        source = "mean of neighbouring cells"
-    density = {radius: prediction_density(probabilities, model.partition, cell, radius) for radius in RADII_KM}
-    reached = prediction_density(probabilities, model.partition, cell, model.rule.scale_km)
-    return Prediction(
-        cell=cell,
-        probabilities=probabilities,
-        lat_deg=float(lat),
-        lon_deg=float(lon),
-        density_by_km=density,
-        localizable=reached > model.rule.threshold,
-        source=source,
-    )
+        return neighbourhood_mean(probabilities, model.partition, cell, model.refine_km)
+    lat, lon = model.partition.centers_deg[cell]
+    return float(lat), float(lon)
+
+
+def _within(probabilities: NDArray[np.float64], distance_km: NDArray[np.float64], radius_km: float) -> float:
+    return float(min(probabilities[distance_km <= radius_km].sum(), 1.0))
 
 
 def prediction_density(probabilities: NDArray[np.float64], partition: Partition, cell: int, radius_km: float) -> float:
@@ -76,8 +145,7 @@ def prediction_density(probabilities: NDArray[np.float64], partition: Partition,
 
     Panagiotopoulos et al., MMM 2022: great-circle distance, R = 6371 km, bound included.
     """
-    near = great_circle_km(partition.centers_deg[cell], partition.centers_deg) <= radius_km
-    return float(min(probabilities[near].sum(), 1.0))
+    return _within(probabilities, great_circle_km(partition.centers_deg[cell], partition.centers_deg), radius_km)
 
 
 def neighbourhood_mean(

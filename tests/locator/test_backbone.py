@@ -79,7 +79,7 @@ def test_frozen_means_no_gradient_and_no_training_mode() -> None:
     assert not any(module.training for module in frozen.modules())
 
 
-@pytest.mark.parametrize("name", ["resnet50", "efficientnet", "", "efficientnet_b0.ra_in1k", "../efficientnet_b0"])
+@pytest.mark.parametrize("name", ["resnet50d", "efficientnet", "", "efficientnet_b0.ra_in1k", "../efficientnet_b0"])
 def test_another_network_is_refused_by_name(name: str) -> None:
     with pytest.raises(CheckpointError, match="expected the name of a timm EfficientNet") as refusal:
         create_backbone(name)

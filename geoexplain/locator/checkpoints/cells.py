@@ -1,0 +1,93 @@
+"""Tables of cells beside a weights file: the finest partitioning, and the coarser ones that hold its cells."""
+
+import csv
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from geoexplain.errors import DataError
+from geoexplain.geography.partition import Partition
+
+COLUMNS = ("label", "latitude", "longitude")
+PARENT = "parent"
+"""Optional column: the number of the cell, in the next coarser table, that holds this one."""
+
+MAX_CELLS = 1_000_000
+"""A table of cells is not read beyond this."""
+
+
+def cells_file(weights: Path, level: int = 0) -> Path:
+    """The table of cells that belongs to a weights file: same stem, `.cells.csv`; coarser: `.cells-1.csv` and so on."""
+    return weights.with_suffix(f".cells-{level}.csv" if level else ".cells.csv")
+
+
+def read_partitions(weights: Path, name: str, coarser: int) -> tuple[Partition, tuple[Partition, ...]]:
+    """The finest partition beside a weights file and the `coarser` ones above it, next coarser first.
+
+    Raises DataError for a table that is missing or bad, or whose parents are not cells of the next coarser table.
+    """
+    finest, *others = [read_cells(cells_file(weights, level), name) for level in range(coarser + 1)]
+    for level, (lower, upper) in enumerate(zip([finest, *others], others, strict=False)):
+        parents = lower.parents
+        if parents is None or not ((parents >= 0) & (parents < len(upper))).all():
+            raise DataError(
+                f"{cells_file(weights, level).name}: expected for every cell a parent from 0 to {len(upper) - 1}, the "
+                f"cells of {cells_file(weights, level + 1).name}, got others: are these tables of one model?"
+            )
+    return finest, tuple(others)
+
+
+def read_cells(file: Path, name: str) -> Partition:
+    """Read a table of cells (CSV with the columns label, latitude, longitude, maybe parent) as the Partition `name`.
+
+    Raises DataError for a file that is missing, is not such a table, or holds no cell or more than MAX_CELLS.
+    """
+    labels: list[str] = []
+    centers: list[tuple[float, float]] = []
+    parents: list[int] = []
+    try:
+        with file.open(newline="", encoding="utf-8") as table:
+            rows = csv.reader(table)
+            header = next(rows, [])
+            if not set(COLUMNS) <= set(header):
+                raise DataError(
+                    f"{file.name}: expected a CSV table with the columns {', '.join(COLUMNS)}, "
+                    f"got {', '.join(header)[:200]!r}: is this another table?"
+                )
+            places = [header.index(column) for column in (*COLUMNS, PARENT) if column in header]
+            for row in islice(filter(None, rows), MAX_CELLS + 1):
+                label, center, parent = _cell(row, places, f"{file.name}, line {rows.line_num}")
+                labels.append(label)
+                centers.append(center)
+                parents += parent
+    except FileNotFoundError:
+        raise DataError(
+            f"expected the table of cells {file.name} beside the weights, found none: put it there."
+        ) from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{file.name}: expected a CSV table in UTF-8, could not read it ({error}): get the file again."
+        ) from error
+    if len(labels) > MAX_CELLS:
+        raise DataError(f"{file.name}: expected at most {MAX_CELLS} cells, got more: is this another table?")
+    points = np.array(centers, dtype=np.float64).reshape(-1, 2)
+    return Partition(name, tuple(labels), points, np.array(parents, dtype=np.int64) if parents else None)
+
+
+def _cell(row: list[str], places: list[int], where: str) -> tuple[str, tuple[float, float], list[int]]:
+    try:
+        label, lat, lon, *parent = (row[place] for place in places)
+        return label, (float(lat), float(lon)), [_number(text) for text in parent]
+    except (IndexError, ValueError):
+        raise DataError(
+            f"{where}: expected a label, a latitude and a longitude in degrees{' and a parent' * (len(places) > 3)}, "
+            f"got {', '.join(row)[:200]!r}: correct the line."
+        ) from None
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < MAX_CELLS:
+        raise ValueError(text)
+    return number

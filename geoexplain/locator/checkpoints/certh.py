@@ -1,0 +1,134 @@
+"""CERTH's published photo geolocator: three plain state dicts (Kordopatis-Zilos et al., ICMR 2021)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from geoexplain.errors import CheckpointError
+from geoexplain.geography.partition import Partition
+from geoexplain.geography.places import place_names, unique_labels
+from geoexplain.images import Preprocess
+from geoexplain.locator.backbone import Backbone, create_backbone
+from geoexplain.locator.checkpoints.foreign_names import efficientnet_pytorch_names
+from geoexplain.locator.checkpoints.native import EMBEDDER, fill
+from geoexplain.locator.checkpoints.torchfile import checked_tensors, read_torch_file, state_dict
+from geoexplain.locator.heads import RetrievalEmbedding, VonMisesFisherHead
+from geoexplain.locator.model import GeoModel, LocalizableRule, Network
+
+BACKBONE, HEAD, EMBEDDING = "efficientnet_backbone.pt", "mvmf_head.pt", "rrm_head.pt"
+CERTH_FILES = (BACKBONE, HEAD, EMBEDDING)
+
+HEAD_NAMES = {
+    "mvmf.mus": "mvmf.mus",
+    "mvmf.kappas": "mvmf.kappas",
+    "mixture_weights.weight": "mixture_weights.seq_model.0.weight",
+    "mixture_weights.bias": "mixture_weights.seq_model.0.bias",
+}
+"""Key of the head here → in CERTH's file."""
+
+COUNTER = "num_batches_tracked"
+"""Batch normalisation's count of training steps: used by nothing, missing from old files."""
+
+
+def load_certh(
+    folder: Path,
+    *,
+    name: str,
+    title: str = "",
+    purpose: str = "",
+    cells: int | None = None,
+    device: str | torch.device | None = None,
+) -> GeoModel:
+    """Read a folder with CERTH_FILES: EfficientNet-B4, mixture of von Mises–Fisher, retrieval embedding.
+
+    cells  number of cells that the head must have; None takes any
+
+    The images are seen as at the original's inference: shorter side 300 px, aspect ratio kept, nothing cropped (short
+    of 8 : 1). The padding of `efficientnet_pytorch` 0.7.0 comes out symmetrical, as timm's `efficientnet_b4` pads, and
+    not as its `tf_efficientnet_b4`; the constant of its batch normalisation is 1e-3.
+
+    Raises CheckpointError when a file is missing, damaged, or that of another model.
+    """
+    missing = [file for file in CERTH_FILES if not (folder / file).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"expected {', '.join(CERTH_FILES)} in the folder, found no {' and no '.join(missing)}: "
+            "ask CERTH's authors for them (https://github.com/mever-team/visloc-estimation)."
+        )
+    with torch.device("meta"):
+        backbone = create_backbone("efficientnet_b4", bn_eps=1e-3)
+        embedder = RetrievalEmbedding(backbone.feature_dim)
+    state = {f"backbone.{key}": value for key, value in read_backbone(folder / BACKBONE, backbone).items()}
+    head = _read_head(folder / HEAD, backbone.feature_dim, cells)
+    partition = _partition(name, head.pop("mvmf.mus"))
+    state |= {f"head.{key}": value for key, value in head.items()}
+    rrm = checked_tensors(EMBEDDING, read_torch_file(folder / EMBEDDING), embedder.state_dict(), "network")
+    state |= {f"{EMBEDDER}{key}": value for key, value in rrm.items()}
+    with torch.device("meta"):
+        network = Network(backbone, VonMisesFisherHead(backbone.feature_dim, torch.zeros(len(partition), 2)))
+    fill(network, embedder, state, partition, ())
+    return GeoModel(
+        network.backbone,
+        network.head,
+        partition,
+        Preprocess(size_px=300, max_aspect=8.0),
+        name=name,
+        embedder=embedder,
+        title=title,
+        purpose=purpose,
+        rule=LocalizableRule(25, 0.2),
+        device=device,
+    )
+
+
+def read_backbone(file: Path, backbone: Backbone) -> dict[str, Tensor]:
+    """Tensors of a file of `efficientnet_pytorch`, under the names of `backbone`, which may have shapes only.
+
+    The classifier of ImageNet, `_fc`, is left out. Raises CheckpointError when they do not fit.
+    """
+    found = state_dict(file.name, read_torch_file(file))
+    return renamed_tensors(file.name, found, backbone, efficientnet_pytorch_names(backbone), leave_out=("_fc.",))
+
+
+def renamed_tensors(
+    file: str, found: dict[str, Tensor], backbone: Backbone, names: dict[str, str], leave_out: Sequence[str] = ()
+) -> dict[str, Tensor]:
+    """Checked tensors of a backbone under its own keys; `names` says what the file calls each.
+
+    Keys that begin with one of `leave_out` are not looked at. Raises CheckpointError when the others do not fit.
+    """
+    own = backbone.state_dict()
+    found = {key: value for key, value in found.items() if not key.startswith(tuple(leave_out))}
+    for key, foreign in names.items():
+        if key.endswith(COUNTER) and foreign not in found:
+            found[foreign] = torch.zeros((), dtype=torch.int64)
+    tensors = checked_tensors(file, found, {foreign: own[key] for key, foreign in names.items()}, "network")
+    return {key: tensors[foreign] for key, foreign in names.items()}
+
+
+def _read_head(file: Path, feature_dim: int, cells: int | None) -> dict[str, Tensor]:
+    data = state_dict(file.name, read_torch_file(file))
+    if cells is None:  # as many as the file has: its parts must agree, and the rest is checked against them
+        mus = data.get("mvmf.mus")
+        cells = mus.shape[1] if mus is not None and mus.dim() == 2 else 1
+    with torch.device("meta"):
+        expected = VonMisesFisherHead(feature_dim, torch.zeros(max(cells, 1), 2)).state_dict()
+    tensors = checked_tensors(
+        file.name, data, {foreign: expected[key] for key, foreign in HEAD_NAMES.items()}, "model, or its head"
+    )
+    return {key: tensors[foreign] for key, foreign in HEAD_NAMES.items()}
+
+
+def _partition(name: str, mus: Tensor) -> Partition:
+    centers = mus.T.double().numpy().copy()  # (K, 2)
+    if (abs(centers[:, 0]) > 90).any() or (abs(centers[:, 1]) > 360).any():
+        raise CheckpointError(
+            f"{HEAD}: key 'mvmf.mus': expected latitudes in [-90, 90] and longitudes in [-180, 180], got others: "
+            "is this the head of another model?"
+        )
+    # Centres were trained along with the rest, so that one near the antimeridian may lie a little beyond it.
+    beyond = abs(centers[:, 1]) > 180
+    centers[beyond, 1] = (centers[beyond, 1] + 180) % 360 - 180
+    return Partition(name, tuple(unique_labels(place_names(centers), centers)), centers)

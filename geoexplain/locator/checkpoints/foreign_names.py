@@ -1,0 +1,58 @@
+"""What other libraries call the parts of a Backbone."""
+
+from geoexplain.locator.backbone import RESNETS, Backbone
+
+EXPANDED = {
+    "conv_pw": "_expand_conv",
+    "bn1": "_bn0",
+    "conv_dw": "_depthwise_conv",
+    "bn2": "_bn1",
+    "conv_pwl": "_project_conv",
+    "bn3": "_bn2",
+}
+"""Parts of an inverted-residual block in timm → in `efficientnet_pytorch`."""
+
+UNEXPANDED = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
+"""The same for the blocks of the first stage, which do not expand their input."""
+
+SQUEEZE = {"se.conv_reduce": "_se_reduce", "se.conv_expand": "_se_expand"}
+
+
+def efficientnet_pytorch_names(backbone: Backbone) -> dict[str, str]:
+    """Key in a Backbone's state dict → key in that of the same network of the package `efficientnet_pytorch`."""
+    ends = {"stem.0": "_conv_stem", "stem.1": "_bn0", "head.0": "_conv_head", "head.1": "_bn1"}
+    blocks = {}
+    number = 0
+    for stage, length in enumerate(backbone.stage_lengths):
+        for block in range(length):
+            blocks[f"stages.{stage}.{block}"] = f"_blocks.{number}"
+            number += 1
+    keys = list(backbone.state_dict())
+    expanded = {key.partition(".conv_pwl")[0] for key in keys if ".conv_pwl" in key}
+    names = {}
+    for key in keys:
+        module, _, leaf = key.rpartition(".")
+        if module in ends:
+            names[key] = f"{ends[module]}.{leaf}"
+            continue
+        owner = ".".join(module.split(".")[:3])
+        part = module.removeprefix(f"{owner}.")
+        parts = (EXPANDED if owner in expanded else UNEXPANDED) | SQUEEZE
+        names[key] = f"{blocks[owner]}.{parts[part]}.{leaf}"
+    return names
+
+
+def torchvision_names(backbone: Backbone) -> dict[str, str]:
+    """Key in a Backbone's state dict → key in that of torchvision's ResNet as a Sequential of its first eight parts."""
+    first = {"stem.0": "0", "stem.1": "1"}
+    names = {}
+    for key in backbone.state_dict():
+        kind, number, rest = key.split(".", 2)
+        names[key] = f"{int(number) + 4}.{rest}" if kind == "stages" else f"{first[f'{kind}.{number}']}.{rest}"
+    return names
+
+
+def foreign_names(backbone: Backbone) -> dict[str, str]:
+    """The names that TIB's code gives to the parts of a backbone."""
+    names = torchvision_names if backbone.architecture in RESNETS else efficientnet_pytorch_names
+    return names(backbone)

@@ -1,0 +1,272 @@
+"""This project's own model files: one safetensors file beside tables of its cells.
+
+The safetensors file holds the weights (fp16 or fp32) and, in its metadata, a JSON description; the tables are CSV and
+have its stem.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from geoexplain.errors import CheckpointError
+from geoexplain.geography.partition import Partition, hierarchy
+from geoexplain.images import Preprocess
+from geoexplain.locator.backbone import create_backbone
+from geoexplain.locator.checkpoints.cells import cells_file, read_partitions
+from geoexplain.locator.checkpoints.layout import check_finite, check_layout
+from geoexplain.locator.heads import Head, MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
+from geoexplain.locator.model import GeoModel, LocalizableRule, Network
+
+FORMAT = "geoexplain/1"
+FROM_TABLES = ("head.mvmf.mus", "head.hierarchy")
+"""Where the cells are and which holds which: in the tables of cells, not among the weights."""
+
+EMBEDDER = "embedder."
+"""What the keys of the retrieval embedding begin with."""
+
+FREE_PIXELS = ("size_px", "max_aspect", "crop_from_px")
+"""What of a description goes to Preprocess."""
+
+
+def save_geoexplain(
+    network: nn.Module,
+    description: Mapping[str, Any],
+    partition: Partition,
+    file: Path,
+    *,
+    coarser: Sequence[Partition] = (),
+    embedder: nn.Module | None = None,
+    half: bool = True,
+) -> None:
+    """Write a model in this project's format: weights with their description, and the tables of cells.
+
+    `network` has a Network's parts. `description` needs name, title, purpose, architecture, size_px; whatever else is
+    in FIELDS may be given. `half` stores fp16, which moves an answer by about a thousandth; otherwise fp32.
+    """
+    tensors = {key: value for key, value in network.state_dict().items() if key not in FROM_TABLES}
+    if embedder is not None:
+        tensors |= {f"{EMBEDDER}{key}": value for key, value in embedder.state_dict().items()}
+    stored = {key: _storable(value, half=half) for key, value in tensors.items()}
+    save_file(stored, file, metadata={"format": FORMAT, "description": json.dumps(dict(description))})
+    for level, cells in enumerate((partition, *coarser)):
+        cells.save(cells_file(file, level))
+
+
+def _storable(value: Tensor, *, half: bool) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    if not value.is_floating_point():
+        return value
+    halved = value.half() if half else value.float()
+    # fp16 ends at 65,504; what lies beyond stays fp32, which the format allows for every tensor.
+    return halved if torch.isfinite(halved).all() else value.float()
+
+
+def load_geoexplain(
+    file: Path, device: str | torch.device | None = None, *, hierarchical: bool | None = None
+) -> GeoModel:
+    """Read a model in this project's format.
+
+    Everything is compared with what the described network expects before a weight is read. `device` None takes the
+    GPU when there is one. `hierarchical` says whether a cell's share is multiplied with those of the cells that hold it
+    (f* of Theiner et al.) or not (f); None is the model's own way.
+
+    Raises CheckpointError for a file that is missing, damaged, of another format, or does not fit, or a model without
+    a hierarchy that is asked for one; DataError for a bad table of cells.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"expected a model file at {file}, found none: check the path.")
+    try:
+        with safe_open(file, framework="pt") as weights:
+            description = read_description(file.name, weights.metadata() or {})
+            if hierarchical is not None:
+                description["head"] = _with_product(file.name, description.get("head"), hierarchical)
+            levels = description.get("head", {}).get("levels", 1)
+            partition, coarser = read_partitions(file, description["name"], levels - 1)
+            with torch.device("meta"):  # shapes only: a description may name a network far larger than the file
+                network, embedder = _parts(description, partition, coarser)
+                expected = _tensors(network, embedder)
+            slices = {key: weights.get_slice(key) for key in weights.keys()}  # noqa: SIM118 - not a dict
+            found = {key: (tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
+            check_layout(file.name, expected, found, floats=("F16", "F32"))
+            state = {key: weights.get_tensor(key) for key in expected}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{file.name}: expected a safetensors file, could not read it ({error}): get the file again."
+        ) from error
+    check_finite(file.name, state)
+    fill(network, embedder, state, partition, coarser)
+    return GeoModel(
+        network.backbone,
+        network.head,
+        partition,
+        Preprocess(**{key: description[key] for key in FREE_PIXELS if key in description}),
+        name=description["name"],
+        coarser=coarser,
+        embedder=embedder,
+        title=description["title"],
+        purpose=description["purpose"],
+        rule=LocalizableRule(**description["rule"]) if "rule" in description else None,
+        refine_km=description.get("refine_km"),
+        device=device,
+    )
+
+
+def fill(
+    network: Network,
+    embedder: RetrievalEmbedding | None,
+    state: Mapping[str, Tensor],
+    partition: Partition,
+    coarser: Sequence[Partition],
+) -> None:
+    """Put checked weights, and what the tables of cells say, into a network that has shapes only.
+
+    Nothing is allocated twice: the tensors become the network's own, in fp32.
+    """
+    own = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    tables = {
+        "head.mvmf.mus": torch.from_numpy(partition.centers_deg).T.contiguous(),
+        "head.hierarchy": torch.from_numpy(hierarchy(partition, coarser)),
+    }
+    parts = {key: value for key, value in own.items() if not key.startswith(EMBEDDER)}
+    parts |= {key: value for key, value in tables.items() if key in network.state_dict()}
+    network.load_state_dict(parts, assign=True)
+    if embedder is not None:
+        inner = {key.removeprefix(EMBEDDER): value for key, value in own.items() if key.startswith(EMBEDDER)}
+        embedder.load_state_dict(inner, assign=True)
+
+
+def _tensors(network: Network, embedder: RetrievalEmbedding | None) -> dict[str, Tensor]:
+    tensors = {key: value for key, value in network.state_dict().items() if key not in FROM_TABLES}
+    if embedder is not None:
+        tensors |= {f"{EMBEDDER}{key}": value for key, value in embedder.state_dict().items()}
+    return tensors
+
+
+def describe(model: GeoModel) -> dict[str, Any]:
+    """The description that `save_geoexplain` writes for a model."""
+    head = model.head
+    backbone = model.backbone
+    facts = {
+        "name": model.name,
+        "title": model.title,
+        "purpose": model.purpose,
+        "architecture": backbone.architecture,
+        "bn_eps": backbone.bn_eps,
+        "padding_for_px": backbone.padding_for_px,
+        "size_px": model.preprocess.size_px,
+        "max_aspect": model.preprocess.max_aspect,
+        "crop_from_px": model.preprocess.crop_from_px,
+        "rule": asdict(model.rule),
+        "refine_km": model.refine_km,
+        "embedding": None if model.embedder is None else model.embedder.hidden_dim,
+    }
+    if isinstance(head, MultiPartitionHead):
+        facts["head"] = {"kind": "multi-partition", "levels": len(head.classifier), "product": head.product}
+    return {key: value for key, value in facts.items() if value is not None or key == "refine_km"}
+
+
+def _with_product(file: str, head: Mapping[str, Any] | None, product: bool) -> dict[str, Any]:
+    if head is None:
+        raise CheckpointError(f"{file}: expected a model with several partitionings, got one: f and f* are the same.")
+    return {**head, "product": product}
+
+
+def _parts(
+    description: Mapping[str, Any], partition: Partition, coarser: Sequence[Partition]
+) -> tuple[Network, RetrievalEmbedding | None]:
+    options = {key: description[key] for key in ("bn_eps", "padding_for_px") if key in description}
+    backbone = create_backbone(description["architecture"], **options)
+    if "head" in description:
+        sizes = [len(cells) for cells in (*reversed(coarser), partition)]
+        levels = torch.zeros(len(partition), len(sizes), dtype=torch.int64)
+        product = description["head"]["product"]
+        head: Head = MultiPartitionHead(backbone.feature_dim, sizes, levels, product=product)
+    else:
+        head = VonMisesFisherHead(backbone.feature_dim, torch.zeros(len(partition), 2))
+    hidden_dim = description.get("embedding")
+    embedder = RetrievalEmbedding(backbone.feature_dim, hidden_dim) if hidden_dim else None
+    return Network(backbone, head), embedder
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and low <= value <= high
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_rule(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"scale_km", "threshold"}
+        and _is_number(value["scale_km"], 0, 20_100)
+        and _is_number(value["threshold"], 0, 1)
+    )
+
+
+def _is_whole(value: object, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _is_head(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"kind", "levels", "product"}
+        and value["kind"] == "multi-partition"
+        and _is_whole(value["levels"], 1, 8)
+        and isinstance(value["product"], bool)
+    )
+
+
+FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "name": ("text", _is_text),
+    "title": ("text", _is_text),
+    "purpose": ("text", _is_text),
+    "architecture": ("text", _is_text),
+    "size_px": ("a whole number from 32 to 1024", lambda value: _is_whole(value, 32, 1024)),
+    "bn_eps": ("a number from 1e-9 to 1", lambda value: _is_number(value, 1e-9, 1)),
+    "padding_for_px": ("a whole number from 32 to 1024", lambda value: _is_whole(value, 32, 1024)),
+    "max_aspect": ("a number from 1 to 10", lambda value: _is_number(value, 1, 10)),
+    "crop_from_px": ("a whole number from 32 to 2048", lambda value: _is_whole(value, 32, 2048)),
+    "head": ("a kind of multi-partition, levels from 1 to 8 and whether they make a product", _is_head),
+    "embedding": ("a whole number from 1 to 65,536", lambda value: _is_whole(value, 1, 65_536)),
+    "rule": ("a scale_km from 0 to 20,100 and a threshold from 0 to 1", _is_rule),
+    "refine_km": ("null or a number from 0 to 20,100", lambda value: value is None or _is_number(value, 0, 20_100)),
+}
+"""What a description may hold: key → what to say is expected, and the test of it."""
+
+NEEDED = ("name", "title", "purpose", "architecture", "size_px")
+
+
+def read_description(file: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The description in a safetensors file's metadata. Raises CheckpointError when it is not one, or says nonsense."""
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{file}: expected a geoexplain model (format {FORMAT!r} in its metadata), "
+            f"got {metadata.get('format', 'no format')[:40]!r}: is this a model of another kind?"
+        )
+    try:
+        description = json.loads(metadata.get("description", ""))
+    except (ValueError, RecursionError):  # the latter from brackets within brackets
+        description = None
+    if not isinstance(description, dict):
+        raise CheckpointError(f"{file}: expected a JSON description in its metadata, got none: get the file again.")
+    for key, (wanted, test) in FIELDS.items():
+        if key not in description:
+            if key in NEEDED:
+                raise CheckpointError(f"{file}: expected {key!r} in its description, got none: get the file again.")
+        elif not test(description[key]):
+            raise CheckpointError(
+                f"{file}: expected {key!r} in its description to be {wanted}, "
+                f"got {str(description[key])[:100]!r}: get the file again."
+            )
+    return description

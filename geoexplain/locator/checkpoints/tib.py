@@ -1,0 +1,204 @@
+"""TIB's published photo geolocators: a Lightning checkpoint and its tables (Theiner et al., WACV 2022).
+
+S2 and semantic partitionings; EfficientNet of `efficientnet_pytorch`, or torchvision's ResNet.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from geoexplain.errors import CheckpointError
+from geoexplain.images import Preprocess
+from geoexplain.locator.backbone import RESNETS, Backbone, create_backbone
+from geoexplain.locator.checkpoints.certh import renamed_tensors
+from geoexplain.locator.checkpoints.foreign_names import foreign_names
+from geoexplain.locator.checkpoints.native import fill
+from geoexplain.locator.checkpoints.tib_tables import read_partitionings
+from geoexplain.locator.checkpoints.torchfile import checked_tensors, read_torch_file, state_dict
+from geoexplain.locator.heads import MultiPartitionHead
+from geoexplain.locator.model import GeoModel, LocalizableRule, Network
+
+HPARAMS = "hparams.yaml"
+MAX_HPARAMS_BYTES = 2**20
+EFFICIENTNET = "efficientnet-b"
+LARGEST_FOLDER = 10_000
+"""Files beyond this many are not looked through for the ones that hparams.yaml names."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What hparams.yaml says of a model: its network, the side of its images, its tables and their columns."""
+
+    arch: str
+    image_size: int
+    kind: str
+    files: tuple[str, ...]
+    h_dict: str | None
+    columns: dict[str, Any]
+
+
+def load_tib(
+    folder: Path,
+    *,
+    name: str,
+    title: str = "",
+    purpose: str = "",
+    hierarchical: bool | None = None,
+    device: str | torch.device | None = None,
+) -> GeoModel:
+    """Read a folder with a `.ckpt`, its `hparams.yaml`, and the tables that this names (anywhere in the folder).
+
+    hierarchical  a cell's share is multiplied with those of the cells that hold it (f*), or stands alone (f); None
+                  takes what was published: f* for S2, f for semantic partitionings
+
+    EfficientNets get TensorFlow's "same" padding, frozen for the side of the images they were built for. Five crops are
+    taken as in the authors' tests, from 320 px (256 for images under 250 px, which the original reaches through 320).
+
+    Raises CheckpointError for a file that is missing, damaged, or does not fit; DataError for a bad table.
+    """
+    settings = read_settings(find(folder, HPARAMS))
+    partition, coarser = read_partitionings(
+        settings.kind,
+        [find(folder, file) for file in settings.files],
+        None if settings.h_dict is None else find(folder, settings.h_dict),
+        settings.columns,
+        name,
+    )
+    with torch.device("meta"):
+        backbone = _backbone(settings)
+        sizes = [len(cells) for cells in (*reversed(coarser), partition)]
+        levels = torch.zeros(len(partition), len(sizes), dtype=torch.int64)
+        product = settings.kind == "s2" if hierarchical is None else hierarchical
+        head = MultiPartitionHead(backbone.feature_dim, sizes, levels, product=product and bool(coarser))
+        network = Network(backbone, head)
+    fill(network, None, _read_checkpoint(find(folder, ".ckpt"), backbone, head), partition, coarser)
+    return GeoModel(
+        network.backbone,
+        network.head,
+        partition,
+        Preprocess(
+            size_px=settings.image_size,
+            max_aspect=8.0,
+            crop_from_px=max(320 if settings.image_size >= 250 else 256, settings.image_size),
+        ),
+        name=name,
+        coarser=coarser,
+        title=title,
+        purpose=purpose,
+        rule=LocalizableRule(25, 0.2),
+        device=device,
+    )
+
+
+def find(folder: Path, named: str) -> Path:
+    """The one file of a folder that has the last component of a path, or, for a suffix such as ".ckpt", that suffix.
+
+    Raises CheckpointError when there is none, or more than one.
+    """
+    wanted = named.replace("\\", "/").rpartition("/")[2]
+    matches = [file for file in _files(folder) if file.name == wanted or (wanted == ".ckpt" and file.suffix == wanted)]
+    if not matches:
+        raise CheckpointError(
+            f"expected {'a file *' if wanted == '.ckpt' else 'the file '}{wanted[:100]} in the folder, found none: "
+            "it belongs to TIB's download (https://github.com/jtheiner/semantic_geo_partitioning)."
+        )
+    if len(matches) > 1:
+        names = ", ".join(str(match.relative_to(folder)) for match in sorted(matches)[:5])
+        raise CheckpointError(f"expected one {wanted[:100]} in the folder, found {len(matches)} ({names}): leave one.")
+    return matches[0]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for number, file in enumerate(folder.rglob("*")):
+        if number >= LARGEST_FOLDER:
+            raise CheckpointError(
+                f"expected a folder with one model's files, got one with over {LARGEST_FOLDER:,}: name a smaller one."
+            )
+        if file.is_file():
+            yield file
+
+
+class _Inert(yaml.SafeLoader):
+    """Plain data only; what YAML marks as a Python object becomes the plain data that would have made it."""
+
+
+def _plain(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.SequenceNode):
+        parts = loader.construct_sequence(node, deep=True)
+        return "/".join(map(str, parts)) if all(isinstance(part, str) for part in parts) else parts
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    return loader.construct_scalar(node)  # type: ignore[arg-type]
+
+
+_Inert.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
+
+
+def read_settings(file: Path) -> Settings:
+    """What a `hparams.yaml` says, flat or under `model_params`. Raises CheckpointError when it does not say it."""
+    if file.stat().st_size > MAX_HPARAMS_BYTES:
+        raise CheckpointError(f"{file.name}: expected at most 1 MiB of settings, got more: is this another file?")
+    try:
+        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_Inert)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise CheckpointError(
+            f"{file.name}: expected settings in YAML, could not read them ({type(error).__name__}): get the file again."
+        ) from None
+    data = data.get("model_params", data) if isinstance(data, dict) else {}
+    data = data if isinstance(data, dict) else {}
+    cells: Any = data.get("partitionings")
+    cells = cells if isinstance(cells, dict) else {}
+    arch: Any = data.get("arch")
+    size: Any = data.get("image_size")
+    kind: Any = cells.get("ptype")
+    files: Any = cells.get("files")
+    h_dict, columns = cells.get("h_dict"), cells.get("base_part_kwargs") or {}
+    known = isinstance(arch, str) and (arch in RESNETS or arch.removeprefix(EFFICIENTNET) in set("01234567"))
+    problems = [
+        (known, f"arch: {EFFICIENTNET}0 … {EFFICIENTNET}7 or {', '.join(RESNETS)}", arch),
+        (type(size) is int and 32 <= size <= 1024, "image_size: a whole number from 32 to 1024", size),
+        (kind in {"s2", "semp"}, "partitionings.ptype: s2 or semp", kind),
+        (_are_texts(files), "partitionings.files: the names of 1 to 8 tables, coarse to fine", files),
+        (h_dict is None or isinstance(h_dict, str), "partitionings.h_dict: the name of a file", h_dict),
+        (isinstance(columns, dict), "partitionings.base_part_kwargs: names of columns", columns),
+    ]
+    for fine, wanted, got in problems:
+        if not fine:
+            raise CheckpointError(f"{file.name}: expected {wanted}; got {str(got)[:100]!r}: is this another model's?")
+    needs_tree = kind == "semp" and len(files) > 1
+    return Settings(arch, size, kind, tuple(files), (h_dict or "h_dict.json") if needs_tree else None, columns)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and 1 <= len(value) <= 8 and all(isinstance(part, str) and part for part in value)
+
+
+def _backbone(settings: Settings) -> Backbone:
+    if settings.arch in RESNETS:
+        return create_backbone(settings.arch)
+    variant = f"tf_efficientnet_b{settings.arch.removeprefix(EFFICIENTNET)}"
+    return create_backbone(variant, bn_eps=1e-3, padding_for_px=settings.image_size)
+
+
+def _read_checkpoint(file: Path, backbone: Backbone, head: nn.Module) -> dict[str, Tensor]:
+    data = read_torch_file(file)
+    whole = data.get("state_dict") if isinstance(data, dict) else None
+    if not isinstance(whole, dict):
+        raise CheckpointError(
+            f"{file.name}: expected a Lightning checkpoint with a 'state_dict', got none: is this another file?"
+        )
+    found = state_dict(file.name, whole)
+    names = {key: f"model.{foreign}" for key, foreign in foreign_names(backbone).items()}
+    layers = {key: value for key, value in found.items() if key.startswith("classifier.")}
+    body = {key: value for key, value in found.items() if key not in layers}
+    tensors = renamed_tensors(file.name, body, backbone, names)
+    own = {key: value for key, value in head.state_dict().items() if key != "hierarchy"}
+    classifier = checked_tensors(file.name, layers, own, "model, or are the tables")
+    return {f"backbone.{key}": value for key, value in tensors.items()} | {
+        f"head.{key}": value for key, value in classifier.items()
+    }

@@ -1,0 +1,117 @@
+"""A file of `torch.save`, opened so that nothing in it can run or ask for more memory than the file is long."""
+
+import argparse
+import pathlib
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geoexplain.errors import CheckpointError
+from geoexplain.locator.checkpoints.layout import check_finite, check_layout, layout_of
+
+HARMLESS: list[Any] = [
+    argparse.Namespace,
+    (pathlib.PosixPath, "pathlib.PosixPath"),
+    (pathlib.PosixPath, "pathlib._local.PosixPath"),
+]
+"""What Lightning's checkpoints hold besides tensors and plain data: two classes that do nothing but hold values."""
+
+MAX_PICKLE_BYTES = 16 * 2**20
+"""The part of a checkpoint that is not numbers; that of a B4 with three heads is about 200 kB."""
+
+
+def read_torch_file(file: Path) -> Any:
+    """Data of a file that `torch.save` wrote (PyTorch 1.6 or later), its tensors mapped from the file, not copied.
+
+    Only tensors, plain data and the classes in HARMLESS come out of it. Raises CheckpointError for a file that is
+    missing, of another kind, cut short, compressed, or that holds anything else.
+    """
+    try:
+        _check_archive(file)
+        with torch.serialization.safe_globals(HARMLESS):
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"expected the file {file.name}, found none: put it there.") from None
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{file.name}: expected tensors and plain data, got something that would have to be run "
+            f"({_reason(error)}): do not trust this file."
+        ) from None
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged archive fails in a dozen ways, all meaning the same
+        raise CheckpointError(
+            f"{file.name}: expected a file written by torch.save, could not read it ({type(error).__name__}): "
+            "get the file again."
+        ) from None
+
+
+def _check_archive(file: Path) -> None:
+    if not zipfile.is_zipfile(file):
+        file.stat()  # says so if there is no such file
+        raise CheckpointError(
+            f"{file.name}: expected a file written by torch.save of PyTorch 1.6 or later, got another kind or a file "
+            "cut short: get the file again, or load and save it with a newer PyTorch."
+        )
+    with zipfile.ZipFile(file) as archive:
+        parts = archive.infolist()
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or (
+        sum(part.file_size for part in parts) > file.stat().st_size
+    ):
+        raise CheckpointError(
+            f"{file.name}: expected an uncompressed archive, as torch.save writes: get the file again."
+        )
+    if any(part.file_size > MAX_PICKLE_BYTES for part in parts if part.filename.endswith(".pkl")):
+        raise CheckpointError(
+            f"{file.name}: expected at most {MAX_PICKLE_BYTES // 2**20} MiB besides its tensors, got more: "
+            "get the file again."
+        )
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    for mark in ("Unsupported global: GLOBAL ", "Unsupported class ", "Unsupported operand "):
+        if mark in text:
+            return text.partition(mark)[2].split()[0][:80]
+    return "an instruction that is not allowed"
+
+
+def checked_tensors(file: str, data: Any, expected: Mapping[str, Tensor], whose: str) -> dict[str, Tensor]:
+    """The tensors of a state dict, once they are what a network expects; not copied.
+
+    file      what to call the file
+    data      what `read_torch_file` gave, or a part of it
+    expected  key → tensor of the expected shape and kind, of any device
+    whose     as for `check_layout`
+
+    Raises CheckpointError when `data` is no state dict, does not fit, holds less numbers than it claims (a stride of
+    0 makes a giant of a single number) or numbers that are not finite.
+    """
+    tensors = state_dict(file, data)
+    check_layout(file, expected, {key: layout_of(value) for key, value in tensors.items()}, whose)
+    for key, value in tensors.items():
+        if not value.is_contiguous() or value.untyped_storage().nbytes() < value.numel() * value.element_size():
+            raise CheckpointError(
+                f"{file}: key {key!r}: expected {value.numel()} numbers in a row, got fewer stretched to that shape: "
+                "get the file again."
+            )
+    check_finite(file, tensors)
+    return tensors
+
+
+def state_dict(file: str, data: Any) -> dict[str, Tensor]:
+    """`data` as a state dict of dense tensors. Raises CheckpointError when it is anything else."""
+    if not isinstance(data, Mapping) or not data:
+        raise CheckpointError(f"{file}: expected a state dict, got {type(data).__name__}: is this another file?")
+    for key, value in data.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
+            raise CheckpointError(
+                f"{file}: expected a state dict of names and dense tensors, got {type(value).__name__} under "
+                f"{str(key)[:60]!r}: is this another file?"
+            )
+    return dict(data)
