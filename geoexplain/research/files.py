@@ -20,7 +20,8 @@ def read_bytes(file: Path, max_bytes: int) -> bytes:
                 raise DataError(f"{name}: expected a file, got a device or a pipe: give the path of a file.")
             if facts.st_size > max_bytes:
                 _refuse_size(name, max_bytes, facts.st_size)
-            data = opened.read(max_bytes + 1)
+            # Never read(max_bytes): a buffer of that size is made first. One byte more tells whether it grew meanwhile.
+            data = opened.read(facts.st_size + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a valid path"
         raise DataError(f"{name}: expected a readable file, got '{reason}': check the path.") from None
