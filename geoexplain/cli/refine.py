@@ -78,9 +78,7 @@ def refinement(args: argparse.Namespace, model: GeoModel, name: str | Path) -> R
     if file is None:
         for option, value in (("--top-k", args.top_k), ("--eps-km", args.eps_km)):
             if value is not None:
-                raise DataError(
-                    f"{option} is a setting of Search within Cell, which has no gallery: add --gallery PATH."
-                )
+                raise DataError(f"{option} sets up Search within Cell, which has no gallery: add --gallery PATH.")
         return Refinement(None, rule)
     top_k, eps_km = args.top_k or TOP_K, args.eps_km or EPS_KM
     return Refinement(search_through(file, model, name, top_k=top_k, eps_km=eps_km), rule)

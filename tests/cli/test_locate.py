@@ -12,7 +12,10 @@ from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from tests.cli.conftest import Run, Terminal, smooth_colours
 
-KEYS = ["image", "model", "latitude", "longitude", "cell", "label", "probability", "density", "localizable", "top"]
+KEYS = [
+    "image", "model", "latitude", "longitude", "cell", "label", "probability", "density", "rule", "density_at_scale",
+    "localizable", "search_within_cell", "top",
+]  # fmt: skip
 
 
 def test_json_holds_what_the_python_interface_says(
@@ -33,7 +36,10 @@ def test_json_holds_what_the_python_interface_says(
         assert record["probability"] == prediction.probabilities.max()
         assert record["density"] == {str(km): share for km, share in prediction.density_by_km.items()}
         assert list(record["density"]) == ["1", "25", "200", "750", "2500"]
+        assert record["rule"] == {"scale_km": model.rule.scale_km, "threshold": model.rule.threshold}
+        assert record["density_at_scale"] == prediction.density_by_km[model.rule.scale_km]
         assert record["localizable"] is prediction.localizable
+        assert record["search_within_cell"] is None
         assert [row["cell"] for row in record["top"]] == best.tolist()
         for row in record["top"]:
             lat, lon = model.partition.centers_deg[row["cell"]]
@@ -54,7 +60,8 @@ def test_text_names_place_point_and_best_cells(run: Run, model: GeoModel, model_
     assert f"{prediction.lat_deg:.4f},{prediction.lon_deg:.4f}" in lines[1]
     assert lines[3].endswith(f"{100 * prediction.probabilities.max():.1f} %")
     assert lines[4].endswith(f"2,500 km {100 * prediction.density_by_km[2500]:.1f} %")
-    assert lines[5].endswith("yes" if prediction.localizable else "no")
+    assert lines[5].split()[1] == ("yes:" if prediction.localizable else "no:")
+    assert lines[5].endswith(f"{100 * prediction.density_by_km[25]:.1f} % within 25 km, threshold 20.0 %")
     assert [line.split()[0] for line in lines[6:]] == ["1.", "2.", "3.", "4.", "5."]
     for cell, line in zip(prediction.top(5), lines[6:], strict=True):
         assert f" cell {cell} (" in line
@@ -105,7 +112,10 @@ def test_a_name_cannot_command_the_terminal(run: Run, model_file: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", ["earth-views-b9", "missing.safetensors"])
-def test_an_unknown_model_is_refused(name: str, run: Run, photos: list[Path]) -> None:
+def test_an_unknown_model_is_refused(
+    name: str, run: Run, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEOEXPLAIN_HOME", str(tmp_path / "home"))
     outcome = run("locate", photos[0], "--model", name)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("geoexplain: expected a model name (earth-views-b0) or the path")

@@ -10,13 +10,7 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.view.figure import half_and_half, jet, save_figure
-
-
-def pixels(image: Image.Image | Path) -> np.ndarray:
-    if isinstance(image, Path):
-        with Image.open(image) as opened:
-            image = opened.convert("RGB")
-    return np.asarray(image).astype(int)
+from tests.view.pyplot import composed, drawn_by_pyplot, pixels
 
 
 def noise(seed: int, height: int, width: int) -> Image.Image:
@@ -38,11 +32,8 @@ def test_jet_is_that_of_opencv_and_not_that_of_matplotlib() -> None:
 def test_half_and_half_is_the_composition_of_the_original() -> None:
     view = noise(0, 30, 40)
     heatmap = np.random.default_rng(1).uniform(2e-9, 7e-9, (30, 40)).astype(np.float32)
-    scaled = (heatmap - heatmap.min()) / (heatmap - heatmap.min()).max()
-    colours = cv2.cvtColor(cv2.applyColorMap(np.uint8(255 * scaled), cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
-    expected = cv2.addWeighted(colours, 0.5, np.asarray(view), 0.5, 0)
     found = pixels(half_and_half(view, heatmap))
-    assert np.abs(found - expected.astype(int)).max() <= 2
+    assert np.abs(found - pixels(composed(view, heatmap))).max() <= 2
 
 
 def test_a_flat_map_is_one_colour() -> None:
@@ -54,19 +45,6 @@ def test_a_flat_map_is_one_colour() -> None:
 def test_a_map_that_holds_no_numbers_is_refused() -> None:
     with pytest.raises(DataError, match="finite values ≥ 0"):
         half_and_half(Image.new("RGB", (2, 1)), np.array([[0.0, np.nan]], dtype=np.float32))
-
-
-def drawn_by_pyplot(image: Image.Image, file: Path, *, ruler: bool) -> np.ndarray:
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure = plt.figure(figsize=(8, 6))
-    plt.imshow(image)
-    if not ruler:
-        plt.axis("off")
-    plt.savefig(file, format="png")
-    plt.close(figure)
-    return pixels(file)
 
 
 @pytest.mark.parametrize("ruler", [True, False])
