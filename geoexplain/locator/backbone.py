@@ -4,7 +4,7 @@ from typing import Any
 
 import timm
 import torch.nn.functional as F
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError

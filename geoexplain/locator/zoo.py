@@ -247,7 +247,7 @@ def add_model(name: str, folder: Path, format_name: str | None = None, gallery: 
     if not folder.is_dir():
         raise CheckpointError(f"expected a folder with {FORMATS[format_name].files}, found none at {folder}.")
     gallery = gallery or (folder / RESEARCH_GALLERY if (folder / RESEARCH_GALLERY).is_file() else None)
-    model = FORMATS[format_name].load(folder, name)
+    model = FORMATS[format_name].load(folder, name, row.cells if row else None)
     if row and row.cells not in {None, len(model.partition)}:
         raise CheckpointError(
             f"model {name}: expected {row.cells:,} cells, got {len(model.partition):,}: is this another model? "

@@ -11,9 +11,8 @@ certh_b4.npz, per image tag "<h>x<w>" (original size, before preprocessing):
   input_shape, input_chw_mean_std    the preprocessed tensor
   features (1792,), probs (257,), embedding (1792,), prediction (2,) lat/lon,
   prediction_density (5,)            at 1, 25, 200, 750, 2500 km
-  gradcam_blocks_25x25 (32, 25, 25)  Grad-CAM of each MBConv block for the top-1 probability: ReLU, bilinear upsampling to
-                                     the input with align_corners=True, then adaptive average pooling to 25x25 for
-                                     storage; raw magnitude
+  gradcam_blocks_25x25 (32, 25, 25)  Grad-CAM of each MBConv block for the top-1 probability: ReLU, bilinear to input
+                                     size, corners aligned, then adaptive average pooling to 25x25; raw magnitude
   gradcam_blocks_max (32,)           maximum of each upsampled map
   combicam_minmax_25x25              sum of the 32 upsampled maps, min-max scaled, then pooled
 

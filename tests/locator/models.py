@@ -17,9 +17,9 @@ CENTERS = np.array([(10.0, 20.0), (-33.0, 151.0), (64.0, -22.0), (0.0, 180.0), (
 LABELS = ("Chad", "near Sydney, Australia", "Iceland", "Pacific", "South Pole")
 
 
-def small_model() -> GeoModel:
+def small_model(seed: int = 7) -> GeoModel:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(7)
+        torch.manual_seed(seed)
         backbone = create_backbone("test_efficientnet")
         for module in backbone.modules():
             if isinstance(module, nn.BatchNorm2d):

@@ -33,15 +33,16 @@ class Format:
 
     title  whose it is
     files  what a folder has to hold, in words
-    load   folder, name of the model → GeoModel on the CPU; raises CheckpointError or DataError
+    load   folder, name of the model, number of its cells if that is known → GeoModel on the CPU; raises CheckpointError
+           or DataError
     """
 
     title: str
     files: str
-    load: Callable[[Path, str], GeoModel]
+    load: Callable[[Path, str, int | None], GeoModel]
 
 
-def _load_native(folder: Path, _name: str) -> GeoModel:
+def _load_native(folder: Path, _name: str, _cells: int | None) -> GeoModel:
     files = sorted(folder.glob("*.safetensors"))
     if len(files) != 1:
         raise CheckpointError(
@@ -54,12 +55,12 @@ FORMATS: dict[str, Format] = {
     "certh": Format(
         "CERTH, visloc-estimation",
         "efficientnet_backbone.pt, mvmf_head.pt, rrm_head.pt",
-        lambda folder, name: load_certh(folder, name=name, device="cpu"),
+        lambda folder, name, cells: load_certh(folder, name=name, cells=cells, device="cpu"),
     ),
     "tib": Format(
         "TIB, semantic_geo_partitioning",
         "a .ckpt, hparams.yaml, the tables that this names, and h_dict.json for semantic partitionings",
-        lambda folder, name: load_tib(folder, name=name, device="cpu"),
+        lambda folder, name, _cells: load_tib(folder, name=name, device="cpu"),
     ),
     "geoexplain": Format("this project", "a .safetensors file and its tables of cells", _load_native),
 }

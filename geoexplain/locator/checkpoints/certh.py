@@ -28,6 +28,8 @@ HEAD_NAMES = {
 }
 """Key of the head here → in CERTH's file."""
 
+ANOTHER_NETWORK = "is this the file of another network?"
+
 COUNTER = "num_batches_tracked"
 """Batch normalisation's count of training steps: used by nothing, missing from old files."""
 
@@ -64,7 +66,7 @@ def load_certh(
     head = _read_head(folder / HEAD, backbone.feature_dim, cells)
     partition = _partition(name, head.pop("mvmf.mus"))
     state |= {f"head.{key}": value for key, value in head.items()}
-    rrm = checked_tensors(EMBEDDING, read_torch_file(folder / EMBEDDING), embedder.state_dict(), "network")
+    rrm = checked_tensors(EMBEDDING, read_torch_file(folder / EMBEDDING), embedder.state_dict(), ANOTHER_NETWORK)
     state |= {f"{EMBEDDER}{key}": value for key, value in rrm.items()}
     with torch.device("meta"):
         network = Network(backbone, VonMisesFisherHead(backbone.feature_dim, torch.zeros(len(partition), 2)))
@@ -104,7 +106,7 @@ def renamed_tensors(
     for key, foreign in names.items():
         if key.endswith(COUNTER) and foreign not in found:
             found[foreign] = torch.zeros((), dtype=torch.int64)
-    tensors = checked_tensors(file, found, {foreign: own[key] for key, foreign in names.items()}, "network")
+    tensors = checked_tensors(file, found, {foreign: own[key] for key, foreign in names.items()}, ANOTHER_NETWORK)
     return {key: tensors[foreign] for key, foreign in names.items()}
 
 
@@ -116,7 +118,10 @@ def _read_head(file: Path, feature_dim: int, cells: int | None) -> dict[str, Ten
     with torch.device("meta"):
         expected = VonMisesFisherHead(feature_dim, torch.zeros(max(cells, 1), 2)).state_dict()
     tensors = checked_tensors(
-        file.name, data, {foreign: expected[key] for key, foreign in HEAD_NAMES.items()}, "model, or its head"
+        file.name,
+        data,
+        {foreign: expected[key] for key, foreign in HEAD_NAMES.items()},
+        "is this the head of another model?",
     )
     return {key: tensors[foreign] for key, foreign in HEAD_NAMES.items()}
 

@@ -28,13 +28,13 @@ def check_layout(
     file: str,
     expected: Mapping[str, Tensor],
     found: Mapping[str, Layout],
-    whose: str = "model",
+    question: str = "is this the file of another model?",
     floats: tuple[str, ...] = FLOATS,
 ) -> None:
     """Compare what a file holds with the tensors, of any device, that a network expects.
 
     Floating-point numbers may be of any kind in `floats`. Raises CheckpointError with the first five differences;
-    `whose` says what the file may be the file of another of.
+    `question` ends the sentence.
     """
     differences = [f"key {key!r} is missing" for key in expected if key not in found]
     differences += [f"unexpected key {key!r}" for key in found if key not in expected]
@@ -49,7 +49,7 @@ def check_layout(
     if differences:
         more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         shown = "; ".join(difference[:300] for difference in sorted(differences)[:SHOWN])
-        raise CheckpointError(f"{file}: {shown}{more}: is this the file of another {whose}?")
+        raise CheckpointError(f"{file}: {shown}{more}: {question}")
 
 
 def check_finite(file: str, state: Mapping[str, Tensor]) -> None:

@@ -198,7 +198,7 @@ def _read_checkpoint(file: Path, backbone: Backbone, head: nn.Module) -> dict[st
     body = {key: value for key, value in found.items() if key not in layers}
     tensors = renamed_tensors(file.name, body, backbone, names)
     own = {key: value for key, value in head.state_dict().items() if key != "hierarchy"}
-    classifier = checked_tensors(file.name, layers, own, "model, or are the tables")
+    classifier = checked_tensors(file.name, layers, own, "are the tables those of another model?")
     return {f"backbone.{key}": value for key, value in tensors.items()} | {
         f"head.{key}": value for key, value in classifier.items()
     }

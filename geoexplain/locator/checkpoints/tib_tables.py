@@ -103,7 +103,7 @@ def s2_parent(token: str) -> str:
     number = int(token.ljust(16, "0"), 16)
     last = number & -number
     if number == 0 or len(token) > 16 or last.bit_length() % 2 == 0:
-        raise ValueError(token)
+        raise ValueError(f"{token!r} is no S2 token")
     up = last << 2
     if up >= 1 << 61:
         return ""

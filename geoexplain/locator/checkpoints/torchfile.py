@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,26 +75,23 @@ def _check_archive(file: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error)
-    for mark in ("Unsupported global: GLOBAL ", "Unsupported class ", "Unsupported operand "):
-        if mark in text:
-            return text.partition(mark)[2].split()[0][:80]
-    return "an instruction that is not allowed"
+    named = re.search(r"(?:GLOBAL|class) ([\w.]{1,80})", str(error))
+    return named[1] if named else "an instruction that is not allowed"
 
 
-def checked_tensors(file: str, data: Any, expected: Mapping[str, Tensor], whose: str) -> dict[str, Tensor]:
+def checked_tensors(file: str, data: Any, expected: Mapping[str, Tensor], question: str) -> dict[str, Tensor]:
     """The tensors of a state dict, once they are what a network expects; not copied.
 
     file      what to call the file
     data      what `read_torch_file` gave, or a part of it
     expected  key → tensor of the expected shape and kind, of any device
-    whose     as for `check_layout`
+    question  as for `check_layout`
 
     Raises CheckpointError when `data` is no state dict, does not fit, holds less numbers than it claims (a stride of
     0 makes a giant of a single number) or numbers that are not finite.
     """
     tensors = state_dict(file, data)
-    check_layout(file, expected, {key: layout_of(value) for key, value in tensors.items()}, whose)
+    check_layout(file, expected, {key: layout_of(value) for key, value in tensors.items()}, question)
     for key, value in tensors.items():
         if not value.is_contiguous() or value.untyped_storage().nbytes() < value.numel() * value.element_size():
             raise CheckpointError(

@@ -1,0 +1,190 @@
+"""The zoo: what is ready, what is not and how to get it, adding, replacing and removing a model."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from geoexplain.errors import CheckpointError, DataError
+from geoexplain.locator import zoo
+from geoexplain.locator.checkpoints import FORMATS, save_geoexplain
+from geoexplain.locator.zoo import (
+    BUNDLED,
+    ZOO,
+    add_model,
+    assignments_of,
+    gallery_of,
+    load_model,
+    model_file,
+    models,
+    ready_models,
+    remove_model,
+    sha256,
+)
+from tests.locator.models import saved, small_model
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GEOEXPLAIN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with one model of this project, ready to be added."""
+    folder = tmp_path / "from"
+    folder.mkdir()
+    saved(small_model(), folder)
+    return folder
+
+
+def status(name: str) -> zoo.ModelStatus:
+    return next(status for status in models() if status.name == name)
+
+
+def test_every_row_says_what_a_person_needs() -> None:
+    for name, row in ZOO.items():
+        assert row.format in FORMATS
+        assert all([row.title, row.purpose, row.licence, row.citation])
+        assert name == BUNDLED or f"geoexplain models add {name} --from" in row.obtain
+
+
+def test_the_bundled_file_is_the_one_that_the_row_names() -> None:
+    assert {file.name: sha256(file) for file in [model_file(BUNDLED)]} == ZOO[BUNDLED].sha256
+
+
+def test_only_the_bundled_model_is_ready_at_first(home: Path) -> None:
+    assert [status.name for status in models()] == list(ZOO)
+    assert ready_models() == [BUNDLED]
+    assert not home.exists()
+    for name in set(ZOO) - {BUNDLED}:
+        assert status(name).note == ZOO[name].obtain
+        with pytest.raises(CheckpointError, match=f"model {name}: expected its files, found none yet. .*models add"):
+            load_model(name)
+
+
+def test_a_model_is_added_loaded_by_name_and_removed(folder: Path, home: Path) -> None:
+    added = add_model("mine-1", folder, "geoexplain")
+    assert added.name == "mine-1"
+    assert ready_models() == [BUNDLED, "mine-1"]
+    loaded = load_model("mine-1", "cpu")
+    assert loaded.partition.labels == small_model().partition.labels
+    for key, value in load_model(folder / "small.safetensors", "cpu").network.state_dict().items():
+        assert torch.equal(loaded.network.state_dict()[key], value), key
+    remove_model("mine-1")
+    assert ready_models() == [BUNDLED]
+    assert list((home / "models").iterdir()) == []
+    with pytest.raises(CheckpointError, match="got 'mine-1'"):
+        remove_model("mine-1")
+
+
+def test_adding_again_replaces(folder: Path, tmp_path: Path) -> None:
+    add_model("mine", folder, "geoexplain")
+    other = tmp_path / "other"
+    other.mkdir()
+    saved(small_model(seed=8), other)
+    add_model("mine", other, "geoexplain")
+    weights = load_model("mine", "cpu").network.state_dict()["head.mixture_weights.weight"]
+    expected = load_model(other / "small.safetensors", "cpu").network.state_dict()["head.mixture_weights.weight"]
+    assert torch.equal(weights, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "format_name", "words"),
+    [
+        (BUNDLED, None, "another name"),
+        ("../mine", "geoexplain", "small letters"),
+        ("Mine", "geoexplain", "small letters"),
+        (".hidden", "geoexplain", "small letters"),
+        ("a" * 65, "geoexplain", "small letters"),
+        ("mine", None, "expected --format certh or tib or geoexplain, got None"),
+        ("mine", "onnx", "got onnx"),
+        ("certh-b4-mvmf", "geoexplain", "expected --format certh, got geoexplain"),
+        ("certh-b4-mvmf", None, "found no efficientnet_backbone.pt"),
+        ("tib-b4-semp", None, "hparams.yaml in the folder, found none"),
+    ],
+)
+def test_what_cannot_be_added_leaves_nothing_behind(
+    name: str, format_name: str | None, words: str, folder: Path, home: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        add_model(name, folder, format_name)
+    assert not home.exists() or list((home / "models").iterdir()) == []
+    assert ready_models() == [BUNDLED]
+
+
+def test_a_failure_half_way_keeps_the_model_that_was_there(
+    folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_model("mine", folder, "geoexplain")
+
+    def full_disk(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zoo, "save_geoexplain", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        add_model("mine", folder, "geoexplain")
+    assert ready_models() == [BUNDLED, "mine"]
+    assert [path.name for path in (home / "models").iterdir()] == ["mine"]
+    load_model("mine", "cpu")
+
+
+def test_companion_data_come_along(folder: Path) -> None:
+    cells = len(small_model().partition)
+    (folder / "cells_assignments.pkl").write_bytes(pickle.dumps({0: {3, 1}, cells - 1: {2}}))
+    (folder / "initial_mu_kappa.pkl").write_bytes(
+        pickle.dumps([(np.float64(1), np.float64(cell)) for cell in range(cells)])
+    )
+    (folder / "back_coll_features.hdf5").write_bytes(b"")
+    add_model("mine", folder, "geoexplain")
+    assignments = assignments_of("mine")
+    assert assignments is not None
+    assert sorted(assignments.rows_of(0).tolist()) == [1, 3]
+    assert assignments.rows_of(1).tolist() == []
+    assert gallery_of("mine") == folder / "back_coll_features.hdf5"
+    assert status("mine").gallery == folder / "back_coll_features.hdf5"
+    (folder / "back_coll_features.hdf5").unlink()
+    assert gallery_of("mine") is None
+
+
+def test_companion_data_of_another_model_are_refused(folder: Path) -> None:
+    (folder / "cells_assignments.pkl").write_bytes(pickle.dumps({10_000: {3}}))
+    with pytest.raises(DataError, match="got cell 10,000"):
+        add_model("mine", folder, "geoexplain")
+    (folder / "cells_assignments.pkl").unlink()
+    (folder / "initial_mu_kappa.pkl").write_bytes(pickle.dumps([(np.float64(1), np.float64(2))]))
+    with pytest.raises(CheckpointError, match=r"initial_mu_kappa\.pkl: expected the \d+ cells of the model, got 1"):
+        add_model("mine", folder, "geoexplain")
+    assert ready_models() == [BUNDLED]
+
+
+def test_a_damaged_home_is_survived(folder: Path, home: Path) -> None:
+    add_model("mine", folder, "geoexplain")
+    (home / "models" / "mine" / "sources.json").write_text("{[")
+    (home / "models" / "mine" / "gallery.json").write_text(json.dumps({"path": 3}))
+    (home / "models" / "stray file").write_text("")
+    (home / "models" / "empty").mkdir()
+    assert ready_models() == [BUNDLED, "mine"]
+    assert gallery_of("mine") is None
+    assert status("mine").title == "mine"
+
+
+def test_a_hierarchy_survives_the_format_and_can_be_switched(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="several partitionings, got one"):
+        load_model(saved(small_model(), tmp_path), "cpu", hierarchical=True)
+
+
+def test_weights_are_kept_to_the_last_bit_when_added(folder: Path, tmp_path: Path) -> None:
+    model = small_model()
+    exact = tmp_path / "exact"
+    exact.mkdir()
+    description = {"name": "x", "title": "x", "purpose": "x", "architecture": model.backbone.architecture}
+    save_geoexplain(model.network, description | {"size_px": 64}, model.partition, exact / "x.safetensors", half=False)
+    added = add_model("exact", exact, "geoexplain")
+    for key, value in model.network.state_dict().items():
+        if key != "head.mvmf.mus":  # from the table of cells, to a centimetre
+            assert torch.equal(added.network.state_dict()[key], value.to(added.network.state_dict()[key].dtype)), key
