@@ -139,7 +139,7 @@ def run_show(args: argparse.Namespace) -> int:
     print(file)
     if not is_hdf5(file):
         folder = open_folder(file)
-        show_rows(len(folder), folder.dim, folder.embeddings.dtype, folder.model)
+        show_rows(len(folder), folder.dim, folder.dtype, folder.model)
         show_cells(folder.centers_deg, np.diff(folder.cells))
         return 0
     table = open_hdf5(file)

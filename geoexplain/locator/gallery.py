@@ -64,15 +64,28 @@ class Gallery(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FolderGallery:
-    """A gallery in its own format, memory-mapped: the rows of a cell lie side by side."""
+    """A gallery in its own format: the rows of a cell lie side by side.
 
-    name: str
+    The embeddings are mapped into memory for as long as a reading takes, so that a process does not seem to hold all it
+    has ever read.
+    """
+
+    folder: Path
     model: str
     dim: int
     cells: NDArray[np.int64] = field(repr=False)
     centers_deg: NDArray[np.float64] = field(repr=False)
     positions: NDArray[np.float64] = field(repr=False)
-    embeddings: NDArray[Any] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """See Gallery."""
+        return self.folder.name
+
+    @property
+    def dtype(self) -> np.dtype:
+        """How the embeddings are stored: float16 or float32."""
+        return _embeddings(self.folder, len(self), self.dim).dtype
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -85,7 +98,7 @@ class FolderGallery:
 
     def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """See Gallery."""
-        found = self.embeddings[rows].astype(np.float32)
+        found = _embeddings(self.folder, len(self), self.dim)[rows].astype(np.float32)
         if not np.isfinite(found).all():
             raise DataError(
                 f"gallery {self.name}: expected finite embeddings, got NaN or infinite ones: build it again."
@@ -131,7 +144,7 @@ def open_folder(folder: Path) -> FolderGallery:
     """Open a gallery in its own format, whatever its cells. Raises DataError when it is none, or is damaged."""
     facts = _description(folder)
     rows, dim, cells = facts["rows"], facts["dim"], facts["cells"]
-    embeddings = _array(folder, FEATURES, (rows, dim), (np.float16, np.float32))
+    _embeddings(folder, rows, dim)
     positions, centers_deg = _positions(folder, POSITIONS, rows), _positions(folder, CENTERS, cells)
     offsets = np.array(_array(folder, CELLS, (cells + 1,), (np.int64,)))
     if offsets[0] != 0 or offsets[-1] != rows or (offsets[1:] < offsets[:-1]).any():
@@ -139,7 +152,7 @@ def open_folder(folder: Path) -> FolderGallery:
             f"gallery {folder.name}: {CELLS}: expected numbers that rise from 0 to {rows}, got others: "
             "build the gallery again."
         )
-    return FolderGallery(folder.name, facts["model"], dim, offsets, centers_deg, positions, embeddings)
+    return FolderGallery(folder, facts["model"], dim, offsets, centers_deg, positions)
 
 
 def nearest_cells(partition: Partition, positions_deg: NDArray[np.float64]) -> Assignments:
@@ -192,6 +205,10 @@ def _description(folder: Path) -> Mapping[str, Any]:
                 f"got {str(facts.get(key))[:100]!r}: build the gallery again."
             )
     return facts
+
+
+def _embeddings(folder: Path, rows: int, dim: int) -> NDArray[Any]:
+    return _array(folder, FEATURES, (rows, dim), (np.float16, np.float32))
 
 
 def _positions(folder: Path, name: str, rows: int) -> NDArray[np.float64]:

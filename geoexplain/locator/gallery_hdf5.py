@@ -19,6 +19,14 @@ from geoexplain.errors import DataError
 from geoexplain.research import Assignments
 
 FEATURES, LABELS = "features", "labels"
+_FLOAT16, _FLOAT32 = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F16BE), (h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F32BE)
+_FLOAT64 = (h5py.h5t.IEEE_F64LE, h5py.h5t.IEEE_F64BE)
+KINDS = {
+    FEATURES: {"float16": _FLOAT16, "float32": _FLOAT32},
+    LABELS: {"float32": _FLOAT32, "float64": _FLOAT64},
+}
+"""The types of numbers that each dataset may hold, by name, in either byte order."""
+
 MAX_ROWS = 100_000_000
 MAX_DIM = 100_000
 LABEL_ROWS_AT_A_TIME = 65_536
@@ -121,16 +129,11 @@ def open_hdf5(file: Path) -> Hdf5Table:
                 f"gallery {name}: expected labels of shape {(rows, 2)}, a latitude and longitude for each row of "
                 f"features, got {labels.shape}: get the file again."
             )
-        if features.dtype.itemsize not in {2, 4} or labels.dtype.itemsize not in {4, 8}:
-            raise DataError(
-                f"gallery {name}: expected features in float16 or float32 and labels in float32 or float64, "
-                f"got {features.dtype} and {labels.dtype}: store them again."
-            )
         positions = np.empty((rows, 2), dtype=np.float64)
         for start in range(0, rows, LABEL_ROWS_AT_A_TIME):
             end = min(start + LABEL_ROWS_AT_A_TIME, rows)
             positions[start:end] = _read(labels, start, end)
-        dtype = np.dtype(features.dtype)
+        dtype = np.dtype(features.dtype).newbyteorder("=")
     if not are_positions(positions):
         raise DataError(
             f"gallery {name}: expected labels with latitudes in [-90, 90] and longitudes in [-180, 180] in degrees, "
@@ -150,7 +153,7 @@ def _opened(file: Path) -> Iterator[h5py.h5f.FileID]:
     try:
         with h5py.File(file, "r") as opened:
             yield opened.id
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError):
+    except (OSError, RuntimeError, KeyError, ValueError, OverflowError, MemoryError):
         # What HDF5 says names functions of its own, and files by their full path.
         raise DataError(
             f"gallery {file.name}: expected an HDF5 file, could not read it as one; it is damaged, cut short or of "
@@ -159,9 +162,9 @@ def _opened(file: Path) -> Iterator[h5py.h5f.FileID]:
 
 
 def _dataset(name: str, file: h5py.h5f.FileID, key: str) -> h5py.h5d.DatasetID:
-    """A dataset of floating-point numbers, uncompressed in the file itself. Raises DataError for anything else."""
-    if key.encode() not in file.links:
-        found = ", ".join(repr(other.decode(errors="replace")[:40]) for other in islice(file.links, 5))
+    """A dataset of one of its KINDS, uncompressed in the file itself. Raises DataError for anything else."""
+    if not file.links.exists(key.encode()):
+        found = ", ".join(repr(other.decode(errors="replace")[:40]) for other in islice(file, 5))
         raise DataError(
             f"gallery {name}: expected the datasets {FEATURES} and {LABELS}, got {found or 'none'}: is this a gallery?"
         )
@@ -179,8 +182,11 @@ def _dataset(name: str, file: h5py.h5f.FileID, key: str) -> h5py.h5d.DatasetID:
             f"gallery {name}: expected {key} stored uncompressed, got a compressed dataset: "
             "store it again without filters (h5repack -f NONE)."
         )
-    if item.get_type().get_class() != h5py.h5t.FLOAT:
-        raise _refusal(name, key, "another type")
+    if not any(item.get_type() in kinds for kinds in KINDS[key].values()):
+        raise DataError(
+            f"gallery {name}: expected {key} in {' or '.join(KINDS[key])}, got numbers of another kind or none at all: "
+            "store them again."
+        )
     expected = item.get_space().get_simple_extent_npoints() * item.get_type().get_size()
     # A dataset may claim any shape; only what has been written takes up room in the file.
     if item.get_storage_size() < expected or Path(file.name.decode()).stat().st_size < expected:
