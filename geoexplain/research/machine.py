@@ -19,6 +19,7 @@ MAX_STEPS = 6_000_000
 MAX_CONTAINERS = 500_000
 MAX_MEMO = 1_000_000
 MAX_DEPTH = 16
+MAX_SHARED = 16
 """One byte of a program can make an object of 200; these bound what a whole program can make."""
 
 
@@ -109,6 +110,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.below: list[list] = []  # the stacks under each MARK
         self.memo: dict[int, object] = {}
+        self.shared: set[int] = set()  # containers in several places, by id(); the memo keeps them alive
         self.containers = 0
 
     def run(self) -> object:
@@ -193,7 +195,7 @@ class _Machine:
         self.filled(dict).update(zip(_keys(items[::2]), items[1::2], strict=True))
 
     def filled(self, kind: type) -> Any:
-        if type(self.stack[-1]) is not kind:
+        if type(self.stack[-1]) is not kind or id(self.stack[-1]) in self.shared:
             raise Damaged
         return self.stack[-1]
 
@@ -204,9 +206,13 @@ class _Machine:
 
     def recall(self, place: int) -> None:
         value = self.memo[place]
-        # A list of ten lists, each ten times the list below, is 10^n values in a few bytes.
         if isinstance(value, _CONTAINERS):
-            raise Refused("one list, tuple, dict or set in two places")
+            # A list of ten lists, each ten times the list below, is 10^n values in a few bytes. A position that two
+            # images share does no harm, as long as it stays what it is.
+            members = value.values() if isinstance(value, dict) else value
+            if len(value) > MAX_SHARED or not set(map(type, members)) <= _LEAVES:
+                raise Refused("one large or nested list, tuple, dict or set in two places")
+            self.shared.add(id(value))
         self.push(value)
 
     def name(self, module: object, name: object) -> None:

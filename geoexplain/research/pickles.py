@@ -27,7 +27,7 @@ def read_pickle(file: Path, max_bytes: int = MAX_BYTES) -> object:
     Raises:
         DataError: the file is missing, too large, not a pickle, damaged, cut short or longer than its pickle; it asks
             for any other function or class, or for data of another kind; it is nested deeper than MAX_DEPTH, holds
-            one container in two places, or too much of anything.
+            one container of more than 16 values in two places, or too much of anything.
     """
     name = printable(file.name)
     data = read_bytes(file, max_bytes)

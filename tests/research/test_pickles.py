@@ -127,6 +127,13 @@ def test_text_in_either_order_of_bytes(read: Callable, order: str, codec: str) -
     assert read(scalar_program(SCALAR, DTYPE, "U6", "12.5\0\0".encode(codec), order)) == "12.5"
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_position_that_two_images_share_is_read_for_both(read: Callable, protocol: int) -> None:
+    place, pair = {"lat": "1.5", "lon": np.str_("2")}, (np.float64(1), 2.0)
+    data = {"a": place, "b": place, "c": [pair, pair, pair]}
+    assert read(pickle.dumps(data, protocol=protocol)) == data
+
+
 class Reduced:
     def __init__(self, call: Callable, *arguments: object):
         self.reduced = call, arguments
@@ -174,6 +181,15 @@ def test_a_request_for_anything_else_is_refused_by_name(
 DAMAGED = "damaged or cut short"
 PROTO = b"\x80\x04"
 
+
+def laughs() -> list:
+    """Ten lists of ten lists of … : 10^10 values in 300 bytes."""
+    values: list = ["ha"] * 10
+    for _ in range(9):
+        values = [values] * 10
+    return values
+
+
 HOSTILE = {
     "stack global": (PROTO + stack_global("posix", "system") + short("id") + b"\x85R.", "posix.system"),
     "global of a module never imported": (PROTO + stack_global("antigravity", "fly") + END, "antigravity.fly"),
@@ -201,7 +217,10 @@ HOSTILE = {
     "a state on a dict": (PROTO + b"}}b.", DAMAGED),
     "set of a text": (PROTO + stack_global("builtins", "set") + short("abc") + b"\x85R.", "a key"),
     "codec": (PROTO + stack_global("_codecs", "encode") + short("a") + short("zlib") + b"\x86R.", DAMAGED),
-    "a list in itself": (PROTO + b"]\x94h\x00a.", "in two places"),
+    "a list in itself": (PROTO + b"]\x94h\x00a.", DAMAGED),
+    "a list in a list in itself": (PROTO + b"]\x94]\x94h\x00ah\x01a.", "in two places"),
+    "a list that grows behind a tuple": (PROTO + b"]\x94h\x00\x85a.", DAMAGED),
+    "a long list in two places": (PROTO + b"](](" + b"N" * 17 + b"e\x94h\x00e.", "in two places"),
     "a memo never filled": (PROTO + b"h\x07.", DAMAGED),
     "nothing on the stack": (PROTO + b"a.", DAMAGED),
     "two values": (PROTO + b"NN.", DAMAGED),
