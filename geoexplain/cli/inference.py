@@ -39,8 +39,10 @@ ORIGINAL = "figure_ori.png"
 EPILOG = f"""\
 The options, the names of the pictures and the last two lines are those of inference.py in Combi-CAM (Faget, Lisani,
 Colom, VISAPP 2026) and visloc-estimation (Kordopatis-Zilos et al., ICMR 2021). --out DIR gets {ORIGINAL}, the image
-itself, and one picture per method asked for: {", ".join(name for _, name in PICTURES.values())}. Each is the map
-in jet colours, half and half with what the network saw, on a figure of 8 × 6 inches. Combi-CAM adds up the raw
+itself, and one picture per method asked for:
+  {", ".join(name for _, name in PICTURES.values())}
+Each is the map in jet colours (OpenCV's, as there), half and half with what the network saw, at that size, on a figure
+of 8 × 6 inches. The explained cell is the most probable one, by its probability. Combi-CAM adds up the raw
 Grad-CAMs of all blocks; the others are of the last block. The last lines are, for example:
   Prediction (Lat,Lon): (45.7640, 4.8357)
   Confidence: 12.3%
