@@ -461,6 +461,16 @@ def test_the_tensor_is_torchvisions(size: tuple[int, int]) -> None:
     torch.testing.assert_close(tensor, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(420, 320), (310, 420), (300, 301), (211, 97)])
+@pytest.mark.parametrize(("side", "crop_from"), [(300, None), (224, 256), (64, 64)])
+def test_five_crops_are_torchvisions(size: tuple[int, int], side: int, crop_from: int | None) -> None:
+    resized = vision.resize(photo(*size), crop_from or 320, vision.InterpolationMode.BILINEAR)
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    crops = [vision.normalize(vision.to_tensor(crop), mean, std) for crop in vision.five_crop(resized, [side])]
+    found = Preprocess(side, crop_from_px=crop_from).five_crops(photo(*size))
+    torch.testing.assert_close(found, torch.stack(crops), rtol=0, atol=1e-6)
+
+
 def test_the_tensor_holds_the_pixels_of_the_view() -> None:
     preprocess = Preprocess(40, mean=(0.5, 0.25, 0.0), std=(0.5, 1.0, 2.0))
     view = np.asarray(preprocess.view(photo(90, 60)))
@@ -492,7 +502,13 @@ def test_a_view_is_of_rgb_only() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"size_px": 0}, {"size_px": 8, "max_aspect": 0.5}, {"size_px": 8, "std": (1, 0, 1)}, {"size_px": 8, "mean": (0,)}],
+    [
+        {"size_px": 0},
+        {"size_px": 8, "crop_from_px": 7},
+        {"size_px": 8, "max_aspect": 0.5},
+        {"size_px": 8, "std": (1, 0, 1)},
+        {"size_px": 8, "mean": (0,)},
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(DataError, match="check the model's card"):

@@ -6,7 +6,12 @@ import torch
 from scipy.stats import vonmises_fisher
 
 from geoexplain.geography.sphere import destination, unit_vectors
-from geoexplain.locator.heads import VonMisesFisherComponents, VonMisesFisherHead
+from geoexplain.locator.heads import (
+    MultiPartitionHead,
+    RetrievalEmbedding,
+    VonMisesFisherComponents,
+    VonMisesFisherHead,
+)
 
 CENTERS = np.array([(10.0, 20.0), (-33.0, 151.0), (89.0, -70.0), (0.0, 180.0)])
 
@@ -104,3 +109,39 @@ def test_sharp_components_give_gradients_that_are_numbers() -> None:
     made = components([12.0, 0.0, -20.0, 16.0])
     made.log_density(torch.from_numpy(unit_vectors([(-80.0, 3.0), (10.0, 20.0)]))).sum().backward()
     assert torch.isfinite(made.kappas.grad).all()
+
+
+def multi(*, product: bool) -> MultiPartitionHead:
+    """Two coarse cells over three fine ones; the features are the logits themselves."""
+    head = MultiPartitionHead(5, (2, 3), torch.tensor([[0, 0], [1, 1], [1, 2]]), product=product)
+    weights = torch.eye(5)
+    for layer, rows in zip(head.classifier, (weights[:2], weights[2:]), strict=True):
+        layer.weight.data, layer.bias.data = rows.clone(), torch.zeros(len(rows))
+    return head
+
+
+def test_the_product_along_a_hierarchy_by_hand() -> None:
+    # coarse shares 1/4 and 3/4, fine shares 1/2, 1/3, 1/6: products 1/8, 1/4, 1/8
+    features = torch.tensor([[1 / 4, 3 / 4, 1 / 2, 1 / 3, 1 / 6]]).log()
+    with torch.no_grad():
+        np.testing.assert_allclose(multi(product=True)(features).exp(), [[1 / 8, 1 / 4, 1 / 8]], rtol=1e-6)
+        np.testing.assert_allclose(multi(product=False)(features).exp(), [[1 / 2, 1 / 3, 1 / 6]], rtol=1e-6)
+
+
+def test_a_hierarchy_of_one_level_changes_nothing() -> None:
+    head = MultiPartitionHead(4, (3,), torch.arange(3)[:, None], product=True)
+    x = torch.randn(2, 4)
+    with torch.no_grad():
+        np.testing.assert_allclose(head(x).softmax(-1), head.classifier[0](x).softmax(-1), rtol=1e-5)
+
+
+def test_an_embedding_by_hand() -> None:
+    embed = RetrievalEmbedding(2, hidden_dim=1)
+    embed.res.fc1.weight.data, embed.res.fc1.bias.data = torch.tensor([[1.0, 0.0]]), torch.tensor([0.0])
+    embed.res.fc2.weight.data, embed.res.fc2.bias.data = torch.tensor([[0.0], [4.0]]), torch.tensor([0.0, 0.0])
+    embed.res.norm.weight.data = torch.tensor([3.0, 4.0])
+    # (5, 1) is normed to (1, -1); relu(1) · (0, 4) + (1, -1) = (1, 3) is normed to (-1, 1), scaled to (-3, 4), length 5
+    with torch.no_grad():
+        np.testing.assert_allclose(embed(torch.tensor([[5.0, 1.0]])), [[-0.6, 0.8]], atol=1e-4)
+        # (1, 5) is normed to (-1, 1); the hidden unit is silent, and (-1, 1) stays
+        np.testing.assert_allclose(embed(torch.tensor([[1.0, 5.0]])), [[-0.6, 0.8]], atol=1e-4)

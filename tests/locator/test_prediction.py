@@ -1,6 +1,7 @@
 """Predictions worked out by hand, and the densities of the published implementation."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import RADII_KM, neighbourhood_mean, predict, prediction_density
+from geoexplain.locator.retrieval import SearchWithinCell
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "prediction_density.json").read_text())
 KM_PER_DEGREE = 6371 * np.pi / 180  # 111.19
@@ -167,3 +169,73 @@ def test_probabilities_of_extreme_logits_are_numbers(spread: float) -> None:
 def test_logits_that_cannot_be_are_refused(logits: torch.Tensor) -> None:
     with pytest.raises(DataError, match="model hand: expected 6 finite logits"):
         predict(model_of(EQUATOR), logits)
+
+
+@pytest.mark.parametrize(
+    ("rule", "density", "localizable"),
+    [
+        (None, 0.45, True),  # 25 km and 0.2, the model's own
+        (LocalizableRule(25, 0.45), 0.45, False),  # must exceed the threshold
+        (LocalizableRule(100, 0.44), 0.45, True),
+        (LocalizableRule(0, 0.3), 0.40, True),
+        (LocalizableRule(20_100, 0.999), 1.0, True),
+    ],
+)
+def test_a_rule_is_a_setting(rule: LocalizableRule | None, density: float, localizable: bool) -> None:
+    prediction = predict(model_of(EQUATOR), logits_of(PROBABILITIES), rule=rule)
+    assert prediction.density == pytest.approx(density)
+    assert prediction.localizable is localizable
+    assert prediction.rule == (rule or LocalizableRule(25, 0.2))
+
+
+@pytest.mark.parametrize("wrong", [(-1, 0.2), (20_101, 0.2), (25, -0.1), (25, 1.1), (np.nan, 0.2), (25, np.nan)])
+def test_a_rule_out_of_range_is_refused(wrong: tuple[float, float]) -> None:
+    with pytest.raises(DataError, match="expected a scale from 0 to 20,100 km and a threshold from 0 to 1"):
+        LocalizableRule(*wrong)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """A gallery of three photos in cell 0: two close together, one alone and most alike."""
+
+    name: str = "photos"
+    dim: int = 3
+    model: str | None = None
+
+    def __len__(self) -> int:
+        return 3
+
+    def rows_of(self, cell: int) -> np.ndarray:
+        return np.arange(3 if cell == 0 else 0)
+
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        return np.array([[1, 0, 0], [0.6, 0.8, 0], [0.6, 0.8, 0]], dtype=np.float32)[rows]
+
+    def positions_deg(self, rows: np.ndarray) -> np.ndarray:
+        return np.array([(0.0, 5.0), (1.0, 0.0), (1.004, 0.0)])[rows]
+
+
+def test_search_within_cell_moves_the_point_to_the_largest_cluster() -> None:
+    model, search = model_of(EQUATOR), SearchWithinCell(Photos())
+    prediction = predict(model, logits_of(PROBABILITIES), features=torch.tensor([2.0, 0.0, 0.0]), search=search)
+    assert prediction.source == "search within cell"
+    assert (prediction.lat_deg, prediction.lon_deg) == pytest.approx((1.002, 0.0))
+    found = prediction.neighbours
+    assert found is not None
+    assert found.rows.tolist() == [0, 1, 2]
+    assert found.similarity.tolist() == pytest.approx([1, 0.6, 0.6])
+    assert found.chosen.tolist() == [False, True, True]
+    assert found.moved_km == pytest.approx(1.002 * KM_PER_DEGREE)
+
+
+def test_a_cell_without_photos_keeps_its_centre() -> None:
+    model, search = model_of(EQUATOR), SearchWithinCell(Photos())
+    prediction = predict(model, logits_of(PROBABILITIES[::-1].copy()), features=torch.ones(3), search=search)
+    assert prediction.cell == 5
+    assert prediction.neighbours is None
+    assert (prediction.source, prediction.lon_deg) == ("cell centre", 40.0)
+
+
+def test_a_search_without_features_is_refused() -> None:
+    with pytest.raises(DataError, match="expected the image's features"):
+        predict(model_of(EQUATOR), logits_of(PROBABILITIES), search=SearchWithinCell(Photos()))

@@ -56,3 +56,16 @@ def foreign_names(backbone: Backbone) -> dict[str, str]:
     """The names that TIB's code gives to the parts of a backbone."""
     names = torchvision_names if backbone.architecture in RESNETS else efficientnet_pytorch_names
     return names(backbone)
+
+
+def timm_names(backbone: Backbone) -> dict[str, str]:
+    """Key in a Backbone's state dict → key in that of timm's network, from which it was cut."""
+    residual = backbone.architecture in RESNETS
+    stem = "conv1" if residual else "conv_stem"
+    ends = {"stem.0": stem, "stem.1": "bn1", "head.0": "conv_head", "head.1": "bn2"}
+    names = {}
+    for key in backbone.state_dict():
+        kind, number, rest = key.split(".", 2)
+        stage = f"layer{int(number) + 1}" if residual else f"blocks.{number}"
+        names[key] = f"{stage}.{rest}" if kind == "stages" else f"{ends[f'{kind}.{number}']}.{rest}"
+    return names

@@ -1,0 +1,56 @@
+"""timm's networks with the weights that they learned on ImageNet: something to train a geolocator on top of."""
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from geoexplain.errors import CheckpointError
+from geoexplain.locator.backbone import Backbone, create_backbone, cut
+from geoexplain.locator.checkpoints.certh import renamed_tensors
+from geoexplain.locator.checkpoints.foreign_names import timm_names
+from geoexplain.locator.checkpoints.torchfile import read_torch_file, state_dict
+
+CLASSIFIERS = ("classifier.", "fc.")
+"""ImageNet's own head, which is left out."""
+
+
+def imagenet_backbone(architecture: str, file: Path | None = None) -> Backbone:
+    """A backbone by its timm name, trained on ImageNet, without its classifier.
+
+    file  timm's weights, a .safetensors or a file of `torch.save`; None lets timm fetch them from where its authors
+          published them (or take its own cache): the only thing here that asks another machine, and only when called
+
+    Raises CheckpointError for another name, weights that cannot be had, or a file that does not fit.
+    """
+    if file is not None:
+        with torch.device("meta"):
+            backbone = create_backbone(architecture)
+        found = state_dict(file.name, _read(file))
+        tensors = renamed_tensors(file.name, found, backbone, timm_names(backbone), leave_out=CLASSIFIERS)
+        own = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+        backbone.load_state_dict(own, assign=True)
+        return backbone
+    create_backbone(architecture)  # refuses other names before anything is fetched
+    try:
+        network = timm.create_model(architecture, pretrained=True, num_classes=0)
+    except Exception as error:  # noqa: BLE001 - no internet, no weights, a full disk: a dozen kinds of exception
+        raise CheckpointError(
+            f"{architecture}: expected timm's ImageNet weights, could not get them ({type(error).__name__}): "
+            "check the connection, or give their file."
+        ) from None
+    return cut(network, architecture)
+
+
+def _read(file: Path) -> Any:
+    if file.suffix != ".safetensors":
+        return read_torch_file(file)
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{file.name}: expected a safetensors file, could not read it ({str(error)[:200]}): get the file again."
+        ) from None
