@@ -18,7 +18,7 @@ def read_pickle(file: Path, max_bytes: int = MAX_BYTES) -> object:
     """Read a pickle (protocols 2 to 5) of plain data: dicts, lists, tuples, sets, str, bytes, int, float, bool, None.
 
     NumPy scalars of numbers and text become the Python value they stand for. Nothing in the file is run, whatever it
-    asks for. Memory stays within about 400 MB for any file, and near 15 times its size for an honest one.
+    asks for. Memory stays within about 500 MB for any file, and near 15 times its size for an honest one.
 
     Args:
         file: a regular file of at most `max_bytes` bytes.
