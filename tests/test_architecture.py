@@ -99,7 +99,7 @@ def test_the_reader_sees_every_kind_of_import(tmp_path: Path, monkeypatch: pytes
         ("gradio_client", {"studio"}),
         ("starlette", {"studio"}),
         ("folium", {"view"}),
-        ("matplotlib", {"view"}),
+        ("matplotlib", {"view", "evaluation"}),
         ("geopy", {"geography", "evaluation", "training"}),
         ("timm", {"locator", "training"}),
     ],

@@ -11,7 +11,7 @@ import torch
 
 from geoexplain.cli.arguments import add_device, count
 from geoexplain.cli.batch import progress_bar
-from geoexplain.cli.evaluate import table
+from geoexplain.cli.evaluate_views import table
 from geoexplain.errors import DataError
 from geoexplain.evaluation.views import evaluate_views, view_logits
 from geoexplain.geography.sphere import great_circle_km

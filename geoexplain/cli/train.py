@@ -22,7 +22,8 @@ from geoexplain.cli.release import (
     split_imagery,
 )
 from geoexplain.errors import DataError
-from geoexplain.evaluation.views import VIEW_RADII_KM, accuracy_by_km, view_logits
+from geoexplain.evaluation.accuracy import accuracy_by_km
+from geoexplain.evaluation.views import VIEW_RADII_KM, view_logits
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.images import Preprocess
 from geoexplain.training.loop import Progress, train_views

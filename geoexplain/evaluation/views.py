@@ -1,4 +1,4 @@
-"""How well a model does: accuracy at radii, calibration, localizability."""
+"""How well a model of views from above does, on random views whose place is known."""
 
 import math
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
+from geoexplain.evaluation.accuracy import accuracy_by_km, expected_calibration_error
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.images import Preprocess
 from geoexplain.locator.model import GeoModel
@@ -19,8 +20,6 @@ from geoexplain.training.views import Imagery, render, sample_view_points
 
 VIEW_RADII_KM = (200, 750, 2500)
 """Region, country, continent: what a view of a few hundred kilometres can be held to."""
-
-CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -142,24 +141,3 @@ def view_logits(
         if progress is not None:
             progress(min(start + batch, views), views)
     return torch.cat(rows), points.centers_deg.numpy()
-
-
-def accuracy_by_km(error_km: NDArray[np.float64], radii_km: tuple[int, ...]) -> dict[int, float]:
-    """Share of errors (N,) below each radius, in [0, 1]; NaN for no errors at all."""
-    return {radius: float((error_km < radius).mean()) if len(error_km) else float("nan") for radius in radii_km}
-
-
-def expected_calibration_error(
-    confidence: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = CALIBRATION_BINS
-) -> float:
-    """Mean gap between confidence and accuracy, weighted by the share of samples in each of `bins` equal bins.
-
-    confidence (N,) in [0, 1], correct (N,) bool; a bin holds its upper bound. In [0, 1]; 0 for no samples.
-    Naeini et al. 2015; Guo et al. 2017, eq. 3.
-    """
-    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gap = 0.0
-    for b in np.unique(index):
-        inside = index == b
-        gap += inside.mean() * abs(float(correct[inside].mean()) - float(confidence[inside].mean()))
-    return float(gap)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.views import accuracy_by_km, evaluate_views, expected_calibration_error, view_logits
+from geoexplain.evaluation.accuracy import accuracy_by_km, expected_calibration_error
+from geoexplain.evaluation.views import evaluate_views, view_logits
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import great_circle_km, unit_vectors
 from geoexplain.images import Preprocess

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from geoexplain.cli.evaluate import PACKAGED, find_imagery, table
+from geoexplain.cli.evaluate_views import PACKAGED, find_imagery, table
 from geoexplain.evaluation.views import ViewReport, evaluate_views
 from geoexplain.locator.model import GeoModel
 from geoexplain.training.views import load_imagery

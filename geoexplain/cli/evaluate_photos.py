@@ -1,0 +1,190 @@
+"""`geoexplain evaluate photos`: how far from the truth a model places photos whose place is known."""
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from geoexplain.cli.arguments import add_model, chosen_model, complain, count, printable
+from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.refine import add_refinement, refinement
+from geoexplain.evaluation.figures import RADII_KM, Figures, density_bins, table_of
+from geoexplain.evaluation.photos import BATCH, Question, evaluate_photos
+from geoexplain.evaluation.plot import plot_error_by_density
+from geoexplain.evaluation.published import PublishedFigures, published_figures, published_sets
+from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE, PhotoResult
+from geoexplain.evaluation.summary import comparable, summary_of
+from geoexplain.locator.prediction import CROP_RULES
+from geoexplain.photos import Manifest, read_manifest
+
+SUMMARY, PLOT = "summary.json", "error-by-density.png"
+EXIT_INTERRUPTED = 130
+NAMES_SHOWN = 5
+LOG_EVERY_S = 60.0
+
+EPILOG = f"""\
+The manifest is a table with a column of ids or paths (id, image, img_id, filename, path), one of latitudes and one of
+longitudes, or an original metadata pickle (.pkl), whose ids are found in the names of the files.
+
+A photo is within a radius when its great-circle error is below it (R = 6371 km). Only photos that could be read count;
+the others are named. With a gallery every figure is given with and without Search within Cell, from one network pass.
+
+--out receives {TABLE} (one row per photo), {SUMMARY}, {PLOT}, {SETTINGS} and {ANSWERS}; from the
+last two a killed run goes on with --resume, given the same options, and ends with the same files. Ctrl-C saves, too.
+
+--published takes {", ".join(published_sets())}, or a CSV file with the columns
+set, model, radius_km, accuracy_percent, source."""
+
+
+def add_arguments(photos: argparse.ArgumentParser) -> None:
+    """Options of `geoexplain evaluate photos`."""
+    photos.description = "Ask a model where photos were taken, and compare with the truth."
+    photos.epilog = EPILOG
+    photos.add_argument(
+        "--manifest", type=Path, required=True, metavar="FILE.csv|FILE.pkl", help="where the photos were taken"
+    )
+    photos.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the photos")
+    add_model(photos)
+    photos.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what is found")
+    photos.add_argument(
+        "--crops",
+        type=int,
+        choices=(1, 5),
+        default=1,
+        help="the whole photo, or its four corners and its centre (default: %(default)s)",
+    )
+    photos.add_argument(
+        "--crop-rule",
+        choices=CROP_RULES,
+        default=CROP_RULES[0],
+        help="how the probabilities of five crops become one (default: %(default)s)",
+    )
+    add_refinement(photos)
+    photos.add_argument(
+        "--batch", type=count, default=BATCH, metavar="N", help="images per network pass (default: %(default)s)"
+    )
+    photos.add_argument("--workers", type=count, metavar="N", help="threads that decode (default: one per core)")
+    photos.add_argument("--published", metavar="SET|FILE.csv", help="print the figures of papers beside these")
+    photos.add_argument("--resume", action="store_true", help="go on with the evaluation in --out")
+    photos.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, write what was found and print it; 1 when photos are missing or unreadable, 130 if interrupted."""
+    published = [] if args.published is None else published_figures(args.published)
+    manifest = read_manifest(args.manifest, args.images)
+    model = chosen_model(args)
+    refined = refinement(args, model, args.model)
+    question = Question(refined.rule, refined.search, args.crops, args.crop_rule, args.batch)
+    total = len(manifest.photos)
+    with progress_bar(total, "photos") as bar:
+        report = reporter(bar)
+        try:
+            results = evaluate_photos(
+                model,
+                manifest,
+                args.images,
+                question,
+                args.out,
+                workers=args.workers,
+                resume=args.resume,
+                progress=report,
+            )
+        except KeyboardInterrupt:
+            bar.close()
+            complain(
+                f"interrupted; {bar.n:,} of {total:,} photos are saved in {args.out}: give the same command with "
+                "--resume to go on."
+            )
+            return EXIT_INTERRUPTED
+    settings = json.loads((args.out / SETTINGS).read_text(encoding="utf-8"))
+    summary = summary_of(results, manifest, settings, published)
+    (args.out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    title = f"{model.name} on {args.manifest.name}: {summary['counts']['evaluated']:,} photos"
+    plot_error_by_density(density_bins(results), title, question.rule.scale_km, args.out / PLOT)
+    print(printable(text_of(results, manifest, title, question, published)))
+    return 1 if summary["counts"]["unreadable"] or manifest.missing else 0
+
+
+def reporter(bar: Any) -> Callable[[int, int], None]:
+    """Moves a bar; a line a minute where it does not show. The photos of an earlier run do not count for its speed."""
+    logged = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal logged
+        if not bar.n:
+            bar.initial = done
+        bar.n = done
+        bar.refresh()
+        if bar.disable and time.monotonic() - logged >= LOG_EVERY_S:
+            logged = time.monotonic()
+            print(f"{done:,} of {total:,} photos", file=sys.stderr)
+
+    return report
+
+
+def text_of(
+    results: Sequence[PhotoResult],
+    manifest: Manifest,
+    title: str,
+    question: Question,
+    published: Sequence[PublishedFigures] = (),
+) -> str:
+    """What was found as text: the figures, what was left out, and the published figures beside those found here."""
+    table = table_of(results)
+    crops = "one crop" if question.crops == 1 else f"five crops ({question.how})"
+    rule = f"localizable: density above {question.rule.threshold:g} within {question.rule.scale_km:g} km"
+    lines = [f"{title}, {crops}; {rule}", figures_table(table)]
+    unreadable = [result.file or result.id for result in results if result.status == "unreadable"]
+    for what, names in (
+        ("unreadable", unreadable),
+        ("missing (no file)", manifest.missing),
+        ("unknown (files in no row)", manifest.unknown),
+    ):
+        if names:
+            lines.append(f"  {what}: {len(names):,} ({named(names)})")
+    if published:
+        lines += ["", comparison(published, comparable(table))]
+    return "\n".join(lines)
+
+
+def figures_table(table: Mapping[str, Mapping[str, Figures]]) -> str:
+    """Accuracy within each radius and the median error, one row per group."""
+    lines = [f"  {'within':<28}" + "".join(f"{f'{r:,g} km':>10}" for r in RADII_KM) + f"{'median':>13}"]
+    for title, groups in table.items():
+        lines.append(f"  {title}")
+        for group, figures in groups.items():
+            shares = "".join(f"{percent(share):>10}" for share in figures.accuracy_by_km.values())
+            lines.append(f"    {f'{group} ({figures.photos:,})':<26}{shares}{kilometres(figures.median_error_km):>13}")
+    return "\n".join(lines)
+
+
+def comparison(published: Sequence[PublishedFigures], here: Figures) -> str:
+    """Published accuracies beside those found here, in percent, for every radius that a paper gives."""
+    radii = sorted({radius for one in published for radius in one.accuracy_percent})
+    width = max(len(one.model) for one in published) + 2
+    lines = [f"  {'paper / here, %':<{width}}" + "".join(f"{f'{r:,g} km':>14}" for r in radii)]
+    for one in published:
+        cells = []
+        for radius in radii:
+            paper, found = one.accuracy_percent.get(radius), here.accuracy_by_km.get(radius, math.nan)
+            cells.append(f"{'–' if paper is None else f'{paper:.1f}'} / {percent(found).removesuffix(' %')}")
+        lines.append(f"  {one.model:<{width}}" + "".join(f"{cell:>14}" for cell in cells) + f"   {one.source}")
+    return "\n".join(lines)
+
+
+def kilometres(value: float) -> str:
+    """A distance to read: "1,234 km", "3.21 km", a dash for NaN."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f} km" if value >= 100 else f"{value:.3g} km"
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few of many names, and that there are more."""
+    shown = ", ".join(names[:NAMES_SHOWN])
+    return f"{shown}, … all in {SUMMARY}" if len(names) > NAMES_SHOWN else shown

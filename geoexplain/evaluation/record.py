@@ -1,0 +1,178 @@
+"""What is kept of an evaluation of photos: its settings, every answer as it comes, and a table of them all."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from geoexplain.errors import DataError
+
+SETTINGS, ANSWERS, TABLE = "settings.json", "answers.jsonl", "images.csv"
+
+
+@dataclass(frozen=True)
+class PhotoResult:
+    """One row of the table: a photo, where it was taken, and what the model says; None where there is nothing to say.
+
+    id, file              of the manifest; `file` is relative to the folder of images
+    status                "ok", "unreadable" or "missing"
+    lat_deg, lon_deg      where it was taken
+    predicted_…           the predicted point, without a search
+    error_km              great-circle distance from there, R = 6371 km
+    cell, label           the top cell and its name
+    probability, density  of the top cell, and within the rule's scale of it, in [0, 1]
+    localizable           whether the density exceeds the rule's threshold
+    swc_…                 the same with Search within Cell; the predicted point where the cell holds no photo
+    reason                why it could not be read
+    """
+
+    id: str
+    file: str | None = None
+    status: str = "missing"
+    lat_deg: float | None = None
+    lon_deg: float | None = None
+    predicted_lat_deg: float | None = None
+    predicted_lon_deg: float | None = None
+    error_km: float | None = None
+    cell: int | None = None
+    label: str | None = None
+    probability: float | None = None
+    density: float | None = None
+    localizable: bool | None = None
+    swc_lat_deg: float | None = None
+    swc_lon_deg: float | None = None
+    swc_error_km: float | None = None
+    reason: str | None = None
+
+
+COLUMNS = tuple(field.name for field in fields(PhotoResult))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An answer on its way into the record: its place in the manifest and the shape (H, W) of the network's input."""
+
+    index: int
+    shape: tuple[int, int] | None
+    result: PhotoResult
+
+
+class EvaluationFolder:
+    """The record of one evaluation of `photos` photos, in a folder; to be closed at the end.
+
+    A killed run leaves every batch but the one under way, in ANSWERS, one line each. `resume` goes on from there, or
+    begins where nothing is; without it a folder that holds an evaluation is refused. TABLE is in the order of the
+    manifest and grows as its next photo is answered; `missing` ones are its last rows.
+
+    Raises DataError when the folder holds an evaluation with other settings, is damaged, or may not be added to.
+    """
+
+    def __init__(
+        self, out: Path, settings: dict[str, Any], photos: int, missing: Sequence[str] = (), *, resume: bool = False
+    ):
+        self.out, self._photos, self._missing = out, photos, missing
+        self._results: dict[int, PhotoResult] = {}
+        self.shapes: dict[int, tuple[int, int] | None] = {}
+        """Input shapes of the photos that are answered, by index; None for those that cannot be read."""
+        self._tabled = 0
+        out.mkdir(parents=True, exist_ok=True)
+        self._check(settings, resume)
+        known = self._read_answers()
+        self._answers = (out / ANSWERS).open("a", encoding="utf-8", newline="\n")
+        self._table = (out / TABLE).open("w", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._table, lineterminator="\n")
+        self._writer.writerow(COLUMNS)
+        self._take(known)
+
+    def close(self) -> None:
+        """Close the files; what was answered is in them."""
+        self._answers.close()
+        self._table.close()
+
+    @property
+    def done(self) -> int:
+        """Photos that are answered."""
+        return len(self._results)
+
+    def add(self, batch: Sequence[Entry]) -> None:
+        """Save the answers of one batch, all or, if killed meanwhile, none."""
+        line = json.dumps([[entry.index, entry.shape, asdict(entry.result)] for entry in batch])
+        self._answers.write(line + "\n")
+        self._answers.flush()
+        self._take(batch)
+
+    def finish(self) -> tuple[PhotoResult, ...]:
+        """Complete the table, and return its rows."""
+        missing = tuple(PhotoResult(id=name, reason="no file of that name") for name in self._missing)
+        self._write(missing)
+        return (*(self._results[index] for index in range(self._photos)), *missing)
+
+    def _take(self, batch: Sequence[Entry]) -> None:
+        for entry in batch:
+            self._results[entry.index], self.shapes[entry.index] = entry.result, entry.shape
+        ready = []
+        while self._tabled in self._results:
+            ready.append(self._results[self._tabled])
+            self._tabled += 1
+        self._write(ready)
+
+    def _write(self, rows: Sequence[PhotoResult]) -> None:
+        self._writer.writerows([_written(value) for value in astuple(row)] for row in rows)
+        self._table.flush()
+
+    def _check(self, settings: dict[str, Any], resume: bool) -> None:
+        file = self.out / SETTINGS
+        text = json.dumps(settings, indent=2) + "\n"
+        if not file.exists():
+            # Answers without settings are of no evaluation that could be gone on with.
+            (self.out / ANSWERS).unlink(missing_ok=True)
+            file.write_text(text, encoding="utf-8")
+            return
+        if not resume:
+            raise DataError(
+                f"{self.out}: expected a folder without an evaluation, found one: add --resume, or choose another "
+                "--out."
+            )
+        try:
+            before = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise DataError(
+                f"{SETTINGS}: expected the settings of an evaluation, could not read them: choose another --out."
+            ) from None
+        wanted = json.loads(text)
+        differing = [key for key in {**wanted, **before} if before.get(key) != wanted.get(key)]
+        if differing:
+            key = differing[0]
+            raise DataError(
+                f"{SETTINGS}: expected {key} {wanted.get(key)!r}, got {before.get(key)!r} when the evaluation was "
+                "begun: repeat its settings, or choose another --out."
+            )
+
+    def _read_answers(self) -> list[Entry]:
+        file = self.out / ANSWERS
+        if not file.exists():
+            return []
+        content = file.read_bytes()
+        whole = content.rpartition(b"\n")[0] + b"\n" if b"\n" in content else b""
+        if whole != content:  # a kill while writing; that batch is evaluated again
+            file.write_bytes(whole)
+        try:
+            entries = [
+                Entry(index, None if shape is None else (shape[0], shape[1]), PhotoResult(**result))
+                for line in whole.splitlines()
+                for index, shape, result in json.loads(line)
+            ]
+            fits = {entry.index for entry in entries} <= set(range(self._photos))
+        except (ValueError, TypeError, IndexError):
+            fits = False
+        if not fits:
+            raise DataError(f"{ANSWERS}: expected the answers of this evaluation, got others: choose another --out.")
+        return entries
+
+
+def _written(value: str | float | bool | None) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
