@@ -8,7 +8,8 @@ from typing import Any, NoReturn, TypeVar
 import torch
 
 from geoexplain.errors import DataError
-from geoexplain.locator.zoo import BUNDLED, ZOO
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.zoo import BUNDLED, load_model
 
 T = TypeVar("T")
 
@@ -56,9 +57,20 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--model",
         default=BUNDLED,
         metavar="NAME|PATH",
-        help=f"model: {', '.join(ZOO)}, or the path of a .safetensors file (default: %(default)s)",
+        help="a model that `geoexplain models` lists, or the path of a .safetensors file (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--hierarchy",
+        action=argparse.BooleanOptionalAction,
+        help="multiply a cell's share with those of the coarser cells that hold it (f*), or take it alone (f); for "
+        "models with several partitionings (default: as published)",
     )
     add_device(parser)
+
+
+def chosen_model(args: argparse.Namespace) -> GeoModel:
+    """The model that the options of `add_model` name. Raises CheckpointError when it is not there."""
+    return load_model(args.model, args.device, hierarchical=args.hierarchy)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from geoexplain.cli.arguments import add_images, add_model, number
+from geoexplain.cli.arguments import add_images, add_model, chosen_model, number
 from geoexplain.cli.batch import Answer, answer_each, coordinates, describe_refinement, percent, progress_bar
 from geoexplain.cli.recipe import COMBI_CAM, DEFAULT_PRESET, GRADIENT_METHODS, Recipe, parse_target, read_recipe
 from geoexplain.cli.refine import add_refinement, refinement
@@ -19,7 +19,6 @@ from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.explainer.trace import LEVELS, SCORES
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.zoo import load_model
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import COLORMAPS, DEFAULT_COLORMAP, overlay
 from geoexplain.view.worldmap import save_world_map
@@ -100,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain every image; 1 when one of them failed."""
-    model = load_model(args.model, args.device)
+    model = chosen_model(args)
     recipe = read_recipe(args, model)
     refined = refinement(args, model, args.model)
     search = refined.search

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from geoexplain.cli.arguments import add_model, complain, count, printable
+from geoexplain.cli.arguments import add_model, chosen_model, complain, count, printable
 from geoexplain.cli.batch import coordinates, progress_bar
 from geoexplain.errors import DataError
 from geoexplain.locator.gallery import HDF5_SUFFIXES, by_cell, open_folder
@@ -74,7 +74,7 @@ def run_build(args: argparse.Namespace) -> int:
 def build(args: argparse.Namespace) -> int:
     """Embed photos; 1 when some of them could not be read."""
     found = find_photos(args.source, args.images)
-    model = load_model(args.model, args.device)
+    model = chosen_model(args)
     with progress_bar(len(found.photos), "photos") as bar:
         built = build_gallery(model, found.photos, args.out, batch=args.batch, progress=follow(bar))
     for photo, problem in built.skipped:

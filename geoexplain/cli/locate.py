@@ -2,11 +2,10 @@
 
 import argparse
 
-from geoexplain.cli.arguments import add_images, add_model
+from geoexplain.cli.arguments import add_images, add_model, chosen_model
 from geoexplain.cli.batch import Answer, answer_each, describe_prediction
 from geoexplain.cli.refine import add_refinement, refinement
 from geoexplain.explainer.explanation import locate
-from geoexplain.locator.zoo import load_model
 from geoexplain.view.export import prediction_record
 
 EPILOG = """\
@@ -45,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Locate every image; 1 when one of them failed."""
-    model = load_model(args.model, args.device)
+    model = chosen_model(args)
     refined = refinement(args, model, args.model)
     search = refined.search
 

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Turn initial_mu_kappa.pkl, cells_assignments.pkl or metadata_*.pkl into .npz or .csv. "
         "Nothing in the pickle is run."
     )
-    translate.add_argument("pickle", type=Path, metavar="FILE.pkl")
+    translate.add_argument("pickle", type=Path, metavar="FILE.pkl", help="the original file")
     translate.add_argument("out", type=Path, metavar="OUT", help="an .npz or .csv file")
     translate.set_defaults(run=run_convert)
 

@@ -14,7 +14,21 @@ from geoexplain.cli import COMMANDS, attached_targets, build_parser
 from tests.cli.conftest import Run
 from tests.test_architecture import PACKAGE, ROOT
 
-KINDS = [["locate"], ["explain"], ["evaluate", "views"], ["train", "views"], ["train", "release"], ["studio"]]
+KINDS = [
+    ["locate"],
+    ["explain"],
+    ["evaluate", "views"],
+    ["evaluate", "photos"],
+    ["train", "views"],
+    ["train", "release"],
+    ["models", "add"],
+    ["models", "remove"],
+    ["models", "convert"],
+    ["gallery", "build"],
+    ["gallery", "show"],
+    ["inference"],
+    ["studio"],
+]
 
 
 def parser_of(words: list[str]) -> argparse.ArgumentParser:
@@ -48,7 +62,7 @@ def test_help_lists_the_commands(run: Run) -> None:
     outcome = run("--help")
     assert outcome.code == 0
     for name, summary in COMMANDS.items():
-        assert re.search(rf"^ +{name} ", outcome.out, flags=re.MULTILINE)
+        assert re.search(rf"^ +{name}\b", outcome.out, flags=re.MULTILINE)
         assert summary.split(":")[0] in outcome.out
 
 

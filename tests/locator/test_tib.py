@@ -32,7 +32,7 @@ def test_the_parent_of_an_s2_cell(token: str, parent: str) -> None:
 
 @pytest.mark.parametrize("token", ["", "x", "0", "89c25f0000000000000", "02"])
 def test_what_is_no_s2_token_has_no_parent(token: str) -> None:
-    with pytest.raises(ValueError, match="S2 token|base 16"):
+    with pytest.raises(ValueError, match=r"S2 token|base 16"):
         s2_parent(token)
 
 

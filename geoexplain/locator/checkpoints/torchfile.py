@@ -2,7 +2,6 @@
 
 import argparse
 import pathlib
-import pickle
 import re
 import zipfile
 from collections.abc import Mapping
@@ -38,17 +37,17 @@ def read_torch_file(file: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
         raise CheckpointError(f"expected the file {file.name}, found none: put it there.") from None
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{file.name}: expected tensors and plain data, got something that would have to be run "
-            f"({_reason(error)}): do not trust this file."
-        ) from None
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged archive fails in a dozen ways, all meaning the same
+        kind = type(error).__name__
+        if kind == "UnpicklingError":  # torch refuses what is more than data
+            raise CheckpointError(
+                f"{file.name}: expected tensors and plain data, got something that would have to be run "
+                f"({_reason(error)}): do not trust this file."
+            ) from None
         raise CheckpointError(
-            f"{file.name}: expected a file written by torch.save, could not read it ({type(error).__name__}): "
-            "get the file again."
+            f"{file.name}: expected a file written by torch.save, could not read it ({kind}): get the file again."
         ) from None
 
 
