@@ -149,8 +149,14 @@ def _most_similar(
     similarity = np.empty(0, dtype=np.float32)
     for start in range(0, len(in_cell), ROWS_AT_A_TIME):
         block = in_cell[start : start + ROWS_AT_A_TIME]
-        rows = np.concatenate([rows, block])
-        similarity = np.concatenate([similarity, gallery.features(block) @ embedding])
+        with np.errstate(over="ignore", invalid="ignore"):
+            alike = gallery.features(block) @ embedding
+        if not np.isfinite(alike).all():
+            raise DataError(
+                f"gallery {gallery.name}: expected embeddings of moderate length, got some that are too large to be "
+                "compared: get the gallery again."
+            )
+        rows, similarity = np.concatenate([rows, block]), np.concatenate([similarity, alike])
         best = np.argsort(-similarity, kind="stable")[:top_k]
         rows, similarity = rows[best], similarity[best]
     return rows, similarity
