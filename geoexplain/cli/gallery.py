@@ -12,7 +12,7 @@ from geoexplain.cli.arguments import add_model, chosen_model, complain, count, p
 from geoexplain.cli.batch import coordinates, progress_bar
 from geoexplain.errors import DataError
 from geoexplain.locator.gallery import HDF5_SUFFIXES, by_cell, open_folder
-from geoexplain.locator.gallery_build import Progress, build_gallery, convert_gallery
+from geoexplain.locator.gallery_build import Progress, build_gallery, check_new, convert_gallery
 from geoexplain.locator.gallery_hdf5 import Hdf5Table, open_hdf5
 from geoexplain.locator.zoo import assignments_of, load_model
 from geoexplain.photos import Manifest, geotagged_photos, read_manifest
@@ -68,6 +68,7 @@ def run_build(args: argparse.Namespace) -> int:
         raise DataError("--images: expected a table of photos as --from, got something else: leave --images out.")
     if args.assignments is not None and not from_hdf5:
         raise DataError("--assignments: expected an HDF5 file as --from, got something else: leave --assignments out.")
+    check_new(args.out)  # before hours of work
     return convert(args) if from_hdf5 else build(args)
 
 
@@ -87,20 +88,21 @@ def find_photos(source: Path, images: Path | None) -> Manifest:
     """The photos that `--from` names, telling which are left out. Raises DataError when there are none."""
     if source.is_dir():
         found = geotagged_photos(source)
-        tell(found.missing, "without a place in their EXIF data")
+        tell_left_out(found.missing, "that does not say where it was taken", "that do not say where they were taken")
     else:
         found = read_manifest(source, source.parent if images is None else images)
-        tell(found.missing, "without a file")
+        tell_left_out(found.missing, "whose file is not there", "whose files are not there")
     if not found.photos:
-        raise DataError(f"{source}: expected photos whose places are known, found none: is this the right folder?")
+        raise DataError(f"{source}: expected photos whose places are known, found none: is this the right place?")
     return found
 
 
-def tell(names: Sequence[str], what: str) -> None:
+def tell_left_out(names: Sequence[str], of_one: str, of_several: str) -> None:
     """Say how many photos are left out and why, and name the first of them."""
     if names:
+        kind = f"photo {of_one}" if len(names) == 1 else f"photos {of_several}"
         more = ", …" if len(names) > NAMED else ""
-        complain(f"left out {len(names):,} photos {what}: {', '.join(names[:NAMED])}{more}")
+        complain(f"left out {len(names):,} {kind}: {', '.join(names[:NAMED])}{more}")
 
 
 def convert(args: argparse.Namespace) -> int:
@@ -136,13 +138,14 @@ def follow(bar: tqdm) -> Progress:
 def run_show(args: argparse.Namespace) -> int:
     """Print what a gallery holds."""
     file: Path = args.gallery
-    print(file)
     if not is_hdf5(file):
         folder = open_folder(file)
+        print(file)
         show_rows(len(folder), folder.dim, folder.dtype, folder.model)
         show_cells(folder.centers_deg, np.diff(folder.cells))
         return 0
     table = open_hdf5(file)
+    print(file)
     show_rows(len(table), table.dim, table.dtype, "the file does not say")
     if args.model is not None:
         partition = load_model(args.model, "cpu").partition

@@ -144,11 +144,16 @@ def write_gallery(
     return rows
 
 
+def check_new(out: Path) -> None:
+    """Raise DataError unless there is nothing yet where a gallery is to be written."""
+    if out.exists() or not out.name:
+        raise DataError(f"{out}: expected a folder that does not exist yet, found something: choose another.")
+
+
 @contextmanager
 def _folder(out: Path) -> Iterator[Path]:
     """A folder that becomes `out` once it is complete, and is gone if it does not come to that."""
-    if out.exists() or not out.name:
-        raise DataError(f"{out}: expected a folder that does not exist yet, found one: choose another --out.")
+    check_new(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
     folder.mkdir()
