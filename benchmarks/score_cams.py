@@ -27,7 +27,7 @@ TARGET = 0
 
 
 def last_block(model: GeoModel) -> torch.nn.Module:
-    return model.backbone.blocks[-1]
+    return model.network.backbone.blocks[-1]
 
 
 def geoexplain_score_cam(model: GeoModel, image: Tensor) -> None:

@@ -37,6 +37,14 @@ def executable(playwright: Playwright) -> str | None:
     return own if Path(own).exists() else None
 
 
+@pytest.fixture(autouse=True, scope="session")
+def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads, or writes to, the models that the person who runs it has added."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GEOEXPLAIN_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:

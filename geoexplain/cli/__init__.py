@@ -18,9 +18,9 @@ COMMANDS = {
     "explain": "show what in an image speaks for a place: heatmaps, raw maps, a world map",
     "evaluate": "measure how often, and how honestly, a model is right",
     "train": "train a model, or release a trained one",
-    "models": "list the models, add one from its authors' files, remove one",
-    "gallery": "build the collection that Search within Cell looks through",
-    "inference": "take the options of the original inference.py, and write its five pictures",
+    "models": "list the models, add one, remove one",
+    "gallery": "collect the photos that Search within Cell looks through",
+    "inference": "the original inference.py's options and pictures",
     "studio": "serve the studio: everything in a browser",
 }
 """Every command with its line of help; each is the module of the same name in this package."""

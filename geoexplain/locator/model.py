@@ -12,6 +12,7 @@ from geoexplain.geography.partition import Partition
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone, freeze
 from geoexplain.locator.heads import Head, RetrievalEmbedding
+from geoexplain.locator.serving import serving
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class GeoModel:
     name         identifier, as in the zoo
     title        what people read
     purpose      one line: what kind of image the model is for
-    network      images → logits; `backbone` and `head` are its parts
+    network      images → logits, as it was trained: what is saved, and what other programs may look into
+    backbone     images → features, cut at every block: what answers and is explained; see `serving`
     partition    the K cells
     coarser      the partitions above it, next coarser first; `parents` of each point into the one after it
     embedder     features → embeddings for Search within Cell; None: the features themselves
@@ -84,15 +86,11 @@ class GeoModel:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = Network(backbone, head)
         freeze(self.network).to(self.device)
+        self.backbone = serving(backbone)
         self.embedder = None if embedder is None else freeze(embedder).to(self.device)
         self.partition, self.coarser, self.preprocess = partition, coarser, preprocess
         self.name, self.title, self.purpose = name, title or name, purpose
         self.rule, self.refine_km = rule or LocalizableRule(), refine_km
-
-    @property
-    def backbone(self) -> Backbone:
-        """Images → features, cut at every block."""
-        return self.network.backbone
 
     @property
     def head(self) -> Head:
@@ -111,7 +109,7 @@ class GeoModel:
     def logits(self, x: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) → cell logits (N, K), without a gradient."""
         with torch.inference_mode():
-            return self.network(x.to(self.device))
+            return self.head(self.backbone(x.to(self.device)))
 
     def embedding(self, features: Tensor) -> Tensor:
         """Features (N, D) → unit vectors float32 (N, E) whose dot product says how alike two images are.

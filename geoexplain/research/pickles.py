@@ -10,7 +10,7 @@ from geoexplain.errors import DataError
 from geoexplain.research.files import printable, read_bytes
 from geoexplain.research.machine import Damaged, Refused, unpickled
 
-MAX_BYTES = 32 * 2**20
+MAX_BYTES = 16 * 2**20
 """The largest of the original pickles has 4 MB."""
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from geoexplain.explainer.cams import METHODS, score_cam, stage_maps
 from geoexplain.explainer.trace import trace
+from geoexplain.locator.model import Network
 from tests.explainer.networks import image_tensor, random_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -19,7 +20,8 @@ PACKAGE_EPSILON = 1e-6
 def peer_map(method: str, model, layer, tensor) -> np.ndarray:
     """The package's map (h, w) of one layer before it scales and resizes."""
     targets = [package.utils.model_targets.ClassifierOutputTarget(TARGET)]
-    with getattr(package, PEERS[method])(model=model.network, target_layers=[layer]) as cam:
+    network = Network(model.backbone, model.head)
+    with getattr(package, PEERS[method])(model=network, target_layers=[layer]) as cam:
         image = tensor.clone().requires_grad_()
         activation, gradient = peer_tensors(cam, image, targets)
         return np.maximum(cam.get_cam_image(image, layer, targets, activation, gradient, False), 0)[0]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition
@@ -325,8 +326,8 @@ def test_what_exists_is_not_overwritten(tmp_path: Path, photos: list[Photo]) -> 
 
 def test_damaged_weights_make_no_gallery(tmp_path: Path, photos: list[Photo]) -> None:
     model = small_model()
-    with torch.no_grad():
-        next(iter(model.backbone.parameters())).fill_(torch.nan)
+    model.embedder = nn.Linear(model.backbone.feature_dim, 3)
+    model.embedder.bias.data.fill_(torch.nan)
     with pytest.raises(DataError, match="expected finite embeddings"):
         build_gallery(model, photos, tmp_path / "g")
     assert os.listdir(tmp_path) == []

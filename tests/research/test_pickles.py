@@ -324,7 +324,7 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
     with sparse.open("wb") as file:
         file.truncate(2**36)
     tracemalloc.start()
-    with pytest.raises(DataError, match=r"large.pkl: expected at most 33,554,432 bytes, got 68,719,476,736"):
+    with pytest.raises(DataError, match=r"large.pkl: expected at most 16,777,216 bytes, got 68,719,476,736"):
         read_pickle(sparse)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
