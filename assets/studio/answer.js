@@ -1,11 +1,22 @@
-// The answer in words and figures, and the table of the best cells. Texts reach the page as text only.
+// The answer in words and figures, and the table of the best cells. Runs after density.js, whose curve also answers
+// what counts as localizable: that needs no request. Texts reach the page as text only.
 const find = (selector) => element.querySelector(selector);
+const all = (selector) => [...element.querySelectorAll(selector)];
 const root = find(".ge-answer");
+let searching = true; // whether what Search within Cell found is the answer
+let rule = null; // when the image counts as localizable; null: as the model has it
+let model = null; // the model of the last answer
 
 function text(tag, content, className) {
   const node = document.createElement(tag);
   node.textContent = content;
   if (className) node.className = className;
+  return node;
+}
+
+function bar(share) {
+  const node = text("span", "", "ge-bar");
+  node.style.setProperty("--share", Math.max(0, Math.min(1, share)));
   return node;
 }
 
@@ -16,16 +27,16 @@ function row(cell, index, target, highest) {
   line.setAttribute("aria-selected", String(cell.cell === target));
   line.title = "Explain this cell";
   const share = text("td", "", "ge-share");
-  const bar = document.createElement("span");
-  bar.style.width = `${Math.max(2, 100 * (cell.share / highest))}%`;
-  share.append(bar, text("b", cell.percent));
+  const width = document.createElement("span");
+  width.style.width = `${Math.max(2, 100 * (cell.share / highest))}%`;
+  share.append(width, text("b", cell.percent));
   const name = text("td", cell.label, "ge-name");
   if (cell.cell === target) name.append(text("span", "explained", "ge-badge"));
   line.append(text("td", index), name, text("td", cell.position, "ge-position"), share);
   const choose = () => {
     if (root.ariaBusy === "true") return; // these are the rows of another image
     props.status = { state: "explaining", words: `Explaining ${cell.label} …` };
-    trigger("choose", { cell: cell.cell });
+    trigger("choose", { cell: cell.cell, model });
   };
   line.addEventListener("click", choose);
   line.addEventListener("keydown", (event) => {
@@ -41,18 +52,15 @@ function show() {
   root.dataset.state = value && value.rows ? "done" : "empty";
   find(".ge-words").textContent = value.words;
   if (!value.rows) return;
-  find(".ge-place").textContent = value.place;
-  find(".ge-facts").replaceChildren(...value.facts.map((fact) => text("li", fact)));
-  const verdict = find(".ge-verdict");
-  verdict.textContent = value.verdict;
-  find(".ge-why").textContent = value.why;
-  verdict.dataset.sure = String(value.localizable);
+  if (value.model !== model) rule = null;
+  model = value.model;
+  showPoint();
+  showVerdict();
+  showSearch();
   find(".ge-density").replaceChildren(
     ...value.density.map(({ label, share, percent }) => {
       const item = document.createElement("div");
-      const bar = text("span", "", "ge-bar");
-      bar.style.setProperty("--share", share);
-      item.append(text("span", label), bar, text("b", percent));
+      item.append(text("span", label), bar(share), text("b", percent));
       return item;
     }),
   );
@@ -63,6 +71,98 @@ function show() {
   );
   if (focused !== undefined && focused !== false) find(`tr[data-cell="${focused}"]`)?.focus();
 }
+
+function showPoint() {
+  const { search } = props.value;
+  const { place, facts } = search && search.without && !searching ? search.without : props.value;
+  find(".ge-place").textContent = place;
+  find(".ge-facts").replaceChildren(...facts.map((fact) => text("li", fact)));
+}
+
+// ---- localizable when …
+const scale = find(".ge-scale input");
+const threshold = find(".ge-threshold input");
+
+function showVerdict() {
+  const { curve, rule: own, localizable } = props.value;
+  const { scale_km, threshold: above } = rule || own;
+  const reached = geoexplainDensity.at(curve, scale_km);
+  const sure = rule ? reached > above : localizable;
+  const verdict = find(".ge-verdict");
+  verdict.textContent = sure ? "Localizable" : "Not localizable";
+  verdict.dataset.sure = String(sure);
+  find(".ge-why").textContent =
+    `${geoexplainDensity.percent(reached)} of the probability lies within ${geoexplainDensity.format(scale_km)} km of the best cell; ` +
+    `more than ${Math.round(1000 * above) / 10} % is needed`;
+  if (document.activeElement !== scale) scale.value = scale_km;
+  threshold.value = above;
+  threshold.style.setProperty("--ge-fill", `${100 * above}%`);
+  find(".ge-threshold output").textContent = `${Math.round(1000 * above) / 10} %`;
+  all("[data-scale]").forEach((button) => button.setAttribute("aria-pressed", String(Number(button.dataset.scale) === scale_km)));
+  find(".ge-reset").hidden = !rule;
+  geoexplainDensity.draw(find(".ge-curve"), curve, rule || own, sure);
+}
+
+function changeRule(change) {
+  if (!props.value.rule) return;
+  rule = { ...props.value.rule, ...rule, ...change };
+  showVerdict();
+}
+
+all("[data-scale]").forEach((button) =>
+  button.addEventListener("click", () => changeRule({ scale_km: Number(button.dataset.scale) })),
+);
+scale.addEventListener("input", () => {
+  const km = scale.valueAsNumber;
+  const fits = km >= 0 && km <= geoexplainDensity.FARTHEST_KM;
+  scale.setAttribute("aria-invalid", String(!fits));
+  if (fits) changeRule({ scale_km: km });
+});
+scale.addEventListener("blur", () => {
+  scale.setAttribute("aria-invalid", "false");
+  if (props.value.rule) showVerdict();
+});
+threshold.addEventListener("input", () => changeRule({ threshold: threshold.valueAsNumber }));
+find(".ge-reset").addEventListener("click", () => {
+  rule = null;
+  showVerdict();
+});
+
+// ---- Search within Cell
+const searchSwitch = find(".ge-switch input");
+
+function showSearch() {
+  const { search } = props.value;
+  find(".ge-search").hidden = !search;
+  if (!search) return;
+  const found = search.rows.length > 0;
+  find(".ge-search").dataset.on = String(searching && found);
+  find(".ge-search-words").textContent = searching || !found ? search.words : "Switched off: the answer is that of the cells alone.";
+  find(".ge-switch").hidden = find(".ge-show").hidden = find(".ge-search-key").hidden = !found;
+  find(".ge-switch span").textContent = searching ? "on" : "off";
+  find(".ge-show").disabled = !searching;
+  find(".ge-neighbours").replaceChildren(
+    ...search.rows.map(({ position, similarity, chosen }) => {
+      const item = document.createElement("li");
+      item.dataset.chosen = String(chosen);
+      item.title = chosen ? "of the cluster that is the answer" : "";
+      item.append(text("i", ""), text("span", position, "ge-where"), bar(similarity), text("b", similarity.toFixed(3)));
+      return item;
+    }),
+  );
+}
+
+function tellMap(detail) {
+  document.dispatchEvent(new CustomEvent("geoexplain-search", { detail }));
+}
+
+searchSwitch.addEventListener("change", () => {
+  searching = searchSwitch.checked;
+  showPoint();
+  showSearch();
+  tellMap({ searching });
+});
+find(".ge-show").addEventListener("click", () => tellMap({ show: "search" }));
 
 function showStatus() {
   const { state, words } = props.status;

@@ -1,5 +1,5 @@
 // The panels and the Combi-CAM controls. Runs inside gr.HTML with element, props, trigger and watch in scope, after
-// blend.js. Everything that does not need the network happens here: colours, opacity, weights, level, combination.
+// blend.js and tiles.js. Everything that does not need the network happens here: colours, opacity, weights, level, combination.
 const menu = props.menu;
 const find = (selector) => element.querySelector(selector);
 const all = (selector) => [...element.querySelectorAll(selector)];
@@ -26,7 +26,6 @@ const luts = Object.fromEntries(
   menu.colormaps.map(({ name, lut }) => [name, Uint8Array.from(atob(lut), (c) => c.charCodeAt(0))]),
 );
 
-const fill = (slider) => slider.style.setProperty("--ge-fill", `${(100 * slider.value) / slider.max}%`);
 const blocksAt = (level) => (level === "block" ? payload.blocks.map((_, i) => i) : payload.stage_ends);
 
 function layer(method, block, how) {
@@ -121,55 +120,27 @@ function paintScoreCam() {
 }
 
 function paintTiles() {
-  all(".ge-tile").forEach((tile, i) => {
+  geoexplainTiles.paint(find(".ge-tiles"), (i, canvas) => {
     const block = blocksAt(state.level)[i];
     const { h, w } = payload.blocks[block];
     const values = maps[state.method][block];
-    const flat = geoexplainBlend.isFlat(values);
-    paint(tile.querySelector("canvas"), geoexplainBlend.normalise(values), w, h);
-    tile.querySelector(".ge-tile-flat").hidden = !flat;
+    paint(canvas, geoexplainBlend.normalise(values), w, h);
+    return geoexplainBlend.isFlat(values);
   });
 }
 
 function buildTiles() {
-  const holder = find(".ge-tiles");
-  holder.replaceChildren();
-  const names = state.level === "stage" ? "Stage" : "Block";
-  blocksAt(state.level).forEach((block, i) => {
+  const { level } = state;
+  const entries = blocksAt(level).map((block, i) => {
     const { h, w, channels, stage } = payload.blocks[block];
-    const tile = find("template").content.firstElementChild.cloneNode(true);
-    const title = `${names} ${i + 1}`;
-    tile.querySelector(".ge-tile-name").textContent = title;
-    tile.querySelector(".ge-tile-size").textContent =
-      `${h}×${w} · ${channels} ch` + (state.level === "block" ? ` · stage\u00a0${stage}` : "");
-    const toggle = tile.querySelector("input[type=checkbox]");
-    const slider = tile.querySelector("input[type=range]");
-    const value = tile.querySelector("output");
-    toggle.setAttribute("aria-label", `${title} on or off`);
-    slider.setAttribute("aria-label", `${title} weight`);
-    const show = () => {
-      toggle.checked = state.enabled[state.level][i];
-      slider.value = state.weights[state.level][i];
-      fill(slider);
-      slider.disabled = !toggle.checked;
-      value.textContent = Number(slider.value).toFixed(2);
-      tile.classList.toggle("ge-off", !toggle.checked);
-    };
-    toggle.addEventListener("change", () => {
-      state.enabled[state.level][i] = toggle.checked;
-      if (toggle.checked && state.weights[state.level][i] === 0) state.weights[state.level][i] = 1;
-      show();
-      markPreset(null);
-      repaint();
-    });
-    slider.addEventListener("input", () => {
-      state.weights[state.level][i] = Number(slider.value);
-      show();
-      markPreset(null);
-      repaint();
-    });
-    show();
-    holder.append(tile);
+    const size = `${h}×${w} · ${channels}\u00a0ch`;
+    return level === "block"
+      ? { title: `Block ${i + 1}`, size: `${size} · stage\u00a0${stage}` }
+      : { title: `Stage ${i + 1}`, size };
+  });
+  geoexplainTiles.build(find(".ge-tiles"), find("template"), entries, state.weights[level], state.enabled[level], () => {
+    markPreset(null);
+    repaint();
   });
   paintTiles();
 }
@@ -211,7 +182,7 @@ function applyPreset(name) {
 
 function requestScore(score) {
   say("Working: the network runs once more …");
-  trigger("rescore", { score, cell: payload.target });
+  trigger("rescore", { score, cell: payload.target, model: payload.model });
 }
 
 function say(text) {
@@ -226,6 +197,7 @@ function paintLegend() {
 function showEverything() {
   payload = props.value;
   root.dataset.state = payload ? "done" : "empty";
+  root.dataset.model = payload ? payload.model : "";
   if (!payload) {
     say(menu.words.empty);
     return;
@@ -245,7 +217,7 @@ function showEverything() {
   if (!known) {
     setWeights("stage", payload.stage_ends.map(() => 1));
     setWeights("block", payload.blocks.map(() => 1));
-    pendingPreset = menu.first_preset;
+    pendingPreset = state.preset || menu.first_preset; // another network has other stages, and other weights
   }
   paintSingles();
   if (pendingPreset) {
@@ -292,7 +264,7 @@ find("[data-choice=colormap]").addEventListener("change", (event) => {
 const opacity = find("[data-choice=opacity]");
 const showOpacity = () => {
   root.style.setProperty("--ge-opacity", opacity.value);
-  fill(opacity);
+  geoexplainTiles.fill(opacity);
   find(".ge-opacity-value").textContent = `${Math.round(opacity.value * 100)} %`;
 };
 opacity.addEventListener("input", showOpacity);
@@ -301,7 +273,7 @@ find(".ge-start").addEventListener("click", () => {
   stopping = false;
   scoreCam = { state: "running", done: 0, total: payload.blocks[payload.blocks.length - 1].channels };
   paintScoreCam();
-  trigger("scorecam", { score: payload.score, cell: payload.target, run });
+  trigger("scorecam", { score: payload.score, cell: payload.target, model: payload.model, run });
 });
 function stopScoreCam() {
   if (stopping || !scoreCam || scoreCam.state !== "running") return;

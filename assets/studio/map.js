@@ -1,6 +1,7 @@
-// The folium page in its frame: clicks out, target and theme in.
+// The folium page in its frame: clicks out; target, theme and whether the search counts in.
 const frame = element.querySelector("iframe");
 const empty = element.querySelector(".ge-map-empty");
+let searching = true;
 const dark = () => document.body.classList.contains("dark");
 const tell = (message) => frame.contentWindow?.postMessage({ source: "geoexplain-studio", ...message }, "*");
 
@@ -11,10 +12,15 @@ function show() {
   if (page && frame.srcdoc !== page) frame.srcdoc = page;
 }
 
-frame.addEventListener("load", () => tell({ dark: dark(), ...(props.target == null ? {} : { target: props.target }) }));
+frame.addEventListener("load", () => tell({ dark: dark(), searching, ...(props.target == null ? {} : { target: props.target }) }));
 window.addEventListener("message", ({ source, data }) => {
   if (source !== frame.contentWindow || !data || data.source !== "geoexplain-map") return;
   trigger("pick", { lat: data.lat, lng: data.lng });
+});
+document.addEventListener("geoexplain-search", ({ detail }) => {
+  searching = detail.searching ?? searching;
+  tell(detail);
+  if (detail.show) element.scrollIntoView({ block: "nearest" });
 });
 new MutationObserver(() => tell({ dark: dark() })).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 watch("value", show);

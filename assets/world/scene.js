@@ -8,12 +8,12 @@
     light: {
       ocean: "#dfe8ee", land: "#f6f5f1", coast: "rgba(70,90,105,.6)", border: "rgba(70,90,105,.28)",
       grid: "rgba(70,90,105,.12)", edge: "rgba(60,60,80,.13)", top: "#1d2733", halo: "rgba(255,255,255,.85)",
-      target: "#0b6bcb", truth: "#0a7f4f", point: "#ffffff", ink: "#1d2733",
+      target: "#0b6bcb", truth: "#0a7f4f", found: "#0e7490", point: "#ffffff", ink: "#1d2733",
     },
     dark: {
       ocean: "#131a22", land: "#232c36", coast: "rgba(170,190,205,.5)", border: "rgba(170,190,205,.22)",
       grid: "rgba(170,190,205,.09)", edge: "rgba(200,200,220,.10)", top: "#f2f5f8", halo: "rgba(10,14,19,.85)",
-      target: "#5ab0ff", truth: "#4fd39a", point: "#131a22", ink: "#f2f5f8",
+      target: "#5ab0ff", truth: "#4fd39a", found: "#3fd0e6", point: "#131a22", ink: "#f2f5f8",
     },
   };
   const BUCKETS = 48;
@@ -103,8 +103,19 @@
       this.buckets = cellBuckets(this.cells);
       this.bucketPaths = this.buckets.map(() => null);
       if (!data.tiles) this.base = basemapPaths(map, window.geoexplainBasemap);
-      this.lines = { circle: this.line(data.circle), truth: this.line(data.truth) };
+      this.searching = true;
+      this.lines = new Map([data, data.without].filter(Boolean).map(
+        (marks) => [marks, { circle: this.line(marks.circle), truth: this.line(marks.truth) }]));
       this.scene = new Scene(this);
+    }
+
+    // Point, circle and way to the truth: of the answer with the search, or of that without.
+    get marks() {
+      return this.searching || !this.data.without ? this.data : this.data.without;
+    }
+
+    get search() {
+      return this.searching ? this.data.search : null;
     }
 
     line(mark) {
@@ -200,7 +211,8 @@
     }
 
     paintMarks({ context, px, zoom, map }) {
-      const { theme, data } = this;
+      const { theme, data, marks, search } = this;
+      const lines = this.lines.get(marks);
       const outline = (path, color, width, dash = []) => {
         context.setLineDash([]);
         context.lineWidth = (width + 2) * px;
@@ -215,10 +227,11 @@
       const radius = (this.radius(zoom) + 2) * px;
       for (const i of data.top) outline(this.cellPath(i, radius), theme.top, 1.4);
       if (this.target !== null) outline(this.cellPath(this.target, radius), theme.target, 2.6);
-      if (this.lines.circle) outline(this.lines.circle, theme.top, 1.3, [6, 5]);
-      if (this.lines.truth) outline(this.lines.truth, theme.truth, 2);
-      if (data.truth) this.paintDiamond(context, project(map, ...data.truth.point), px);
-      const { x, y } = project(map, ...data.point);
+      if (lines.circle) outline(lines.circle, theme.top, 1.3, [6, 5]);
+      if (lines.truth) outline(lines.truth, theme.truth, 2);
+      const { x, y } = project(map, ...marks.point);
+      if (search) this.paintSearch(search, outline, { context, px, map, x, y });
+      if (marks.truth) this.paintDiamond(context, project(map, ...marks.truth.point), px);
       const dot = new Path2D();
       dot.arc(x, y, 5 * px, 0, 2 * Math.PI);
       outline(dot, theme.top, 2);
@@ -228,6 +241,33 @@
       context.beginPath();
       context.arc(x, y, 2 * px, 0, 2 * Math.PI);
       context.fill();
+    }
+
+    // The way from the centre of the cell to the answer, and the photos: those of the chosen cluster filled, on top.
+    paintSearch(search, outline, { context, px, map, x, y }) {
+      const { theme } = this;
+      const way = new Path2D();
+      const center = project(map, ...search.center);
+      way.moveTo(center.x, center.y);
+      way.lineTo(x, y);
+      outline(way, theme.found, 2);
+      const cross = new Path2D();
+      for (const side of [-1, 1]) {
+        cross.moveTo(center.x - 4 * px, center.y - 4 * side * px);
+        cross.lineTo(center.x + 4 * px, center.y + 4 * side * px);
+      }
+      outline(cross, theme.found, 2);
+      for (const chosen of [false, true]) {
+        search.points.forEach((point, i) => {
+          if (search.chosen[i] !== chosen) return;
+          const at = project(map, ...point);
+          const dot = new Path2D();
+          dot.arc(at.x, at.y, (chosen ? 4 : 3) * px, 0, 2 * Math.PI);
+          outline(dot, chosen ? theme.point : theme.found, chosen ? 1 : 1.6);
+          context.fillStyle = chosen ? theme.found : theme.point;
+          context.fill(dot);
+        });
+      }
     }
 
     paintDiamond(context, { x, y }, px) {

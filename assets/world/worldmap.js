@@ -6,6 +6,7 @@
   const { View, project } = world;
 
   const ROOMY_PX = 640;
+  const CLOSEST_FITTED_ZOOM = 11;
 
   function element(tag, className, text) {
     const node = document.createElement(tag);
@@ -40,7 +41,8 @@
         const [x, y] = [r.left - frame.left, r.top - frame.top];
         return { left: x, top: y, right: x + r.width, bottom: y + r.height };
       });
-      const marks = [this.view.data.point, this.view.data.truth && this.view.data.truth.point].filter(Boolean);
+      const { point, truth } = this.view.marks;
+      const marks = [point, truth && truth.point, ...(this.view.search ? this.view.search.points : [])].filter(Boolean);
       for (const mark of marks) {
         const p = this.inView(...mark);
         taken.push({ left: p.x - 8, top: p.y - 8, right: p.x + 8, bottom: p.y + 8 });
@@ -125,10 +127,11 @@
 
   function legend(view) {
     const box = element("details", "geoexplain-legend");
+    const rows = element("div");
     const row = (symbol, text) => {
       const line = element("div", "geoexplain-legend-row");
       line.append(element("span", `geoexplain-symbol geoexplain-symbol-${symbol}`), element("span", "", text));
-      box.appendChild(line);
+      rows.appendChild(line);
     };
     box.appendChild(element("summary", "", "Legend"));
     const title = element("div", "geoexplain-legend-title", "Probability of a cell");
@@ -137,11 +140,21 @@
     for (let decade = view.data.lowest; decade <= 0; decade++) {
       ticks.appendChild(element("span", "", world.percent(10 ** decade, 0)));
     }
-    box.append(title, bar, ticks);
-    row("point", "predicted point");
-    if (view.target !== null) row("target", "cell being explained");
-    if (view.data.circle) row("circle", `half of the probability, within ${view.data.circle.text}`);
-    if (view.data.truth) row("truth", `true point, ${view.data.truth.text} away`);
+    box.append(title, bar, ticks, rows);
+    view.explainMarks = () => {
+      const { marks, search } = view;
+      rows.replaceChildren();
+      row("point", "predicted point");
+      if (search) {
+        row("chosen", "photos of the chosen cluster");
+        if (search.chosen.includes(false)) row("found", "other photos that look alike");
+        row("way", `from the centre of the cell, ${search.text}`);
+      }
+      if (view.target !== null) row("target", "cell being explained");
+      if (marks.circle) row("circle", `half of the probability, within ${marks.circle.text}`);
+      if (marks.truth) row("truth", `true point, ${marks.truth.text} away`);
+    };
+    view.explainMarks();
     box.open = view.map.getSize().x >= ROOMY_PX;
     L.DomEvent.disableClickPropagation(box);
     const control = L.control({ position: "bottomleft" });
@@ -174,26 +187,31 @@
   function keepFitted(view, box) {
     const { map, data } = view;
     let touched = false;
+    const show = (bounds, options) => {
+      const aside = map.getSize().x >= ROOMY_PX ? box.offsetWidth : 0;
+      map.fitBounds(bounds, { paddingTopLeft: [18 + aside, 18], paddingBottomRight: [18, 18], animate: false, ...options });
+    };
     const fit = () => {
       map.invalidateSize({ animate: false });
       const size = map.getSize();
       if (!size.x || !size.y) return;
       const whole = project(map, -90, 180).subtract(project(map, 90, -180));
       map.setMinZoom(Math.max(0, Math.log2(Math.min(size.x / whole.x, size.y / whole.y))));
-      const aside = size.x >= ROOMY_PX ? box.offsetWidth : 0;
-      if (!touched) {
-        map.fitBounds(data.fit, { paddingTopLeft: [18 + aside, 18], paddingBottomRight: [18, 18], animate: false });
-      }
+      if (!touched) show(data.fit);
     };
     for (const event of ["pointerdown", "wheel", "keydown"]) {
       map.getContainer().addEventListener(event, () => (touched = true), { passive: true });
     }
     new ResizeObserver(fit).observe(map.getContainer());
     fit();
+    return (bounds) => {
+      touched = true;
+      show(bounds, { maxZoom: CLOSEST_FITTED_ZOOM });
+    };
   }
 
   // The page around the map hears of clicks, and may change target and theme without reloading, keeping pan and zoom.
-  function talk(view, labels, applyTheme) {
+  function talk(view, labels, show, applyTheme) {
     view.map.on("click", ({ latlng }) => {
       const { lat, lng } = latlng.wrap();
       if (window.parent === window || Math.abs(lat) > 90) return;
@@ -205,6 +223,11 @@
       const known = Number.isInteger(data.target) && data.target >= 0 && data.target < view.cells.count;
       if (known) view.target = data.target;
       if (typeof data.dark === "boolean") view.data.dark = data.dark;
+      if (typeof data.searching === "boolean") view.searching = data.searching;
+      view.explainMarks();
+      if (data.show === "search" && view.search) {
+        show(view.search.fit);
+      }
       applyTheme();
       view.scene.redraw();
       labels.place();
@@ -229,8 +252,8 @@
     view.scene.addTo(map);
     const labels = new Labels(view);
     hover(view);
-    keepFitted(view, bar.parentNode);
+    const show = keepFitted(view, bar.parentNode);
     labels.place();
-    talk(view, labels, applyTheme);
+    talk(view, labels, show, applyTheme);
   };
 })((window.geoexplainWorld ??= {}));

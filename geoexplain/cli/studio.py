@@ -3,9 +3,9 @@
 import argparse
 from contextlib import suppress
 
-from geoexplain.cli.arguments import add_model, number
-from geoexplain.locator.zoo import load_model
+from geoexplain.cli.arguments import add_model, count, number
 from geoexplain.studio.app import build, serve
+from geoexplain.studio.models import KEPT, Models
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="port to listen at (default: %(default)s)",
     )
     add_model(parser)
+    parser.add_argument(
+        "--keep-models",
+        type=count,
+        default=KEPT,
+        metavar="N",
+        help="how many models to hold in memory; the others are loaded when somebody chooses them "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--no-uploads", action="store_true", help="offer the examples only; nobody can bring an image")
     parser.add_argument(
         "--online-tiles", action="store_true", help="draw the map with OpenStreetMap's tiles, asked for by the browser"
@@ -32,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    demo = build(load_model(args.model, args.device), tiles=args.online_tiles, uploads=not args.no_uploads)
+    models = Models(args.model, keep=args.keep_models, device=args.device)
+    shown = {"tiles": args.online_tiles, "uploads": not args.no_uploads}
+    demo = build(models, **shown)
     with suppress(KeyboardInterrupt):  # the way to end it, also while it is still starting
-        serve(demo, host=args.host, port=args.port, tiles=args.online_tiles)
+        serve(demo, host=args.host, port=args.port, **shown)
     return 0

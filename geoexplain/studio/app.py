@@ -10,6 +10,7 @@ from geoexplain.explainer.combine import COMBINATIONS
 from geoexplain.explainer.trace import LEVELS, SCORES
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio import markup
+from geoexplain.studio.answer import QUIET, WORDS_EMPTY
 from geoexplain.studio.guards import (
     BLOCKS,
     CONCURRENCY_ID,
@@ -19,32 +20,46 @@ from geoexplain.studio.guards import (
     GuardedImage,
     launch_settings,
 )
-from geoexplain.studio.handlers import STATIC_URL, Handlers
-from geoexplain.studio.payload import QUIET, WORDS_EMPTY, menu
+from geoexplain.studio.handlers import STATIC_URL, Handlers, model_rows
+from geoexplain.studio.models import Models
+from geoexplain.studio.payload import menu
 
 ASSETS = Path(__file__).parents[2] / "assets"
 
 UNCHANGED = "value => value"
-ASK = "image => { document.dispatchEvent(new Event('geoexplain-asks')); return image; }"
-ASK_WITH_RECORD = "image => { document.dispatchEvent(new Event('geoexplain-asks')); return [image, image]; }"
+ASK = "(...inputs) => { document.dispatchEvent(new Event('geoexplain-asks')); return inputs; }"
+ASK_WITH_RECORD = """(image, _, model) => {
+    document.dispatchEvent(new Event('geoexplain-asks'));
+    return [image, image, model];
+}"""
 TELL_SCORE_CAM_ENDED = "() => { document.dispatchEvent(new Event('geoexplain-score-cam-ended')); }"
 
 
-def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.Blocks:
-    """The studio for one model, queued and ready for `launch`.
+def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.Blocks:
+    """The studio for some models, or for one, queued and ready for `launch`.
 
     tiles    the map may load online tiles; off, no request leaves the machine
     uploads  people may bring images; off, only the examples can be chosen
     """
+    if isinstance(models, GeoModel):
+        models = Models(models)
     gr.set_static_paths([ASSETS / "leaflet", ASSETS / "world"])
-    handlers = Handlers(model, assets_url=f"{STATIC_URL}{ASSETS.as_posix()}", tiles=tiles)
+    handlers = Handlers(models, assets_url=f"{STATIC_URL}{ASSETS.as_posix()}", tiles=tiles)
     network: dict[str, Any] = {"concurrency_id": CONCURRENCY_ID, "show_progress": "hidden", "api_visibility": "private"}
     aside: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     with GuardedBlocks(title="geoexplain", **BLOCKS) as demo:
-        gr.HTML(markup.header(model), apply_default_css=False)
-        # The record of the image that the results belong to, which the image component goes back to when another one
-        # is refused.
+        # Its value is the name of the model that this page has chosen; it goes with every question.
+        chosen = gr.HTML(
+            models.start,
+            rows=model_rows(models),
+            apply_default_css=False,
+            html_template=markup.header(),
+            js_on_load=markup.asset("models.js"),
+            elem_id="models",
+        )
+        # The image and the model that the results belong to: what the page goes back to when others are refused.
         shown = gr.JSON(visible=False)
+        answering = gr.Textbox(models.start, visible=False)
         with gr.Row(elem_classes="ge-top"):
             with gr.Column(scale=4, min_width=320):
                 image = GuardedImage(
@@ -73,7 +88,7 @@ def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.B
                     status=QUIET,
                     apply_default_css=False,
                     html_template=markup.answer_frame(),
-                    js_on_load=markup.asset("answer.js"),
+                    js_on_load=markup.asset("density.js") + markup.asset("answer.js"),
                     elem_id="answer",
                 )
         explanation = gr.HTML(
@@ -81,13 +96,13 @@ def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.B
             menu=menu(),
             apply_default_css=False,
             html_template=markup.explanation_frame(),
-            js_on_load=markup.asset("blend.js") + markup.asset("explanation.js"),
+            js_on_load="".join(markup.asset(name) for name in ("blend.js", "tiles.js", "explanation.js")),
             score_cam=None,
             elem_id="explanation",
         )
 
         results = [world, answer, explanation]
-        masked = explanation.scorecam(handlers.run_score_cam, image, explanation, **network)
+        masked = explanation.scorecam(handlers.run_score_cam, [image, chosen], explanation, **network)
         masked.failure(None, js=TELL_SCORE_CAM_ENDED)
         explanation.stop(None, cancels=[masked], api_visibility="private")
         # What is asked while an answer is on its way waits its turn; Gradio's "always_last" would forget which row was
@@ -98,13 +113,20 @@ def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.B
         picked = gallery.pick(handlers.pick_example, None, image, **(network | {"concurrency_id": "gallery"}))
         # Not `image.change`: Gradio reports two changes for one upload.
         for given in (image.input, picked.success):
-            located = given(handlers.show, [image, shown], [*results, shown], js=ASK_WITH_RECORD, **network)
+            located = given(
+                handlers.show, [image, shown, chosen], [*results, shown, answering], js=ASK_WITH_RECORD, **network
+            )
             located.success(None, shown, image, js=UNCHANGED)
             located.failure(None, shown, image, js=UNCHANGED)
             located.failure(handlers.refused, None, answer, **aside)
+        switched = chosen.switch(handlers.switch, [image, chosen], [*results, answering], js=ASK, **network)
+        switched.failure(None, answering, chosen, js=UNCHANGED)
+        switched.failure(handlers.refused, None, answer, **aside)
         for choice in (answer.choose, world.pick, explanation.rescore):
-            asked = choice(handlers.show_cell, image, results, js=ASK, **network)
+            asked = choice(handlers.show_cell, [image, chosen], results, js=ASK, **network)
             asked.failure(handlers.refused, None, answer, **aside)
+        # A model that has been added while the server runs is offered to whoever comes next.
+        demo.load(handlers.offered, None, chosen, **aside)
         _add_api(handlers, image)
     demo.queue(**QUEUE)
     return demo
@@ -113,6 +135,9 @@ def build(model: GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.B
 def _add_api(handlers: Handlers, image: gr.Image) -> None:
     """The two endpoints for scripts; components that nobody sees carry their arguments."""
     button = gr.Button(visible=False)
+    model = gr.Textbox("", visible=False)
+    scale_km, threshold = gr.Number(visible=False), gr.Number(visible=False)
+    search = gr.Checkbox(True, visible=False)
     record = gr.JSON(visible=False)
     picture = gr.Image(visible=False, format="png")
     target = gr.Number(visible=False, precision=0)
@@ -121,10 +146,16 @@ def _add_api(handlers: Handlers, image: gr.Image) -> None:
     score = gr.Dropdown(list(SCORES), value="probability", visible=False)
     how = gr.Dropdown(list(COMBINATIONS), value="sum", visible=False)
     weights = gr.Textbox("", visible=False)
-    button.click(handlers.api_locate, image, record, api_name="locate", concurrency_id=CONCURRENCY_ID)
+    button.click(
+        handlers.api_locate,
+        [image, model, scale_km, threshold, search],
+        record,
+        api_name="locate",
+        concurrency_id=CONCURRENCY_ID,
+    )
     button.click(
         handlers.api_combi_cam,
-        [image, target, method, level, score, how, weights],
+        [image, target, method, level, score, how, weights, model],
         picture,
         api_name="combi_cam",
         concurrency_id=CONCURRENCY_ID,

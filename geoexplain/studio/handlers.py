@@ -13,18 +13,12 @@ from PIL import Image
 from geoexplain.errors import GeoExplainError
 from geoexplain.explainer.cams import score_cam
 from geoexplain.explainer.explanation import Explanation, explain, locate
-from geoexplain.locator.model import GeoModel
-from geoexplain.studio.examples import Example, examples, find_example
-from geoexplain.studio.payload import (
-    EXPLAINING,
-    LOCATING,
-    QUIET,
-    REFUSED,
-    WORDS_EMPTY,
-    answer_payload,
-    explanation_payload,
-    score_cam_payload,
-)
+from geoexplain.locator.model import GeoModel, LocalizableRule
+from geoexplain.locator.prediction import Prediction, predict
+from geoexplain.studio.answer import EXPLAINING, LOCATING, QUIET, REFUSED, WORDS_EMPTY, answer_payload, loading
+from geoexplain.studio.examples import examples, find_example
+from geoexplain.studio.models import Loaded, Models
+from geoexplain.studio.payload import explanation_payload, score_cam_payload
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import overlay
 from geoexplain.view.worldmap import world_map_html
@@ -34,54 +28,57 @@ STATIC_URL = "gradio_api/file="
 
 
 class Handlers:
-    """The handlers of one studio: bound to its model and to whether the map may ask a tile server."""
+    """The handlers of one studio: bound to its models and to whether the map may ask a tile server.
 
-    def __init__(self, model: GeoModel, *, assets_url: str, tiles: bool = False):
-        self.model, self.tiles = model, tiles
+    Which model answers is said with every call, and belongs to the browser's session.
+    """
+
+    def __init__(self, models: Models, *, assets_url: str, tiles: bool = False):
+        self.models, self.tiles = models, tiles
         self.leaflet_url, self.world_url = f"{assets_url}/leaflet", f"{assets_url}/world"
 
-    def show(self, image: Image.Image | None, record: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
-        """A new image, or none → map, answer and explanation of the top cell, and the image's record as it came."""
-        if image is None:
-            empty = gr.HTML(value={"words": WORDS_EMPTY}, status=QUIET)
-            yield gr.HTML(value=None, target=None), empty, gr.HTML(value=None), None
-            return
-        yield gr.skip(), gr.HTML(status=LOCATING), gr.skip(), gr.skip()
-        explanation = self._explain(image, None, "probability")
-        example = find_example(explanation.image)
-        page = world_map_html(
-            explanation.prediction,
-            self.model.partition,
-            target=explanation.target,
-            truth_deg=None if example is None else (example.lat_deg, example.lon_deg),
-            leaflet_url=self.leaflet_url,
-            world_url=self.world_url,
-            tiles=self.tiles,
-        )
-        yield (
-            gr.HTML(value={"page": page}, target=explanation.target),
-            self._answer(explanation, example),
-            gr.HTML(value=explanation_payload(self.model, explanation)),
-            record,
-        )
+    def offered(self) -> Any:
+        """A page that has just been opened → the models there are by now."""
+        return gr.HTML(rows=model_rows(self.models))
 
-    def show_cell(self, image: Image.Image | None, event: gr.EventData) -> Iterator[tuple[Any, Any, Any]]:
-        """Another cell chosen in the table, on the map, or another score → the same image explained anew."""
+    def show(self, image: Image.Image | None, record: Any, name: Any) -> Iterator[tuple[Any, Any, Any, Any, Any]]:
+        """A new image, or none → map, answer and explanation of the top cell.
+
+        The image's record and the model's name come back as they came, once they have been answered.
+        """
         if image is None:
+            yield *_nothing(), None, gr.skip()
+            return
+        yield gr.skip(), gr.HTML(status=LOCATING), gr.skip(), gr.skip(), gr.skip()
+        yield *self._everything(image, name, self._loaded(name)), record, name
+
+    def switch(self, image: Image.Image | None, name: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+        """Another model → the image that is shown, if there is one, located and explained anew by it."""
+        title = next((row.title for row in self.models.offered() if row.name == name), "the model")
+        yield gr.skip(), gr.HTML(status=loading(title)), gr.skip(), gr.skip()
+        loaded = self._loaded(name)
+        yield *(_nothing() if image is None else self._everything(image, name, loaded)), name
+
+    def show_cell(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[tuple[Any, Any, Any]]:
+        """Another cell chosen in the table, on the map, or another score → the same image explained anew."""
+        chosen = event._data or {}
+        if image is None or chosen.get("model", name) != name:  # what was asked about is not shown any more
             yield gr.skip(), gr.skip(), gr.skip()
             return
         yield gr.skip(), gr.HTML(status=EXPLAINING), gr.skip()
-        chosen = event._data or {}
         if "cell" in chosen:
             target: Any = _whole_number(chosen["cell"])
         else:
             target = (_number(chosen.get("lat")), (_number(chosen.get("lng")) + 180) % 360 - 180)
         score = str(chosen.get("score", "probability"))
-        explanation = self._explain(image, target, score)
+        loaded = self._loaded(name)
+        explanation = _explain(image, loaded.model, target, score)
+        found, trouble = _searched(loaded, explanation)
+        example = find_example(explanation.image)
         yield (
             gr.HTML(target=explanation.target),
-            self._answer(explanation, find_example(explanation.image)),
-            gr.HTML(value=explanation_payload(self.model, explanation)),
+            gr.HTML(value=answer_payload(name, loaded, explanation, found, example, trouble=trouble), status=QUIET),
+            gr.HTML(value=explanation_payload(name, loaded.model, explanation)),
         )
 
     def refused(self) -> Any:
@@ -95,13 +92,14 @@ class Handlers:
             raise gr.Error(f"Expected an example from 0 to {len(examples()) - 1}, got {index}.", print_exception=False)
         return str(examples()[index].file)
 
-    def run_score_cam(self, image: Image.Image | None, event: gr.EventData) -> Iterator[Any]:
+    def run_score_cam(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[Any]:
         """Score-CAM of the deepest stage, reporting after every chunk; stops when the browser cancels or goes away."""
-        if image is None:
-            return
         chosen = event._data or {}
+        if image is None or chosen.get("model", name) != name:
+            return
         run = _whole_number(chosen.get("run"))
-        explanation = self._explain(image, _whole_number(chosen.get("cell")), str(chosen.get("score")))
+        model = self._loaded(name).model
+        explanation = _explain(image, model, _whole_number(chosen.get("cell")), str(chosen.get("score")))
         reports: queue.Queue[Any] = queue.Queue()
         cancelled = threading.Event()
 
@@ -109,7 +107,7 @@ class Handlers:
             try:
                 reports.put(
                     score_cam(
-                        self.model,
+                        model,
                         explanation.tensor,
                         explanation.trace,
                         explanation.trace.stages[-1],
@@ -135,11 +133,34 @@ class Handlers:
         finally:
             cancelled.set()
 
-    def api_locate(self, image: Image.Image | None) -> dict[str, Any]:
-        """The record that `geoexplain locate --json` prints, without the image's name."""
+    def api_locate(
+        self,
+        image: Image.Image | None,
+        model: str = "",
+        scale_km: float | None = None,
+        threshold: float | None = None,
+        search: bool = True,
+    ) -> dict[str, Any]:
+        """The record that `geoexplain locate --json` prints, without the image's name.
+
+        model                a name of the menu; empty: the one that the server was started with
+        scale_km, threshold  when the image counts as localizable; None: as the model has it
+        search               whether to look through the model's gallery, if it has one
+        """
         if image is None:
             raise gr.Error("Expected an image, got none.", print_exception=False)
-        return prediction_record("", self.model, locate(image, self.model))
+        loaded = self._loaded(model or self.models.start)
+        within = loaded.search if search else None
+        rule = loaded.model.rule
+        try:
+            rule = LocalizableRule(
+                rule.scale_km if scale_km is None else _number(scale_km),
+                rule.threshold if threshold is None else _number(threshold),
+            )
+            prediction = locate(image, loaded.model, rule=rule, search=within)
+        except GeoExplainError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        return prediction_record("", loaded.model, prediction, search=within)
 
     def api_combi_cam(  # noqa: PLR0917 - Gradio passes inputs by position
         self,
@@ -150,11 +171,13 @@ class Handlers:
         score: str,
         how: str,
         weights: str,
+        model: str = "",
     ) -> Image.Image:
         """Combi-CAM over the image: what the browser draws, from the Python functions.
 
         target   cell, or None for the top one
         weights  JSON list, one number per stage or block; empty for 1 each
+        model    a name of the menu; empty: the one that the server was started with
         """
         if image is None:
             raise gr.Error("Expected an image, got none.", print_exception=False)
@@ -162,22 +185,70 @@ class Handlers:
             numbers = tuple(float(weight) for weight in json.loads(weights)) if weights.strip() else None
         except (TypeError, ValueError, OverflowError, RecursionError):
             raise gr.Error('Expected weights as a JSON list such as "[1, 0.5, 0]".', print_exception=False) from None
-        explanation = self._explain(image, None if target is None else _whole_number(target), score)
+        loaded = self._loaded(model or self.models.start)
+        explanation = _explain(image, loaded.model, None if target is None else _whole_number(target), score)
         try:
             heatmap = explanation.combi_cam(numbers, method=method, level=level, how=how)
         except GeoExplainError as error:
             raise gr.Error(str(error), print_exception=False) from None
-        return overlay(self.model.preprocess.view(explanation.image), heatmap.values)
+        return overlay(loaded.model.preprocess.view(explanation.image), heatmap.values)
 
-    def _answer(self, explanation: Explanation, example: Example | None) -> Any:
-        answer = answer_payload(self.model, explanation.prediction, explanation.target, example)
-        return gr.HTML(value=answer, status=QUIET)
-
-    def _explain(self, image: Image.Image, target: Any, score: str) -> Explanation:
+    def _loaded(self, name: Any) -> Loaded:
         try:
-            return explain(image, self.model, target=target, score=score)
+            return self.models[name]
         except GeoExplainError as error:
             raise gr.Error(str(error), print_exception=False) from None
+
+    def _everything(self, image: Image.Image, name: str, loaded: Loaded) -> tuple[Any, Any, Any]:
+        explanation = _explain(image, loaded.model, None, "probability")
+        example = find_example(explanation.image)
+        found, trouble = _searched(loaded, explanation)
+        page = world_map_html(
+            found,
+            loaded.model.partition,
+            unsearched=explanation.prediction,
+            target=explanation.target,
+            truth_deg=None if example is None else (example.lat_deg, example.lon_deg),
+            leaflet_url=self.leaflet_url,
+            world_url=self.world_url,
+            tiles=self.tiles,
+        )
+        return (
+            gr.HTML(value={"page": page}, target=explanation.target),
+            gr.HTML(value=answer_payload(name, loaded, explanation, found, example, trouble=trouble), status=QUIET),
+            gr.HTML(value=explanation_payload(name, loaded.model, explanation)),
+        )
+
+
+def model_rows(models: Models) -> list[dict[str, Any]]:
+    """The menu of models as the browser gets it: no path is among it."""
+    return [
+        {"name": row.name, "title": row.title, "purpose": row.purpose, "ready": row.ready, "note": row.note}
+        for row in models.offered()
+    ]
+
+
+def _nothing() -> tuple[Any, Any, Any]:
+    empty = gr.HTML(value={"words": WORDS_EMPTY}, status=QUIET)
+    return gr.HTML(value=None, target=None), empty, gr.HTML(value=None)
+
+
+def _explain(image: Image.Image, model: GeoModel, target: Any, score: str) -> Explanation:
+    try:
+        return explain(image, model, target=target, score=score)
+    except GeoExplainError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+def _searched(loaded: Loaded, explanation: Explanation) -> tuple[Prediction, str]:
+    """The prediction with Search within Cell, from the same pass; if that failed, without it, and why it failed."""
+    if loaded.search is None:
+        return explanation.prediction, loaded.trouble
+    trace = explanation.trace
+    try:
+        return predict(loaded.model, trace.logits, features=trace.features, search=loaded.search), ""
+    except GeoExplainError as error:
+        return explanation.prediction, str(error)
 
 
 def _number(value: Any) -> float:

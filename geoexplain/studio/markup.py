@@ -6,11 +6,13 @@ from pathlib import Path
 
 from geoexplain.explainer.cams import METHODS
 from geoexplain.images import open_image
-from geoexplain.locator.model import GeoModel
+from geoexplain.locator.prediction import RADII_KM
 from geoexplain.studio.examples import examples
 from geoexplain.studio.payload import data_url, menu
 
 FOLDER = Path(__file__).parents[2] / "assets" / "studio"
+FARTHEST_KM = 20_100
+"""No two points on Earth are farther apart."""
 
 
 @cache
@@ -19,12 +21,15 @@ def asset(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-def header(model: GeoModel) -> str:
-    """Title, and what the model is for."""
+def header() -> str:
+    """Title, and the menu of models, which the browser fills in."""
     return (
-        '<header class="ge-header"><h1>geoexplain</h1>'
+        '<header class="ge-header ge-ui"><h1>geoexplain</h1>'
         "<p>Where does the network think this was taken, and what did it look at?</p>"
-        f'<p class="ge-model"><b>{escape(model.title)}</b> {escape(model.purpose)}</p></header>'
+        '<p class="ge-model"><b class="ge-model-title"></b>'
+        '<label hidden><span>Model</span> <select class="ge-model-choice"></select></label> '
+        '<span class="ge-purpose"></span></p>'
+        '<details class="ge-missing" hidden><summary></summary><dl></dl></details></header>'
     )
 
 
@@ -48,7 +53,7 @@ def gallery() -> str:
     )
     credit = escape(examples()[0].credit)
     return (
-        f'<section class="ge-gallery" aria-label="Examples"><h2>Examples</h2><div>{buttons}</div>'
+        f'<section class="ge-gallery" aria-label="Examples"><h2>Examples: views from above</h2><div>{buttons}</div>'
         f'<p class="ge-credit">{credit}</p></section>'
     )
 
@@ -62,17 +67,46 @@ def map_frame() -> str:
 
 
 def answer_frame() -> str:
-    """The answer in words, and the table of cells."""
-    return (
-        '<section class="ge-answer" data-state="empty"><div class="ge-result">'
-        '<h2 class="ge-place"></h2><p class="ge-verdict-line"><span class="ge-verdict"></span>'
-        '<span class="ge-why"></span></p><ul class="ge-facts"></ul></div>'
-        '<div class="ge-density-box"><h3>Prediction density</h3><div class="ge-density"></div></div>'
-        "<table><caption>Best cells. Choose one to explain it, or click on the map.</caption><thead><tr>"
-        '<th scope="col">#</th><th scope="col">Cell</th><th scope="col">Centre</th><th scope="col">Probability</th>'
-        '</tr></thead><tbody></tbody></table><div class="ge-say"><p class="ge-words"></p>'
-        '<p class="ge-status" role="status" aria-live="polite"></p></div></section>'
+    """The answer in words, when it counts as localizable, what Search within Cell found, and the table of cells."""
+    scales = "".join(
+        f'<button type="button" data-scale="{radius_km}" aria-pressed="false">{radius_km:,}</button>'
+        for radius_km in RADII_KM
     )
+    return f"""
+<section class="ge-answer ge-ui" data-state="empty">
+  <div class="ge-result">
+    <h2 class="ge-place"></h2>
+    <details class="ge-rule">
+      <summary class="ge-verdict-line"><span class="ge-verdict"></span><span class="ge-why"></span>
+        <span class="ge-more">Change</span></summary>
+      <div class="ge-rule-body">
+        <div class="ge-rule-head"><h3>Localizable when …</h3>
+          <button type="button" class="ge-reset" hidden>Back to the model's own rule</button></div>
+        <svg class="ge-curve" viewBox="0 0 400 150" role="img"></svg>
+        <div class="ge-scale" role="group" aria-label="Scale in km"><span>within</span>{scales}
+          <label><input type="number" min="0" max="{FARTHEST_KM}" step="any" aria-label="Scale in km"> km</label></div>
+        <label class="ge-threshold">more than <input type="range" min="0" max="1" step="0.01">
+          <output></output></label>
+      </div>
+    </details>
+    <ul class="ge-facts"></ul>
+  </div>
+  <div class="ge-density-box"><h3>Prediction density</h3><div class="ge-density"></div></div>
+  <div class="ge-search" hidden>
+    <div class="ge-search-head"><h3>Search within Cell</h3>
+      <label class="ge-switch"><input type="checkbox" role="switch" checked> <span></span></label>
+      <button type="button" class="ge-show">Show on map</button></div>
+    <p class="ge-search-words"></p>
+    <ol class="ge-neighbours"></ol>
+    <p class="ge-search-key"><span><i data-chosen="true"></i>of the cluster that is the answer</span>
+      <span><i></i>other</span><span>bar and number: similarity, at most 1</span></p>
+  </div>
+  <table><caption>Best cells. Choose one to explain it, or click on the map.</caption><thead><tr>
+    <th scope="col">#</th><th scope="col">Cell</th><th scope="col">Centre</th><th scope="col">Probability</th>
+  </tr></thead><tbody></tbody></table>
+  <div class="ge-say"><p class="ge-words"></p>
+    <p class="ge-status" role="status" aria-live="polite"></p></div>
+</section>"""
 
 
 def explanation_frame() -> str:
@@ -85,7 +119,7 @@ def explanation_frame() -> str:
         for p in offered["presets"]
     )
     return f"""
-<section class="ge-explanation" data-state="empty" aria-label="Explanation">
+<section class="ge-explanation ge-ui" data-state="empty" aria-label="Explanation">
   <h2>What the network looked at</h2>
   <p class="ge-state" role="status" aria-live="polite"></p>
   <div class="ge-body">

@@ -1,4 +1,4 @@
-"""What the browser is sent: explanations and predictions as plain data. No arithmetic beyond encoding."""
+"""The explanation as the browser gets it: every map as plain data. No arithmetic beyond encoding."""
 
 import base64
 import io
@@ -12,24 +12,13 @@ from geoexplain.explainer.cams import METHODS, StageMap
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS
 from geoexplain.explainer.explanation import Explanation
 from geoexplain.explainer.trace import LEVELS, SCORES
-from geoexplain.geography.places import place_name
-from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.prediction import Prediction
-from geoexplain.studio.examples import Example
+from geoexplain.studio.answer import percent
 from geoexplain.view.overlay import COLORMAPS, colormap_lut
-from geoexplain.view.worldmap import half_probability_radius_km
 
 SHOWN_SIDE_PX = 512
-TOP_ROWS = 5
 
-WORDS_EMPTY = "Nothing here yet. Choose an example, or drop, paste or take a picture: locating starts by itself."
 WORDS_EXPLANATION_EMPTY = "The maps of what the network looked at appear here."
-
-QUIET = {"state": "quiet", "words": ""}
-LOCATING = {"state": "locating", "words": "Locating …"}
-EXPLAINING = {"state": "explaining", "words": "Explaining …"}
-REFUSED = {"state": "refused", "words": "That did not work: the message says why. Nothing else has changed."}
 
 
 def menu() -> dict[str, Any]:
@@ -52,11 +41,11 @@ def menu() -> dict[str, Any]:
     }
 
 
-def explanation_payload(model: GeoModel, explanation: Explanation) -> dict[str, Any]:
+def explanation_payload(name: str, model: GeoModel, explanation: Explanation) -> dict[str, Any]:
     """Everything the browser needs to draw every panel and to blend any Combi-CAM by itself.
 
     "maps" holds, per gradient method, the raw float32 map of every block, little-endian base64; stages are the blocks
-    listed in "stage_ends".
+    listed in "stage_ends". `name` is what the browser calls the model.
     """
     trace = explanation.trace
     lengths = model.backbone.stage_lengths
@@ -75,6 +64,7 @@ def explanation_payload(model: GeoModel, explanation: Explanation) -> dict[str, 
     label = model.partition.labels[explanation.target]
     share = explanation.prediction.probabilities[explanation.target]
     return {
+        "model": name,
         "target": explanation.target,
         "score": trace.score,
         "size": list(explanation.size_hw),
@@ -97,48 +87,6 @@ def score_cam_payload(stage_map: StageMap, run: int) -> dict[str, Any]:
     return {"state": "done", "run": run, "values": encode(stage_map), "h": h, "w": w}
 
 
-def answer_payload(model: GeoModel, prediction: Prediction, target: int, example: Example | None) -> dict[str, Any]:
-    """The answer in words and figures, and the rows of the table of cells; a chosen cell further down gets a row."""
-    cells = model.partition
-    best = prediction.top(TOP_ROWS)
-    ranks = {int(cell): rank for rank, cell in enumerate(np.argsort(-prediction.probabilities, kind="stable"), 1)}
-    rows = [
-        {
-            "cell": cell,
-            "rank": ranks[cell],
-            "label": cells.labels[cell],
-            "position": position(*cells.centers_deg[cell]),
-            "share": float(prediction.probabilities[cell]),
-            "percent": percent(prediction.probabilities[cell]),
-        }
-        for cell in (best if target in best else [*best, target])
-    ]
-    radius = half_probability_radius_km(prediction, cells)
-    facts = [
-        f"{position(prediction.lat_deg, prediction.lon_deg)} ({prediction.source})",
-        f"Half of the probability lies within {radius:,.0f} km",
-    ]
-    if example is not None:
-        error = great_circle_km((prediction.lat_deg, prediction.lon_deg), (example.lat_deg, example.lon_deg))
-        facts.append(f"Truth: {example.title}, {position(example.lat_deg, example.lon_deg)}: {error:,.0f} km away")
-    rule = model.rule
-    more = "more" if prediction.localizable else "less"
-    return {
-        "words": "An estimate from appearance alone; never evidence of where a picture was taken.",
-        "place": place_name(prediction.lat_deg, prediction.lon_deg),
-        "facts": facts,
-        "verdict": "Localizable" if prediction.localizable else "Not localizable",
-        "why": f"{more} than {rule.threshold:.0%} of the probability within {rule.scale_km:,} km of the best cell",
-        "localizable": prediction.localizable,
-        "density": [
-            {"label": f"{radius_km:,} km", "share": density, "percent": percent(density)}
-            for radius_km, density in prediction.density_by_km.items()
-        ],
-        "rows": rows,
-        "target": target,
-    }
-
-
 def encode(stage_map: StageMap) -> str:
     """The values of a map, float32 little-endian, row by row, as base64."""
     return base64.b64encode(stage_map.values.astype("<f4").tobytes()).decode("ascii")
@@ -155,15 +103,3 @@ def data_url(image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1] as text: 0.0123 → "1.2 %"."""
-    if 0 < share < 0.001:
-        return "< 0.1 %"
-    return f"{100 * share:.1f} %"
-
-
-def position(lat_deg: float, lon_deg: float) -> str:
-    """A point in degrees as text: "41.9° N, 12.5° E"."""
-    return f"{abs(lat_deg):.1f}° {'N' if lat_deg >= 0 else 'S'}, {abs(lon_deg):.1f}° {'E' if lon_deg >= 0 else 'W'}"

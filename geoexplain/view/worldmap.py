@@ -70,6 +70,7 @@ def world_map(
     prediction: Prediction,
     partition: Partition,
     *,
+    unsearched: Prediction | None = None,
     target: int | None = None,
     truth_deg: ArrayLike | None = None,
     leaflet_url: str | None = None,
@@ -80,8 +81,10 @@ def world_map(
     """A folium map of a prediction over its partition.
 
     All cells are coloured by probability on a logarithmic scale (for 2,000 cells from 0.01 % to 100 %), the five
-    likeliest outlined and named, with the circle around the predicted point that holds half of the probability.
+    likeliest outlined and named, with the circle around the predicted point that holds half of the probability. What
+    Search within Cell found is drawn as dots, with a line from the centre of the cell to the answer.
 
+    unsearched   the same prediction without Search within Cell, which the page around the map can switch to
     target       cell that is being explained, highlighted
     truth_deg    true (latitude, longitude) in degrees of an example; adds the error in km (great circle)
     leaflet_url  URL of the folder `assets/leaflet`, without a final slash; None writes Leaflet into the page
@@ -91,12 +94,13 @@ def world_map(
                  makes the browser ask another host
 
     A click on the map posts {source: "geoexplain-map", lat, lng} in degrees to the page around it, and a message
-    {source: "geoexplain-studio", target?, dark?} from there changes target and theme in place.
+    {source: "geoexplain-studio", target?, dark?, searching?, show?} from there changes target and theme in place,
+    switches what the search found on or off, and with show: "search" zooms to it.
     Raises DataError when prediction, partition, target or truth do not fit together.
     """
     _check(prediction, partition, target)
     truth = None if truth_deg is None else _checked_point(truth_deg)
-    data = _drawing_data(prediction, partition, target, truth)
+    data = _drawing_data(prediction, partition, target, truth) | _search_data(prediction, partition, unsearched, truth)
     data |= {"dark": dark, "tiles": tiles}
     parallel = min(abs(prediction.lat_deg), STANDARD_PARALLEL_LIMIT_DEG)
     chart = folium.Map(
@@ -109,7 +113,7 @@ def world_map(
         font_size="12px",
         zoom_snap=0.25,
         zoom_delta=0.5,
-        max_zoom=9,
+        max_zoom=9 if prediction.neighbours is None else 13,
         max_bounds=True,  # no further than the poles; any number of times around
         min_lon=-36000,
         max_lon=36000,
@@ -167,7 +171,6 @@ def _checked_point(point_deg: ArrayLike) -> NDArray[np.float64]:
 def _drawing_data(
     prediction: Prediction, partition: Partition, target: int | None, truth: NDArray[np.float64] | None
 ) -> dict[str, Any]:
-    point = np.array([prediction.lat_deg, prediction.lon_deg])
     shares = prediction.probabilities
     top = [int(cell) for cell in prediction.top(min(TOP_CELLS, len(partition)))]
     named = {*top, *([target] if target is not None else ())}
@@ -175,9 +178,8 @@ def _drawing_data(
     named.update(int(cell) for cell in likely if shares[cell] >= NAMED_FROM)
     lowest = min(-2, round(np.log10(0.2 / len(partition))))  # the decade below what each of K equal cells would have
     levels = np.rint(255 * (1 - np.log10(np.maximum(shares, 10.0**lowest)) / lowest))
-    radius_km = half_probability_radius_km(prediction, partition)
     data: dict[str, Any] = {
-        "point": _rounded(point),
+        **_marks(prediction, partition, truth),
         "centers": encode_points(partition.centers_deg),
         "levels": encode_integers(levels),
         "lowest": lowest,
@@ -185,29 +187,54 @@ def _drawing_data(
         "shares": {str(cell): float(f"{shares[cell]:.4g}") for cell in sorted(named)},
         "top": top,
         "target": target,
-        "circle": None,
-        "truth": None,
         "palette": {theme: _hex_colors(indices) for theme, indices in _PALETTES.items()},
     }
     if len(partition) <= MOST_OUTLINES:
         rings = [cell_ring(outline) for outline in partition.outlines()]
         data["corners"] = encode_integers([len(ring) for ring in rings])
         data["rings"] = encode_points(np.concatenate(rings))
+    data["fit"] = _view_box(prediction, partition, truth)
+    return data
+
+
+def _marks(prediction: Prediction, partition: Partition, truth: NDArray[np.float64] | None) -> dict[str, Any]:
+    """What hangs on the predicted point: itself, the circle around it, the way to the truth."""
+    point = np.array([prediction.lat_deg, prediction.lon_deg])
+    marks: dict[str, Any] = {"point": _rounded(point), "circle": None, "truth": None}
+    radius_km = half_probability_radius_km(prediction, partition)
     if 1 <= radius_km <= 0.95 * np.pi * EARTH_RADIUS_KM:  # beyond, the circle is a dot on the other side
-        data["circle"] = {"text": _kilometres(radius_km), "line": encode_points(geodesic_circle(point, radius_km))}
+        marks["circle"] = {"text": _kilometres(radius_km), "line": encode_points(geodesic_circle(point, radius_km))}
     if truth is not None:
-        data["truth"] = {
+        marks["truth"] = {
             "point": _rounded(truth),
             "text": _kilometres(float(great_circle_km(point, truth))),
             "line": encode_points(great_circle_line(point, truth)),
         }
-    data["fit"] = _view_box(prediction, partition, radius_km, truth)
-    return data
+    return marks
 
 
-def _view_box(
-    prediction: Prediction, partition: Partition, radius_km: float, truth: NDArray[np.float64] | None
-) -> list[list[float]]:
+def _search_data(
+    prediction: Prediction, partition: Partition, unsearched: Prediction | None, truth: NDArray[np.float64] | None
+) -> dict[str, Any]:
+    """The photos found, all in the turn of the Earth of the predicted point, and how the answer came from the cell."""
+    found = prediction.neighbours
+    if found is None:
+        return {"search": None, "without": None}
+    center = partition.centers_deg[prediction.cell]
+    points = np.concatenate([found.positions_deg, center[None]])
+    points[:, 1] += 360 * np.round((prediction.lon_deg - points[:, 1]) / 360)
+    shown = np.concatenate([points, [[prediction.lat_deg, prediction.lon_deg]]])
+    search = {
+        "points": [_rounded(point) for point in points[:-1]],
+        "chosen": found.chosen.tolist(),
+        "center": _rounded(points[-1]),
+        "text": _kilometres(found.moved_km),
+        "fit": [_rounded(shown.min(axis=0)), _rounded(shown.max(axis=0))],
+    }
+    return {"search": search, "without": None if unsearched is None else _marks(unsearched, partition, truth)}
+
+
+def _view_box(prediction: Prediction, partition: Partition, truth: NDArray[np.float64] | None) -> list[list[float]]:
     """South-west and north-east corner of what is worth seeing, longitudes unwrapped around the predicted point."""
     point = np.array([prediction.lat_deg, prediction.lon_deg])
     cells = [cell for cell in prediction.top(min(TOP_CELLS, len(partition))) if prediction.probabilities[cell] >= 0.02]
@@ -216,6 +243,7 @@ def _view_box(
         shown.append(truth[None])
     lat, lon = np.concatenate(shown).T
     lon = point[1] + (lon - point[1] + 180) % 360 - 180
+    radius_km = half_probability_radius_km(prediction, partition)
     reach = np.degrees(min(radius_km, WIDEST_FITTED_CIRCLE_KM) / EARTH_RADIUS_KM)
     reach_lon = reach / max(np.cos(np.radians(point[0])), 0.2)
     south, north = min(lat.min(), point[0] - reach), max(lat.max(), point[0] + reach)
@@ -276,7 +304,7 @@ def _hex_colors(indices: NDArray[np.float64]) -> list[str]:
 
 
 def _kilometres(distance_km: float) -> str:
-    return f"{distance_km:,.0f} km"
+    return f"{distance_km:,.0f} km" if distance_km >= 10 else f"{distance_km:.1f} km"
 
 
 def _rounded(point_deg: NDArray[np.float64]) -> list[float]:

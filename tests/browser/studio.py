@@ -13,6 +13,7 @@ from playwright.sync_api import Page
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.app import build, serve
 from geoexplain.studio.examples import examples
+from geoexplain.studio.models import Models
 from geoexplain.view.overlay import colormap_lut, normalise
 from tests.conftest import free_port
 
@@ -32,11 +33,11 @@ NEXT_PAINT = "before => Number(document.querySelector('.ge-explanation').dataset
 
 
 @contextmanager
-def running_studio(model: GeoModel, uploads: Path) -> Iterator[str]:
-    """The studio for a model on a free port, with a folder of its own for uploads; gives its address."""
+def running_studio(models: Models | GeoModel, uploads: Path) -> Iterator[str]:
+    """The studio for some models, or one, on a free port, with a folder of its own for uploads; gives its address."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(uploads))
-        demo = build(model)
+        demo = build(models)
         _, url, _ = serve(demo, port=free_port(), prevent_thread_lock=True, quiet=True)
         yield url
         demo.close()

@@ -17,8 +17,9 @@ import geoexplain
 from geoexplain.explainer.combine import PRESETS
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
+from geoexplain.studio.answer import LOCATING, REFUSED, WORDS_EMPTY
 from geoexplain.studio.examples import examples
-from geoexplain.studio.payload import LOCATING, REFUSED, WORDS_EMPTY, WORDS_EXPLANATION_EMPTY, data_url, shown_image
+from geoexplain.studio.payload import WORDS_EXPLANATION_EMPTY, data_url, shown_image
 from geoexplain.view.overlay import overlay
 from tests.browser.studio import (
     SLOW_MS,

@@ -15,92 +15,74 @@ from torch import Tensor
 from geoexplain.explainer.cams import score_cam
 from geoexplain.explainer.explanation import explain, locate
 from geoexplain.images import open_image
-from geoexplain.locator.model import GeoModel
+from geoexplain.locator.model import GeoModel, LocalizableRule
+from geoexplain.studio.answer import EXPLAINING, LOCATING, QUIET, REFUSED, WORDS_EMPTY, answer_payload
 from geoexplain.studio.examples import examples
 from geoexplain.studio.handlers import Handlers
-from geoexplain.studio.payload import (
-    EXPLAINING,
-    LOCATING,
-    QUIET,
-    REFUSED,
-    WORDS_EMPTY,
-    answer_payload,
-    explanation_payload,
-    score_cam_payload,
-)
+from geoexplain.studio.models import Loaded, Models
+from geoexplain.studio.payload import explanation_payload, score_cam_payload
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import overlay
+from tests.studio.conftest import event, props
+
+NAME = "random"
+"""The only model that these handlers offer, besides the bundled one."""
 
 
 @pytest.fixture(scope="module")
-def handlers(model: GeoModel) -> Handlers:
-    return Handlers(model, assets_url="gradio_api/file=/assets")
-
-
-@pytest.fixture(scope="module")
-def image() -> Image.Image:
-    coarse = np.random.default_rng(8).integers(0, 256, (6, 5, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize((80, 96), Image.Resampling.BICUBIC)
-
-
-def event(**data: Any) -> gr.EventData:
-    return gr.EventData(None, data)
-
-
-def props(update: Any) -> dict[str, Any]:
-    """What an update sets; a component that is returned sets what it was made with."""
-    if isinstance(update, gr.HTML):
-        return dict(update.constructor_args) | update.props
-    return update
+def handlers(models: Models) -> Handlers:
+    return Handlers(models, assets_url="gradio_api/file=/assets")
 
 
 def test_no_image_empties_everything(handlers: Handlers) -> None:
-    ((world, answer, explanation, record),) = handlers.show(None, None)
+    ((world, answer, explanation, record, name),) = handlers.show(None, None, NAME)
     assert props(world)["value"] is None
     assert props(answer)["value"] == {"words": WORDS_EMPTY}
     assert props(answer)["status"] == QUIET
     assert props(explanation)["value"] is None
     assert record is None
+    assert name == gr.skip()
 
 
 def test_an_image_is_announced_and_then_answered(handlers: Handlers, model: GeoModel, image: Image.Image) -> None:
     came = {"path": "/somewhere/picture.png"}
-    first, last = handlers.show(image, came)
+    first, last = handlers.show(image, came, NAME)
     assert props(first[1])["status"] == LOCATING
     assert "value" not in {k for k, v in props(first[1]).items() if v is not None}
     expected = explain(image, model)
-    world, answer, explanation, record = last
+    world, answer, explanation, record, name = last
     assert props(world)["target"] == expected.target
     assert "gradio_api/file=/assets/leaflet" in props(world)["value"]["page"]
-    assert props(answer)["value"] == answer_payload(model, expected.prediction, expected.target, None)
+    assert props(answer)["value"] == answer_payload(NAME, Loaded(model), expected, expected.prediction)
     assert props(answer)["status"] == QUIET
-    assert props(explanation)["value"] == explanation_payload(model, expected)
+    assert props(explanation)["value"] == explanation_payload(NAME, model, expected)
     assert record is came
+    assert name == NAME
 
 
 def test_an_example_is_shown_with_its_truth(handlers: Handlers) -> None:
     example = examples()[3]
-    *_, last = handlers.show(open_image(example.file), None)
+    *_, last = handlers.show(open_image(example.file), None, NAME)
     assert any(f"Truth: {example.title}" in fact for fact in props(last[1])["value"]["facts"])
     assert re.search(r'"truth": ?\{"point": ?\[-1.4, ?-51', props(last[0])["value"]["page"])
 
 
 def test_a_cell_is_chosen_by_its_number(handlers: Handlers, model: GeoModel, image: Image.Image) -> None:
-    first, last = handlers.show_cell(image, event(cell=4, score="logit"))
+    first, last = handlers.show_cell(image, NAME, event(cell=4, score="logit"))
     assert props(first[1])["status"] == EXPLAINING
     world, answer, explanation = last
     expected = explain(image, model, target=4, score="logit")
     assert props(world)["target"] == 4
     assert "page" not in (props(world).get("value") or {})  # the map stays where it was moved to
     assert props(answer)["value"]["target"] == 4
-    assert props(explanation)["value"] == explanation_payload(model, expected)
+    assert props(explanation)["value"] == explanation_payload(NAME, model, expected)
 
 
 @pytest.mark.parametrize("lng", [12.0, 372.0, -348.0, 170.0, 190.0, -190.0])
 def test_a_cell_is_chosen_by_a_place_on_any_turn_of_the_earth(
     handlers: Handlers, model: GeoModel, image: Image.Image, lng: float
 ) -> None:
-    *_, (world, _, _) = handlers.show_cell(image, event(lat=-20.0, lng=lng))
+    *_, (world, _, _) = handlers.show_cell(image, NAME, event(lat=-20.0, lng=lng))
     lat, lon = np.radians(model.partition.centers_deg).T
     point = np.radians([-20.0, lng])
     cosines = np.sin(lat) * np.sin(point[0]) + np.cos(lat) * np.cos(point[0]) * np.cos(lon - point[1])
@@ -130,7 +112,7 @@ def test_a_cell_is_chosen_by_a_place_on_any_turn_of_the_earth(
 )
 def test_a_wrong_choice_is_one_plain_sentence(handlers: Handlers, image: Image.Image, data: dict[str, Any]) -> None:
     with pytest.raises(gr.Error) as refusal:
-        list(handlers.show_cell(image, event(**data)))
+        list(handlers.show_cell(image, NAME, event(**data)))
     sentence = str(refusal.value.message)
     assert "xpected" in sentence
     assert "\n" not in sentence
@@ -139,9 +121,9 @@ def test_a_wrong_choice_is_one_plain_sentence(handlers: Handlers, image: Image.I
 
 
 def test_without_an_image_a_choice_changes_nothing(handlers: Handlers) -> None:
-    ((world, answer, explanation),) = handlers.show_cell(None, event(cell=1))
+    ((world, answer, explanation),) = handlers.show_cell(None, NAME, event(cell=1))
     assert world == answer == explanation == gr.skip()
-    assert list(handlers.run_score_cam(None, event(cell=1, run=1, score="logit"))) == []
+    assert list(handlers.run_score_cam(None, NAME, event(cell=1, run=1, score="logit"))) == []
 
 
 def test_a_refusal_says_that_nothing_changed(handlers: Handlers) -> None:
@@ -157,7 +139,8 @@ def test_an_example_is_picked_by_its_place_in_the_gallery(handlers: Handlers) ->
 
 def test_score_cam_reports_and_ends_with_its_map(handlers: Handlers, model: GeoModel, image: Image.Image) -> None:
     *reports, last = [
-        props(update)["score_cam"] for update in handlers.run_score_cam(image, event(cell=3, run=77, score="logit"))
+        props(update)["score_cam"]
+        for update in handlers.run_score_cam(image, NAME, event(cell=3, run=77, score="logit"))
     ]
     counts = [report["done"] for report in reports]
     assert counts == sorted(set(counts))
@@ -180,7 +163,7 @@ def test_score_cam_stops_when_nobody_listens(
 
     monkeypatch.setattr(model, "logits", logits)
     before = set(threading.enumerate())
-    run = handlers.run_score_cam(image, event(cell=3, run=1, score="probability"))
+    run = handlers.run_score_cam(image, NAME, event(cell=3, run=1, score="probability"))
     next(run)
     (worker,) = set(threading.enumerate()) - before
     run.close()
@@ -193,7 +176,7 @@ def test_score_cam_stops_when_nobody_listens(
 def test_score_cam_of_no_cell_is_refused_and_leaves_no_thread(handlers: Handlers, image: Image.Image) -> None:
     before = threading.active_count()
     with pytest.raises(gr.Error):
-        list(handlers.run_score_cam(image, event(cell=99, run=1, score="logit")))
+        list(handlers.run_score_cam(image, NAME, event(cell=99, run=1, score="logit")))
     assert threading.active_count() == before
 
 
@@ -251,6 +234,63 @@ def test_a_wrong_argument_is_one_plain_sentence(
     assert "\n" not in str(refusal.value.message)
 
 
+def test_a_script_may_name_a_model_and_a_rule(handlers: Handlers, model: GeoModel, image: Image.Image) -> None:
+    record = handlers.api_locate(image, NAME, 2500, 0.001)
+    assert record == prediction_record("", model, locate(image, model, rule=LocalizableRule(2500, 0.001)))
+    assert record["rule"] == {"scale_km": 2500.0, "threshold": 0.001}
+    assert record["localizable"] is True
+    assert handlers.api_locate(image, "", None, 1.0)["localizable"] is False
+    drawn = handlers.api_combi_cam(image, None, "grad-cam", "block", "probability", "sum", "", NAME)
+    default = handlers.api_combi_cam(image, None, "grad-cam", "block", "probability", "sum", "")
+    assert np.array_equal(np.asarray(drawn), np.asarray(default))
+
+
+HOSTILE = [None, "", 7, [NAME], {"name": NAME}, "nobody", "../random", "certh-b4-mvmf", "<b>random</b>", "random\0"]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=repr)
+def test_a_model_that_is_not_ready_is_one_plain_sentence(handlers: Handlers, image: Image.Image, name: Any) -> None:
+    asked = [
+        lambda: list(handlers.show(image, None, name)),
+        lambda: list(handlers.switch(image, name)),
+        lambda: list(handlers.switch(None, name)),
+        lambda: list(handlers.show_cell(image, name, event(cell=1))),
+        lambda: list(handlers.run_score_cam(image, name, event(cell=1, run=1, score="logit"))),
+    ]
+    if name:  # for scripts, none is the one that the server was started with
+        asked.append(lambda: handlers.api_locate(image, name))
+        asked.append(lambda: handlers.api_combi_cam(image, None, "grad-cam", "block", "logit", "sum", "", name))
+    for ask in asked:
+        with pytest.raises(gr.Error) as refusal:
+            ask()
+        assert "expected a model that is ready, got another name" in str(refusal.value.message)
+        assert not refusal.value.print_exception
+
+
+@pytest.mark.parametrize(
+    ("scale_km", "threshold"),
+    [
+        *((scale_km, None) for scale_km in (-1, 20101, float("nan"), float("inf"), "far", 10**400, [1])),
+        *((None, threshold) for threshold in (-0.1, 1.1, float("nan"), "high", {})),
+    ],
+    ids=lambda value: str(value)[:10],
+)
+def test_a_rule_that_cannot_be_is_one_plain_sentence(
+    handlers: Handlers, image: Image.Image, scale_km: Any, threshold: Any
+) -> None:
+    with pytest.raises(gr.Error) as refusal:
+        handlers.api_locate(image, NAME, scale_km, threshold)
+    assert "xpected" in str(refusal.value.message)
+    assert "\n" not in str(refusal.value.message)
+
+
+def test_what_was_asked_about_another_model_is_left_unanswered(handlers: Handlers, image: Image.Image) -> None:
+    # The page has changed the model since: the answer of the new one is on its way.
+    ((world, answer, explanation),) = handlers.show_cell(image, NAME, event(cell=1, model="another"))
+    assert world == answer == explanation == gr.skip()
+    assert list(handlers.run_score_cam(image, NAME, event(cell=1, run=1, score="logit", model="another"))) == []
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads the memory of a process as Linux tells it")
 def test_explaining_leaves_nothing_behind(handlers: Handlers, image: Image.Image) -> None:
     def resident_bytes() -> int:
@@ -260,12 +300,12 @@ def test_explaining_leaves_nothing_behind(handlers: Handlers, image: Image.Image
 
     def explain_often(times: int) -> None:
         for index in range(times):
-            list(handlers.show_cell(image, event(cell=index % 12)))
+            list(handlers.show_cell(image, NAME, event(cell=index % 12)))
 
     explain_often(10)
     before = resident_bytes()
     explain_often(40)
     # What one explanation holds: kept once in four times, it would show.
-    trace = explain(image, handlers.model).trace
+    trace = explain(image, handlers.models[NAME].model).trace
     held = sum(4 * (block.activation.numel() + block.gradient.numel()) for block in trace.blocks)
     assert resident_bytes() - before < 10 * held

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +21,9 @@ from playwright.sync_api import Frame, Page, expect
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import great_circle_km
+from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.prediction import Prediction
+from geoexplain.locator.retrieval import Neighbours
 from geoexplain.view.polylines import encode_integers
 from geoexplain.view.worldmap import half_probability_radius_km, save_world_map, world_map_html
 
@@ -56,7 +59,7 @@ def partition_of(centers: Any, labels: list[str] | None = None) -> Partition:
 
 def prediction_at(lat: float, lon: float, probabilities: Any) -> Prediction:
     shares = np.asarray(probabilities, float)
-    return Prediction(int(shares.argmax()), shares, lat, lon, {}, True, "cell centre")
+    return Prediction(int(shares.argmax()), shares, lat, lon, {}, LocalizableRule(), 0.0, True, "cell centre")
 
 
 def around(partition: Partition, lat: float, lon: float, scale_km: float = 500.0) -> Prediction:
@@ -156,6 +159,51 @@ def test_the_view_holds_what_matters_across_the_antimeridian() -> None:
     assert east - west >= 17.9
 
 
+def searched(prediction: Prediction, partition: Partition, offsets_deg: Any, chosen: list[bool]) -> Prediction:
+    """The same prediction with photos found so far from the centre of the best cell; the mean of the chosen answers."""
+    positions = partition.centers_deg[prediction.cell] + np.asarray(offsets_deg, float)
+    positions[:, 1] = (positions[:, 1] + 180) % 360 - 180
+    offset = np.asarray(offsets_deg, float)[chosen].mean(axis=0)
+    lat, lon = partition.centers_deg[prediction.cell] + offset
+    lon = (lon + 180) % 360 - 180
+    found = Neighbours(
+        cell=prediction.cell,
+        rows=np.arange(len(positions)),
+        similarity=np.linspace(0.9, 0.5, len(positions), dtype=np.float32),
+        positions_deg=positions,
+        chosen=np.array(chosen),
+        lat_deg=lat,
+        lon_deg=lon,
+        moved_km=float(great_circle_km(partition.centers_deg[prediction.cell], [lat, lon])),
+        searched=40,
+    )
+    return replace(prediction, lat_deg=lat, lon_deg=lon, source="search within cell", neighbours=found)
+
+
+def test_without_a_search_nothing_of_it_is_drawn() -> None:
+    partition = partition_of(lattice(300))
+    data = embedded(world_map_html(around(partition, 45, 5), partition))
+    assert data["search"] is None
+    assert data["without"] is None
+
+
+def test_the_photos_found_lie_in_one_turn_of_the_earth() -> None:
+    partition = partition_of([[10, 179.5], [0, 0]])
+    plain = prediction_at(10, 179.5, [0.9, 0.1])
+    found = searched(plain, partition, [[0, 1], [0, 1.002], [0, -1]], [True, True, False])  # the answer: 179.499° W
+    data = embedded(world_map_html(found, partition, unsearched=plain, truth_deg=[10, -170]))
+    assert data["point"] == [10, -179.499]
+    np.testing.assert_allclose(data["search"]["points"], [[10, -179.5], [10, -179.498], [10, -181.5]], atol=1e-3)
+    assert data["search"]["chosen"] == [True, True, False]
+    assert data["search"]["center"] == [10, -180.5]
+    assert data["search"]["text"] == "110 km"  # 1.001 of a degree at 10° N, 109.5 km each
+    assert data["search"]["fit"] == [[10, -181.5], [10, -179.498]]
+    # Both answers come with their own way to the truth: 9.499° and 10.5° along 10° N, 109.5 km each.
+    assert data["truth"]["text"] == "1,040 km"
+    assert data["without"]["truth"]["text"] == "1,150 km"
+    assert data["without"]["point"] == [10, 179.5]
+
+
 def test_names_reach_the_page_as_data_only() -> None:
     partition = partition_of(lattice(12), PAYLOADS)
     page = world_map_html(prediction_at(0, 0, np.full(12, 1 / 12)), partition)
@@ -246,6 +294,47 @@ def test_labels_say_name_and_percentage_and_the_legend_the_rest(chromium_page: P
     )  # the studio's way to change the target without losing pan and zoom
     expect(frame.locator(".geoexplain-label-target")).to_contain_text("Cc")
     expect(frame.locator(".geoexplain-dark")).to_have_count(1)
+
+
+TELL = "frames[0].postMessage({source: 'geoexplain-studio', ...%s}, '*')"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_photos_found_are_dots_and_can_be_switched_off(
+    chromium_page: Page, site: str, tmp_path: Path, dark: bool
+) -> None:
+    partition = partition_of([[-40, -120], [-52, -120], [-40, -100], [-28, -120]])  # nothing but ocean
+    plain = prediction_at(-40, -120, [0.97, 0.01, 0.01, 0.01])
+    found = searched(plain, partition, [[3, 3], [3, 3.002], [-3, 3], [2, -4]], [True, True, False, False])
+    options = {"unsearched": plain, "dark": dark}
+    frame = show_in_frame(chromium_page, site, tmp_path, found, partition, **options)
+    frame.locator(".geoexplain-legend summary").click()
+    spots = [(-43.0, -117.0), (-38.0, -124.0)]  # the other photos
+    center, answer, way = (-40.0, -120.0), (-37.0, -116.999), (-38.5, -118.5)
+
+    def colors() -> list[tuple[int, ...]]:
+        chromium_page.wait_for_timeout(150)
+        return colors_at(chromium_page, frame, [*spots, way, answer])
+
+    legend = frame.locator(".geoexplain-legend")
+    expect(legend).to_contain_text("from the centre of the cell, 424 km")
+    on = colors()
+    chromium_page.evaluate(TELL % "{searching: false}")
+    expect(legend).not_to_contain_text("from the centre of the cell")
+    off = colors()
+    assert all(a != b for a, b in zip(on, off, strict=True))
+    assert len(set(off)) == 1  # the cell and nothing else
+    chromium_page.evaluate(TELL % "{searching: true}")
+    assert colors() == on
+
+    before = frame.evaluate("window[document.querySelector('.folium-map').id].getZoom()")
+    chromium_page.evaluate(TELL % '{show: "search"}')
+    frame.wait_for_function(f"window[document.querySelector('.folium-map').id].getZoom() > {before}")
+    for point in [*spots, center, answer]:
+        x, y = pixel_of(frame, *point)
+        assert 0 < x < 900
+        assert 0 < y < 400
 
 
 @pytest.mark.browser

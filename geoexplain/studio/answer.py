@@ -1,0 +1,147 @@
+"""The answer as the browser gets it: words, figures, the curve of the prediction density, what the search found."""
+
+from typing import Any
+
+import numpy as np
+
+from geoexplain.explainer.explanation import Explanation
+from geoexplain.geography.places import place_name
+from geoexplain.geography.sphere import great_circle_km
+from geoexplain.locator.prediction import Prediction
+from geoexplain.locator.retrieval import Neighbours, SearchWithinCell
+from geoexplain.studio.examples import Example
+from geoexplain.studio.models import Loaded
+from geoexplain.view.density import density_curve
+from geoexplain.view.worldmap import half_probability_radius_km
+
+TOP_ROWS = 5
+
+WORDS_EMPTY = "Nothing here yet. Choose an example, or drop, paste or take a picture: locating starts by itself."
+
+QUIET = {"state": "quiet", "words": ""}
+LOCATING = {"state": "locating", "words": "Locating …"}
+EXPLAINING = {"state": "explaining", "words": "Explaining …"}
+REFUSED = {"state": "refused", "words": "That did not work: the message says why. Nothing else has changed."}
+
+
+def loading(title: str) -> dict[str, str]:
+    """The status while a model is being loaded and asked."""
+    return {"state": "locating", "words": f"Loading {title} …"}
+
+
+def answer_payload(
+    name: str,
+    loaded: Loaded,
+    explanation: Explanation,
+    found: Prediction,
+    example: Example | None = None,
+    *,
+    trouble: str = "",
+) -> dict[str, Any]:
+    """The answer in words and figures, and the rows of the table of cells; a chosen cell further down gets a row.
+
+    name     what the browser calls the model, so that what it asks about this answer names it
+    found    the prediction with Search within Cell; `explanation` holds the one without, to switch to
+    trouble  why nothing was searched although the model has a gallery
+    """
+    prediction, target = explanation.prediction, explanation.target
+    cells = loaded.model.partition
+    best = prediction.top(TOP_ROWS)
+    ranks = {int(cell): rank for rank, cell in enumerate(np.argsort(-prediction.probabilities, kind="stable"), 1)}
+    rows = [
+        {
+            "cell": cell,
+            "rank": ranks[cell],
+            "label": cells.labels[cell],
+            "position": position(*cells.centers_deg[cell]),
+            "share": float(prediction.probabilities[cell]),
+            "percent": percent(prediction.probabilities[cell]),
+        }
+        for cell in (best if target in best else [*best, target])
+    ]
+    curve = density_curve(prediction, cells)
+    return {
+        "model": name,
+        "words": "An estimate from appearance alone; never evidence of where a picture was taken.",
+        **_point(loaded, found, example),
+        "rule": {"scale_km": prediction.rule.scale_km, "threshold": prediction.rule.threshold},
+        "localizable": prediction.localizable,
+        "curve": {"km": curve[:, 0].tolist(), "share": curve[:, 1].tolist()},
+        "density": [
+            {"label": f"{radius_km:,} km", "share": density, "percent": percent(density)}
+            for radius_km, density in prediction.density_by_km.items()
+        ],
+        "search": _search(loaded, found, prediction, trouble, example),
+        "rows": rows,
+        "target": target,
+    }
+
+
+def _point(loaded: Loaded, prediction: Prediction, example: Example | None) -> dict[str, Any]:
+    """What depends on the predicted point."""
+    radius_km = half_probability_radius_km(prediction, loaded.model.partition)
+    digits = 1 if prediction.neighbours is None else 3
+    facts = [
+        f"{position(prediction.lat_deg, prediction.lon_deg, digits)} ({prediction.source})",
+        f"Half of the probability lies within {kilometres(radius_km)}",
+    ]
+    if example is not None:
+        error_km = great_circle_km((prediction.lat_deg, prediction.lon_deg), (example.lat_deg, example.lon_deg))
+        truth = position(example.lat_deg, example.lon_deg)
+        facts.append(f"Truth: {example.title}, {truth}: {float(error_km):,.0f} km away")
+    return {"place": place_name(prediction.lat_deg, prediction.lon_deg), "facts": facts}
+
+
+def _search(
+    loaded: Loaded, prediction: Prediction, plain: Prediction, trouble: str, example: Example | None
+) -> dict[str, Any] | None:
+    """What Search within Cell found; None for a model without a gallery, no rows when there is nothing to show."""
+    found = prediction.neighbours
+    if trouble:
+        return {"words": f"Not possible: {trouble}", "rows": []}
+    if loaded.search is None:
+        return None
+    if found is None:
+        return {"words": "The gallery holds no photo of the best cell: the answer stays what it was.", "rows": []}
+    return {
+        "words": found_words(found, loaded.search),
+        "rows": [
+            {"position": position(lat, lon, 4), "similarity": float(similarity), "chosen": bool(chosen)}
+            for (lat, lon), similarity, chosen in zip(found.positions_deg, found.similarity, found.chosen, strict=True)
+        ],
+        "without": _point(loaded, plain, example),
+    }
+
+
+def found_words(found: Neighbours, search: SearchWithinCell) -> str:
+    """What was found and what became of the answer, in two sentences."""
+    shown, together = len(found.rows), int(found.chosen.sum())
+    moved = f"{kilometres(found.moved_km)} from the centre of the cell."
+    if found.searched == 1:
+        return f"The gallery holds one photo of the best cell; its place is the answer, {moved}"
+    first = f"Of {found.searched:,} photos in the best cell, the {shown} most alike."
+    if shown == found.searched:
+        first = f"The {shown} photos in the best cell."
+    near = kilometres(search.eps_km)
+    if together == 1:
+        return f"{first} No two of them lie within {near}: the place of the most alike is the answer, {moved}"
+    return f"{first} {together} lie together, each within {near} of another: their mean is the answer, {moved}"
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as text: 0.0123 → "1.2 %"."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return f"{100 * share:.1f} %"
+
+
+def kilometres(distance_km: float) -> str:
+    """A distance as text: "0.4 km", "1 km", "23.4 km", "1,204 km"."""
+    digits = 0 if distance_km >= 100 or distance_km == round(distance_km) else 1
+    return f"{distance_km:,.{digits}f} km"
+
+
+def position(lat_deg: float, lon_deg: float, digits: int = 1) -> str:
+    """A point in degrees as text: "41.9° N, 12.5° E"."""
+    lat, lon = f"{abs(lat_deg):.{digits}f}°", f"{abs(lon_deg):.{digits}f}°"
+    return f"{lat} {'N' if lat_deg >= 0 else 'S'}, {lon} {'E' if lon_deg >= 0 else 'W'}"
