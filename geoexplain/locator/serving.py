@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_input
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from geoexplain.locator.backbone import Backbone, PaddedConv2d
@@ -60,7 +61,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         (weight,) = ctx.saved_tensors
-        return torch.nn.grad.conv2d_input(ctx.shape, weight, gradients[0], *ctx.settings), None, None, None
+        return conv2d_input(ctx.shape, weight, gradients[0], *ctx.settings), None, None, None
 
 
 def _served(module: nn.Module) -> nn.Module:

@@ -49,7 +49,7 @@ class Assignments:
             or not 2 <= len(offsets) <= MAX_CELLS + 1
             or offsets[0] != 0
             or offsets[-1] != len(rows)
-            or (np.diff(offsets) < 0).any()
+            or (offsets[1:] < offsets[:-1]).any()
             or (len(rows) and not 0 <= rows.min() <= rows.max() < MAX_ROWS)
         ):
             raise DataError(

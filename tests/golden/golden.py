@@ -24,16 +24,19 @@ probabilities, 1e-3 of each map's maximum on CAMs.
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
 
 
-def _rng(seed, name):
+def _rng(seed: str, name: str) -> np.random.Generator:
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "little")))
 
 
-def tensor(seed, key, shape):
+def tensor(seed: str, key: str, shape: Sequence[int]) -> np.ndarray:
     """The float64 values (int64 for the batch counter) of one state-dict entry."""
     rng, leaf = _rng(seed, key), key.rsplit(".", 1)[-1]
     if leaf == "num_batches_tracked":
@@ -54,10 +57,8 @@ def tensor(seed, key, shape):
     return rng.normal(0, (gain / int(np.prod(shape[1:]))) ** 0.5, shape)
 
 
-def state_dict(seed, entries):
+def state_dict(seed: str, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, torch.Tensor]:
     """A torch state dict for {key: {"shape": [...], "dtype": "float32" | "float64" | "int64"}}."""
-    import torch
-
     return {
         key: torch.from_numpy(np.ascontiguousarray(tensor(seed, key, tuple(e["shape"]))))
         .to(getattr(torch, e["dtype"]))
@@ -66,7 +67,7 @@ def state_dict(seed, entries):
     }
 
 
-def image(seed, height, width):
+def image(seed: str, height: int, width: int) -> np.ndarray:
     """uint8 (height, width, 3): a sum of six plane waves per channel."""
     rng = _rng(seed, f"image/{height}x{width}")
     yy, xx = np.mgrid[0:height, 0:width]
