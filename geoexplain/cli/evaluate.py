@@ -1,4 +1,4 @@
-"""`geoexplain evaluate`: one module for each kind of image a model is measured on."""
+"""`geoexplain evaluate`: one module for each kind of image that a model is measured on."""
 
 import argparse
 
@@ -9,5 +9,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `geoexplain evaluate`."""
     parser.description = "Measure a model."
     kinds = parser.add_subparsers(metavar="KIND", required=True)
-    evaluate_photos.add_arguments(kinds.add_parser("photos", help="on photos whose place is known"))
     evaluate_views.add_arguments(kinds.add_parser("views", help="on random views of whole-earth images"))
+    evaluate_photos.add_arguments(kinds.add_parser("photos", help="on photos whose place is known"))

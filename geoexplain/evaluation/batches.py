@@ -1,10 +1,8 @@
 """Photo files → batches of network inputs of equal shape, decoded by threads while the network is busy."""
 
-import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,7 +65,7 @@ def read_ahead(
 
     `known` holds the shapes of those evaluated before, by index: they come without pixels, and no file is opened.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode", initializer=give_way)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     waiting: deque[Sample | Future[Sample]] = deque()
     try:
         for index, file in enumerate(files):
@@ -83,14 +81,6 @@ def read_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def give_way() -> None:
-    """Let the calling thread compute only where the network leaves a core idle, on systems that know such threads."""
-    # The network's threads wait for each other after every layer; one that shares its core holds up all of them.
-    with suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-        os.setpriority(os.PRIO_PROCESS, 0, 10)
-
-
 def by_shape(samples: Iterable[Sample], size: int, held: int) -> Iterator[list[Sample]]:
     """Batches of at most `size` samples of one shape; no more than `held` samples wait for others of theirs.
 
@@ -102,9 +92,9 @@ def by_shape(samples: Iterable[Sample], size: int, held: int) -> Iterator[list[S
     for sample in samples:
         waiting.setdefault(sample.shape, []).append(sample)
         count += 1
-        ready = sample.shape if len(waiting[sample.shape]) == size else next(iter(waiting)) if count > held else ...
-        if ready is not ...:
-            batch = waiting.pop(ready)
+        full = len(waiting[sample.shape]) == size
+        if full or count > held:
+            batch = waiting.pop(sample.shape if full else next(iter(waiting)))
             count -= len(batch)
             yield batch
     yield from waiting.values()

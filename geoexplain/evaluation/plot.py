@@ -60,7 +60,7 @@ def plot_error_by_density(bins: Sequence[DensityBin], title: str, scale_km: floa
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=11, parse_math=False)  # a file's name may hold dollars
     # Without the date and the version of matplotlib equal figures give equal files.
     figure.savefig(file, dpi=DPI, metadata={"Software": None})
 
