@@ -92,8 +92,8 @@ function showVerdict() {
   verdict.textContent = sure ? "Localizable" : "Not localizable";
   verdict.dataset.sure = String(sure);
   find(".ge-why").textContent =
-    `${geoexplainDensity.percent(reached)} of the probability lies within ${geoexplainDensity.format(scale_km)} km of the best cell; ` +
-    `more than ${Math.round(1000 * above) / 10} % is needed`;
+    `${geoexplainDensity.percent(reached)} of the probability within ${geoexplainDensity.format(scale_km)} km of the best cell; ` +
+    `more than ${Math.round(1000 * above) / 10}\u00a0% is needed`;
   if (document.activeElement !== scale) scale.value = scale_km;
   threshold.value = above;
   threshold.style.setProperty("--ge-fill", `${100 * above}%`);

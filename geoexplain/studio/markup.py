@@ -77,11 +77,11 @@ def answer_frame() -> str:
   <div class="ge-result">
     <h2 class="ge-place"></h2>
     <details class="ge-rule">
-      <summary class="ge-verdict-line"><span class="ge-verdict"></span><span class="ge-why"></span>
-        <span class="ge-more">Change</span></summary>
+      <summary class="ge-verdict-line"><span class="ge-verdict"></span> <span class="ge-more">Change</span>
+        <span class="ge-why"></span></summary>
       <div class="ge-rule-body">
         <div class="ge-rule-head"><h3>Localizable when …</h3>
-          <button type="button" class="ge-reset" hidden>Back to the model's own rule</button></div>
+          <button type="button" class="ge-reset" title="Back to the model's own rule" hidden>Reset</button></div>
         <svg class="ge-curve" viewBox="0 0 400 150" role="img"></svg>
         <div class="ge-scale" role="group" aria-label="Scale in km"><span>within</span>{scales}
           <label><input type="number" min="0" max="{FARTHEST_KM}" step="any" aria-label="Scale in km"> km</label></div>
@@ -94,7 +94,7 @@ def answer_frame() -> str:
   <div class="ge-density-box"><h3>Prediction density</h3><div class="ge-density"></div></div>
   <div class="ge-search" hidden>
     <div class="ge-search-head"><h3>Search within Cell</h3>
-      <label class="ge-switch"><input type="checkbox" role="switch" checked> <span></span></label>
+      <label class="ge-switch"><input type="checkbox" role="switch" aria-label="Search within Cell" checked> <span></span></label>
       <button type="button" class="ge-show">Show on map</button></div>
     <p class="ge-search-words"></p>
     <ol class="ge-neighbours"></ol>

@@ -70,6 +70,14 @@ def wait_for_example(page: Page, index: int, before: int = 0) -> None:
     page.wait_for_function("() => document.querySelector('.ge-status').textContent === ''")
 
 
+def switch_model(page: Page, name: str) -> None:
+    """Choose another model, and wait until it has answered; without an image, until it is ready to."""
+    page.select_option(".ge-model-choice", name)
+    if page.get_attribute(".ge-explanation", "data-state") == "done":
+        page.wait_for_selector(f".ge-explanation[data-model='{name}']", timeout=SLOW_MS)
+    page.wait_for_function("() => document.querySelector('.ge-status').textContent === ''", timeout=SLOW_MS)
+
+
 def upload(page: Page, content: bytes, name: str = "picture.png") -> None:
     if page.get_by_label("Remove Image").is_visible():
         page.get_by_label("Remove Image").click()
@@ -83,9 +91,8 @@ def use_preset(page: Page, name: str) -> None:
     page.wait_for_function(NEXT_PAINT, arg=before, timeout=SLOW_MS)
 
 
-def set_slider(page: Page, selector: str, value: float) -> None:
-    """Move a slider as a hand would: the value changes, the page hears of it, the next frame paints."""
-    before = painted(page)
+def set_control(page: Page, selector: str, value: float) -> None:
+    """Move a slider as a hand would: the value changes, the page hears of it."""
     page.eval_on_selector(
         selector,
         """(slider, value) => {
@@ -94,6 +101,12 @@ def set_slider(page: Page, selector: str, value: float) -> None:
         }""",
         value,
     )
+
+
+def set_slider(page: Page, selector: str, value: float) -> None:
+    """Move a slider that changes Combi-CAM, and wait for the frame that paints it."""
+    before = painted(page)
+    set_control(page, selector, value)
     page.wait_for_function(NEXT_PAINT, arg=before)
 
 

@@ -37,6 +37,7 @@ FILE_NAMES = (
 )
 
 ALIEN = """() => [...document.querySelectorAll("script, img, svg, iframe, style, a, b[onclick], [onerror], [onload]")]
+    .filter((e) => !e.matches(".ge-curve"))
     .filter((e) => e.closest(".ge-answer, .ge-state, .ge-header, .geoexplain-label, .geoexplain-tip"))
     .map((e) => e.outerHTML)"""
 
