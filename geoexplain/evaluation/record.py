@@ -81,7 +81,8 @@ class EvaluationFolder:
         self._check(settings, resume)
         known = self._read_answers()
         self._answers = (out / ANSWERS).open("a", encoding="utf-8", newline="\n")
-        self._table = (out / TABLE).open("w", encoding="utf-8", newline="")
+        # A file's name may hold bytes that are no text.
+        self._table = (out / TABLE).open("w", encoding="utf-8", errors="backslashreplace", newline="")
         self._writer = csv.writer(self._table, lineterminator="\n")
         self._writer.writerow(COLUMNS)
         self._take(known)

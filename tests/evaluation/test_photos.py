@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE
 from geoexplain.explainer.explanation import locate
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.retrieval import SearchWithinCell
-from geoexplain.photos import Manifest
+from geoexplain.photos import Manifest, Photo
 from tests.evaluation.photos import OnePhotoPerCell, counting_model, manifest_of, write_photos
 from tests.locator.models import CENTERS, LABELS, small_model
 
@@ -249,3 +250,16 @@ def test_the_cells_stand_for_what_they_are(tmp_path: Path) -> None:
         assert result.cell is not None
         # 300 km around a cell of these five there is no other: the mean is its centre
         assert (result.predicted_lat_deg, result.predicted_lon_deg) == pytest.approx(CENTERS[result.cell], abs=1e-6)
+
+
+def test_a_name_that_is_no_text_is_no_obstacle(tmp_path: Path) -> None:
+    manifest, images = manifest_of(write_photos(tmp_path, 1))
+    odd = images / os.fsdecode(b"caf\xe9.png")
+    manifest.photos[0].file.rename(odd)
+    photo = Photo("cafe", odd, 1.0, 2.0)
+    question = Question(RULE)
+    (result,) = evaluate_photos(small_model(), Manifest((photo,)), images, question, tmp_path / "out")
+    assert result.status == "ok"
+    assert rows_of(tmp_path / "out")[0]["file"] == "caf\\udce9.png"
+    again = evaluate_photos(small_model(), Manifest((photo,)), images, question, tmp_path / "out", resume=True)
+    assert again == (result,)
