@@ -94,7 +94,8 @@ def answer_frame() -> str:
   <div class="ge-density-box"><h3>Prediction density</h3><div class="ge-density"></div></div>
   <div class="ge-search" hidden>
     <div class="ge-search-head"><h3>Search within Cell</h3>
-      <label class="ge-switch"><input type="checkbox" role="switch" aria-label="Search within Cell" checked> <span></span></label>
+      <label class="ge-switch"><input type="checkbox" role="switch" aria-label="Search within Cell" checked>
+        <span></span></label>
       <button type="button" class="ge-show">Show on map</button></div>
     <p class="ge-search-words"></p>
     <ol class="ge-neighbours"></ol>
