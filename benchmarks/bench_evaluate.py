@@ -22,12 +22,12 @@ from torch import Tensor
 
 from benchmarks.subject import add_arguments
 from geoexplain.evaluation.batches import BATCHES_HELD, by_shape, network_input, read_sample
-from geoexplain.evaluation.memory import reuse_freed_memory
 from geoexplain.evaluation.photos import BATCH, Question, evaluate_photos
 from geoexplain.geography.partition import Partition
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.heads import VonMisesFisherHead
+from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model
 from geoexplain.photos import Manifest, Photo

@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.bench_explain import CONTESTANTS, OURS_BLOCKS, REFERENCE, measure, report
 from geoexplain.explainer.explanation import Explanation, explain
+from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import add_model, load_model
 from geoexplain.view.worldmap import save_world_map, world_map_html
@@ -40,6 +41,7 @@ import json, sys, time
 import torch
 from PIL import Image
 from geoexplain.explainer.explanation import explain
+from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.zoo import load_model
 
 def memory_mib(field):
@@ -47,6 +49,7 @@ def memory_mib(field):
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 torch.set_num_threads(int(sys.argv[2]))
+reuse_freed_memory()
 imported = memory_mib("VmHWM")
 begun = time.perf_counter()
 model = load_model(sys.argv[1], "cpu")
@@ -84,6 +87,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    reuse_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GEOEXPLAIN_HOME"] = str(Path(folder) / "home")
         source = Path(folder) / "certh"

@@ -11,6 +11,7 @@ from geoexplain.geography.partition import Partition
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.heads import VonMisesFisherHead
+from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model
 
@@ -41,6 +42,7 @@ def random_model(cells: int) -> GeoModel:
 
 def model_and_image(args: argparse.Namespace) -> tuple[GeoModel, Tensor]:
     torch.set_num_threads(args.threads)
+    reuse_freed_memory()  # as the command line and the studio do; it serves the peers as well
     model = random_model(args.cells) if args.model == "random" else load_model(device="cpu")
     height, width = args.size
     return model, torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(1))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import geoexplain
 from geoexplain.cli.arguments import Parser, complain
 from geoexplain.errors import GeoExplainError
+from geoexplain.locator.memory import reuse_freed_memory
 
 COMMANDS = {
     "locate": "say where images were taken",
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Results go to standard output, and one plain sentence per problem to standard error. Raises SystemExit, as argparse
     does, for `--help`, `--version` and a command line that is not right (code 2).
     """
+    reuse_freed_memory()
     words = attached_targets(sys.argv[1:] if argv is None else argv)
     args = build_parser(words).parse_args(words)
     try:

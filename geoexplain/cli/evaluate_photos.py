@@ -13,7 +13,6 @@ from geoexplain.cli.arguments import add_model, chosen_model, complain, count, p
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.cli.refine import add_refinement, refinement
 from geoexplain.evaluation.figures import RADII_KM, Figures, density_bins, table_of
-from geoexplain.evaluation.memory import reuse_freed_memory
 from geoexplain.evaluation.photos import BATCH, Question, evaluate_photos
 from geoexplain.evaluation.plot import plot_error_by_density
 from geoexplain.evaluation.published import PublishedFigures, published_figures, published_sets
@@ -82,7 +81,6 @@ def run(args: argparse.Namespace) -> int:
     refined = refinement(args, model, args.model)
     question = Question(refined.rule, refined.search, args.crops, args.crop_rule, args.batch)
     total = len(manifest.photos)
-    reuse_freed_memory()
     with progress_bar(total, "photos") as bar:
         report = reporter(bar)
         try:

@@ -122,8 +122,7 @@ def find_assignments(given: str | None, model: str, table: Hdf5Table) -> Assignm
         return None
     if given is not None:
         return read_assignments(Path(given))
-    added = assignments_of(model)
-    return added if added is not None and len(added.rows) == len(table) else None
+    return assignments_of(model, len(table))
 
 
 def follow(bar: tqdm) -> Progress:

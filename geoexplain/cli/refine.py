@@ -99,9 +99,7 @@ def search_through(
     Which photos of a file lie in which cell, the assignments added with the model say, if they are of as many photos;
     otherwise a photo lies in the cell whose centre is nearest. Raises DataError when gallery and model do not fit.
     """
-    assignments = assignments_of(str(name)) if file.is_file() else None
-    if assignments is not None and len(assignments.rows) != len(open_hdf5(file)):
-        assignments = None
+    assignments = assignments_of(str(name), len(open_hdf5(file))) if file.is_file() else None
     gallery = open_gallery(file, model.partition, assignments)
     length = model.embedding(torch.zeros(1, model.backbone.feature_dim)).shape[1]
     if gallery.dim != length or gallery.model not in {None, model.name}:

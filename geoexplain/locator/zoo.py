@@ -218,10 +218,11 @@ def gallery_of(name: str) -> Path | None:
     return Path(told) if told and Path(told).exists() else None
 
 
-def assignments_of(name: str) -> Assignments | None:
-    """Which photos of its gallery lie in which cell, if that was added with a model."""
+def assignments_of(name: str, photos: int) -> Assignments | None:
+    """Which photos of a gallery lie in which cell, if that was added with a model and is of as many photos."""
     file = model_folder(name) / ASSIGNMENTS if NAME.fullmatch(name) and name != BUNDLED else None
-    return read_assignments(file) if file is not None and file.is_file() else None
+    added = read_assignments(file) if file is not None and file.is_file() else None
+    return added if added is not None and len(added.rows) == photos else None
 
 
 def add_model(name: str, folder: Path, format_name: str | None = None, gallery: Path | None = None) -> GeoModel:

@@ -8,6 +8,7 @@ import gradio as gr
 from geoexplain.explainer.cams import METHODS
 from geoexplain.explainer.combine import COMBINATIONS
 from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio import markup
 from geoexplain.studio.answer import QUIET, WORDS_EMPTY
@@ -172,6 +173,7 @@ def serve(
     **options: Any,
 ) -> Any:
     """Launch a studio with its guards and its look. `options` go to Gradio's `launch`."""
+    reuse_freed_memory()
     settings = launch_settings(tile_hosts=TILE_HOSTS if tiles else (), uploads=uploads)
     return demo.launch(
         server_name=host,

@@ -200,7 +200,5 @@ def _with_gallery(model: GeoModel, row: Offer) -> Loaded:
 
 def _open(file: Path, name: str, model: GeoModel) -> Gallery:
     """A gallery; which photos of a file lie in which cell, the model's assignments say, if they are of as many."""
-    assignments = zoo.assignments_of(name) if file.is_file() else None
-    if assignments is not None and len(assignments.rows) != len(open_hdf5(file)):
-        assignments = None
+    assignments = zoo.assignments_of(name, len(open_hdf5(file))) if file.is_file() else None
     return open_gallery(file, model.partition, assignments)

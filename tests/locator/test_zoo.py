@@ -141,7 +141,8 @@ def test_companion_data_come_along(folder: Path) -> None:
     )
     (folder / "back_coll_features.hdf5").write_bytes(b"")
     add_model("mine", folder, "geoexplain")
-    assignments = assignments_of("mine")
+    assert assignments_of("mine", photos=4) is None
+    assignments = assignments_of("mine", photos=3)
     assert assignments is not None
     assert sorted(assignments.rows_of(0).tolist()) == [1, 3]
     assert assignments.rows_of(1).tolist() == []

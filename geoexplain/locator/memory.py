@@ -1,4 +1,4 @@
-"""Keeping the memory of one batch for the next."""
+"""Keeping the memory of one layer, or one batch, for the next."""
 
 import ctypes
 from contextlib import suppress
@@ -10,7 +10,8 @@ def reuse_freed_memory() -> None:
     """Let the whole process keep what it frees instead of giving it back; does nothing without the GNU C library.
 
     The activations of a batch exceed 32 MiB, which the library otherwise maps anew for every layer: on a CPU, clearing
-    those pages takes as long as the network. The process then holds on to the most memory it ever used.
+    those pages takes as long as the network. The process then holds on to the most memory it ever used. For programs
+    that own their process, such as the command line and the studio's server; a library must not decide this.
     """
     with suppress(AttributeError, OSError, TypeError):
         library = ctypes.CDLL(None)
