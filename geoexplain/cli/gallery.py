@@ -11,7 +11,7 @@ from tqdm import tqdm
 from geoexplain.cli.arguments import add_model, chosen_model, complain, count, printable
 from geoexplain.cli.batch import coordinates, progress_bar
 from geoexplain.errors import DataError
-from geoexplain.locator.gallery import HDF5_SUFFIXES, by_cell, open_folder
+from geoexplain.locator.gallery import by_cell, is_hdf5, open_folder
 from geoexplain.locator.gallery_build import Progress, build_gallery, check_new, convert_gallery
 from geoexplain.locator.gallery_hdf5 import Hdf5Table, open_hdf5
 from geoexplain.locator.zoo import assignments_of, load_model
@@ -163,8 +163,3 @@ def show_cells(centers_deg: NDArray[np.float64], counts: NDArray[np.int64]) -> N
     largest = int(counts.argmax())
     print(f"  cells      {np.count_nonzero(counts):,} of {len(centers_deg):,} hold photos")
     print(f"  largest    {counts[largest]:,} photos: cell {largest} ({coordinates(*centers_deg[largest])})")
-
-
-def is_hdf5(path: Path) -> bool:
-    """Whether a path is to be read as HDF5."""
-    return path.suffix.lower() in HDF5_SUFFIXES and not path.is_dir()

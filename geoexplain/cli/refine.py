@@ -8,7 +8,7 @@ import torch
 
 from geoexplain.cli.arguments import count, number
 from geoexplain.errors import DataError
-from geoexplain.locator.gallery import open_gallery
+from geoexplain.locator.gallery import is_hdf5, open_gallery
 from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.retrieval import SearchWithinCell
@@ -99,7 +99,7 @@ def search_through(
     Which photos of a file lie in which cell, the assignments added with the model say, if they are of as many photos;
     otherwise a photo lies in the cell whose centre is nearest. Raises DataError when gallery and model do not fit.
     """
-    assignments = assignments_of(str(name), len(open_hdf5(file))) if file.is_file() else None
+    assignments = assignments_of(str(name), len(open_hdf5(file))) if is_hdf5(file) else None
     gallery = open_gallery(file, model.partition, assignments)
     length = model.embedding(torch.zeros(1, model.backbone.feature_dim)).shape[1]
     if gallery.dim != length or gallery.model not in {None, model.name}:

@@ -118,6 +118,11 @@ class FolderGallery:
         return self.positions[rows]
 
 
+def is_hdf5(path: Path) -> bool:
+    """Whether a path is to be read as HDF5."""
+    return path.suffix.lower() in HDF5_SUFFIXES and not path.is_dir()
+
+
 def open_gallery(
     path: Path, partition: Partition, assignments: Assignments | None = None
 ) -> FolderGallery | Hdf5Gallery:
@@ -132,7 +137,7 @@ def open_gallery(
         gallery = open_folder(path)
         _check_partition(gallery, partition)
         return gallery
-    if path.suffix.lower() not in HDF5_SUFFIXES:
+    if not is_hdf5(path):
         raise DataError(
             f"gallery {path.name}: expected a folder made by `geoexplain gallery build`, or a file that ends in "
             f"{' or '.join(HDF5_SUFFIXES)}, found neither: check the path."

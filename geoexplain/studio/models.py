@@ -11,7 +11,7 @@ import torch
 
 from geoexplain.errors import DataError, GeoExplainError
 from geoexplain.locator import zoo
-from geoexplain.locator.gallery import Gallery, open_gallery
+from geoexplain.locator.gallery import Gallery, is_hdf5, open_gallery
 from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.retrieval import SearchWithinCell
@@ -200,5 +200,5 @@ def _with_gallery(model: GeoModel, row: Offer) -> Loaded:
 
 def _open(file: Path, name: str, model: GeoModel) -> Gallery:
     """A gallery; which photos of a file lie in which cell, the model's assignments say, if they are of as many."""
-    assignments = zoo.assignments_of(name, len(open_hdf5(file))) if file.is_file() else None
+    assignments = zoo.assignments_of(name, len(open_hdf5(file))) if is_hdf5(file) else None
     return open_gallery(file, model.partition, assignments)
