@@ -70,8 +70,11 @@ def create_backbone(
             f"expected the name of a timm EfficientNet such as 'efficientnet_b0', or {', '.join(RESNETS)}, "
             f"got {architecture[:100]!r}: timm.list_models('*efficientnet*') lists them."
         )
-    options: dict[str, Any] = {} if bn_eps is None else {"bn_eps": bn_eps}
-    network: Any = timm.create_model(architecture, pretrained=False, num_classes=0, **options)
+    network: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
+    if bn_eps is not None:  # not all of timm's networks take it as an option
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = bn_eps
     if padding_for_px is not None:
         freeze_same_padding(network, padding_for_px)
     backbone = cut(network, architecture)

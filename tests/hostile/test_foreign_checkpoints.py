@@ -110,6 +110,11 @@ def save_nan(good: Path, file: Path) -> None:
     torch.save(tensors, file)
 
 
+def with_method(tensor: torch.Tensor) -> torch.Tensor:
+    tensor.is_contiguous = 3
+    return tensor
+
+
 STRIDE_0 = torch.zeros(1).expand(257, 1792)
 
 HEADS: dict[str, tuple[Callable[[Path, Path], None], str]] = {
@@ -135,6 +140,12 @@ HEADS: dict[str, tuple[Callable[[Path, Path], None], str]] = {
     "stride 0": (save_with(mixture_weights__seq_model__0__weight=STRIDE_0), "257, 1792|stretched to that shape"),
     "NaN": (save_nan, "mixture_weights.seq_model.0.weight' holds NaN"),
     "infinite kappa": (save_with(mvmf__kappas=torch.full((257,), torch.inf)), "mvmf.kappas' holds NaN or infinite"),
+    "infinite in fp32": (
+        save_with(mvmf__kappas=torch.full((257,), 1e300, dtype=torch.float64)),
+        "mvmf.kappas' holds NaN or inf",
+    ),
+    "shapes without numbers": (save_with(mvmf__kappas=torch.zeros(257, device="meta")), "dense tensors"),
+    "a method of its own": (save_with(mvmf__kappas=with_method(torch.zeros(257))), "dense tensors"),
     "latitude of 200": (save_with(mvmf__mus=torch.full((2, 257), 200.0)), "latitudes in"),
 }
 
@@ -218,6 +229,10 @@ class Refused:
     """Harmless, but not one of the two."""
 
 
+def doubled(value: str) -> str:
+    return "".join(f"a{turn}: &a{turn} {value.format(turn - 1, turn - 1)}\n" for turn in range(1, 60))
+
+
 TIB: dict[str, tuple[str, str | None, str]] = {
     "no settings": ("hparams.yaml", None, "hparams.yaml in the folder, found none"),
     "no checkpoint": ("base.ckpt", None, r"a file \*.ckpt in the folder, found none"),
@@ -225,6 +240,10 @@ TIB: dict[str, tuple[str, str | None, str]] = {
     "no tree": ("h_dict.json", None, "the file h_dict.json in the folder, found none"),
     "settings that are no YAML": ("hparams.yaml", "{[", "settings in YAML"),
     "settings that run": ("hparams.yaml", "!!python/object/apply:os.system ['touch canary']", "arch"),
+    "settings that grow": ("hparams.yaml", "a0: &a0 [xx, yy]\n" + doubled("[*a{}, *a{}]"), "settings in YAML"),
+    "texts that grow": ("hparams.yaml", "a0: &a0 xx\n" + doubled("!!python/tuple [*a{}, *a{}]"), "settings in YAML"),
+    "settings that merge": ("hparams.yaml", "a0: &a0 {x: y}\n" + doubled("{{<<: [*a{}, *a{}]}}"), "settings in YAML"),
+    "settings within themselves": ("hparams.yaml", "arch: &a [*a]", "settings in YAML"),
     "settings of nothing": ("hparams.yaml", "", "arch"),
     "another network": (
         "hparams.yaml",
@@ -240,6 +259,11 @@ TIB: dict[str, tuple[str, str | None, str]] = {
     "a path as a table": ("hparams.yaml", HPARAMS.format(files="../../etc/passwd"), "the file passwd in the folder"),
     "a table of another kind": ("m_43.csv", "a,b\n1,2\n", "expected the columns class_index"),
     "classes missing": ("m_43.csv", "class_index,class_label,latitude_mean,longitude_mean\n5,x,1,2\n", "0, 1, 2"),
+    "a class twice": (
+        "m_43.csv",
+        "class_index,class_label,latitude_mean,longitude_mean\n0,x,1,2\n0,y,1,2\n",
+        "0, 1, 2",
+    ),
     "no numbers": ("m_43.csv", "class_index,class_label,latitude_mean,longitude_mean\n0,x,n,2\n", "could not read"),
     "latitude of 100": ("m_43.csv", "class_index,class_label,latitude_mean,longitude_mean\n0,x,100,2\n", "within ±90"),
     "latitude of NaN": ("m_43.csv", "class_index,class_label,latitude_mean,longitude_mean\n0,x,nan,2\n", "within ±90"),

@@ -79,6 +79,13 @@ def test_frozen_means_no_gradient_and_no_training_mode() -> None:
     assert not any(module.training for module in frozen.modules())
 
 
+@pytest.mark.parametrize("architecture", ["efficientnet_b0", "tf_efficientnet_b0", "resnet18"])
+def test_the_constant_of_every_normalisation_can_be_chosen(architecture: str) -> None:
+    norms = [part for part in create_backbone(architecture, bn_eps=0.25).modules() if isinstance(part, nn.BatchNorm2d)]
+    assert len(norms) >= 20
+    assert {norm.eps for norm in norms} == {0.25}
+
+
 @pytest.mark.parametrize("name", ["resnet50d", "efficientnet", "", "efficientnet_b0.ra_in1k", "../efficientnet_b0"])
 def test_another_network_is_refused_by_name(name: str) -> None:
     with pytest.raises(CheckpointError, match="expected the name of a timm EfficientNet") as refusal:

@@ -1,6 +1,7 @@
 """What is written is read back, and what does not fit is refused by file and key."""
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,12 +152,30 @@ def test_a_missing_table_is_named(file: Path) -> None:
         ({"rule": [25, 0.2]}, "'rule'"),
         ({"refine_km": -1}, "'refine_km'"),
         ({"refine_km": "far"}, "'refine_km'"),
+        ({"bn_eps": 10**400}, "'bn_eps'"),
+        ({"bn_eps": float("nan")}, "'bn_eps'"),
+        ({"bn_eps": 1e-3, "architecture": "resnet18"}, "is missing"),
+        ({"bn_eps": 1e-3, "architecture": "efficientnet_b0_gn"}, "has shape"),
     ],
 )
 def test_a_description_that_makes_no_sense_is_refused(file: Path, changes: dict, words: str) -> None:
     described(file, **changes)
     with pytest.raises(CheckpointError, match=words):
         load_geoexplain(file, "cpu")
+
+
+def test_a_disk_that_is_full_is_told_in_a_sentence(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"^small\.safetensors: expected to write it, could not"):
+            saved(small_model(), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_whoever_may_read_the_table_may_read_the_weights(file: Path) -> None:
+    assert file.stat().st_mode == cells_file(file).stat().st_mode
 
 
 @pytest.mark.parametrize("kind", ["", "geoexplain/2", "pt"])

@@ -5,7 +5,7 @@ have its stem.
 """
 
 import json
-import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -50,14 +50,22 @@ def save_geoexplain(
 
     `network` has a Network's parts. `description` needs name, title, purpose, architecture, size_px; whatever else is
     in FIELDS may be given. `half` stores fp16, which moves an answer by about a thousandth; otherwise fp32.
+
+    Raises CheckpointError when the weights cannot be written, and what the system raises when a table cannot.
     """
     tensors = {key: value for key, value in network.state_dict().items() if key not in FROM_TABLES}
     if embedder is not None:
         tensors |= {f"{EMBEDDER}{key}": value for key, value in embedder.state_dict().items()}
     stored = {key: _storable(value, half=half) for key, value in tensors.items()}
-    save_file(stored, file, metadata={"format": FORMAT, "description": json.dumps(dict(description))})
+    try:
+        save_file(stored, file, metadata={"format": FORMAT, "description": json.dumps(dict(description))})
+    except SafetensorError as error:  # a full disk, too
+        raise CheckpointError(
+            f"{file.name}: expected to write it, could not ({str(error)[:200]}): check the folder and the room left."
+        ) from None
     for level, cells in enumerate((partition, *coarser)):
         cells.save(cells_file(file, level))
+    shutil.copymode(cells_file(file), file)  # safetensors lets nobody but the owner read what it writes
 
 
 def _storable(value: Tensor, *, half: bool) -> Tensor:
@@ -197,7 +205,7 @@ def _parts(
 
 
 def _is_number(value: object, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and low <= value <= high
+    return isinstance(value, int | float) and low <= value <= high  # false for NaN
 
 
 def _is_text(value: object) -> bool:

@@ -126,6 +126,25 @@ def _files(folder: Path) -> Iterator[Path]:
 class _Inert(yaml.SafeLoader):
     """Plain data only; what YAML marks as a Python object becomes the plain data that would have made it."""
 
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None and _letters(node, {}) > MAX_HPARAMS_BYTES:
+            raise yaml.YAMLError("a few lines that stand for gigabytes")
+        return node
+
+
+def _letters(node: yaml.Node, known: dict[int, int]) -> int:
+    """How long a text is once each of its aliases, which may stand within what others stand for, is written out."""
+    if id(node) not in known:
+        known[id(node)] = MAX_HPARAMS_BYTES + 1  # for a node that holds itself
+        if isinstance(node, yaml.ScalarNode):
+            inner = len(node.value)
+        else:
+            pairs = node.value if isinstance(node, yaml.MappingNode) else [node.value]
+            inner = sum(_letters(part, known) for pair in pairs for part in pair)
+        known[id(node)] = min(1 + inner, MAX_HPARAMS_BYTES + 1)
+    return known[id(node)]
+
 
 def _plain(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.SequenceNode):

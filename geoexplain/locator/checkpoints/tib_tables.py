@@ -65,6 +65,7 @@ def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
     skip = layout["skiprows"]
     skip = skip if type(skip) is int and 0 <= skip <= 100 else 0
     rows: dict[int, tuple[str, float, float]] = {}
+    twice = False
     try:
         with file.open(newline="", encoding="utf-8-sig") as text:
             lines = csv.DictReader(islice(text, skip, None))
@@ -76,13 +77,15 @@ def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
                     "is this another table?"
                 )
             for line in islice(lines, MAX_CELLS):
-                rows[int(line[wanted[0]])] = (line[wanted[1]], float(line[wanted[2]]), float(line[wanted[3]]))
+                index = int(line[wanted[0]])
+                twice = twice or index in rows
+                rows[index] = (line[wanted[1]], float(line[wanted[2]]), float(line[wanted[3]]))
     except (OSError, UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
         raise DataError(
             f"{file.name}: expected a CSV table with a class, a name, a latitude and a longitude in every row, "
             f"could not read it ({str(error)[:100]}): get the file again."
         ) from None
-    if not rows or sorted(rows) != list(range(len(rows))):
+    if not rows or twice or sorted(rows) != list(range(len(rows))):
         raise DataError(f"{file.name}: expected the classes 0, 1, 2, … once each, got others: get the file again.")
     in_order = [rows[index] for index in range(len(rows))]
     centers = np.array([(lat, lon) for _, lat, lon in in_order], dtype=np.float64)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError
 from geoexplain.locator.checkpoints.layout import check_finite, check_layout, layout_of
@@ -102,13 +102,19 @@ def checked_tensors(file: str, data: Any, expected: Mapping[str, Tensor], questi
 
 
 def state_dict(file: str, data: Any) -> dict[str, Tensor]:
-    """`data` as a state dict of dense tensors. Raises CheckpointError when it is anything else."""
+    """`data` as a state dict of dense tensors with numbers. Raises CheckpointError when it is anything else."""
     if not isinstance(data, Mapping) or not data:
         raise CheckpointError(f"{file}: expected a state dict, got {type(data).__name__}: is this another file?")
     for key, value in data.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
+        if not isinstance(key, str) or not _is_dense(value):
             raise CheckpointError(
                 f"{file}: expected a state dict of names and dense tensors, got {type(value).__name__} under "
                 f"{str(key)[:60]!r}: is this another file?"
             )
     return dict(data)
+
+
+def _is_dense(value: object) -> bool:
+    # A file may give a tensor attributes, which would stand for its methods, or a shape without numbers ("meta").
+    plain = type(value) in {Tensor, nn.Parameter} and not vars(value)
+    return plain and isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
