@@ -1,13 +1,14 @@
 """The models that geoexplain knows by name: the published ones, one row each, and those that a person has added."""
 
+import errno
 import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -202,7 +203,7 @@ def load_model(
         if not file.is_file():
             raise CheckpointError(f"model {text}: expected its files, found none yet. {ZOO[text].obtain}")
         return load_geoexplain(file, device, hierarchical=hierarchical)
-    if Path(name).is_file():
+    if _is_there(Path(name)) and Path(name).is_file():
         return load_geoexplain(Path(name), device, hierarchical=hierarchical)
     raise CheckpointError(
         f"expected a model name ({', '.join(ready_models())}) or the path of a .safetensors file, got {text[:200]!r}: "
@@ -215,7 +216,14 @@ def gallery_of(name: str) -> Path | None:
     if not NAME.fullmatch(name) or name == BUNDLED:
         return None
     told = _words(model_folder(name) / GALLERY).get("path")
-    return Path(told) if told and Path(told).exists() else None
+    return Path(told) if told and _is_there(Path(told)) else None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name longer than any file's
+        return False
 
 
 def assignments_of(name: str, photos: int) -> Assignments | None:
@@ -235,7 +243,7 @@ def add_model(name: str, folder: Path, format_name: str | None = None, gallery: 
 
     A model of the same name is replaced once the new one is complete. Returns the model, on the CPU. Raises
     CheckpointError or DataError, and leaves nothing behind, when the files do not fit each other, the format, or what
-    ZOO says of the name.
+    ZOO says of the name, or when the model cannot be written.
     """
     row = ZOO.get(name)
     if name == BUNDLED:
@@ -296,16 +304,50 @@ def _write(model: GeoModel, name: str, row: ZooRow | None, folder: Path) -> None
 
 @contextmanager
 def _finished_folder(target: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `target` once the block has ended well, and vanishes otherwise."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    """A new folder that takes the place of `target` once the block has ended well, and vanishes otherwise.
+
+    Raises CheckpointError when it cannot be written.
+    """
+    partial = _beside(target)
     try:
+        partial.mkdir(parents=True)
         yield partial
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
+        _put(partial, target)
+    except OSError as error:
+        raise CheckpointError(
+            f"model {target.name}: expected to write to ${HOME_VARIABLE} or ~/.geoexplain, got '{error.strerror}': "
+            "check that folder and the room left."
+        ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _beside(target: Path) -> Path:
+    """A name that nobody else has, and that no model can have, in the folder of `target`."""
+    return target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+
+
+def _put(folder: Path, target: Path) -> None:
+    """Give a folder the name `target`; what had it is deleted. Of several who do so at once, the last one stays."""
+    while True:
+        with suppress(FileNotFoundError):
+            _delete(target)
+        try:
+            folder.rename(target)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+        else:
+            return
+
+
+def _delete(target: Path) -> None:
+    """Delete a folder, or a link to one: its name is gone at once, so that nobody finds half of it."""
+    old = target.rename(_beside(target))
+    if old.is_symlink():
+        old.unlink()
+    else:
+        shutil.rmtree(old)
 
 
 def remove_model(name: str) -> None:
@@ -314,7 +356,7 @@ def remove_model(name: str) -> None:
         raise CheckpointError(
             f"expected the name of a model that was added, got {name!r}: `geoexplain models` lists them."
         )
-    shutil.rmtree(model_folder(name))
+    _delete(model_folder(name))
 
 
 def sha256(file: Path) -> str:

@@ -1,7 +1,12 @@
 """The zoo: what is ready, what is not and how to get it, adding, replacing and removing a model."""
 
 import json
+import os
 import pickle
+import shutil
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,11 +131,69 @@ def test_a_failure_half_way_keeps_the_model_that_was_there(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(zoo, "save_geoexplain", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(CheckpointError, match=r"model mine: expected to write to .*'No space left on device'"):
         add_model("mine", folder, "geoexplain")
     assert ready_models() == [BUNDLED, "mine"]
     assert [path.name for path in (home / "models").iterdir()] == ["mine"]
     load_model("mine", "cpu")
+
+
+def test_a_home_that_cannot_be_written_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GEOEXPLAIN_HOME", str(tmp_path / "file"))
+    with pytest.raises(CheckpointError, match=r"expected to write to .*'Not a directory'"):
+        add_model("mine", folder, "geoexplain")
+
+
+def test_a_model_kept_elsewhere_behind_a_link_is_replaced_and_removed(folder: Path, home: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    add_model("mine", folder, "geoexplain")
+    for change in (lambda: add_model("mine", folder, "geoexplain"), lambda: remove_model("mine")):
+        (home / "models" / "mine").rename(elsewhere)
+        (home / "models" / "mine").symlink_to(elsewhere)
+        change()
+        assert not (home / "models" / "mine").is_symlink()
+        assert len(list(elsewhere.iterdir())) == 3
+        shutil.rmtree(elsewhere)
+    assert list((home / "models").iterdir()) == []
+
+
+def test_what_is_added_may_be_read_by_whoever_the_umask_lets(folder: Path, home: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        add_model("mine", folder, "geoexplain")
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (home / "models" / "mine").iterdir()} == {0o644}
+    assert stat.S_IMODE((home / "models" / "mine").stat().st_mode) == 0o755
+
+
+SWAP = """
+import sys
+from pathlib import Path
+from geoexplain.locator.zoo import _finished_folder
+
+for turn in range(200):
+    with _finished_folder(Path(sys.argv[1])) as folder:
+        (folder / "one").write_text(sys.argv[2])
+        (folder / "two").write_text(sys.argv[2])
+"""
+
+
+def test_two_processes_may_add_the_same_model(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SWAP, str(tmp_path / "models" / "mine")]
+    both = [subprocess.Popen([*command, who], stderr=subprocess.PIPE, text=True) for who in "ab"]
+    assert [process.communicate()[1] for process in both] == ["", ""]
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["mine"]
+    assert len({file.read_text() for file in (tmp_path / "models" / "mine").iterdir()}) == 1
+
+
+def test_a_name_longer_than_any_file_s_is_no_model(folder: Path, home: Path) -> None:
+    with pytest.raises(CheckpointError, match="expected a model name"):
+        load_model("a" * 5000)
+    add_model("mine", folder, "geoexplain")
+    (home / "models" / "mine" / "gallery.json").write_text(json.dumps({"path": "a" * 5000}))
+    assert status("mine").gallery is None
 
 
 def test_companion_data_come_along(folder: Path) -> None:
