@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.locator.checkpoints import FORMAT, cells_file, describe, load_geoexplain
+from geoexplain.locator.checkpoints import FORMAT, cells_file, describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.zoo import BUNDLED, load_model
 from tests.locator.models import LABELS, saved, small_model
 
@@ -73,6 +73,18 @@ def test_what_half_precision_cannot_hold_is_kept(tmp_path: Path) -> None:
     assert after.network.backbone.stem[1].running_var.tolist() == [3e5] * len(
         model.network.backbone.stem[1].running_var
     )
+
+
+def test_weights_that_share_memory_are_written_each(tmp_path: Path) -> None:
+    model = small_model()
+    norm = model.network.backbone.stem[1]
+    norm.bias = norm.weight
+    with torch.no_grad():
+        norm.weight.fill_(0.75)
+    facts = describe(model)
+    save_geoexplain(model.network, facts, model.partition, tmp_path / "tied.safetensors", half=False)
+    stored = load_file(tmp_path / "tied.safetensors")
+    assert {float(value) for kind in ("weight", "bias") for value in stored[f"backbone.stem.1.{kind}"]} == {0.75}
 
 
 def test_full_precision_is_read_as_it_stands(file: Path) -> None:

@@ -56,7 +56,7 @@ def save_geoexplain(
     tensors = {key: value for key, value in network.state_dict().items() if key not in FROM_TABLES}
     if embedder is not None:
         tensors |= {f"{EMBEDDER}{key}": value for key, value in embedder.state_dict().items()}
-    stored = {key: _storable(value, half=half) for key, value in tensors.items()}
+    stored = _apart({key: _storable(value, half=half) for key, value in tensors.items()})
     try:
         save_file(stored, file, metadata={"format": FORMAT, "description": json.dumps(dict(description))})
     except SafetensorError as error:  # a full disk, too
@@ -75,6 +75,17 @@ def _storable(value: Tensor, *, half: bool) -> Tensor:
     halved = value.half() if half else value.float()
     # fp16 ends at 65,504; what lies beyond stays fp32, which the format allows for every tensor.
     return halved if torch.isfinite(halved).all() else value.float()
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, those copied that share memory with one before, which safetensors does not write."""
+    seen: set[int] = set()
+    apart = {}
+    for key, value in tensors.items():
+        memory = value.untyped_storage().data_ptr()
+        apart[key] = value.clone() if memory in seen else value
+        seen.add(memory)
+    return apart
 
 
 def load_geoexplain(
