@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.locator.checkpoints import load_certh, load_tib
+from geoexplain.locator.checkpoints import load_certh, load_tib, read_cells
 from geoexplain.locator.checkpoints.torchfile import read_torch_file
 from tests.golden.checkpoints import HPARAMS, certh_folder, tib_folder
 from tests.hostile.test_checkpoints import Payload
@@ -227,6 +227,17 @@ def test_lightning_s_harmless_classes_are_read_and_no_others(tmp_path: Path) -> 
 
 class Refused:
     """Harmless, but not one of the two."""
+
+
+def test_tables_far_too_large_are_not_read(good_tib: Path, tmp_path: Path) -> None:
+    folder = copied(good_tib, tmp_path, without="m_43.csv")
+    for name, read in (
+        ("m_43.csv", lambda: load_tib(folder, name="hostile", device="cpu")),
+        ("x.cells.csv", lambda: read_cells(folder / "x.cells.csv", "hostile")),
+    ):
+        with (folder / name).open("wb") as file:
+            file.truncate(2**34)  # a hole of 16 GiB that takes no room
+        assert refusal(read).startswith(f"{name}: expected at most 256 MiB")
 
 
 def doubled(value: str) -> str:

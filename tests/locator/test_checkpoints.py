@@ -152,7 +152,11 @@ def test_a_missing_table_is_named(file: Path) -> None:
     ("changes", "words"),
     [
         ({"name": ...}, "'name' in its description, got none"),
-        ({"title": 3}, "'title' in its description to be text, got '3'"),
+        ({"title": 3}, "'title' in its description to be a line of at most 1,000 letters, got '3'"),
+        ({"title": "\ud800"}, "'title'"),
+        ({"purpose": "two\nlines"}, "'purpose'"),
+        ({"purpose": "\x1b[31m"}, "'purpose'"),
+        ({"name": "a" * 1001}, "'name'"),
         ({"architecture": "resnet50d"}, "timm EfficientNet .*'resnet50d'"),
         ({"size_px": 16}, "'size_px' .* from 32 to 1024, got '16'"),
         ({"size_px": 10**9}, "'size_px'"),

@@ -16,6 +16,9 @@ PARENT = "parent"
 MAX_CELLS = 1_000_000
 """A table of cells is not read beyond this."""
 
+MAX_BYTES = 256 * 2**20
+"""Nor is a file that is larger: a single line of it would have to be held whole."""
+
 
 def cells_file(weights: Path, level: int = 0) -> Path:
     """The table of cells that belongs to a weights file: same stem, `.cells.csv`; coarser: `.cells-1.csv` and so on."""
@@ -41,12 +44,14 @@ def read_partitions(weights: Path, name: str, coarser: int) -> tuple[Partition, 
 def read_cells(file: Path, name: str) -> Partition:
     """Read a table of cells (CSV with the columns label, latitude, longitude, maybe parent) as the Partition `name`.
 
-    Raises DataError for a file that is missing, is not such a table, or holds no cell or more than MAX_CELLS.
+    Raises DataError for a file that is missing, is not such a table, or holds no cell or more than MAX_CELLS, or
+    is larger than MAX_BYTES.
     """
     labels: list[str] = []
     centers: list[tuple[float, float]] = []
     parents: list[int] = []
     try:
+        check_size(file)
         with file.open(newline="", encoding="utf-8") as table:
             rows = csv.reader(table)
             header = next(rows, [])
@@ -73,6 +78,12 @@ def read_cells(file: Path, name: str) -> Partition:
         raise DataError(f"{file.name}: expected at most {MAX_CELLS} cells, got more: is this another table?")
     points = np.array(centers, dtype=np.float64).reshape(-1, 2)
     return Partition(name, tuple(labels), points, np.array(parents, dtype=np.int64) if parents else None)
+
+
+def check_size(file: Path) -> None:
+    """Raise DataError for a table of more than MAX_BYTES bytes, OSError where there is none."""
+    if file.stat().st_size > MAX_BYTES:
+        raise DataError(f"{file.name}: expected at most {MAX_BYTES // 2**20} MiB, got more: is this another table?")
 
 
 def _cell(row: list[str], places: list[int], where: str) -> tuple[str, tuple[float, float], list[int]]:

@@ -32,6 +32,9 @@ FROM_TABLES = ("head.mvmf.mus", "head.hierarchy")
 EMBEDDER = "embedder."
 """What the keys of the retrieval embedding begin with."""
 
+LONGEST_TEXT = 1000
+"""Letters in a name, a title or a purpose."""
+
 FREE_PIXELS = ("size_px", "max_aspect", "crop_from_px")
 """What of a description goes to Preprocess."""
 
@@ -220,7 +223,8 @@ def _is_number(value: object, low: float, high: float) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    # What cannot be shown could not be sent to a browser either, with all that it is among.
+    return isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isprintable()
 
 
 def _is_rule(value: object) -> bool:
@@ -247,10 +251,10 @@ def _is_head(value: object) -> bool:
 
 
 FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "name": ("text", _is_text),
-    "title": ("text", _is_text),
-    "purpose": ("text", _is_text),
-    "architecture": ("text", _is_text),
+    "name": (f"a line of at most {LONGEST_TEXT:,} letters", _is_text),
+    "title": (f"a line of at most {LONGEST_TEXT:,} letters", _is_text),
+    "purpose": (f"a line of at most {LONGEST_TEXT:,} letters", _is_text),
+    "architecture": (f"a line of at most {LONGEST_TEXT:,} letters", _is_text),
     "size_px": ("a whole number from 32 to 1024", lambda value: _is_whole(value, 32, 1024)),
     "bn_eps": ("a number from 1e-9 to 1", lambda value: _is_number(value, 1e-9, 1)),
     "padding_for_px": ("a whole number from 32 to 1024", lambda value: _is_whole(value, 32, 1024)),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.places import place_names
-from geoexplain.locator.checkpoints.cells import MAX_CELLS
+from geoexplain.locator.checkpoints.cells import MAX_CELLS, check_size
 
 MAX_TREE_BYTES = 256 * 2**20
 COLUMNS = {
@@ -61,12 +61,13 @@ Table = tuple[list[str], NDArray[np.float64]]
 
 
 def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
-    """One table. Raises DataError when a column is missing, a number is none, or classes are not 0 … K − 1."""
+    """One table. Raises DataError when it is too large, lacks a column or a number, or classes are not 0 … K − 1."""
     skip = layout["skiprows"]
     skip = skip if type(skip) is int and 0 <= skip <= 100 else 0
     rows: dict[int, tuple[str, float, float]] = {}
     twice = False
     try:
+        check_size(file)
         with file.open(newline="", encoding="utf-8-sig") as text:
             lines = csv.DictReader(islice(text, skip, None))
             wanted = [str(layout[part]) for part in ("index", "label", "latitude", "longitude")]
