@@ -7,6 +7,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def write_bytes(file: Path, data: bytes) -> None:
         part.write_bytes(data)
         part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # what is no folder has no part to delete either
+            part.unlink()
         raise DataError(
             f"{printable(file.name)}: expected to write it, got '{error.strerror}': check the folder."
         ) from None

@@ -204,6 +204,7 @@ def test_conversion_goes_by_what_is_in_the_file(stored: Callable, tmp_path: Path
         ({"a": 1}, "out.csv", "expected cells from 0"),
         ({}, "out.csv", "got a dict of 0"),
         (CENTERS, "nowhere/cells.csv", "cells.csv: expected to write it, got 'No such file or directory'"),
+        (CENTERS, "/dev/null/cells.csv", "cells.csv: expected to write it, got 'Not a directory'"),
     ],
 )
 def test_conversion_writes_nothing_when_it_cannot(
