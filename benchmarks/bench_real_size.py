@@ -24,7 +24,8 @@ from benchmarks.bench_explain import CONTESTANTS, OURS_BLOCKS, REFERENCE, measur
 from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.zoo import add_model, load_model
+from geoexplain.locator.registry import add_model
+from geoexplain.locator.zoo import load_model
 from geoexplain.view.worldmap import save_world_map, world_map_html
 from tests.conftest import FLAGS, executable
 from tests.golden.checkpoints import certh_folder, spec

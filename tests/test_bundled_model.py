@@ -8,7 +8,7 @@ from geoexplain.explainer.explanation import explain, locate
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.zoo import BUNDLED, ZOO, load_model, model_file, sha256
+from geoexplain.locator.zoo import BUNDLED, load_model, model_file
 from geoexplain.studio.examples import examples
 
 NOTHING_TO_GO_BY = "Antarctic plateau"

@@ -62,8 +62,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hierarchy",
         action=argparse.BooleanOptionalAction,
-        help="multiply a cell's share with those of the coarser cells that hold it (f*), or take it alone (f); for "
-        "models with several partitionings (default: as published)",
+        help="multiply a cell's share with those of the coarser cells that hold it, the products scaled to add up to 1 "
+        "(f*), or take it alone (f); for models with several partitionings (default: as published)",
     )
     add_device(parser)
 

@@ -13,8 +13,9 @@ from geoexplain.cli.batch import coordinates, progress_bar
 from geoexplain.errors import DataError
 from geoexplain.locator.gallery import by_cell, is_hdf5, open_folder
 from geoexplain.locator.gallery_build import Progress, build_gallery, check_new, convert_gallery
-from geoexplain.locator.gallery_hdf5 import Hdf5Table, open_hdf5
-from geoexplain.locator.zoo import assignments_of, load_model
+from geoexplain.locator.gallery_hdf5 import open_hdf5
+from geoexplain.locator.registry import assignments_of, unused_assignments
+from geoexplain.locator.zoo import load_model
 from geoexplain.photos import Manifest, geotagged_photos, read_manifest
 from geoexplain.research import Assignments, read_assignments
 
@@ -109,20 +110,23 @@ def convert(args: argparse.Namespace) -> int:
     """Copy an HDF5 file."""
     model = load_model(args.model, "cpu")
     table = open_hdf5(args.source)
-    gallery = by_cell(table, model.partition, find_assignments(args.assignments, args.model, table))
+    gallery = by_cell(table, model.partition, find_assignments(args.assignments, args.model, args.source))
     with progress_bar(len(gallery), "photos") as bar:
         rows = convert_gallery(gallery, model.name, model.partition, args.out, progress=follow(bar))
     print(f"{args.out}: {rows:,} of {len(gallery):,} photos, embedded by {model.name}")
     return 0
 
 
-def find_assignments(given: str | None, model: str, table: Hdf5Table) -> Assignments | None:
+def find_assignments(given: str | None, model: str, file: Path) -> Assignments | None:
     """Which rows lie in which cell: as given, or as added with the model, if those are of as many rows."""
     if given == NEAREST:
         return None
     if given is not None:
         return read_assignments(Path(given))
-    return assignments_of(model, len(table))
+    if note := unused_assignments(model, file):
+        complain(note)
+        return None
+    return assignments_of(model)
 
 
 def follow(bar: tqdm) -> Progress:
@@ -148,7 +152,7 @@ def run_show(args: argparse.Namespace) -> int:
     show_rows(len(table), table.dim, table.dtype, "the file does not say")
     if args.model is not None:
         partition = load_model(args.model, "cpu").partition
-        offsets = by_cell(table, partition, find_assignments(None, args.model, table)).assignments.offsets
+        offsets = by_cell(table, partition, find_assignments(None, args.model, file)).assignments.offsets
         show_cells(partition.centers_deg, np.diff(offsets))
     return 0
 

@@ -9,14 +9,15 @@ from geoexplain.cli.arguments import complain, count, number
 from geoexplain.cli.batch import Answer, answer_each
 from geoexplain.cli.explain import draw, make_folder
 from geoexplain.cli.recipe import COMBI_CAM, Recipe
-from geoexplain.cli.refine import EPS_KM, TOP_K, distance_km, positive_km, search_through
+from geoexplain.cli.refine import distance_km, positive_km
 from geoexplain.errors import DataError, ImageError
 from geoexplain.explainer.cams import METHODS
 from geoexplain.explainer.combine import PRESETS
 from geoexplain.explainer.explanation import Explanation, explain, locate
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel, LocalizableRule
-from geoexplain.locator.retrieval import SearchWithinCell
+from geoexplain.locator.registry import open_search
+from geoexplain.locator.retrieval import EPS_KM, TOP_K, SearchWithinCell
 from geoexplain.locator.zoo import BUNDLED, gallery_of, load_model, ready_models
 from geoexplain.view.figure import half_and_half, save_figure
 
@@ -174,7 +175,7 @@ def background_search(args: argparse.Namespace, model: GeoModel, name: str) -> S
     if file is None:
         complain(f"no background collection for {model.name}: the answer is made without Search within Cell.")
         return None
-    return search_through(file, model, name, top_k=args.top_k, eps_km=args.eps)
+    return open_search(model, name, file, top_k=args.top_k, eps_km=args.eps)
 
 
 def write_pictures(explanation: Explanation, model: GeoModel, pictures: dict[str, str], folder: Path) -> list[str]:

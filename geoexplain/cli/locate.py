@@ -6,6 +6,7 @@ from geoexplain.cli.arguments import add_images, add_model, chosen_model
 from geoexplain.cli.batch import Answer, answer_each, describe_prediction
 from geoexplain.cli.refine import add_refinement, refinement
 from geoexplain.explainer.explanation import locate
+from geoexplain.locator.prediction import CROP_RULES
 from geoexplain.view.export import prediction_record
 
 EPILOG = """\
@@ -35,8 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=(1, 5),
         default=1,
-        help="1: the whole image at once; 5: its corners and its centre, the highest probability of each cell counts "
-        "(default: %(default)s)",
+        help="the whole image, or its four corners and its centre (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--crop-rule",
+        choices=CROP_RULES,
+        default=CROP_RULES[0],
+        help="how the probabilities of five crops become one (default: %(default)s)",
     )
     add_refinement(parser)
     parser.set_defaults(run=run)
@@ -49,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     search = refined.search
 
     def answer(image: str, _name: str) -> Answer:
-        prediction = locate(image, model, rule=refined.rule, search=search, crops=args.crops)
+        prediction = locate(image, model, rule=refined.rule, search=search, crops=args.crops, how=args.crop_rule)
         record = prediction_record(image, model, prediction, search=search)
         return Answer(record, describe_prediction(image, model, prediction, search=search))
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from geoexplain.cli.arguments import printable
 from geoexplain.errors import DataError
 from geoexplain.locator.checkpoints import FORMATS
-from geoexplain.locator.zoo import ZOO, ModelStatus, add_model, home, models, remove_model
+from geoexplain.locator.registry import add_model, remove_model
+from geoexplain.locator.zoo import ZOO, ModelStatus, home, models
 from geoexplain.research import convert
 
 EPILOG = f"""\
@@ -17,7 +18,7 @@ their authors' files, converts them and keeps the result in $GEOEXPLAIN_HOME (de
 they came from is not needed afterwards, except for a gallery, which is used where it is.
 
 What a folder holds, by --format:
-{chr(10).join(f"  {name:<11} {row.files}" for name, row in FORMATS.items())}
+{chr(10).join(f"  {name:<11} {row.title}: {row.files}" for name, row in FORMATS.items())}
 CERTH's cells_assignments.pkl and back_coll_features.hdf5 are taken along if they lie in the same folder."""
 
 
@@ -76,7 +77,8 @@ def describe_status(status: ModelStatus) -> str:
     """A model in a few lines."""
     facts = [status.title, status.purpose, status.note]
     if status.gallery is not None:
-        facts.append(f"Search within Cell looks through {status.gallery.name}.")
+        gone = "" if status.gallery.exists() else ", which is not there at the moment"
+        facts.append(f"Search within Cell looks through {status.gallery.name}{gone}.")
     lines = [f"{status.name:<16} {'ready' if status.ready else 'not there yet'}"]
     for fact in filter(None, facts):
         lines += textwrap.wrap(fact, 100, initial_indent="    ", subsequent_indent="      ", break_long_words=False)

@@ -4,19 +4,12 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from geoexplain.cli.arguments import count, number
+from geoexplain.cli.arguments import complain, count, number
 from geoexplain.errors import DataError
-from geoexplain.locator.gallery import is_hdf5, open_gallery
-from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.model import GeoModel, LocalizableRule
-from geoexplain.locator.retrieval import SearchWithinCell
-from geoexplain.locator.zoo import assignments_of, gallery_of
-
-TOP_K = 10
-EPS_KM = 1.0
-"""What the published model was evaluated with (Kordopatis-Zilos et al., ICMR 2021)."""
+from geoexplain.locator.registry import open_search, unused_assignments
+from geoexplain.locator.retrieval import EPS_KM, TOP_K, SearchWithinCell
+from geoexplain.locator.zoo import gallery_of
 
 NO_GALLERY = "none"
 
@@ -81,7 +74,9 @@ def refinement(args: argparse.Namespace, model: GeoModel, name: str | Path) -> R
                 raise DataError(f"{option} sets up Search within Cell, which has no gallery: add --gallery PATH.")
         return Refinement(None, rule)
     top_k, eps_km = args.top_k or TOP_K, args.eps_km or EPS_KM
-    return Refinement(search_through(file, model, name, top_k=top_k, eps_km=eps_km), rule)
+    if note := unused_assignments(str(name), file):
+        complain(note)
+    return Refinement(open_search(model, str(name), file, top_k=top_k, eps_km=eps_km), rule)
 
 
 def gallery_file(given: str | None, name: str | Path) -> Path | None:
@@ -89,22 +84,3 @@ def gallery_file(given: str | None, name: str | Path) -> Path | None:
     if given == NO_GALLERY:
         return None
     return gallery_of(str(name)) if given is None else Path(given)
-
-
-def search_through(
-    file: Path, model: GeoModel, name: str | Path, *, top_k: int = TOP_K, eps_km: float = EPS_KM
-) -> SearchWithinCell:
-    """Search within Cell of a model, loaded by `name`, through the gallery in a file or folder.
-
-    Which photos of a file lie in which cell, the assignments added with the model say, if they are of as many photos;
-    otherwise a photo lies in the cell whose centre is nearest. Raises DataError when gallery and model do not fit.
-    """
-    assignments = assignments_of(str(name), len(open_hdf5(file))) if is_hdf5(file) else None
-    gallery = open_gallery(file, model.partition, assignments)
-    length = model.embedding(torch.zeros(1, model.backbone.feature_dim)).shape[1]
-    if gallery.dim != length or gallery.model not in {None, model.name}:
-        raise DataError(
-            f"gallery {file}: expected embeddings of {length} numbers by {model.name}, got {gallery.dim} by "
-            f"{gallery.model or 'a model it does not name'}: build one with this model, or choose the other --model."
-        )
-    return SearchWithinCell(gallery, top_k, eps_km)

@@ -5,6 +5,7 @@ virtual datasets) and can unpack a few bytes into gigabytes (filters): what is n
 refused before anything is read.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -189,7 +190,7 @@ def _dataset(name: str, file: h5py.h5f.FileID, key: str) -> h5py.h5d.DatasetID:
         )
     expected = item.get_space().get_simple_extent_npoints() * item.get_type().get_size()
     # A dataset may claim any shape; only what has been written takes up room in the file.
-    if item.get_storage_size() < expected or Path(file.name.decode()).stat().st_size < expected:
+    if item.get_storage_size() < expected or Path(os.fsdecode(file.name)).stat().st_size < expected:
         raise DataError(
             f"gallery {name}: expected {expected:,} bytes of {key}, as its shape {item.shape} says, got fewer: "
             "the file is not complete, get it again."

@@ -5,15 +5,21 @@ Kordopatis-Zilos et al., ICMR 2021; the numbers and the rule for ties are those 
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km, spherical_mean
-from geoexplain.locator.gallery import Gallery
+from geoexplain.locator.gallery import Gallery, open_gallery
 from geoexplain.locator.model import GeoModel
+from geoexplain.research import Assignments
+
+TOP_K, EPS_KM = 10, 1.0
+"""The published settings: how many photos are compared, and how far apart those of one cluster may be."""
 
 ROWS_AT_A_TIME = 1024
 """Embeddings of a cell held at once: 7 MiB of 1,792 float32."""
@@ -52,8 +58,8 @@ class SearchWithinCell:
     """
 
     gallery: Gallery
-    top_k: int = 10
-    eps_km: float = 1.0
+    top_k: int = TOP_K
+    eps_km: float = EPS_KM
 
     def __post_init__(self) -> None:
         _check_settings(self.top_k, self.eps_km)
@@ -74,14 +80,36 @@ class SearchWithinCell:
         return search_within_cell(self.gallery, embedding, cell, center_deg, top_k=self.top_k, eps_km=self.eps_km)
 
 
+def checked_search(
+    model: GeoModel,
+    path: Path,
+    assignments: Assignments | None = None,
+    *,
+    top_k: int = TOP_K,
+    eps_km: float = EPS_KM,
+) -> SearchWithinCell:
+    """Search within Cell of a model through the gallery at a path; `assignments` are as for `open_gallery`.
+
+    Raises DataError when there is no gallery, it is damaged, of other cells, or made with another model.
+    """
+    gallery = open_gallery(path, model.partition, assignments)
+    length = model.embedding(torch.zeros(1, model.backbone.feature_dim)).shape[1]
+    if gallery.dim != length or gallery.model not in {None, model.name}:
+        raise DataError(
+            f"gallery {path.name}: expected embeddings of {length} numbers by {model.name}, got {gallery.dim} by "
+            f"{gallery.model or 'a model it does not name'}: build one with this model, or choose the other model."
+        )
+    return SearchWithinCell(gallery, top_k, eps_km)
+
+
 def search_within_cell(
     gallery: Gallery,
     embedding: NDArray[np.float32],
     cell: int,
     center_deg: NDArray[np.float64],
     *,
-    top_k: int = 10,
-    eps_km: float = 1.0,
+    top_k: int = TOP_K,
+    eps_km: float = EPS_KM,
 ) -> Neighbours | None:
     """The place that the photos of one cell give an image; None when the gallery has none in the cell.
 
@@ -163,7 +191,7 @@ def _most_similar(
 
 
 def _check_settings(top_k: int, eps_km: float) -> None:
-    if not top_k >= 1:
+    if not isinstance(top_k, int | np.integer) or top_k < 1:
         raise DataError(f"top_k: expected a whole number of at least 1, got {top_k}.")
     if not (eps_km > 0 and math.isfinite(eps_km)):
         raise DataError(f"eps_km: expected a distance of more than 0 km, got {eps_km}.")

@@ -1,23 +1,16 @@
 """The models that geoexplain knows by name: the published ones, one row each, and those that a person has added."""
 
-import errno
-import hashlib
 import json
 import os
 import re
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from geoexplain.errors import CheckpointError
-from geoexplain.locator.checkpoints import FORMATS, describe, load_geoexplain, save_geoexplain
+from geoexplain.locator.checkpoints import load_geoexplain
 from geoexplain.locator.model import GeoModel
-from geoexplain.research import Assignments, read_assignments, read_centers, save_assignments
 
 BUNDLED = "earth-views-b0"
 """The model that comes with geoexplain."""
@@ -27,14 +20,10 @@ HOME_VARIABLE = "GEOEXPLAIN_HOME"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a model may be called: the name becomes that of a folder."""
 
+LONGEST_PATH = 4096
+
 ASSIGNMENTS, GALLERY, SOURCES = "assignments.npz", "gallery.json", "sources.json"
-RESEARCH_CENTERS, RESEARCH_ASSIGNMENTS = "initial_mu_kappa.pkl", "cells_assignments.pkl"
-RESEARCH_GALLERY = "back_coll_features.hdf5"
-"""CERTH's names for the cells before training, for which photos lie in which cell, and for the photos' embeddings."""
-
-
-MOST_PHOTOS = 100_000_000
-"""No collection of photos is expected to be larger, where it is not there to be asked."""
+"""What lies beside an added model: which photos are in which cell, where the photos are, and what the model is."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +113,7 @@ class ModelStatus:
     purpose  what kind of image it is for
     ready    whether it can be loaded
     file     where its weights are, or would be
-    gallery  the photos that Search within Cell looks through, if some were added with it
+    gallery  the photos that Search within Cell looks through, if some were added with it; they may have gone since
     note     one sentence: how to obtain it, while it is not ready; its licence, when it is
     """
 
@@ -138,9 +127,15 @@ class ModelStatus:
 
 
 def home() -> Path:
-    """The folder for what a person adds: $GEOEXPLAIN_HOME, or .geoexplain in the home folder. It need not exist."""
+    """The folder for what a person adds: $GEOEXPLAIN_HOME, or .geoexplain in the home folder. It need not exist.
+
+    Whoever has no home folder, as in some containers, gets it in the current one.
+    """
     given = os.environ.get(HOME_VARIABLE)
-    return Path(given).expanduser() if given else Path.home() / ".geoexplain"
+    try:
+        return Path(given).expanduser() if given else Path.home() / ".geoexplain"
+    except RuntimeError:
+        return Path(given or ".geoexplain").absolute()
 
 
 def model_folder(name: str) -> Path:
@@ -203,7 +198,7 @@ def load_model(
         if not file.is_file():
             raise CheckpointError(f"model {text}: expected its files, found none yet. {ZOO[text].obtain}")
         return load_geoexplain(file, device, hierarchical=hierarchical)
-    if _is_there(Path(name)) and Path(name).is_file():
+    if _is_there(Path(name)):
         return load_geoexplain(Path(name), device, hierarchical=hierarchical)
     raise CheckpointError(
         f"expected a model name ({', '.join(ready_models())}) or the path of a .safetensors file, got {text[:200]!r}: "
@@ -212,157 +207,15 @@ def load_model(
 
 
 def gallery_of(name: str) -> Path | None:
-    """The gallery that was added with a model; None when there is none, or it has gone."""
+    """The gallery that was added with a model, whether it is still there or not; None when none was."""
     if not NAME.fullmatch(name) or name == BUNDLED:
         return None
     told = _words(model_folder(name) / GALLERY).get("path")
-    return Path(told) if told and _is_there(Path(told)) else None
+    return Path(told) if told and len(told) < LONGEST_PATH else None
 
 
 def _is_there(path: Path) -> bool:
     try:
-        return path.exists()
+        return path.is_file()
     except OSError:  # a name longer than any file's
         return False
-
-
-def assignments_of(name: str, photos: int) -> Assignments | None:
-    """Which photos of a gallery lie in which cell, if that was added with a model and is of as many photos."""
-    file = model_folder(name) / ASSIGNMENTS if NAME.fullmatch(name) and name != BUNDLED else None
-    added = read_assignments(file) if file is not None and file.is_file() else None
-    return added if added is not None and len(added.rows) == photos else None
-
-
-def add_model(name: str, folder: Path, format_name: str | None = None, gallery: Path | None = None) -> GeoModel:
-    """Check a model's files, convert them to this project's format, and register it under a name.
-
-    folder       the authors' files: see `FORMATS[format_name].files`; may also hold CERTH's `cells_assignments.pkl`
-                 and `back_coll_features.hdf5`, and `initial_mu_kappa.pkl`, whose cells must be as many as the model's
-    format_name  key in FORMATS; None takes that of the row in ZOO
-    gallery      photos for Search within Cell; it is registered where it is, not copied. None takes the folder's own
-
-    A model of the same name is replaced once the new one is complete. Returns the model, on the CPU. Raises
-    CheckpointError or DataError, and leaves nothing behind, when the files do not fit each other, the format, or what
-    ZOO says of the name, or when the model cannot be written.
-    """
-    row = ZOO.get(name)
-    if name == BUNDLED:
-        raise CheckpointError(f"expected another name than {BUNDLED}, which is the bundled model's: choose one.")
-    format_name = format_name or (row.format if row else None)
-    if format_name not in FORMATS or (row and format_name != row.format):
-        wanted = row.format if row else " or ".join(FORMATS)
-        raise CheckpointError(f"model {name}: expected --format {wanted}, got {format_name}: give that one.")
-    target = model_folder(name)
-    if not folder.is_dir():
-        raise CheckpointError(f"expected a folder with {FORMATS[format_name].files}, found none at {folder}.")
-    gallery = gallery or (folder / RESEARCH_GALLERY if (folder / RESEARCH_GALLERY).is_file() else None)
-    model = FORMATS[format_name].load(folder, name, row.cells if row else None)
-    if row and row.cells not in {None, len(model.partition)}:
-        raise CheckpointError(
-            f"model {name}: expected {row.cells:,} cells, got {len(model.partition):,}: is this another model? "
-            "Add it under another name."
-        )
-    _check_centers(folder / RESEARCH_CENTERS, model)
-    with _finished_folder(target) as partial:
-        _write(model, name, row, partial)
-        if (folder / RESEARCH_ASSIGNMENTS).is_file():
-            save_assignments(_assignments(folder / RESEARCH_ASSIGNMENTS, model), partial / ASSIGNMENTS)
-        if gallery is not None:
-            (partial / GALLERY).write_text(json.dumps({"path": str(gallery.resolve())}), encoding="utf-8")
-        sources = {
-            "title": row.title if row else model.title,
-            "purpose": row.purpose if row else model.purpose,
-            "format": format_name,
-        }
-        (partial / SOURCES).write_text(json.dumps(sources, indent=2) + "\n", encoding="utf-8")
-    return load_model(name, "cpu")
-
-
-def _check_centers(file: Path, model: GeoModel) -> None:
-    centers = len(read_centers(file)) if file.is_file() else len(model.partition)
-    if centers != len(model.partition):
-        raise CheckpointError(
-            f"{file.name}: expected the {len(model.partition):,} cells of the model, got {centers:,}: is it another's?"
-        )
-
-
-def _assignments(file: Path, model: GeoModel) -> Assignments:
-    assignments = read_assignments(file)
-    assignments.check(cells=len(model.partition), rows=MOST_PHOTOS)
-    return assignments
-
-
-def _write(model: GeoModel, name: str, row: ZooRow | None, folder: Path) -> None:
-    description = describe(model) | {"name": name}
-    description |= {"title": row.title, "purpose": row.purpose} if row else {"title": model.title or name}
-    file = folder / f"{name}.safetensors"
-    save_geoexplain(
-        model.network, description, model.partition, file, coarser=model.coarser, embedder=model.embedder, half=False
-    )
-    load_geoexplain(file, "cpu")
-
-
-@contextmanager
-def _finished_folder(target: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `target` once the block has ended well, and vanishes otherwise.
-
-    Raises CheckpointError when it cannot be written.
-    """
-    partial = _beside(target)
-    try:
-        partial.mkdir(parents=True)
-        yield partial
-        _put(partial, target)
-    except OSError as error:
-        raise CheckpointError(
-            f"model {target.name}: expected to write to ${HOME_VARIABLE} or ~/.geoexplain, got '{error.strerror}': "
-            "check that folder and the room left."
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _beside(target: Path) -> Path:
-    """A name that nobody else has, and that no model can have, in the folder of `target`."""
-    return target.with_name(f".{target.name}-{secrets.token_hex(4)}")
-
-
-def _put(folder: Path, target: Path) -> None:
-    """Give a folder the name `target`; what had it is deleted. Of several who do so at once, the last one stays."""
-    while True:
-        with suppress(FileNotFoundError):
-            _delete(target)
-        try:
-            folder.rename(target)
-        except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                raise
-        else:
-            return
-
-
-def _delete(target: Path) -> None:
-    """Delete a folder, or a link to one: its name is gone at once, so that nobody finds half of it."""
-    old = target.rename(_beside(target))
-    if old.is_symlink():
-        old.unlink()
-    else:
-        shutil.rmtree(old)
-
-
-def remove_model(name: str) -> None:
-    """Forget an added model and delete its files here; a gallery stays. Raises CheckpointError when there is none."""
-    if name == BUNDLED or not model_folder(name).is_dir():
-        raise CheckpointError(
-            f"expected the name of a model that was added, got {name!r}: `geoexplain models` lists them."
-        )
-    _delete(model_folder(name))
-
-
-def sha256(file: Path) -> str:
-    """Hexadecimal SHA-256 digest of a file."""
-    digest = hashlib.sha256()
-    with file.open("rb") as data:
-        while chunk := data.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -11,9 +11,8 @@ import torch
 
 from geoexplain.errors import DataError, GeoExplainError
 from geoexplain.locator import zoo
-from geoexplain.locator.gallery import Gallery, is_hdf5, open_gallery
-from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.model import GeoModel
+from geoexplain.locator.registry import open_search
 from geoexplain.locator.retrieval import SearchWithinCell
 
 KEPT = 2
@@ -193,12 +192,6 @@ def _with_gallery(model: GeoModel, row: Offer) -> Loaded:
     if row.gallery is None:
         return Loaded(model)
     try:
-        return Loaded(model, SearchWithinCell(_open(row.gallery, row.name, model)))
+        return Loaded(model, open_search(model, row.name, row.gallery))
     except GeoExplainError as error:
         return Loaded(model, trouble=str(error))
-
-
-def _open(file: Path, name: str, model: GeoModel) -> Gallery:
-    """A gallery; which photos of a file lie in which cell, the model's assignments say, if they are of as many."""
-    assignments = zoo.assignments_of(name, len(open_hdf5(file))) if is_hdf5(file) else None
-    return open_gallery(file, model.partition, assignments)

@@ -15,7 +15,7 @@ from torch import nn
 
 import geoexplain
 from geoexplain.images import Preprocess
-from geoexplain.locator import zoo
+from geoexplain.locator import registry, zoo
 from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule
@@ -77,7 +77,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name, model, photos in (("deep", deep, gallery), ("residual", residual, None), ("broken", residual, None)):
             folder = tmp_path_factory.mktemp(name)
             saved(model, folder)
-            zoo.add_model(name, folder, "geoexplain", photos)
+            registry.add_model(name, folder, "geoexplain", photos)
         file = zoo.model_file("broken")
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
         yield home
@@ -217,12 +217,12 @@ def test_a_model_that_cannot_be_loaded_changes_nothing(page: Page, url: str, mod
 
 def test_a_model_that_is_added_is_offered_to_the_next_page(page: Page, url: str, tmp_path: Path) -> None:
     saved(random_network("resnet18", "Latecomer", LocalizableRule()), tmp_path)
-    zoo.add_model("late", tmp_path, "geoexplain")
+    registry.add_model("late", tmp_path, "geoexplain")
     try:
         open_studio(page, url)
         expect(page.locator(".ge-model-choice option[value=late]")).to_have_text("Latecomer")
     finally:
-        zoo.remove_model("late")
+        registry.remove_model("late")
 
 
 # ---- Search within Cell

@@ -162,7 +162,9 @@ def test_assignments_added_with_the_model_say_what_lies_in_a_cell(
     other = np.zeros(51, dtype=np.int64)
     other[cell + 1 :] = 2
     save_assignments(Assignments(other, np.array([0, 1])), registered / "assignments.npz")
-    assert record_of(run, "locate", photos[0], "--model", "mine")["search_within_cell"]["searched"] == 5
+    outcome = run("locate", photos[0], "--model", "mine", "--json")
+    assert json.loads(outcome.out)["search_within_cell"]["searched"] == 5
+    assert "5 photos, but the cells added with mine are for 2" in outcome.err
 
 
 @pytest.mark.parametrize("command", ["locate", "explain"])

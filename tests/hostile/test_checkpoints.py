@@ -198,3 +198,12 @@ def test_nan_in_any_tensor_is_found(tmp_path: Path) -> None:
         cells_file(tmp_path / "nan.safetensors").write_bytes(cells_file(file).read_bytes())
         with pytest.raises(CheckpointError, match=rf"nan\.safetensors: key '{key}' holds NaN"):
             load_geoexplain(tmp_path / "nan.safetensors", "cpu")
+
+
+def test_a_variance_below_zero_is_found(tmp_path: Path) -> None:
+    file = saved(small_model(), tmp_path)
+    tensors = load_file(file)
+    tensors["backbone.head.1.running_var"][0] = -1
+    save_file(tensors, file, metadata={"format": FORMAT, "description": json.dumps(describe(small_model()))})
+    with pytest.raises(CheckpointError, match=r"key 'backbone\.head\.1\.running_var': expected variances"):
+        load_geoexplain(file, "cpu")

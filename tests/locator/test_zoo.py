@@ -7,29 +7,22 @@ import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.locator import zoo
+from geoexplain.locator import registry, zoo
 from geoexplain.locator.checkpoints import FORMATS, save_geoexplain
-from geoexplain.locator.zoo import (
-    BUNDLED,
-    ZOO,
-    add_model,
-    assignments_of,
-    gallery_of,
-    load_model,
-    model_file,
-    models,
-    ready_models,
-    remove_model,
-    sha256,
-)
+from geoexplain.locator.registry import add_model, assignments_of, open_search, remove_model, sha256
+from geoexplain.locator.zoo import BUNDLED, ZOO, gallery_of, load_model, model_file, models, ready_models
 from tests.locator.models import saved, small_model
+
+DIM = small_model().backbone.feature_dim
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +123,7 @@ def test_a_failure_half_way_keeps_the_model_that_was_there(
     def full_disk(*args: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(zoo, "save_geoexplain", full_disk)
+    monkeypatch.setattr(registry, "save_geoexplain", full_disk)
     with pytest.raises(CheckpointError, match=r"model mine: expected to write to .*'No space left on device'"):
         add_model("mine", folder, "geoexplain")
     assert ready_models() == [BUNDLED, "mine"]
@@ -171,7 +164,7 @@ def test_what_is_added_may_be_read_by_whoever_the_umask_lets(folder: Path, home:
 SWAP = """
 import sys
 from pathlib import Path
-from geoexplain.locator.zoo import _finished_folder
+from geoexplain.locator.registry import _finished_folder
 
 for turn in range(200):
     with _finished_folder(Path(sys.argv[1])) as folder:
@@ -198,21 +191,80 @@ def test_a_name_longer_than_any_file_s_is_no_model(folder: Path, home: Path) -> 
 
 def test_companion_data_come_along(folder: Path) -> None:
     cells = len(small_model().partition)
-    (folder / "cells_assignments.pkl").write_bytes(pickle.dumps({0: {3, 1}, cells - 1: {2}}))
+    (folder / "cells_assignments.pkl").write_bytes(pickle.dumps({0: {1, 0}, cells - 1: {2}}))
     (folder / "initial_mu_kappa.pkl").write_bytes(
         pickle.dumps([(np.float64(1), np.float64(cell)) for cell in range(cells)])
     )
-    (folder / "back_coll_features.hdf5").write_bytes(b"")
+    write_gallery(folder / "back_coll_features.hdf5")
     add_model("mine", folder, "geoexplain")
-    assert assignments_of("mine", photos=4) is None
-    assignments = assignments_of("mine", photos=3)
+    assignments = assignments_of("mine")
     assert assignments is not None
-    assert sorted(assignments.rows_of(0).tolist()) == [1, 3]
+    assert sorted(assignments.rows_of(0).tolist()) == [0, 1]
     assert assignments.rows_of(1).tolist() == []
     assert gallery_of("mine") == folder / "back_coll_features.hdf5"
     assert status("mine").gallery == folder / "back_coll_features.hdf5"
+    search = open_search(load_model("mine", "cpu"), "mine", folder / "back_coll_features.hdf5")
+    assert sorted(search.gallery.rows_of(0).tolist()) == [0, 1]  # as assigned, not as near
     (folder / "back_coll_features.hdf5").unlink()
-    assert gallery_of("mine") is None
+    with pytest.raises(DataError, match=r"back_coll_features\.hdf5"):
+        open_search(load_model("mine", "cpu"), "mine", gallery_of("mine"))
+
+
+def write_gallery(file: Path, dim: int = DIM, photos: int = 3) -> Path:
+    """Photos that all lie near the centre of cell 4."""
+    with h5py.File(file, "w") as data:
+        data["features"] = np.eye(photos, dim, dtype=np.float16)
+        data["labels"] = np.tile([-89.9, 0.0], (photos, 1))
+    return file
+
+
+@pytest.mark.parametrize(("dim", "words"), [(DIM + 1, "expected embeddings of"), (None, "bad.hdf5")])
+def test_a_gallery_that_does_not_fit_is_not_added(dim: int | None, words: str, folder: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.hdf5"
+    bad.write_bytes(b"") if dim is None else write_gallery(bad, dim)
+    with pytest.raises(DataError, match=words):
+        add_model("mine", folder, "geoexplain", bad)
+    assert ready_models() == [BUNDLED]
+
+
+def test_a_gallery_of_more_photos_than_were_assigned_goes_by_the_nearest_cell(folder: Path) -> None:
+    (folder / "cells_assignments.pkl").write_bytes(pickle.dumps({0: {3, 1}}))
+    gallery = write_gallery(folder / "back_coll_features.hdf5", photos=4)
+    add_model("mine", folder, "geoexplain")
+    search = open_search(load_model("mine", "cpu"), "mine", gallery)
+    assert search.gallery.rows_of(0).tolist() == []
+    assert search.gallery.rows_of(4).tolist() == [0, 1, 2, 3]
+
+
+def test_a_published_file_with_another_digest_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = replace(ZOO[BUNDLED], cells=None, sha256={"small.safetensors": sha256(folder / "small.safetensors")})
+    monkeypatch.setitem(ZOO, "published", row)
+    add_model("published", folder)
+    monkeypatch.setitem(ZOO, "published", replace(row, sha256={"small.safetensors": "0" * 64}))
+    with pytest.raises(CheckpointError, match=r"small\.safetensors: expected the published file, got another"):
+        add_model("published", folder)
+
+
+def test_what_an_addition_left_that_was_cut_off_is_swept_a_day_later(folder: Path, home: Path) -> None:
+    old, new = home / "models" / ".mine-0badcafe", home / "models" / ".mine-12345678"
+    for left in (old, new):
+        left.mkdir(parents=True)
+        (left / "half.safetensors").write_bytes(b"")
+    os.utime(old, (0, 0))
+    add_model("mine", folder, "geoexplain")
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_without_a_home_folder_nothing_was_added(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("GEOEXPLAIN_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.chdir(tmp_path)
+    assert ready_models() == [BUNDLED]
+    assert zoo.home() == tmp_path / ".geoexplain"
 
 
 def test_companion_data_of_another_model_are_refused(folder: Path) -> None:

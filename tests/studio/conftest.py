@@ -60,8 +60,10 @@ def write_gallery_of(model: GeoModel, file: Path) -> Path:
     """Per cell four photos: three within some 100 m of each other, half a degree north of the centre, and one on it."""
     rng = np.random.default_rng(5)
     north = np.array([BESIDE_DEG, BESIDE_DEG + 0.001, BESIDE_DEG - 0.001, 0.0])
-    positions = np.repeat(model.partition.centers_deg, 4, axis=0) + np.stack([np.tile(north, 12), np.zeros(48)], axis=1)
-    embeddings = rng.normal(size=(48, model.backbone.feature_dim))
+    cells = len(model.partition)
+    offsets = np.stack([np.tile(north, cells), np.zeros(4 * cells)], axis=1)
+    positions = np.repeat(model.partition.centers_deg, 4, axis=0) + offsets
+    embeddings = rng.normal(size=(4 * cells, model.backbone.feature_dim))
     with h5py.File(file, "w") as data:
         data["features"] = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32)
         data["labels"] = positions

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.locator import zoo
+from geoexplain.locator import registry, zoo
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.models import Models, Recent
 from tests.locator.models import saved, small_model
@@ -105,7 +105,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def add(name: str, folder: Path, gallery: Path | None = None) -> None:
     folder.mkdir(exist_ok=True)
     saved(small_model(), folder)
-    zoo.add_model(name, folder, "geoexplain", gallery)
+    registry.add_model(name, folder, "geoexplain", gallery)
 
 
 class Loads:
@@ -205,7 +205,7 @@ def test_a_model_added_or_removed_while_the_server_runs(home: Path) -> None:
     models = Models("first", device="cpu")
     add("third", home / "from-third")
     assert models["third"].model.name == "third"
-    zoo.remove_model("third")
+    registry.remove_model("third")
     with pytest.raises(DataError, match="reload the page"):
         models["third"]
 
@@ -249,14 +249,15 @@ def test_a_gallery_comes_with_its_model_and_a_bad_one_leaves_it_usable(
     home: Path, model: GeoModel, tmp_path: Path
 ) -> None:
     fitting, damaged = tmp_path / "fitting.h5", tmp_path / "damaged.h5"
-    write_gallery_of(model, fitting)
-    damaged.write_bytes(b"no HDF5 at all")
+    write_gallery_of(small_model(), fitting)
+    write_gallery_of(small_model(), damaged)
     add("with", home / "from-with", fitting)
     add("bad", home / "from-bad", damaged)
+    damaged.write_bytes(b"no HDF5 at all")
     models = Models("first", device="cpu")
     assert models["first"].search is None
     assert models["first"].trouble == ""
-    assert len(models["with"].search.gallery) == 48
+    assert len(models["with"].search.gallery) == 4 * len(small_model().partition)
     assert models["bad"].search is None
     assert "damaged.h5" in models["bad"].trouble
     assert models["bad"].model.name == "bad"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.explainer.explanation import explain, locate
-from geoexplain.locator import zoo
+from geoexplain.locator import registry, zoo
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.answer import QUIET, WORDS_EMPTY, answer_payload
 from geoexplain.studio.handlers import Handlers
@@ -34,7 +35,7 @@ def home(gallery_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for name, model, gallery in (("second", small_model(), None), ("third", random_model(), gallery_file)):
             folder = tmp_path_factory.mktemp(name)
             saved(model, folder)
-            zoo.add_model(name, folder, "geoexplain", gallery)
+            registry.add_model(name, folder, "geoexplain", gallery)
         yield home
 
 
@@ -93,14 +94,15 @@ def test_a_gallery_is_searched_on_the_page_and_for_scripts(several: Handlers, im
 def test_a_gallery_of_other_embeddings_leaves_an_answer_without_it(
     several: Handlers, image: Image.Image, gallery_file: Path, tmp_path: Path
 ) -> None:
+    saved(several.models["third"].model, tmp_path)
+    shutil.copy(gallery_file, tmp_path / "short.h5")
+    registry.add_model("short", tmp_path, "geoexplain", tmp_path / "short.h5")
     with h5py.File(gallery_file) as source, h5py.File(tmp_path / "short.h5", "w") as data:
         data["features"], data["labels"] = source["features"][:, :7], source["labels"][:]
-    saved(several.models["third"].model, tmp_path)
-    zoo.add_model("short", tmp_path, "geoexplain", tmp_path / "short.h5")
     *_, (world, answer, _, _, _) = several.show(image, None, "short")
-    zoo.remove_model("short")
+    registry.remove_model("short")
     shown = props(answer)["value"]
-    assert "expected an embedding of 7" in shown["search"]["words"]
+    assert "got 7 by a model it does not name" in shown["search"]["words"]
     assert shown["search"]["rows"] == []
     assert "cell centre" in shown["facts"][0]
     assert '"search":null' in props(world)["value"]["page"]

@@ -9,6 +9,7 @@ import torch
 from geoexplain.errors import CheckpointError
 from geoexplain.locator.checkpoints.cells import cells_file, read_cells
 from geoexplain.locator.checkpoints.certh import load_certh
+from geoexplain.locator.checkpoints.imagenet import imagenet_backbone
 from geoexplain.locator.checkpoints.native import FORMAT, describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.checkpoints.tib import load_tib
 from geoexplain.locator.model import GeoModel
@@ -19,6 +20,7 @@ __all__ = [
     "Format",
     "cells_file",
     "describe",
+    "imagenet_backbone",
     "load_certh",
     "load_geoexplain",
     "load_tib",

@@ -38,8 +38,6 @@ def load_certh(
     folder: Path,
     *,
     name: str,
-    title: str = "",
-    purpose: str = "",
     cells: int | None = None,
     device: str | torch.device | None = None,
 ) -> GeoModel:
@@ -78,8 +76,6 @@ def load_certh(
         Preprocess(size_px=300, max_aspect=8.0),
         name=name,
         embedder=embedder,
-        title=title,
-        purpose=purpose,
         rule=LocalizableRule(25, 0.2),
         device=device,
     )

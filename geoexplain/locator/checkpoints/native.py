@@ -196,7 +196,7 @@ def describe(model: GeoModel) -> dict[str, Any]:
 
 
 def _with_product(file: str, head: Mapping[str, Any] | None, product: bool) -> dict[str, Any]:
-    if head is None:
+    if head is None or head["levels"] == 1:
         raise CheckpointError(f"{file}: expected a model with several partitionings, got one: f and f* are the same.")
     return {**head, "product": product}
 

@@ -46,8 +46,6 @@ def load_tib(
     folder: Path,
     *,
     name: str,
-    title: str = "",
-    purpose: str = "",
     hierarchical: bool | None = None,
     device: str | torch.device | None = None,
 ) -> GeoModel:
@@ -88,8 +86,6 @@ def load_tib(
         ),
         name=name,
         coarser=coarser,
-        title=title,
-        purpose=purpose,
         rule=LocalizableRule(25, 0.2),
         device=device,
     )

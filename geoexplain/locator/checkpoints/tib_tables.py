@@ -77,7 +77,7 @@ def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
                     f"{file.name}: expected the columns {', '.join(wanted)}, got {', '.join(found)[:200]!r}: "
                     "is this another table?"
                 )
-            for line in islice(lines, MAX_CELLS):
+            for line in islice(lines, MAX_CELLS + 1):
                 index = int(line[wanted[0]])
                 twice = twice or index in rows
                 rows[index] = (line[wanted[1]], float(line[wanted[2]]), float(line[wanted[3]]))
@@ -86,7 +86,7 @@ def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
             f"{file.name}: expected a CSV table with a class, a name, a latitude and a longitude in every row, "
             f"could not read it ({str(error)[:100]}): get the file again."
         ) from None
-    if not rows or twice or sorted(rows) != list(range(len(rows))):
+    if not 0 < len(rows) <= MAX_CELLS or twice or sorted(rows) != list(range(len(rows))):
         raise DataError(f"{file.name}: expected the classes 0, 1, 2, … once each, got others: get the file again.")
     in_order = [rows[index] for index in range(len(rows))]
     centers = np.array([(lat, lon) for _, lat, lon in in_order], dtype=np.float64)
