@@ -28,12 +28,13 @@ def published_sets() -> list[str]:
 
 
 def published_figures(name_or_file: str) -> list[PublishedFigures]:
-    """The published figures of a set, by its name or from a CSV file with COLUMNS; one per model, in their order.
+    """The published figures of a set, by its name, whatever its capitals, or from a CSV file with COLUMNS; one per model, in their order.
 
     Raises DataError when neither exists, or when a row is not as described.
     """
     known = published_sets()
-    file = PUBLISHED / f"{name_or_file}.csv" if name_or_file in known else Path(name_or_file)
+    name = name_or_file.lower()
+    file = PUBLISHED / f"{name}.csv" if name in known else Path(name_or_file)
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError):

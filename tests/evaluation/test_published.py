@@ -11,7 +11,7 @@ from geoexplain.evaluation.published import published_figures, published_sets
 def test_the_sets_that_come_along() -> None:
     assert published_sets() == ["im2gps", "im2gps3k", "yfcc4k"]
     for name in published_sets():
-        for row in published_figures(name):
+        for row in published_figures(name.upper()):
             assert row.set.lower() == name
             assert row.source
             # a wider radius cannot hold fewer
