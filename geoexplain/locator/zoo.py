@@ -72,7 +72,7 @@ ZOO: dict[str, ZooRow] = {
         licence="Apache-2.0; trained on NASA's Blue Marble Next Generation (public domain).",
         citation="Stöckli, Vermote, Saleous, Simmon, Herring: The Blue Marble Next Generation, NASA, 2005.",
         cells=2000,
-        sha256={f"{BUNDLED}.safetensors": "52c9b59c3ced7a5d13271db06c3dcff07bddd0cfef3d1803dc0ce268c3952b9e"},
+        sha256={f"{BUNDLED}.safetensors": "806e5c09bbbcb9972c914e0200a516de050038456db7e6b0f993d1df4e199cfb"},
     ),
     "certh-b4-mvmf": ZooRow(
         format="certh",
