@@ -58,8 +58,14 @@ class LandCover:
         desert        mean of R, G, B ≥ 90, R − G ≥ 8, and excess green below 0.1
         vegetation    excess green (2 G − R − B) / (R + G + B) ≥ 0.1 (Woebbecke et al. 1995)
 
-    They were set on months 01, 04, 07 and 10 of NASA's Blue Marble Next Generation, and are no rules for photos: a
-    cloud is snow to them, and a blue roof water. Raises DataError for a width out of 0 to 100 px.
+    They were set on months 01, 04, 07 and 10 of NASA's Blue Marble Next Generation. In 240 views of months 03 and 09,
+    500 to 2,000 km across, held against Natural Earth's 1:50m layers, of which the rules know the coast alone: what is
+    called lake is one to 98 %, but only 38 % of the lakes' area is found (frozen, dry and green ones are not); water by
+    colour alone has 99.8 % precision and 91 % recall; of glaciers 99 % is ice and snow, of the named deserts 87 %
+    desert, of land in views centred within 8° of the equator 95 % vegetation. They are no rules for photos: a cloud is
+    snow to them, and a blue roof water.
+
+    Raises DataError for a width out of 0 to 100 px.
     """
 
     coast_px: int = COAST_PX
