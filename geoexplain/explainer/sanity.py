@@ -28,6 +28,9 @@ SURVIVES, DEPENDS = 0.5, 0.2
 """Size of the mean rank correlation with the original, all weights being random, from which on a map is said to survive
 them, and up to which it is said to depend on them. Our own choice: Adebayo et al. give none."""
 
+CHANCE_ERRORS = 3.0
+"""Standard errors of that mean within which it counts as chance. Of 5 draws, 3 are exceeded in 4 % of the cases."""
+
 SANITY_CANDIDATES = {name: candidate for name, candidate in CANDIDATES.items() if candidate.gradient}
 """What is checked unless told otherwise: all that one trace per step gives."""
 
@@ -170,8 +173,13 @@ def judged(
     *,
     flat: bool,
 ) -> SanityCheck:
-    """The verdict on a candidate's correlations and similarities (draws, steps), by the means of the last step."""
+    """The verdict on a candidate's correlations and similarities (draws, steps), by the means of the last step.
+
+    Of one draw nothing is known of chance, and its correlation is taken as it is.
+    """
     correlation, similarity = float(_mean(correlations)[-1]), float(_mean(similarities)[-1])
+    last = correlations[np.isfinite(correlations[:, -1]), -1]
+    chance = CHANCE_ERRORS * float(last.std(ddof=1)) / math.sqrt(len(last)) if len(last) > 1 else 0.0
     figures = (
         f"rank correlation {correlation:.2f}, {np.nanmin(correlations[:, -1]):.2f} to "
         f"{np.nanmax(correlations[:, -1]):.2f} in {len(correlations)} draws; SSIM {similarity:.2f}"
@@ -182,16 +190,16 @@ def judged(
         verdict, words = "none", "the map is flat, so there is nothing to check"
     elif math.isnan(correlation):
         verdict, words = "depends", "with all weights random the map is flat: it depends on what was learnt"
+    elif abs(correlation) <= max(DEPENDS, chance):
+        verdict = "depends"
+        words = f"with all weights random no more is left than by chance ({figures}): it depends on what was learnt"
     elif abs(correlation) >= SURVIVES:
         same = "much the same" if correlation > 0 else "much the same, upside down"
         verdict = "survives"
         words = f"with all weights random the map is {same} ({figures}): it shows the image, not what was learnt"
-    elif abs(correlation) > DEPENDS:
+    else:
         verdict = "partly"
         words = f"with all weights random part of the map remains ({figures}): that part is the image's own"
-    else:
-        verdict = "depends"
-        words = f"with all weights random the map is gone ({figures}): it depends on what was learnt"
     sentence = f"{title}: {words}."
     return SanityCheck(name, steps, correlations, similarities, verdict, sentence)
 

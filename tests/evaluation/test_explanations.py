@@ -22,6 +22,7 @@ from geoexplain.evaluation.record import ANSWERS, TABLE
 from geoexplain.evaluation.views import view_logits
 from geoexplain.explainer.baselines import BASELINES, baseline
 from geoexplain.explainer.candidates import CANDIDATES
+from geoexplain.explainer.combine import over_range
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.faithfulness import deletion
 from geoexplain.explainer.subject import subject
@@ -120,8 +121,25 @@ def test_an_image_does_not_depend_on_those_before_it(model: GeoModel, photos: So
     some = {picture.index: measured(model, picture, QUICK) for picture in photos.pictures(known)}
     assert set(some) == {2, 4, 5}
     assert all(answer == each[index] for index, answer in some.items())
-    random = {answer.values["random"]["deletion@4"] for answer in each.values() if answer.status == "ok"}
-    assert len(random) == 5  # a map of its own for each image
+
+
+def test_random_maps_are_drawn_for_each_image_and_again_for_the_masked_one(model: GeoModel, photos: Source) -> None:
+    picture = next(photos.pictures(()))
+    examination = Examination(("random", "gaussian"), ("deletion", "average-drop", "adcc"), steps=4)
+    here, elsewhere = (measured(model, replace(picture, index=index), examination).values for index in (0, 1))
+    assert here["gaussian"] == elsewhere["gaussian"]
+    assert here["random"]["deletion@4"] != elsewhere["random"]["deletion@4"]
+    # ADCC solved for its coherency, (r + 1) / 2: no correlation with another random map, a complete one with itself.
+    complexity = {
+        name: float(over_range(baseline(name, picture.tensor, 0, (0, 0, 0)).values).mean())
+        for name in examination.methods
+    }
+    coherency = {
+        name: 1 / (3 / found["adcc"] - 1 / (1 - complexity[name]) - 1 / (1 - found["average-drop"] / 100))
+        for name, found in here.items()
+    }
+    assert coherency["random"] == pytest.approx(0.5, abs=0.05)
+    assert coherency["gaussian"] == pytest.approx(1, abs=1e-4)
 
 
 def test_views_are_those_of_evaluate_views(model: GeoModel, tmp_path: Path) -> None:
