@@ -2,7 +2,7 @@
 
 import argparse
 
-from geoexplain.cli import evaluate_photos, evaluate_views
+from geoexplain.cli import evaluate_explanations, evaluate_photos, evaluate_views
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,3 +11,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(metavar="KIND", required=True)
     evaluate_views.add_arguments(kinds.add_parser("views", help="on random views of whole-earth images"))
     evaluate_photos.add_arguments(kinds.add_parser("photos", help="on photos whose place is known"))
+    explanations = kinds.add_parser("explanations", help="how faithful the explanations are, beside baselines")
+    evaluate_explanations.add_arguments(explanations)

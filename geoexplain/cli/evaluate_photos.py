@@ -110,8 +110,8 @@ def run(args: argparse.Namespace) -> int:
     return 1 if summary["counts"]["unreadable"] or manifest.missing else 0
 
 
-def reporter(bar: Any) -> Callable[[int, int], None]:
-    """Moves a bar; a line a minute where it does not show. The photos of an earlier run do not count for its speed."""
+def reporter(bar: Any, unit: str = "photos") -> Callable[[int, int], None]:
+    """Moves a bar; a line a minute where it does not show. The images of an earlier run do not count for its speed."""
     logged = time.monotonic()
 
     def report(done: int, total: int) -> None:
@@ -122,7 +122,7 @@ def reporter(bar: Any) -> Callable[[int, int], None]:
         bar.refresh()
         if bar.disable and time.monotonic() - logged >= LOG_EVERY_S:
             logged = time.monotonic()
-            print(f"{done:,} of {total:,} photos", file=sys.stderr)
+            print(f"{done:,} of {total:,} {unit}", file=sys.stderr)
 
     return report
 

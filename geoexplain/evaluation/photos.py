@@ -14,7 +14,7 @@ from torch import Tensor
 from geoexplain.errors import DataError
 from geoexplain.evaluation.batches import BATCHES_AHEAD, BATCHES_HELD, Sample, by_shape, network_input, read_ahead
 from geoexplain.evaluation.fingerprint import manifest_fingerprint, model_fingerprint
-from geoexplain.evaluation.record import Entry, EvaluationFolder, PhotoResult
+from geoexplain.evaluation.record import PHOTOS, Entry, EvaluationFolder, PhotoResult
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import CROP_RULES, crop_logits, predict
@@ -86,7 +86,7 @@ def evaluate_photos(
     asked = tuple(asked_of(photo, images) for photo in manifest.photos)
     settings = settings_of(model, asked, manifest, question)
     per_pass, total = question.photos_per_pass, len(asked)
-    with closing(EvaluationFolder(out, settings, total, manifest.missing, resume=resume)) as folder:
+    with closing(EvaluationFolder(out, PHOTOS, settings, total, missing=manifest.missing, resume=resume)) as folder:
         samples = read_ahead(
             [photo.file for photo in manifest.photos],
             model.preprocess,
@@ -139,7 +139,7 @@ def settings_of(
 
 def answers(
     model: GeoModel, samples: Sequence[Sample], asked: Sequence[PhotoResult], question: Question
-) -> list[Entry]:
+) -> list[Entry[PhotoResult]]:
     """What a model says of samples of one shape, with one network pass; or why they cannot be read."""
     pixels = [sample.pixels for sample in samples if sample.pixels is not None]
     if not pixels:

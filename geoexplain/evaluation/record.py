@@ -1,15 +1,17 @@
-"""What is kept of an evaluation of photos: its settings, every answer as it comes, and a table of them all."""
+"""What is kept of an evaluation: its settings, every answer as it comes, and a table of them all."""
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from geoexplain.errors import DataError
 
 SETTINGS, ANSWERS, TABLE = "settings.json", "answers.jsonl", "images.csv"
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,45 @@ COLUMNS = tuple(field.name for field in fields(PhotoResult))
 
 
 @dataclass(frozen=True)
-class Entry:
+class Kind(Generic[Answer]):
+    """What the answers of a record are.
+
+    columns  header of the table
+    rows     an answer's rows in the table
+    plain    an answer as data for JSON
+    read     that data as an answer again; raises ValueError, TypeError or KeyError for other data
+    missing  the answer about an image of this id that has no file
+    """
+
+    columns: Sequence[str]
+    rows: Callable[[Answer], Iterable[Sequence[Any]]]
+    plain: Callable[[Answer], dict[str, Any]]
+    read: Callable[[dict[str, Any]], Answer]
+    missing: Callable[[str], Answer]
+
+
+NO_FILE = "no file of that name"
+
+PHOTOS = Kind[PhotoResult](
+    columns=COLUMNS,
+    rows=lambda result: [astuple(result)],
+    plain=asdict,
+    read=lambda data: PhotoResult(**data),
+    missing=lambda name: PhotoResult(id=name, reason=NO_FILE),
+)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Answer]):
     """An answer on its way into the record: its place in the manifest and the shape (H, W) of the network's input."""
 
     index: int
     shape: tuple[int, int] | None
-    result: PhotoResult
+    result: Answer
 
 
-class EvaluationFolder:
-    """The record of one evaluation of `photos` photos, in a folder; to be closed at the end.
+class EvaluationFolder(Generic[Answer]):
+    """The record of one evaluation of `photos` images, with answers of one `kind`, in a folder; closed at the end.
 
     A killed run leaves every batch but the one under way, in ANSWERS, one line each. `resume` goes on from there, or
     begins where nothing is; without it a folder that holds an evaluation is refused. TABLE is in the order of the
@@ -70,10 +101,17 @@ class EvaluationFolder:
     """
 
     def __init__(
-        self, out: Path, settings: dict[str, Any], photos: int, missing: Sequence[str] = (), *, resume: bool = False
+        self,
+        out: Path,
+        kind: Kind[Answer],
+        settings: dict[str, Any],
+        photos: int,
+        *,
+        missing: Sequence[str] = (),
+        resume: bool = False,
     ):
-        self.out, self._photos, self._missing = out, photos, missing
-        self._results: dict[int, PhotoResult] = {}
+        self.out, self._kind, self._photos, self._missing = out, kind, photos, missing
+        self._results: dict[int, Answer] = {}
         self.shapes: dict[int, tuple[int, int] | None] = {}
         """Input shapes of the photos that are answered, by index; None for those that cannot be read."""
         self._tabled = 0
@@ -84,7 +122,7 @@ class EvaluationFolder:
         # A file's name may hold bytes that are no text.
         self._table = (out / TABLE).open("w", encoding="utf-8", errors="backslashreplace", newline="")
         self._writer = csv.writer(self._table, lineterminator="\n")
-        self._writer.writerow(COLUMNS)
+        self._writer.writerow(kind.columns)
         self._take(known)
 
     def close(self) -> None:
@@ -97,20 +135,20 @@ class EvaluationFolder:
         """Photos that are answered."""
         return len(self._results)
 
-    def add(self, batch: Sequence[Entry]) -> None:
+    def add(self, batch: Sequence[Entry[Answer]]) -> None:
         """Save the answers of one batch, all or, if killed meanwhile, none."""
-        line = json.dumps([[entry.index, entry.shape, asdict(entry.result)] for entry in batch])
+        line = json.dumps([[entry.index, entry.shape, self._kind.plain(entry.result)] for entry in batch])
         self._answers.write(line + "\n")
         self._answers.flush()
         self._take(batch)
 
-    def finish(self) -> tuple[PhotoResult, ...]:
-        """Complete the table, and return its rows."""
-        missing = tuple(PhotoResult(id=name, reason="no file of that name") for name in self._missing)
+    def finish(self) -> tuple[Answer, ...]:
+        """Complete the table, and return all answers in its order."""
+        missing = tuple(self._kind.missing(name) for name in self._missing)
         self._write(missing)
         return (*(self._results[index] for index in range(self._photos)), *missing)
 
-    def _take(self, batch: Sequence[Entry]) -> None:
+    def _take(self, batch: Sequence[Entry[Answer]]) -> None:
         for entry in batch:
             self._results[entry.index], self.shapes[entry.index] = entry.result, entry.shape
         ready = []
@@ -119,8 +157,10 @@ class EvaluationFolder:
             self._tabled += 1
         self._write(ready)
 
-    def _write(self, rows: Sequence[PhotoResult]) -> None:
-        self._writer.writerows([_written(value) for value in astuple(row)] for row in rows)
+    def _write(self, answers: Sequence[Answer]) -> None:
+        self._writer.writerows(
+            [_written(value) for value in row] for answer in answers for row in self._kind.rows(answer)
+        )
         self._table.flush()
 
     def _check(self, settings: dict[str, Any], resume: bool) -> None:
@@ -151,7 +191,7 @@ class EvaluationFolder:
                 "begun: repeat its settings, or choose another --out."
             )
 
-    def _read_answers(self) -> list[Entry]:
+    def _read_answers(self) -> list[Entry[Answer]]:
         file = self.out / ANSWERS
         if not file.exists():
             return []
@@ -161,12 +201,12 @@ class EvaluationFolder:
             file.write_bytes(whole)
         try:
             entries = [
-                Entry(index, None if shape is None else (shape[0], shape[1]), PhotoResult(**result))
+                Entry(index, None if shape is None else (shape[0], shape[1]), self._kind.read(result))
                 for line in whole.splitlines()
                 for index, shape, result in json.loads(line)
             ]
             fits = {entry.index for entry in entries} <= set(range(self._photos))
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError, KeyError):
             fits = False
         if not fits:
             raise DataError(f"{ANSWERS}: expected the answers of this evaluation, got others: choose another --out.")

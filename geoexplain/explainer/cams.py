@@ -214,8 +214,7 @@ def masked_scores(
     image = tensor.to(model.device)
     height, width = image.shape[2:]
     channels = len(activation)
-    largest = LARGEST_CPU_CHUNK if image.device.type == "cpu" else channels
-    chunk = min(largest, max(1, memory_bytes // (BYTES_PER_PIXEL * height * width)))
+    chunk = images_per_pass(image.device, (height, width), memory_bytes)
     scores = []
     for start in range(0, channels, chunk):
         if cancelled is not None and cancelled():
@@ -229,6 +228,12 @@ def masked_scores(
         if progress is not None:
             progress(min(start + chunk, channels), channels)
     return torch.cat(scores)
+
+
+def images_per_pass(device: torch.device, size_hw: tuple[int, int], memory_bytes: int = SCORE_CAM_MEMORY_BYTES) -> int:
+    """How many inputs of a size one forward pass may take, at least 1: bounded by memory, and on a CPU by the cache."""
+    fitting = max(1, memory_bytes // (BYTES_PER_PIXEL * size_hw[0] * size_hw[1]))
+    return min(fitting, LARGEST_CPU_CHUNK) if device.type == "cpu" else fitting
 
 
 def channel_masks(activation: Tensor, size_hw: tuple[int, int]) -> Tensor:

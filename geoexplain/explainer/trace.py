@@ -101,7 +101,7 @@ def trace(model: GeoModel, tensor: Tensor, target: int | None = None, score: str
             activations.append(block(activations[-1]))
         features = backbone.pool(activations[-1])  # (1, D)
         logits = model.head(features)  # (1, K)
-        cell = _checked_target(target, logits)
+        cell = checked_target(target, logits)
         gradients = torch.autograd.grad(target_score(logits, cell, score).sum(), activations)
     pairs = [(a.detach()[0].float(), g[0].float()) for a, g in zip(activations, gradients, strict=True)]
     return Trace(
@@ -115,7 +115,8 @@ def trace(model: GeoModel, tensor: Tensor, target: int | None = None, score: str
     )
 
 
-def _checked_target(target: int | None, logits: Tensor) -> int:
+def checked_target(target: int | None, logits: Tensor) -> int:
+    """A cell as an index into the logits (1, K); None is the most probable. Raises DataError for any other."""
     cells = logits.shape[-1]
     if target is None:
         return int(logits.detach().argmax())

@@ -19,6 +19,7 @@ KINDS = [
     ["explain"],
     ["evaluate", "views"],
     ["evaluate", "photos"],
+    ["evaluate", "explanations"],
     ["train", "views"],
     ["train", "release"],
     ["models", "add"],

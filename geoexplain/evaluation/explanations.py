@@ -1,0 +1,220 @@
+"""How faithful explanations are over a set of images: every method and baseline by every metric, resumable."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.evaluation.fingerprint import model_fingerprint
+from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS, error_km
+from geoexplain.evaluation.pictures import Picture, Source
+from geoexplain.evaluation.record import NO_FILE, Entry, EvaluationFolder, Kind
+from geoexplain.explainer.baselines import BASELINES, baseline
+from geoexplain.explainer.candidates import CANDIDATES
+from geoexplain.explainer.combine import Heatmap
+from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure, metric_name
+from geoexplain.explainer.subject import Measure, subject
+from geoexplain.explainer.trace import Trace, trace
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.prediction import predict
+
+FORMAT = "geoexplain-explanations/1"
+
+MEASURE_DIGITS = 9
+"""Decimals kept of a metric."""
+
+EXPLANATIONS = (*CANDIDATES, *BASELINES)
+"""Names of all that can be compared: explanations, then baselines."""
+
+DEFAULT_EXPLANATIONS = (*(name for name, candidate in CANDIDATES.items() if candidate.gradient), *BASELINES)
+"""Those compared unless told otherwise: Score-CAM takes as many passes as all the others together."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What is measured.
+
+    methods     names out of EXPLANATIONS
+    metrics     keys of METRICS
+    steps       of deletion and insertion
+    road_steps  of ROAD
+    seed        of random maps and of ROAD's noise, together with an image's index
+
+    Raises DataError for other names, none at all, or steps below 1.
+    """
+
+    methods: tuple[str, ...] = DEFAULT_EXPLANATIONS
+    metrics: tuple[str, ...] = tuple(METRICS)
+    steps: int = STEPS
+    road_steps: int = ROAD_STEPS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for what, names, known in (("methods", self.methods, EXPLANATIONS), ("metrics", self.metrics, METRICS)):
+            if not names or not set(names) <= set(known):
+                raise DataError(f"expected {what} out of {', '.join(known)}, got {', '.join(names) or 'none'}.")
+        if min(self.steps, self.road_steps) < 1:
+            raise DataError(f"expected at least 1 step, got {self.steps} and {self.road_steps}.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the metrics with their numbers of steps, in the order of METRICS."""
+        return tuple(metric_name(name, self.steps, self.road_steps) for name in METRICS if name in self.metrics)
+
+
+@dataclass(frozen=True)
+class ImageMeasures:
+    """All that is measured of one image; None where there is nothing to say.
+
+    id, file           of the image, as its source names it
+    status             "ok", "unreadable" or "missing"
+    lat_deg, lon_deg   its true place
+    cell, label        the explained cell, which is the most probable one, and its name
+    probability        of that cell, in [0, 1]
+    error_km           great-circle distance of the predicted point from the truth
+    values             method → metric → value
+    reasons            method → metric → why there is no value
+    reason             why the image could not be read
+    """
+
+    id: str
+    file: str | None = None
+    status: str = "missing"
+    lat_deg: float | None = None
+    lon_deg: float | None = None
+    cell: int | None = None
+    label: str | None = None
+    probability: float | None = None
+    error_km: float | None = None
+    values: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    reasons: dict[str, dict[str, str]] = field(default_factory=dict)
+    reason: str | None = None
+
+
+def evaluate_explanations(
+    model: GeoModel,
+    source: Source,
+    examination: Examination,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[ImageMeasures, ...]:
+    """Measure every explanation of every image of a source; return all answers in its order, missing ones last.
+
+    Answers are saved in `out` image by image, see EvaluationFolder; with `resume` those that it holds already are not
+    computed again. `progress` hears (done, all images), once before the first image and once after each. An image that
+    cannot be read is an answer too, of status "unreadable". Raises DataError as EvaluationFolder does.
+    """
+    settings = settings_of(model, source, examination)
+    kind = kind_of(examination)
+    with closing(EvaluationFolder(out, kind, settings, source.total, missing=source.missing, resume=resume)) as folder:
+        if progress is not None:
+            progress(folder.done, source.total)
+        with closing(source.pictures(frozenset(folder.shapes))) as pictures:
+            for picture in pictures:
+                shape = None if picture.tensor is None else (picture.tensor.shape[2], picture.tensor.shape[3])
+                folder.add([Entry(picture.index, shape, measured(model, picture, examination))])
+                if progress is not None:
+                    progress(folder.done, source.total)
+        return folder.finish()
+
+
+def settings_of(model: GeoModel, source: Source, examination: Examination) -> dict[str, Any]:
+    """Everything that decides the answers, as plain data: two evaluations with equal settings give equal files."""
+    return {
+        "format": FORMAT,
+        "model": model.name,
+        "model_sha256": model_fingerprint(model),
+        "device": model.device.type,
+        "source": source.settings,
+        "methods": list(examination.methods),
+        "metrics": list(examination.columns),
+        "seed": examination.seed,
+    }
+
+
+def measured(model: GeoModel, picture: Picture, examination: Examination) -> ImageMeasures:
+    """One image's answer: its most probable cell explained in every way, and every explanation measured."""
+    known = ImageMeasures(picture.id, picture.file, "unreadable", picture.lat_deg, picture.lon_deg)
+    if picture.tensor is None:
+        return ImageMeasures(**{**asdict(known), "reason": picture.reason})
+    tensor = picture.tensor.to(model.device)
+    traced = trace(model, tensor, None, "probability")
+    found = predict(model, traced.logits)
+    looked_at = subject(model, tensor, traced.target)
+    values: dict[str, dict[str, float | None]] = {}
+    reasons: dict[str, dict[str, str]] = {}
+    for method in examination.methods:
+        again = partial(explained, model, traced.target, method, (examination.seed, picture.index, 1))
+        measures = measure(
+            looked_at,
+            drawn(model, tensor, traced, method, (examination.seed, picture.index, 0)),
+            again,
+            examination.metrics,
+            steps=examination.steps,
+            road_steps=examination.road_steps,
+            seed=examination.seed,
+        )
+        values[method] = {one.name: rounded(one) for one in measures}
+        why = {one.name: one.reason for one in measures if one.reason is not None}
+        if why:
+            reasons[method] = why
+    return ImageMeasures(
+        picture.id,
+        picture.file,
+        "ok",
+        round(picture.lat_deg, DEGREE_DIGITS),
+        round(picture.lon_deg, DEGREE_DIGITS),
+        traced.target,
+        model.partition.labels[traced.target],
+        round(looked_at.probability, SHARE_DIGITS),
+        error_km((found.lat_deg, found.lon_deg), (picture.lat_deg, picture.lon_deg)),
+        values,
+        reasons,
+    )
+
+
+def drawn(model: GeoModel, tensor: Tensor, traced: Trace, method: str, seed: Sequence[int]) -> Heatmap:
+    """The heatmap of a name out of EXPLANATIONS, for the traced cell."""
+    if method in BASELINES:
+        return baseline(method, tensor, traced.target, seed)
+    return CANDIDATES[method].draw(model, tensor, traced)
+
+
+def explained(model: GeoModel, target: int, method: str, seed: Sequence[int], tensor: Tensor) -> Heatmap:
+    """The same of another image, for one cell. A random map is drawn anew: it has nothing to be coherent with."""
+    if method in BASELINES:
+        return baseline(method, tensor, target, seed)
+    return CANDIDATES[method].draw(model, tensor, trace(model, tensor, target, "probability"))
+
+
+def rounded(one: Measure) -> float | None:
+    """A measure's value to MEASURE_DIGITS decimals."""
+    return None if one.value is None else round(one.value, MEASURE_DIGITS)
+
+
+def kind_of(examination: Examination) -> Kind[ImageMeasures]:
+    """How answers are kept: in the table, one row per image and method."""
+    about = ("id", "file", "status", "lat_deg", "lon_deg", "cell", "label", "probability", "error_km")
+
+    def rows(answer: ImageMeasures) -> Iterator[Sequence[Any]]:
+        image = [getattr(answer, name) for name in about]
+        if answer.status != "ok":
+            yield [*image, None, *(None for _ in examination.columns), answer.reason]
+        for method, values in answer.values.items():
+            why = "; ".join(f"{name}: {reason}" for name, reason in answer.reasons.get(method, {}).items())
+            yield [*image, method, *(values[name] for name in examination.columns), why or None]
+
+    return Kind(
+        columns=(*about, "method", *examination.columns, "reason"),
+        rows=rows,
+        plain=asdict,
+        read=lambda data: ImageMeasures(**data),
+        missing=lambda name: ImageMeasures(id=name, reason=NO_FILE),
+    )

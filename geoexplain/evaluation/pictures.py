@@ -1,0 +1,132 @@
+"""Where images of known place come from: views of whole-earth imagery, or photos; one at a time, as network inputs."""
+
+import hashlib
+import os
+from collections.abc import Callable, Collection, Generator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.evaluation.batches import BATCHES_AHEAD, network_input, read_ahead
+from geoexplain.evaluation.fingerprint import manifest_fingerprint
+from geoexplain.evaluation.photos import asked_of
+from geoexplain.images import Preprocess
+from geoexplain.photos import Manifest
+from geoexplain.training.views import Imagery, render, sample_view_points
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One image on its way to the network.
+
+    index             its place in the source, from 0
+    id, file          its name, and the file it comes from if it has one of its own
+    lat_deg, lon_deg  its true place
+    tensor            normalised (1, 3, H, W); None if it cannot be read
+    reason            why it cannot be read
+    """
+
+    index: int
+    id: str
+    file: str | None
+    lat_deg: float
+    lon_deg: float
+    tensor: Tensor | None = field(repr=False)
+    reason: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A set of images of known place.
+
+    title     for people
+    total     how many there are to ask for
+    settings  everything that decides which they are, as plain data
+    pictures  gives them in order, but for those whose index it is told
+    missing   names without an image
+    """
+
+    title: str
+    total: int
+    settings: dict[str, Any]
+    pictures: Callable[[Collection[int]], Generator[Picture, None, None]] = field(repr=False)
+    missing: tuple[str, ...] = ()
+
+
+def view_source(
+    imagery: Imagery,
+    preprocess: Preprocess,
+    *,
+    views: int,
+    footprint_km: tuple[float, float] = (500.0, 2000.0),
+    rotation_deg: float = 30.0,
+    seed: int = 0,
+) -> Source:
+    """The random views that `evaluate_views` asks for with the same settings, unaugmented; all images mixed.
+
+    Raises DataError when `views` is not positive, or the footprints are out of range.
+    """
+    if views < 1:
+        raise DataError(f"expected at least 1 view, got {views}.")
+    points = sample_view_points(
+        views,
+        len(imagery),
+        torch.Generator().manual_seed(seed),
+        footprint_km=footprint_km,
+        rotation_deg=rotation_deg,
+    )
+
+    def pictures(known: Collection[int]) -> Generator[Picture, None, None]:
+        for index in range(views):
+            if index not in known:
+                one = points[index : index + 1]
+                x = preprocess.normalise(render(imagery, one, preprocess.size_px)[:, :3])
+                lat, lon = one.centers_deg[0].tolist()
+                yield Picture(index, f"view-{index:05d}", imagery.names[int(one.source)], lat, lon, x)
+
+    settings = {
+        "imagery": list(imagery.names),
+        "imagery_sha256": hashlib.sha256(imagery.texels.cpu().numpy().data).hexdigest(),
+        "views": views,
+        "footprint_km": list(footprint_km),
+        "rotation_deg": rotation_deg,
+        "seed": seed,
+    }
+    return Source(f"{views:,} views of {', '.join(imagery.names)}", views, settings, pictures)
+
+
+def photo_source(manifest: Manifest, images: Path, preprocess: Preprocess, *, workers: int | None = None) -> Source:
+    """The photos of a manifest, whose files lie in `images`, decoded ahead by `workers` threads (None: one per core).
+
+    Raises DataError for a manifest without photos.
+    """
+    if not manifest.photos:
+        raise DataError("expected a manifest with photos, got none that has a file: is it the right folder of images?")
+    asked = tuple(asked_of(photo, images) for photo in manifest.photos)
+    threads = workers or os.cpu_count() or 1
+
+    def pictures(known: Collection[int]) -> Generator[Picture, None, None]:
+        samples = read_ahead(
+            [photo.file for photo in manifest.photos],
+            preprocess,
+            crops=1,
+            workers=threads,
+            ahead=BATCHES_AHEAD * threads,
+            known=dict.fromkeys(known),
+        )
+        with closing(samples):
+            for sample in samples:
+                if sample.index not in known:
+                    photo, file = manifest.photos[sample.index], asked[sample.index].file
+                    x = None
+                    if sample.pixels is not None:
+                        x = network_input([sample.pixels], preprocess, torch.device("cpu"))
+                    yield Picture(sample.index, photo.id, file, photo.lat_deg, photo.lon_deg, x, sample.reason or None)
+
+    settings = {"photos": len(asked), "manifest_sha256": manifest_fingerprint(asked, manifest)}
+    return Source(f"{len(asked):,} photos", len(asked), settings, pictures, manifest.missing)

@@ -1,0 +1,188 @@
+"""Concepts that somebody painted: a mask picture whose colours a legend names."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from geoexplain.errors import DataError
+from geoexplain.explainer.segmenters import Masks
+from geoexplain.geography.footprint import Footprint
+from geoexplain.images import ImageSource, Preprocess, open_image
+from geoexplain.research.files import printable, read_bytes
+
+MAX_LEGEND_BYTES = 64 * 1024
+MAX_COLOURS = 255
+LONGEST_NAME = 80
+
+COLOUR_COLUMNS = ("color", "colour")
+NAME_COLUMNS = ("name", "concept")
+
+PIXELS_PER_BLOCK = 2**20
+"""Pixels of a mask that are looked up at a time, so that a large one takes little more memory than its labels."""
+
+Legend = dict[int, str]
+"""Colour 0xRRGGBB → name of its concept; "" for what belongs to none."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledMask:
+    """A segmenter for the one image that somebody painted a mask for.
+
+    labels    uint8 (H, W), at the size that the network sees: 0 for no concept, else n for `concepts[n - 1]`
+    concepts  their names, in the legend's order; one may cover nothing
+    """
+
+    labels: NDArray[np.uint8]
+    concepts: tuple[str, ...]
+
+    def __call__(self, image: Image.Image, position: Footprint | None = None) -> Masks:  # noqa: ARG002
+        """One mask (H, W) per concept. Raises DataError for an image of another size than the mask's."""
+        height, width = self.labels.shape
+        if image.size != (width, height):
+            raise DataError(
+                f"mask: expected the image it was painted for, as the network sees it in {width} × {height} px, "
+                f"got {image.width} × {image.height} px."
+            )
+        return {concept: self.labels == n for n, concept in enumerate(self.concepts, 1)}
+
+
+def labelled_mask(
+    mask: ImageSource, legend: Path | bytes, picture: Image.Image, preprocess: Preprocess
+) -> LabelledMask:
+    """Read a painted mask and its legend for one picture.
+
+    mask        a picture without loss, as PNG, of the size of `picture`; every one of its colours is in the legend
+    legend      a file, or its bytes, as read_legend() takes them
+    picture     RGB, as `open_image` returns it
+    preprocess  of the model; the mask is cropped and scaled (to the nearest pixel) as the picture will be
+
+    Raises ImageError for a mask that open_image() refuses, DataError for another size, a colour that the legend does
+    not name, or a legend that cannot be used.
+    """
+    names = read_legend(legend)
+    painted = open_image(mask)
+    if painted.size != picture.size:
+        raise DataError(
+            f"mask: expected the size of the image, {picture.width} × {picture.height} px, "
+            f"got {painted.width} × {painted.height} px: paint it over the image itself."
+        )
+    concepts = tuple(dict.fromkeys(name for name in names.values() if name))
+    numbers = {colour: concepts.index(name) + 1 if name else 0 for colour, name in names.items()}
+    labels = Image.fromarray(_labels(painted, numbers))
+    # Preprocess takes RGB alone; the crop depends on nothing but the size.
+    visible = preprocess.visible(Image.merge("RGB", (labels, labels, labels))).getchannel(0)
+    fitted = visible.resize(preprocess.view(picture).size, Image.Resampling.NEAREST)
+    return LabelledMask(np.asarray(fitted), concepts)
+
+
+def read_legend(source: Path | bytes) -> Legend:
+    """A legend, in its own order: from JSON or CSV, told apart by what it begins with.
+
+    JSON  one object {"#rrggbb": "name", …}; null or "" is a colour that belongs to no concept
+    CSV   a header with `color` (or colour) and `name` (or concept), separated by commas, semicolons or tabs; an empty
+          name is a colour that belongs to no concept
+
+    Two colours may share a name. Raises DataError for more than MAX_LEGEND_BYTES or MAX_COLOURS, no colour, one that is
+    not #rrggbb or comes twice, and names that are longer than LONGEST_NAME or hold what cannot be shown.
+    """
+    name = printable(source.name) if isinstance(source, Path) else "legend"
+    data = read_bytes(source, MAX_LEGEND_BYTES) if isinstance(source, Path) else source
+    if len(data) > MAX_LEGEND_BYTES:
+        raise DataError(f"{name}: expected at most {MAX_LEGEND_BYTES:,} bytes, got {len(data):,}: is this a legend?")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{name}: expected text in UTF-8, got another encoding: save the legend as UTF-8.") from None
+    rows = _json_rows(text, name) if text.lstrip().startswith(("{", "[")) else _csv_rows(text, name)
+    legend: Legend = {}
+    for colour, concept in rows:
+        code = _code(colour, name)
+        if code in legend:
+            raise DataError(f"{name}: expected every colour once, got {colour} again: remove one of them.")
+        legend[code] = _concept(concept, name)
+        if len(legend) > MAX_COLOURS:
+            raise DataError(f"{name}: expected at most {MAX_COLOURS} colours, got more: join some concepts.")
+    if not any(legend.values()):
+        raise DataError(f"{name}: expected at least one colour with a name, got none: name what the mask shows.")
+    return legend
+
+
+def _json_rows(text: str, name: str) -> Iterable[tuple[object, object]]:
+    try:
+        # As pairs, since a dictionary would keep the last of two equal colours without a word.
+        pairs = json.loads(text, object_pairs_hook=tuple)
+    except (ValueError, RecursionError):
+        raise DataError(f"{name}: expected a legend in JSON, could not read it: correct it.") from None
+    if not isinstance(pairs, tuple):
+        raise DataError(f'{name}: expected one object {{"#rrggbb": "name", …}}, got a list: write it so.')
+    return pairs
+
+
+def _csv_rows(text: str, name: str) -> Iterator[tuple[object, object]]:
+    header = text.partition("\n")[0]
+    delimiter = next((one for one in ",;\t" if one in header), ",")
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        columns = [cell.strip().lower() for cell in next(lines, [])]
+        colour = next((columns.index(one) for one in COLOUR_COLUMNS if one in columns), None)
+        concept = next((columns.index(one) for one in NAME_COLUMNS if one in columns), None)
+        if colour is None or concept is None:
+            raise DataError(
+                f"{name}: expected a header with color and name, got {printable(header.strip())!r}: name them so."
+            )
+        for cells in lines:
+            if any(cell.strip() for cell in cells):
+                if len(cells) <= max(colour, concept):
+                    raise DataError(f"{name}, line {lines.line_num}: expected a colour and a name: complete the line.")
+                yield cells[colour].strip(), cells[concept]
+    except csv.Error as error:
+        raise DataError(f"{name}, line {lines.line_num}: could not read the line ({error}): correct it.") from None
+
+
+def _code(colour: object, name: str) -> int:
+    if not isinstance(colour, str) or not re.fullmatch("#[0-9a-fA-F]{6}", colour):
+        raise DataError(f"{name}: expected a colour such as #1e90ff, got {printable(str(colour))!r}: correct it.")
+    return int(colour[1:], 16)
+
+
+def _concept(concept: object, name: str) -> str:
+    text = "" if concept is None else concept
+    if not isinstance(text, str) or len(text.strip()) > LONGEST_NAME or not text.strip().isprintable():
+        raise DataError(
+            f"{name}: expected a name of at most {LONGEST_NAME} letters that can be shown, "
+            f"got {printable(str(concept))!r}: choose another."
+        )
+    return text.strip()
+
+
+def _labels(painted: Image.Image, numbers: dict[int, int]) -> NDArray[np.uint8]:
+    """The number (H, W) of each pixel's colour. Raises DataError for colours that have none."""
+    colours = np.array(sorted(numbers), dtype=np.int32)
+    values = np.array([numbers[colour] for colour in colours.tolist()], dtype=np.uint8)
+    width, height = painted.size
+    labels = np.empty((height, width), dtype=np.uint8)
+    strangers: dict[int, int] = {}
+    rows = max(1, PIXELS_PER_BLOCK // width)
+    for top in range(0, height, rows):
+        block = np.asarray(painted.crop((0, top, width, min(top + rows, height)))).astype(np.int32)
+        codes = block[..., 0] << 16 | block[..., 1] << 8 | block[..., 2]
+        place = np.minimum(np.searchsorted(colours, codes), len(colours) - 1)
+        strange = codes[colours[place] != codes]
+        for code, count in zip(*(part.tolist() for part in np.unique(strange, return_counts=True)), strict=True):
+            strangers[code] = strangers.get(code, 0) + count
+        labels[top : top + rows] = values[place]
+    if strangers:
+        code, count = max(strangers.items(), key=lambda item: (item[1], item[0]))
+        raise DataError(
+            f"mask: expected the colours of the legend alone, got {len(strangers):,} others, mostly #{code:06x} in "
+            f"{count:,} pixels: add them to the legend, and save the mask without loss and smoothing, as PNG."
+        )
+    return labels

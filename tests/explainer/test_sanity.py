@@ -1,0 +1,187 @@
+"""Sanity checks: what is drawn and when, that the served model is left alone, and verdicts on maps of known origin."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from geoexplain.errors import DataError
+from geoexplain.explainer.baselines import baseline
+from geoexplain.explainer.cams import METHODS, ExplanationCancelledError
+from geoexplain.explainer.candidates import CANDIDATES, Candidate
+from geoexplain.explainer.combine import PRESETS
+from geoexplain.explainer.explanation import Explanation
+from geoexplain.explainer.sanity import SANITY_CANDIDATES, heatmaps, judged, parts, randomised, sanity_checks
+from geoexplain.explainer.trace import trace
+from geoexplain.locator.model import GeoModel
+from tests.explainer.networks import image_tensor, random_model
+
+SIZE_HW = (64, 64)
+STEPS = ["head", "last convolution", *(f"stage {i}" for i in range(7, 0, -1)), "stem"]
+
+
+@pytest.fixture(scope="module")
+def model() -> GeoModel:
+    return random_model(head_gain=0.05)
+
+
+def edges(_model, tensor, traced):
+    return baseline("edges", tensor, traced.target)
+
+
+def of_the_head(model, tensor, traced):
+    """A map that is nothing but weights of the head."""
+    weights = model.head.mixture_weights.weight.detach().abs().numpy()[:, : SIZE_HW[0] * SIZE_HW[1] // 12]
+    values = np.resize(weights, SIZE_HW).astype(np.float32)
+    return replace(baseline("edges", tensor, traced.target), values=values)
+
+
+def vanishing(model, tensor, traced):
+    """A map that is flat unless the network is the original."""
+    heatmap = baseline("edges", tensor, traced.target)
+    return heatmap if model.title == "Random weights" else replace(heatmap, values=np.zeros(SIZE_HW), flat=True)
+
+
+def every_tensor(model: GeoModel) -> dict[str, torch.Tensor]:
+    served = {f"served {name}": value for name, value in model.backbone.state_dict().items()}
+    return {name: value.clone() for name, value in (model.network.state_dict() | served).items()}
+
+
+def test_the_candidates_are_the_heatmaps_that_people_see(model: GeoModel) -> None:
+    tensor = image_tensor(1, SIZE_HW)
+    explanation = Explanation(None, tensor, None, trace(model, tensor, 3))
+    drawn = heatmaps(model, tensor, 3, SANITY_CANDIDATES)
+    for name in (name for name, method in METHODS.items() if method.gradient):
+        np.testing.assert_array_equal(drawn[name].values, explanation.heatmap(name).values)
+    np.testing.assert_array_equal(drawn["combi-cam"].values, explanation.combi_cam().values)
+    assert {PRESETS[name].score for name in ("as-published", "all-stages", "shallow-only")} == {"probability"}
+    assert set(METHODS) <= set(CANDIDATES)
+    assert set(CANDIDATES) - set(SANITY_CANDIDATES) == {"score-cam"}
+    score_cam = CANDIDATES["score-cam"].draw(model, tensor, explanation.trace)
+    assert (score_cam.method, score_cam.target, score_cam.values.shape) == ("score-cam", 3, SIZE_HW)
+
+
+def test_weights_are_drawn_from_the_head_down_and_what_is_above_stays_drawn(model: GeoModel) -> None:
+    original = every_tensor(model)
+    before = original
+    seen = []
+    for step, (name, changed) in enumerate(randomised(model, 0)):
+        seen.append(name)
+        now = {key: value.clone() for key, value in changed.network.state_dict().items()}
+        prefix = ["head.", "backbone.head.", *(f"backbone.stages.{i}." for i in range(6, -1, -1)), "backbone.stem."][
+            step
+        ]
+        moved = {key for key, value in now.items() if not torch.equal(value, before[key])}
+        assert moved
+        assert all(key.startswith(prefix) for key in moved)
+        convolutions = {key for key, value in now.items() if key.startswith(prefix) and value.dim() > 1}
+        assert {key for key in convolutions if "mus" not in key} <= moved
+        before = now
+    assert seen == STEPS == [name for name, _ in parts(model)]
+
+
+def test_drawn_weights_have_the_variance_of_he_and_keep_signals_alive(model: GeoModel) -> None:
+    *_, (_, changed) = randomised(model, 0)
+    weight = changed.network.head.mixture_weights.weight
+    assert float(weight.std()) == pytest.approx((2 / weight.shape[1]) ** 0.5, rel=0.03)
+    drawn = heatmaps(changed, image_tensor(1, SIZE_HW), 3, SANITY_CANDIDATES)
+    assert not any(heatmap.flat for heatmap in drawn.values())
+    assert not any(p.requires_grad for p in changed.network.parameters())
+    assert not changed.network.training
+
+
+def test_the_served_model_is_left_alone_while_others_use_it(model: GeoModel) -> None:
+    tensor = image_tensor(1, SIZE_HW)
+    before, alone = every_tensor(model), heatmaps(model, tensor, 3, SANITY_CANDIDATES)
+    random_state = torch.random.get_rng_state()
+    differing: list[str] = []
+    done = threading.Event()
+
+    def use() -> None:
+        while not done.is_set():
+            for name, heatmap in heatmaps(model, tensor, 3, SANITY_CANDIDATES).items():
+                if not np.allclose(heatmap.values, alone[name].values, rtol=1e-4, atol=1e-5 * alone[name].values.max()):
+                    differing.append(name)
+
+    others = [threading.Thread(target=use) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        sanity_checks(model, tensor, 3, draws=1)
+    finally:
+        done.set()
+        for other in others:
+            other.join()
+    assert differing == []
+    after = every_tensor(model)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert torch.equal(random_state, torch.random.get_rng_state())
+
+
+def test_a_map_of_edges_survives_and_one_of_weights_does_not(model: GeoModel) -> None:
+    kinds = {"edges": edges, "weights": of_the_head, "gone": vanishing}
+    candidates = {name: Candidate(name, draw) for name, draw in kinds.items()}
+    heard: list[tuple[int, int]] = []
+    found = sanity_checks(
+        model, image_tensor(2, SIZE_HW), 3, candidates, draws=2, progress=lambda *step: heard.append(step)
+    )
+    assert heard == [(i, 2 * len(STEPS)) for i in range(1, 2 * len(STEPS) + 1)]
+    np.testing.assert_allclose(found["edges"].correlations, 1)
+    np.testing.assert_allclose(found["edges"].similarities, 1)
+    assert found["edges"].verdict == "survives"
+    assert found["edges"].sentence == (
+        "edges: with all weights random the map is much the same (rank correlation 1.00, 1.00 to 1.00 in 2 draws; "
+        "SSIM 1.00): it shows the image, not what was learnt."
+    )
+    assert np.abs(found["weights"].correlations).max() < 0.1  # gone with the head, at the first step
+    assert found["weights"].verdict == "depends"
+    assert np.isnan(found["gone"].correlations).all()
+    assert np.isnan(found["gone"].mean_similarities()).all()
+    assert found["gone"].verdict == "depends"
+    assert "the map is flat" in found["gone"].sentence
+
+
+def test_every_gradient_method_and_combi_cam_is_checked_and_repeats_itself(model: GeoModel) -> None:
+    tensor = image_tensor(1, SIZE_HW)
+    one, same = (sanity_checks(model, tensor, 3, draws=1, seed=5) for _ in range(2))
+    assert set(one) == {*(name for name, m in METHODS.items() if m.gradient), *(n for n in CANDIDATES if "combi" in n)}
+    for name, check in one.items():
+        assert list(check.steps) == STEPS
+        np.testing.assert_array_equal(check.correlations, same[name].correlations)
+    other = sanity_checks(model, tensor, 3, draws=1, seed=6)
+    assert any(not np.array_equal(check.correlations, other[name].correlations) for name, check in one.items())
+
+
+@pytest.mark.parametrize(
+    ("correlations", "flat", "verdict", "words"),
+    [
+        ([0.6, 0.5], False, "survives", "much the same (rank correlation 0.55, 0.50 to 0.60 in 2 draws; SSIM 0.50)"),
+        ([-0.6, -0.7], False, "survives", "upside down (rank correlation -0.65"),
+        ([0.4, 0.3], False, "partly", "part of the map remains (rank correlation 0.35"),
+        # Below 0.2; and within three standard errors, of 0.15 and of 0.6.
+        ([0.2, 0.1], False, "depends", "by chance (rank correlation 0.15"),
+        ([0.45, 0.15], False, "depends", "by chance (rank correlation 0.30"),
+        ([0.6, -0.6], False, "depends", "by chance (rank correlation 0.00, -0.60 to 0.60"),
+        ([np.nan, 0.7], False, "survives", "(rank correlation 0.70"),
+        ([np.nan, np.nan], True, "none", "nothing to check"),
+    ],
+)
+def test_verdicts_by_hand(correlations: list[float], flat: bool, verdict: str, words: str) -> None:
+    column = np.array([[0.99, value] for value in correlations])
+    check = judged("x", "X", ("head", "stem"), column, np.full_like(column, 0.5), flat=flat)
+    assert check.verdict == verdict
+    assert words in check.sentence
+
+
+def test_it_stops_when_cancelled_and_refuses_what_cannot_be(model: GeoModel) -> None:
+    tensor = image_tensor(1, SIZE_HW)
+    heard: list[int] = []
+    with pytest.raises(ExplanationCancelledError, match="cancelled"):
+        sanity_checks(model, tensor, 3, progress=lambda done, _: heard.append(done), cancelled=lambda: len(heard) == 2)
+    assert heard == [1, 2]
+    with pytest.raises(DataError, match="at least 1 draw"):
+        sanity_checks(model, tensor, 3, draws=0)
+    with pytest.raises(DataError, match="from 0 to 11"):
+        sanity_checks(model, tensor, 12)
