@@ -28,8 +28,7 @@ def published_sets() -> list[str]:
 
 
 def published_figures(name_or_file: str) -> list[PublishedFigures]:
-    """The published figures of a set, by its name in any capitals or from a CSV file with COLUMNS; one per model, in
-    their order.
+    """The published figures of a set, by its name in any capitals or from a CSV file with COLUMNS; one per model.
 
     Raises DataError when neither exists, or when a row is not as described.
     """
