@@ -11,14 +11,13 @@ from typing import Any
 
 from geoexplain.cli.arguments import add_model, chosen_model, complain, count, printable
 from geoexplain.cli.batch import percent, progress_bar
-from geoexplain.cli.refine import add_refinement, refinement
+from geoexplain.cli.refine import add_crops, add_refinement, refinement
 from geoexplain.evaluation.figures import RADII_KM, Figures, density_bins, table_of
 from geoexplain.evaluation.photos import BATCH, Question, evaluate_photos
 from geoexplain.evaluation.plot import plot_error_by_density
 from geoexplain.evaluation.published import PublishedFigures, published_figures, published_sets
 from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE, PhotoResult
 from geoexplain.evaluation.summary import comparable, summary_of
-from geoexplain.locator.prediction import CROP_RULES
 from geoexplain.photos import Manifest, read_manifest
 
 SUMMARY, PLOT = "summary.json", "error-by-density.png"
@@ -50,19 +49,7 @@ def add_arguments(photos: argparse.ArgumentParser) -> None:
     photos.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the photos")
     add_model(photos)
     photos.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what is found")
-    photos.add_argument(
-        "--crops",
-        type=int,
-        choices=(1, 5),
-        default=1,
-        help="the whole photo, or its four corners and its centre (default: %(default)s)",
-    )
-    photos.add_argument(
-        "--crop-rule",
-        choices=CROP_RULES,
-        default=CROP_RULES[0],
-        help="how the probabilities of five crops become one (default: %(default)s)",
-    )
+    add_crops(photos)
     add_refinement(photos)
     photos.add_argument(
         "--batch", type=count, default=BATCH, metavar="N", help="images per network pass (default: %(default)s)"

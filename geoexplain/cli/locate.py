@@ -4,9 +4,8 @@ import argparse
 
 from geoexplain.cli.arguments import add_images, add_model, chosen_model
 from geoexplain.cli.batch import Answer, answer_each, describe_prediction
-from geoexplain.cli.refine import add_refinement, refinement
+from geoexplain.cli.refine import add_crops, add_refinement, refinement
 from geoexplain.explainer.explanation import locate
-from geoexplain.locator.prediction import CROP_RULES
 from geoexplain.view.export import prediction_record
 
 EPILOG = """\
@@ -31,19 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_images(parser)
     add_model(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object per image and line instead of text")
-    parser.add_argument(
-        "--crops",
-        type=int,
-        choices=(1, 5),
-        default=1,
-        help="the whole image, or its four corners and its centre (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--crop-rule",
-        choices=CROP_RULES,
-        default=CROP_RULES[0],
-        help="how the probabilities of five crops become one (default: %(default)s)",
-    )
+    add_crops(parser)
     add_refinement(parser)
     parser.set_defaults(run=run)
 

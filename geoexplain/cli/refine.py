@@ -7,6 +7,7 @@ from pathlib import Path
 from geoexplain.cli.arguments import complain, count, number
 from geoexplain.errors import DataError
 from geoexplain.locator.model import GeoModel, LocalizableRule
+from geoexplain.locator.prediction import CROP_RULES
 from geoexplain.locator.registry import open_search, unused_assignments
 from geoexplain.locator.retrieval import EPS_KM, TOP_K, SearchWithinCell
 from geoexplain.locator.zoo import gallery_of
@@ -24,6 +25,23 @@ class Refinement:
 
     search: SearchWithinCell | None
     rule: LocalizableRule
+
+
+def add_crops(parser: argparse.ArgumentParser) -> None:
+    """Whether a model sees an image whole, or five times in part."""
+    parser.add_argument(
+        "--crops",
+        type=int,
+        choices=(1, 5),
+        default=1,
+        help="the whole image, or its four corners and its centre (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--crop-rule",
+        choices=CROP_RULES,
+        default=CROP_RULES[0],
+        help="how the probabilities of five crops become one (default: %(default)s)",
+    )
 
 
 def add_refinement(parser: argparse.ArgumentParser) -> None:
