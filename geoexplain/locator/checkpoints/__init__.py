@@ -9,8 +9,9 @@ import torch
 from geoexplain.errors import CheckpointError
 from geoexplain.locator.checkpoints.cells import cells_file, read_cells
 from geoexplain.locator.checkpoints.certh import load_certh
+from geoexplain.locator.checkpoints.description import FORMAT
 from geoexplain.locator.checkpoints.imagenet import imagenet_backbone
-from geoexplain.locator.checkpoints.native import FORMAT, describe, load_geoexplain, save_geoexplain
+from geoexplain.locator.checkpoints.native import describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.checkpoints.tib import load_tib
 from geoexplain.locator.model import GeoModel
 

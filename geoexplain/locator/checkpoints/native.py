@@ -6,7 +6,7 @@ have its stem.
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,16 @@ from geoexplain.geography.partition import Partition, hierarchy
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.checkpoints.cells import cells_file, read_partitions
+from geoexplain.locator.checkpoints.description import FORMAT, read_description
 from geoexplain.locator.checkpoints.layout import check_finite, check_layout
 from geoexplain.locator.heads import Head, MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
 
-FORMAT = "geoexplain/1"
 FROM_TABLES = ("head.mvmf.mus", "head.hierarchy")
 """Where the cells are and which holds which: in the tables of cells, not among the weights."""
 
 EMBEDDER = "embedder."
 """What the keys of the retrieval embedding begin with."""
-
-LONGEST_TEXT = 1000
-"""Letters in a name, a title or a purpose."""
 
 FREE_PIXELS = ("size_px", "max_aspect", "crop_from_px")
 """What of a description goes to Preprocess."""
@@ -227,80 +224,3 @@ def _parts(
     hidden_dim = description.get("embedding")
     embedder = RetrievalEmbedding(backbone.feature_dim, hidden_dim) if hidden_dim else None
     return Network(backbone, head), embedder
-
-
-def _is_number(value: object, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and low <= value <= high  # false for NaN
-
-
-def _is_text(value: object) -> bool:
-    # What cannot be shown could not be sent to a browser either, with all that it is among.
-    return isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isprintable()
-
-
-def _is_rule(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() == {"scale_km", "threshold"}
-        and _is_number(value["scale_km"], 0, 20_100)
-        and _is_number(value["threshold"], 0, 1)
-    )
-
-
-def _is_whole(value: object, low: int, high: int) -> bool:
-    return type(value) is int and low <= value <= high
-
-
-def _is_head(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() == {"kind", "levels", "product"}
-        and value["kind"] == "multi-partition"
-        and _is_whole(value["levels"], 1, 8)
-        and isinstance(value["product"], bool)
-    )
-
-
-FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "name": (f"a line of at most {LONGEST_TEXT:,} letters", _is_text),
-    "title": (f"a line of at most {LONGEST_TEXT:,} letters", _is_text),
-    "purpose": (f"a line of at most {LONGEST_TEXT:,} letters", _is_text),
-    "architecture": (f"a line of at most {LONGEST_TEXT:,} letters", _is_text),
-    "size_px": ("a whole number from 32 to 1024", lambda value: _is_whole(value, 32, 1024)),
-    "bn_eps": ("a number from 1e-9 to 1", lambda value: _is_number(value, 1e-9, 1)),
-    "padding_for_px": ("a whole number from 32 to 1024", lambda value: _is_whole(value, 32, 1024)),
-    "max_aspect": ("a number from 1 to 10", lambda value: _is_number(value, 1, 10)),
-    "crop_from_px": ("a whole number from 32 to 2048", lambda value: _is_whole(value, 32, 2048)),
-    "head": ("a kind of multi-partition, levels from 1 to 8 and whether they make a product", _is_head),
-    "embedding": ("a whole number from 1 to 65,536", lambda value: _is_whole(value, 1, 65_536)),
-    "rule": ("a scale_km from 0 to 20,100 and a threshold from 0 to 1", _is_rule),
-    "refine_km": ("null or a number from 0 to 20,100", lambda value: value is None or _is_number(value, 0, 20_100)),
-}
-"""What a description may hold: key → what to say is expected, and the test of it."""
-
-NEEDED = ("name", "title", "purpose", "architecture", "size_px")
-
-
-def read_description(file: str, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The description in a safetensors file's metadata. Raises CheckpointError when it is not one, or says nonsense."""
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{file}: expected a geoexplain model (format {FORMAT!r} in its metadata), "
-            f"got {metadata.get('format', 'no format')[:40]!r}: is this a model of another kind?"
-        )
-    try:
-        description = json.loads(metadata.get("description", ""))
-    except (ValueError, RecursionError):  # the latter from brackets within brackets
-        description = None
-    if not isinstance(description, dict):
-        raise CheckpointError(f"{file}: expected a JSON description in its metadata, got none: get the file again.")
-    for key, (wanted, test) in FIELDS.items():
-        if key not in description:
-            if key in NEEDED:
-                raise CheckpointError(f"{file}: expected {key!r} in its description, got none: get the file again.")
-        elif not test(description[key]):
-            raise CheckpointError(
-                f"{file}: expected {key!r} in its description to be {wanted}, "
-                f"got {str(description[key])[:100]!r}: get the file again."
-            )
-    return description
