@@ -16,7 +16,7 @@ from geoexplain.locator.model import GeoModel
 FLAT_SPREAD = 1e-6
 """A map is flat if its values differ by no more than this fraction of its maximum: float32 rounding, not structure."""
 
-SCORE_CAM_MEMORY_BYTES = 256 * 2**20
+SCORE_CAM_MEMORY_BYTES = 512 * 2**20
 """How much memory the masked images of Score-CAM and their activations may take at a time, unless told otherwise."""
 
 BYTES_PER_PIXEL = 600

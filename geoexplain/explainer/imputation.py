@@ -1,5 +1,7 @@
 """Filling in removed pixels from those around them, so that no shape of the removed region is left to be seen."""
 
+from functools import lru_cache
+
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ NEIGHBOURS = (
 )
 """Row and column steps to the eight neighbours of a pixel, and their weights, which add up to 1."""
 
+UNDIVIDED_PX = 4
+"""Blocks of the grid up to this size are not dissected further."""
+
 
 def linear_imputation(image: NDArray[np.floating], removed: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Every removed pixel as the weighted mean of its neighbours: x_i = Σ_j w_j x_j, w renormalised at the borders.
@@ -28,13 +33,14 @@ def linear_imputation(image: NDArray[np.floating], removed: NDArray[np.bool_]) -
     count = int(removed.sum())
     if count == 0:
         return filled
+    places = np.flatnonzero(removed)
+    places = places[np.argsort(elimination_order(*removed.shape)[places])]
+    rows, columns = (axis + 1 for axis in np.unravel_index(places, removed.shape))
     # Numbers of the unknowns, −1 for a known pixel, −2 beyond the border.
     number = np.full((removed.shape[0] + 2, removed.shape[1] + 2), -2)
-    inner = number[1:-1, 1:-1]
-    inner[:] = -1
-    inner[removed] = np.arange(count)
+    number[1:-1, 1:-1] = -1
+    number[rows, columns] = np.arange(count)
     values = np.pad(filled, ((0, 0), (1, 1), (1, 1)))
-    rows, columns = (axis + 1 for axis in np.nonzero(removed))
     # Multiplied by the sum of their weights, the equations are symmetric: (D − W) x = known neighbours.
     weight_sum, known = np.zeros(count), np.zeros((count, len(filled)))
     i_parts, j_parts, w_parts = [np.arange(count)], [np.arange(count)], [weight_sum]
@@ -49,10 +55,36 @@ def linear_imputation(image: NDArray[np.floating], removed: NDArray[np.bool_]) -
         w_parts.append(np.full(len(unknown), -weight))
     indices = (np.concatenate(i_parts), np.concatenate(j_parts))
     system = scipy.sparse.csc_matrix((np.concatenate(w_parts), indices), shape=(count, count))
-    # Symmetric and diagonally dominant: no pivoting is needed, and the ordering for symmetric matrices fills in least.
-    factors = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    filled[:, removed] = factors.solve(known).T
+    # Symmetric and diagonally dominant: no pivoting is needed, and the unknowns stand in a good order already.
+    factors = splu(system, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    filled[:, rows - 1, columns - 1] = factors.solve(known).T
     return filled
+
+
+@lru_cache(maxsize=4)
+def elimination_order(height: int, width: int) -> NDArray[np.int64]:
+    """Each pixel's place (H · W,) in the order of elimination that fills in least: nested dissection.
+
+    Two halves of a grid come first and the line between them last, and so on within each half. It serves any region
+    of the grid, so that no ordering has to be searched for. George, SIAM J. Numer. Anal. 10 (1973).
+    """
+    lines: list[NDArray[np.int64]] = []
+
+    def dissect(block: NDArray[np.int64]) -> None:
+        if max(block.shape) <= UNDIVIDED_PX:
+            lines.append(block.ravel())
+            return
+        if block.shape[0] < block.shape[1]:
+            block = block.T
+        middle = len(block) // 2
+        dissect(block[:middle])
+        dissect(block[middle + 1 :])
+        lines.append(block[middle])
+
+    dissect(np.arange(height * width).reshape(height, width))
+    order = np.empty(height * width, dtype=np.int64)
+    order[np.concatenate(lines)] = np.arange(height * width)
+    return order
 
 
 def noisy_linear_imputation(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoexplain.explainer.imputation import NOISE, linear_imputation, noisy_linear_imputation
+from geoexplain.explainer.imputation import NOISE, elimination_order, linear_imputation, noisy_linear_imputation
 
 
 def dense(image: np.ndarray, removed: np.ndarray) -> np.ndarray:
@@ -69,3 +69,10 @@ def test_noise_is_on_the_removed_pixels_alone_and_of_its_strength() -> None:
     assert (noisy[:, 50:] == 1).all()
     assert noisy[:, removed].std() == pytest.approx(NOISE, rel=0.05)
     assert noisy[:, removed].mean() == pytest.approx(1, abs=5 * NOISE / 95)
+
+
+def test_a_line_is_eliminated_after_the_two_halves_that_it_keeps_apart() -> None:
+    order = elimination_order(9, 20).reshape(9, 20)
+    assert sorted(order.ravel()) == list(range(180))
+    assert order[:, 10].min() > np.delete(order, 10, axis=1).max()
+    assert order[:, 5].min() > np.delete(order[:, :10], 5, axis=1).max()
