@@ -1,14 +1,26 @@
 """geoexplain: where a CNN thinks an image was taken, and why.
 
 `load_model()` gives the bundled model, `locate(image, model)` a Prediction, `explain(image, model)` an Explanation;
-its `combi_cam()` and `heatmap(method)` give Heatmaps.
+its `combi_cam()` and `heatmap(method)` give Heatmaps. `contrast(explanation, model, against)` gives a Contrast: why here
+and not there.
 """
 
 from geoexplain.explainer.combine import Heatmap
+from geoexplain.explainer.contrast import Contrast, contrast
 from geoexplain.explainer.explanation import Explanation, explain, locate
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.zoo import load_model
 
-__all__ = ["Explanation", "GeoModel", "Heatmap", "Prediction", "explain", "load_model", "locate"]
+__all__ = [
+    "Contrast",
+    "Explanation",
+    "GeoModel",
+    "Heatmap",
+    "Prediction",
+    "contrast",
+    "explain",
+    "load_model",
+    "locate",
+]
 __version__ = "0.1.0"

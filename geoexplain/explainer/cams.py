@@ -57,7 +57,7 @@ class StageMap:
     level   "stage" or "block"
     method  key in METHODS
     target  the explained cell
-    score   "probability" or "logit"
+    score   "probability" or "logit"; "log-odds" in a contrast
     flat    True if the map holds no structure, so that there is nothing to show
     """
 

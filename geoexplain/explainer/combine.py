@@ -31,7 +31,7 @@ class Heatmap:
     values   float32 (H, W), ≥ 0, not normalised for display; all zeros if `flat`
     method   key of the CAM method whose maps were combined
     target   the explained cell
-    score    "probability" or "logit"
+    score    "probability" or "logit"; "log-odds" in a contrast
     level    "stage" or "block"
     how      key in COMBINATIONS
     weights  one per stage or block, from the input on
@@ -134,12 +134,40 @@ def combine(maps: Sequence[StageMap], weights: Sequence[float], how: str, size_h
     Raises DataError for no maps, maps that do not belong together, or wrong weights or way of combining.
     """
     _check(maps, weights, how)
-    combination = COMBINATIONS[how]
+    scale = COMBINATIONS[how].scale
+    return folded(maps, [scale(stage_map.values) for stage_map in maps], weights, how, size_hw)
+
+
+def combine_pair(
+    maps: Sequence[StageMap], others: Sequence[StageMap], weights: Sequence[float], how: str, size_hw: tuple[int, int]
+) -> tuple[Heatmap, Heatmap]:
+    """`combine` for two cells' maps of the same stages or blocks, so that the heatmaps may be held against each other.
+
+    What `how` divides by is common to both maps of a stage: each by its own, the fainter would look as strong.
+    """
+    _check(maps, weights, how)
+    _check(others, weights, how)
+    scale = COMBINATIONS[how].scale
+    pairs = [scale(np.stack([one.values, other.values])) for one, other in zip(maps, others, strict=True)]
+    return (
+        folded(maps, [one for one, _ in pairs], weights, how, size_hw),
+        folded(others, [other for _, other in pairs], weights, how, size_hw),
+    )
+
+
+def folded(
+    maps: Sequence[StageMap],
+    scaled: Sequence[np.ndarray],
+    weights: Sequence[float],
+    how: str,
+    size_hw: tuple[int, int],
+) -> Heatmap:
+    """The heatmap of maps whose values have been scaled for `how` already: upsampled, weighed and folded into one."""
+    fold = COMBINATIONS[how].fold
     total = np.zeros(size_hw, dtype=np.float32)
-    for stage_map, weight in zip(maps, weights, strict=True):
+    for values, weight in zip(scaled, weights, strict=True):
         if weight > 0:
-            scaled = upsample(combination.scale(stage_map.values), size_hw)
-            total = combination.fold(total, np.float32(weight) * scaled)
+            total = fold(total, np.float32(weight) * upsample(values, size_hw))
     flat = is_flat(total)
     first = maps[0]
     return Heatmap(

@@ -21,6 +21,9 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """What is explained: name → function of the logits (N, K) that gives the score of each cell (N, K)."""
 
+LOG_ODDS = "log-odds"
+"""What is explained of two cells: how far one is ahead of the other. Not among SCORES: one cell alone has none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stage:
@@ -50,7 +53,7 @@ class Trace:
     features  float32 (1, D)
     logits    float32 (1, K)
     target    the explained cell, 0 … K − 1
-    score     "probability" or "logit"
+    score     "probability" or "logit"; "log-odds" if it was traced against another cell
     size_hw   height and width in pixels of the tensor that the network saw
     """
 
@@ -69,6 +72,12 @@ class Trace:
         return self.stages if level == "stage" else self.blocks
 
 
+def log_odds(logits: Tensor, target: int, against: int) -> Tensor:
+    """How far one cell is ahead of another: log p_target − log p_against (N,) from the logits (N, K), in float64."""
+    log_shares = torch.log_softmax(logits.double(), dim=-1)
+    return log_shares[:, target] - log_shares[:, against]
+
+
 def target_score(logits: Tensor, target: int, score: str) -> Tensor:
     """Score (N,) of one cell from the logits (N, K). Raises DataError for a score that is not in SCORES."""
     if score not in SCORES:
@@ -76,15 +85,23 @@ def target_score(logits: Tensor, target: int, score: str) -> Tensor:
     return SCORES[score](logits)[:, target]
 
 
-def trace(model: GeoModel, tensor: Tensor, target: int | None = None, score: str = "probability") -> Trace:
+def trace(
+    model: GeoModel,
+    tensor: Tensor,
+    target: int | None = None,
+    score: str = "probability",
+    *,
+    against: int | None = None,
+) -> Trace:
     """Run the network once, and once backwards from the score of one cell to every block.
 
-    tensor  normalised image (1, 3, H, W)
-    target  the cell to explain, 0 … K − 1; None is the most probable one
-    score   "probability" (softmax, as in the authors' code of Combi-CAM) or "logit" (the field's standard)
+    tensor   normalised image (1, 3, H, W)
+    target   the cell to explain, 0 … K − 1; None is the most probable one
+    score    "probability" (softmax, as in the authors' code of Combi-CAM) or "logit" (the field's standard)
+    against  another cell: what is explained is then "log-odds", how far the first is ahead of it, whatever the score
 
     Nothing is left behind in the model: no hook, no `.grad`; calls may run in parallel threads.
-    Raises DataError for another shape, cell or score.
+    Raises DataError for another shape, cell or score, or a cell against itself.
     """
     if tensor.dim() != 4 or tensor.shape[:2] != (1, 3):
         raise DataError(f"expected one image as a tensor (1, 3, H, W), got {tuple(tensor.shape)}: pass images singly.")
@@ -102,7 +119,11 @@ def trace(model: GeoModel, tensor: Tensor, target: int | None = None, score: str
         features = backbone.pool(activations[-1])  # (1, D)
         logits = model.head(features)  # (1, K)
         cell = checked_target(target, logits)
-        gradients = torch.autograd.grad(target_score(logits, cell, score).sum(), activations)
+        if against is None:
+            scored = target_score(logits, cell, score)
+        else:
+            score, scored = LOG_ODDS, log_odds(logits, cell, checked_other(against, cell, logits))
+        gradients = torch.autograd.grad(scored.sum(), activations)
     pairs = [(a.detach()[0].float(), g[0].float()) for a, g in zip(activations, gradients, strict=True)]
     return Trace(
         blocks=tuple(Stage(a, g, "block", i) for i, (a, g) in enumerate(pairs, 1)),
@@ -128,3 +149,11 @@ def checked_target(target: int | None, logits: Tensor) -> int:
     if isinstance(target, bool) or not 0 <= cell < cells:
         raise DataError(f"expected a target cell from 0 to {cells - 1}, got {target!r}: choose a cell of this model.")
     return cell
+
+
+def checked_other(against: int, target: int, logits: Tensor) -> int:
+    """A cell to hold against the explained one, as an index. Raises DataError for no cell, or the explained one."""
+    other = checked_target(against, logits)
+    if other == target:
+        raise DataError(f"expected two different cells to contrast, got cell {target} twice: choose another cell.")
+    return other

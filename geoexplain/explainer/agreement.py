@@ -1,0 +1,65 @@
+"""Do the methods agree? The rank correlation of every two heatmaps of one image and cell."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoexplain.explainer.cams import ExplanationCancelledError
+from geoexplain.explainer.candidates import CANDIDATES, Candidate
+from geoexplain.explainer.combine import Heatmap
+from geoexplain.explainer.similarity import ranks
+from geoexplain.explainer.trace import Trace
+from geoexplain.locator.model import GeoModel
+
+COMPARED = {name: candidate for name, candidate in CANDIDATES.items() if candidate.gradient}
+"""What is compared unless told otherwise: all that one trace gives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """How alike the heatmaps of one image and cell are. That they are alike does not make them true.
+
+    names         of the heatmaps
+    correlations  float64 (n, n) in [−1, 1]: Spearman's rank correlation over all pixels, 1 on the diagonal; NaN in the
+                  row and the column of a heatmap that is flat
+    """
+
+    names: tuple[str, ...]
+    correlations: NDArray[np.float64]
+
+
+def agreement(heatmaps: Mapping[str, Heatmap]) -> Agreement:
+    """The agreement of heatmaps of one size, by name."""
+    ranked = {name: ranks(heatmap.values) for name, heatmap in heatmaps.items() if not heatmap.flat}
+    places = [place for place, name in enumerate(heatmaps) if name in ranked]
+    correlations = np.full((len(heatmaps), len(heatmaps)), np.nan)
+    if ranked:
+        correlations[np.ix_(places, places)] = np.corrcoef(np.stack(list(ranked.values())))
+    return Agreement(tuple(heatmaps), correlations)
+
+
+def draw_all(
+    model: GeoModel,
+    tensor: Tensor,
+    trace: Trace,
+    candidates: Mapping[str, Candidate] = COMPARED,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> dict[str, Heatmap]:
+    """The heatmap of every candidate from the trace of an image (1, 3, H, W); those without gradients run the network.
+
+    `progress` hears (heatmaps done, all of them); `cancelled` is asked before each, and ExplanationCancelledError
+    raised when it says True.
+    """
+    heatmaps: dict[str, Heatmap] = {}
+    for name, candidate in candidates.items():
+        if cancelled is not None and cancelled():
+            raise ExplanationCancelledError("The comparison of methods was cancelled: start it again.")
+        heatmaps[name] = candidate.draw(model, tensor, trace)
+        if progress is not None:
+            progress(len(heatmaps), len(candidates))
+    return heatmaps
