@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from geoexplain.cli.arguments import add_images, add_model, chosen_model, number
+from geoexplain.cli.attribute import attributed, attribution_record, completeness, shown
 from geoexplain.cli.batch import Answer, answer_each, coordinates, describe_refinement, percent, progress_bar
 from geoexplain.cli.recipe import COMBI_CAM, DEFAULT_PRESET, GRADIENT_METHODS, Recipe, parse_target, read_recipe
 from geoexplain.cli.refine import add_refinement, refinement
 from geoexplain.errors import DataError
+from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
 from geoexplain.explainer.cams import METHODS, StageMap, score_cam
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS, Heatmap, combine, deepest
+from geoexplain.explainer.drawing import Drawing
 from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.explainer.trace import LEVELS, SCORES
 from geoexplain.geography.places import place_name
@@ -25,7 +28,8 @@ from geoexplain.view.worldmap import save_world_map
 
 EPILOG = """\
 --out DIR gets, for each image:
-  <method>.png      the heatmap over what the network saw of the image, at the image's own resolution
+  <method>.png      the heatmap over what the network saw of the image, at the image's own resolution; of an
+                    attribution of every pixel, up to its 99th percentile
   explanation.json  the record of `locate --json`, and under "explanation" what was explained and how
   map.html          the prediction on a world map; one file, which opens without internet
 With several images each has a folder of its own in DIR, named after the file (photo, photo-2, …).
@@ -53,10 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--method",
         action="append",
-        choices=(COMBI_CAM, *METHODS),
+        choices=(COMBI_CAM, *METHODS, *ATTRIBUTIONS),
         metavar="METHOD",
-        help=f"{', '.join((COMBI_CAM, *METHODS))}; may be given several times (default: {COMBI_CAM} and every gradient "
-        "method). A method on its own is the map of its deepest stage",
+        help=f"{', '.join((COMBI_CAM, *METHODS, *ATTRIBUTIONS))}; may be given several times (default: {COMBI_CAM} and "
+        f"every gradient method). A CAM method on its own is the map of its deepest stage; "
+        f"{' and '.join(ATTRIBUTIONS)} attribute every pixel by itself, in 50 and 500 passes of the network",
     )
     what.add_argument(
         "--target",
@@ -110,10 +115,11 @@ def run(args: argparse.Namespace) -> int:
     def answer(image: str, name: str) -> Answer:
         explanation = explain(image, model, target=recipe.target, score=recipe.score, rule=refined.rule, search=search)
         heatmaps, score_cams = draw(explanation, model, recipe)
+        attributions = attributed(explanation, model, recipe.methods)
+        heatmaps |= {method: drawing.heatmap for method, drawing in attributions.items()}
         record = prediction_record(image, model, explanation.prediction, search=search)
-        text = "\n".join(
-            [describe(image, model, explanation, heatmaps), *describe_refinement(explanation.prediction, search)]
-        )
+        words = describe(image, model, explanation, heatmaps, attributions)
+        text = "\n".join([words, *describe_refinement(explanation.prediction, search)])
         if args.save_maps:
             file = args.save_maps
             file = file.with_name(f"{file.stem}-{name}{file.suffix}") if several else file
@@ -124,9 +130,9 @@ def run(args: argparse.Namespace) -> int:
             make_folder(folder)
             for method, heatmap in heatmaps.items():
                 seen = model.preprocess.visible(explanation.image)
-                overlay(seen, heatmap.values, args.opacity, args.colormap).save(folder / f"{method}.png")
+                overlay(seen, shown(heatmap), args.opacity, args.colormap).save(folder / f"{method}.png")
             looks = {"colormap": args.colormap, "opacity": args.opacity}
-            whole = {**record, "explanation": explanation_record(model, explanation, heatmaps) | looks}
+            whole = {**record, "explanation": explanation_record(model, explanation, heatmaps, attributions) | looks}
             page = json.dumps(whole, indent=2) + "\n"
             (folder / "explanation.json").write_text(page, encoding="utf-8")
             save_world_map(folder / "map.html", explanation.prediction, model.partition, target=explanation.target)
@@ -145,10 +151,12 @@ def make_folder(folder: Path) -> None:
 
 
 def draw(explanation: Explanation, model: GeoModel, recipe: Recipe) -> tuple[dict[str, Heatmap], tuple[StageMap, ...]]:
-    """Every heatmap that is asked for, by its method, and the maps of Score-CAM, which alone needs the network."""
+    """Every CAM that is asked for, by its method, and the maps of Score-CAM, which alone of them needs the network."""
     heatmaps: dict[str, Heatmap] = {}
     score_cams: tuple[StageMap, ...] = ()
     for method in recipe.methods:
+        if method in ATTRIBUTIONS:
+            continue
         if method == COMBI_CAM:
             heatmaps[method] = explanation.combi_cam(recipe.weights, level=recipe.level, how=recipe.how)
         elif METHODS[method].gradient:
@@ -184,8 +192,11 @@ def save_maps(
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
-def explanation_record(model: GeoModel, explanation: Explanation, heatmaps: dict[str, Heatmap]) -> dict[str, Any]:
+def explanation_record(
+    model: GeoModel, explanation: Explanation, heatmaps: dict[str, Heatmap], attributions: dict[str, Drawing]
+) -> dict[str, Any]:
     """What was explained and how, as plain data: the cell, the score, and each heatmap's file and make."""
+    sums = {name: attribution_record(one.attribution) for name, one in attributions.items() if one.attribution}
     target, cells = explanation.target, model.partition
     return {
         "target": {
@@ -206,6 +217,7 @@ def explanation_record(model: GeoModel, explanation: Explanation, heatmaps: dict
                 "level": heatmap.level,
                 "how": heatmap.how,
                 "weights": list(heatmap.weights),
+                **sums.get(name, {}),
             }
             for name, heatmap in heatmaps.items()
         },
@@ -213,8 +225,15 @@ def explanation_record(model: GeoModel, explanation: Explanation, heatmaps: dict
     }
 
 
-def describe(image: str, model: GeoModel, explanation: Explanation, heatmaps: dict[str, Heatmap]) -> str:
+def describe(
+    image: str,
+    model: GeoModel,
+    explanation: Explanation,
+    heatmaps: dict[str, Heatmap],
+    attributions: dict[str, Drawing],
+) -> str:
     """An explanation in words: where, which cell was explained, and which heatmaps have nothing to show."""
+    sums = {name: completeness(one.attribution) for name, one in attributions.items() if one.attribution}
     prediction, target = explanation.prediction, explanation.target
     point = coordinates(prediction.lat_deg, prediction.lon_deg)
     share = percent(prediction.probabilities[target])
@@ -223,7 +242,7 @@ def describe(image: str, model: GeoModel, explanation: Explanation, heatmaps: di
         f"  explained    cell {target}: {model.partition.labels[target]}, {share}, by its {explanation.trace.score}",
     ]
     lines += [
-        f"  {name:<12} {'flat: nothing in the image stands out' if heatmap.flat else _make(heatmap)}"
+        f"  {name:<12} {'flat: nothing in the image stands out' if heatmap.flat else sums.get(name) or _make(heatmap)}"
         for name, heatmap in heatmaps.items()
     ]
     return "\n".join(lines)
