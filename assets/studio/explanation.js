@@ -16,9 +16,12 @@ const state = {
 let payload = null; // what the server sent for the current image and cell
 let maps = {}; // method → block → Float32Array, raw
 let layers = {}; // method/level-free cache: "method/block/how" → Float32Array at the network's input size
-let scoreCam = null;
-let run = null; // the Score-CAM run whose reports are awaited
-let stopping = false; // that run has been cancelled, but not yet ended
+const scoreCam = geoexplainWork({
+  name: "score-cam",
+  ask: (question) => trigger("scorecam", question),
+  stop: () => trigger("stop"),
+  repaint: () => payload && paintScoreCam(),
+});
 let pendingPreset = menu.first_preset;
 let pendingFrame = 0;
 
@@ -97,25 +100,16 @@ function paintSingles() {
 
 function paintScoreCam() {
   const figure = find('[data-panel="score-cam"]');
-  const running = scoreCam && scoreCam.state === "running";
-  const done = scoreCam && scoreCam.state === "done" && payload;
-  figure.querySelector(".ge-start").hidden = Boolean(running || done || !payload);
-  figure.querySelector(".ge-running").hidden = !running;
-  if (running) {
-    const bar = figure.querySelector("progress");
-    bar.max = scoreCam.total;
-    bar.value = scoreCam.done;
-    figure.querySelector(".ge-cancel").disabled = stopping;
-    figure.querySelector(".ge-count").textContent = stopping ? "Stopping …" : `${scoreCam.done} of ${scoreCam.total} masks`;
-  }
-  if (done) {
+  figure.querySelector(".ge-start").hidden = scoreCam.state !== "idle";
+  geoexplainWorkControls(figure, scoreCam, "masks");
+  if (scoreCam.state === "done") {
+    const { h, w, values } = scoreCam.report;
     const [H, W] = payload.size;
-    const values = geoexplainBlend.decode(scoreCam.values);
-    paintPanel("score-cam", geoexplainBlend.upsample(values, scoreCam.h, scoreCam.w, H, W), `last stage, ${scoreCam.h}×${scoreCam.w}`);
+    paintPanel("score-cam", geoexplainBlend.upsample(geoexplainBlend.decode(values), h, w, H, W), `last stage, ${h}×${w}`);
   } else {
     figure.querySelector("canvas").hidden = true;
     figure.querySelector(".ge-flat").hidden = true;
-    figure.querySelector(".ge-note").textContent = running ? "working" : "one pass per channel, on demand";
+    figure.querySelector(".ge-note").textContent = scoreCam.state === "idle" ? "one pass per channel, on demand" : "working";
   }
 }
 
@@ -194,16 +188,26 @@ function paintLegend() {
   paint(bar, Float32Array.from({ length: 256 }, (_, i) => i / 255), 256, 1);
 }
 
+// What the page is about, for the panels below; null for nothing.
+function tellShown() {
+  window.geoexplainShown = payload && {
+    ...Object.fromEntries(["model", "target", "label", "percent", "image", "alt", "size"].map((key) => [key, payload[key]])),
+    // Combi-CAM as it is set at the moment of asking.
+    combi: () => ({ method: state.method, level: state.level, how: state.how, weights: effectiveWeights() }),
+  };
+  document.dispatchEvent(new Event("geoexplain-shown"));
+}
+
 function showEverything() {
   payload = props.value;
   root.dataset.state = payload ? "done" : "empty";
   root.dataset.model = payload ? payload.model : "";
+  scoreCam.forget(); // it belonged to what was shown before
+  tellShown();
   if (!payload) {
     say(menu.words.empty);
     return;
   }
-  run = scoreCam = null; // Score-CAM belonged to what was shown before
-  stopping = false;
   maps = {};
   layers = {};
   for (const [name, encoded] of Object.entries(payload.maps)) maps[name] = encoded.map(geoexplainBlend.decode);
@@ -268,39 +272,16 @@ const showOpacity = () => {
   find(".ge-opacity-value").textContent = `${Math.round(opacity.value * 100)} %`;
 };
 opacity.addEventListener("input", showOpacity);
-find(".ge-start").addEventListener("click", () => {
-  run = crypto.getRandomValues(new Uint32Array(1))[0];
-  stopping = false;
-  scoreCam = { state: "running", done: 0, total: payload.blocks[payload.blocks.length - 1].channels };
-  paintScoreCam();
-  trigger("scorecam", { score: payload.score, cell: payload.target, model: payload.model, run });
-});
-function stopScoreCam() {
-  if (stopping || !scoreCam || scoreCam.state !== "running") return;
-  stopping = true;
-  paintScoreCam();
-  trigger("stop");
-}
-
-find(".ge-cancel").addEventListener("click", stopScoreCam);
-document.addEventListener("geoexplain-asks", stopScoreCam);
-// Cancelled, or refused by a full queue. Gradio says so twice within milliseconds: a start in between would be lost.
-document.addEventListener("geoexplain-score-cam-ended", () => {
-  const ended = run;
-  setTimeout(() => {
-    if (ended === null || run !== ended) return;
-    run = scoreCam = null;
-    stopping = false;
-    paintScoreCam();
-  }, 100);
-});
+find(".ge-start").addEventListener("click", () =>
+  scoreCam.start(
+    { score: payload.score, cell: payload.target, model: payload.model },
+    payload.blocks[payload.blocks.length - 1].channels,
+  ),
+);
+find(".ge-cancel").addEventListener("click", scoreCam.stop);
 
 watch("value", showEverything);
-watch("score_cam", () => {
-  if (!props.score_cam || props.score_cam.run !== run) return; // a report of a run that was cancelled or outdated
-  scoreCam = props.score_cam;
-  if (payload) paintScoreCam();
-});
+watch("score_cam", () => scoreCam.hear(props.score_cam));
 showOpacity();
 paintLegend();
 showEverything();

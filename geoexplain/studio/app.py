@@ -23,6 +23,8 @@ from geoexplain.studio.guards import (
 )
 from geoexplain.studio.handlers import STATIC_URL, Handlers, model_rows
 from geoexplain.studio.models import Models
+from geoexplain.studio.panels import PANELS
+from geoexplain.studio.panels.panel import add_panel
 from geoexplain.studio.payload import menu
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -33,7 +35,7 @@ ASK_WITH_RECORD = """(image, _, model) => {
     document.dispatchEvent(new Event('geoexplain-asks'));
     return [image, image, model];
 }"""
-TELL_SCORE_CAM_ENDED = "() => { document.dispatchEvent(new Event('geoexplain-score-cam-ended')); }"
+TELL_SCORE_CAM_ENDED = "() => document.dispatchEvent(new CustomEvent('geoexplain-ended', { detail: 'score-cam' }))"
 
 
 def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.Blocks:
@@ -97,10 +99,16 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
             menu=menu(),
             apply_default_css=False,
             html_template=markup.explanation_frame(),
-            js_on_load="".join(markup.asset(name) for name in ("blend.js", "tiles.js", "explanation.js")),
+            js_on_load="".join(markup.asset(name) for name in ("work.js", "blend.js", "tiles.js", "explanation.js")),
             score_cam=None,
             elem_id="explanation",
         )
+
+        gr.HTML(markup.trust_heading(), apply_default_css=False)
+        with gr.Tabs(elem_classes="ge-tabs"):
+            for panel in PANELS:
+                with gr.Tab(panel.title, id=panel.name):
+                    add_panel(panel, models, image, chosen)
 
         results = [world, answer, explanation]
         masked = explanation.scorecam(handlers.run_score_cam, [image, chosen], explanation, **network)
@@ -179,7 +187,7 @@ def serve(
         server_name=host,
         server_port=port,
         theme=gr.themes.Soft(primary_hue="orange", neutral_hue="slate", font=["system-ui", "sans-serif"]),
-        css=markup.asset("studio.css"),
+        css="".join(markup.asset(name) for name in ("studio.css", *(f"panels/{panel.name}.css" for panel in PANELS))),
         footer_links=["api"],
         **settings,
         **options,

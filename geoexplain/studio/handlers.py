@@ -1,24 +1,24 @@
 """What happens when a person or a script asks for something. Nothing is kept between two calls."""
 
 import json
-import math
-import queue
-import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from geoexplain.errors import GeoExplainError
-from geoexplain.explainer.cams import score_cam
+from geoexplain.explainer.cams import StageMap, score_cam
 from geoexplain.explainer.explanation import Explanation, explain, locate
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import Prediction, predict
 from geoexplain.studio.answer import EXPLAINING, LOCATING, QUIET, REFUSED, WORDS_EMPTY, answer_payload, loading
+from geoexplain.studio.asked import number, refusals, whole_number
 from geoexplain.studio.examples import examples, find_example
 from geoexplain.studio.models import Loaded, Models
 from geoexplain.studio.payload import explanation_payload, score_cam_payload
+from geoexplain.studio.work import Cancelled, Finished, Progress, reports
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import overlay
 from geoexplain.view.worldmap import world_map_html
@@ -67,9 +67,9 @@ class Handlers:
             return
         yield gr.skip(), gr.HTML(status=EXPLAINING), gr.skip()
         if "cell" in chosen:
-            target: Any = _whole_number(chosen["cell"])
+            target: Any = whole_number(chosen["cell"])
         else:
-            target = (_number(chosen.get("lat")), (_number(chosen.get("lng")) + 180) % 360 - 180)
+            target = (number(chosen.get("lat")), (number(chosen.get("lng")) + 180) % 360 - 180)
         score = str(chosen.get("score", "probability"))
         loaded = self._loaded(name)
         explanation = _explain(image, loaded.model, target, score)
@@ -87,7 +87,7 @@ class Handlers:
 
     def pick_example(self, event: gr.EventData) -> str:
         """A tile of the gallery → the example's file."""
-        index = _whole_number((event._data or {}).get("index"))
+        index = whole_number((event._data or {}).get("index"))
         if not 0 <= index < len(examples()):
             raise gr.Error(f"Expected an example from 0 to {len(examples()) - 1}, got {index}.", print_exception=False)
         return str(examples()[index].file)
@@ -97,41 +97,21 @@ class Handlers:
         chosen = event._data or {}
         if image is None or chosen.get("model", name) != name:
             return
-        run = _whole_number(chosen.get("run"))
+        run = whole_number(chosen.get("run"))
         model = self._loaded(name).model
-        explanation = _explain(image, model, _whole_number(chosen.get("cell")), str(chosen.get("score")))
-        reports: queue.Queue[Any] = queue.Queue()
-        cancelled = threading.Event()
+        explanation = _explain(image, model, whole_number(chosen.get("cell")), str(chosen.get("score")))
 
-        def work() -> None:
-            try:
-                reports.put(
-                    score_cam(
-                        model,
-                        explanation.tensor,
-                        explanation.trace,
-                        explanation.trace.stages[-1],
-                        progress=lambda done, total: reports.put((done, total)),
-                        cancelled=cancelled.is_set,
-                    )
+        def work(progress: Progress, cancelled: Cancelled) -> StageMap:
+            trace = explanation.trace
+            return score_cam(model, explanation.tensor, trace, trace.stages[-1], progress=progress, cancelled=cancelled)
+
+        with closing(reports(work)) as heard:
+            for report in heard:
+                yield gr.HTML(
+                    score_cam=score_cam_payload(report.result, run)
+                    if isinstance(report, Finished)
+                    else {"state": "running", "run": run, "done": report.done, "total": report.total}
                 )
-            except Exception as error:  # noqa: BLE001 - handed over to the thread that answers the browser
-                reports.put(error)
-
-        threading.Thread(target=work, daemon=True).start()
-        try:
-            while True:
-                report = reports.get()
-                if isinstance(report, Exception):
-                    raise report
-                if not isinstance(report, tuple):
-                    yield gr.HTML(score_cam=score_cam_payload(report, run))
-                    return
-                yield gr.HTML(score_cam={"state": "running", "run": run, "done": report[0], "total": report[1]})
-        except GeoExplainError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        finally:
-            cancelled.set()
 
     def api_locate(
         self,
@@ -152,14 +132,12 @@ class Handlers:
         loaded = self._loaded(model or self.models.start)
         within = loaded.search if search else None
         rule = loaded.model.rule
-        try:
+        with refusals():
             rule = LocalizableRule(
-                rule.scale_km if scale_km is None else _number(scale_km),
-                rule.threshold if threshold is None else _number(threshold),
+                rule.scale_km if scale_km is None else number(scale_km),
+                rule.threshold if threshold is None else number(threshold),
             )
             prediction = locate(image, loaded.model, rule=rule, search=within)
-        except GeoExplainError as error:
-            raise gr.Error(str(error), print_exception=False) from None
         return prediction_record("", loaded.model, prediction, search=within)
 
     def api_combi_cam(  # noqa: PLR0917 - Gradio passes inputs by position
@@ -186,18 +164,14 @@ class Handlers:
         except (TypeError, ValueError, OverflowError, RecursionError):
             raise gr.Error('Expected weights as a JSON list such as "[1, 0.5, 0]".', print_exception=False) from None
         loaded = self._loaded(model or self.models.start)
-        explanation = _explain(image, loaded.model, None if target is None else _whole_number(target), score)
-        try:
+        explanation = _explain(image, loaded.model, None if target is None else whole_number(target), score)
+        with refusals():
             heatmap = explanation.combi_cam(numbers, method=method, level=level, how=how)
-        except GeoExplainError as error:
-            raise gr.Error(str(error), print_exception=False) from None
         return overlay(loaded.model.preprocess.view(explanation.image), heatmap.values)
 
     def _loaded(self, name: Any) -> Loaded:
-        try:
+        with refusals():
             return self.models[name]
-        except GeoExplainError as error:
-            raise gr.Error(str(error), print_exception=False) from None
 
     def _everything(self, image: Image.Image, name: str, loaded: Loaded) -> tuple[Any, Any, Any]:
         explanation = _explain(image, loaded.model, None, "probability")
@@ -234,10 +208,8 @@ def _nothing() -> tuple[Any, Any, Any]:
 
 
 def _explain(image: Image.Image, model: GeoModel, target: Any, score: str) -> Explanation:
-    try:
+    with refusals():
         return explain(image, model, target=target, score=score)
-    except GeoExplainError as error:
-        raise gr.Error(str(error), print_exception=False) from None
 
 
 def _searched(loaded: Loaded, explanation: Explanation) -> tuple[Prediction, str]:
@@ -249,17 +221,3 @@ def _searched(loaded: Loaded, explanation: Explanation) -> tuple[Prediction, str
         return predict(loaded.model, trace.logits, features=trace.features, search=loaded.search), ""
     except GeoExplainError as error:
         return explanation.prediction, str(error)
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise gr.Error("Expected a number, got something else.", print_exception=False) from None
-
-
-def _whole_number(value: Any) -> int:
-    number = _number(value)
-    if not (math.isfinite(number) and abs(number) <= 2**32 and number == int(number)):
-        raise gr.Error(f"Expected a whole number, got {value}.", print_exception=False)
-    return int(number)

@@ -153,6 +153,14 @@ def explanation_frame() -> str:
 </section>"""
 
 
+def trust_heading() -> str:
+    """What stands above the tabs of panels."""
+    return (
+        '<header class="ge-trust-head ge-ui"><h2>Can it be trusted?</h2>'
+        "<p>Heatmaps are easy to believe. Here they are put to the test, for the image and the cell above.</p></header>"
+    )
+
+
 def _panel(name: str, title: str, *, overlay: bool = True, passes: bool = False) -> str:
     picture = '<img alt="">'
     if overlay:

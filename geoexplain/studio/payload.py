@@ -66,6 +66,8 @@ def explanation_payload(name: str, model: GeoModel, explanation: Explanation) ->
     return {
         "model": name,
         "target": explanation.target,
+        "label": label,
+        "percent": percent(share),
         "score": trace.score,
         "size": list(explanation.size_hw),
         "image": data_url(shown_image(model, explanation.image)),

@@ -1,0 +1,121 @@
+"""One image, every explanation of it, every metric: what a scoreboard shows."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.explainer.baselines import BASELINES, baseline
+from geoexplain.explainer.cams import ExplanationCancelledError, stage_maps
+from geoexplain.explainer.candidates import Candidate
+from geoexplain.explainer.combine import Heatmap, combine
+from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure
+from geoexplain.explainer.subject import Measure, Subject, subject
+from geoexplain.explainer.trace import Trace, trace
+from geoexplain.locator.model import GeoModel
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """One explanation, or baseline, and how it did.
+
+    name, title  of the candidate or baseline
+    baseline     True if it knows nothing of the network
+    heatmap      what was measured
+    drawing_s    seconds that drawing it took, the trace included, which all gradient methods share
+    measures     one per metric, in the order of METRICS
+    """
+
+    name: str
+    title: str
+    baseline: bool
+    heatmap: Heatmap
+    drawing_s: float
+    measures: tuple[Measure, ...]
+
+
+def try_explanations(
+    model: GeoModel,
+    tensor: Tensor,
+    target: int,
+    candidates: Mapping[str, Candidate],
+    *,
+    baselines: Sequence[str] = tuple(BASELINES),
+    metrics: Collection[str] = tuple(METRICS),
+    steps: int = STEPS,
+    road_steps: int = ROAD_STEPS,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> tuple[Subject, tuple[Tried, ...]]:
+    """Draw and measure every candidate and baseline for one image (1, 3, H, W) and cell; the probability is explained.
+
+    Gives the subject they were measured on, and the candidates, then the baselines. `progress` hears (explanations
+    measured, all), with fractions of one rounded down to hundredths: (250, 900) is two and a half of nine. `cancelled`
+    is asked before every pass of the network. Raises DataError for a cell, a metric or steps that are not there, and
+    ExplanationCancelledError when called off.
+    """
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown or not metrics or min(steps, road_steps) < 1:
+        raise DataError(
+            f"expected metrics out of {tuple(METRICS)} and at least 1 step, got {tuple(metrics)}, {steps} and "
+            f"{road_steps}."
+        )
+    rows = [*candidates, *baselines]
+    each = images_needed(metrics, steps, road_steps)
+    done = images = 0
+
+    def heard(count: int) -> None:
+        nonlocal images
+        images += count
+        if progress is not None:
+            progress(100 * done + min(99, 100 * images // each), 100 * len(rows))
+
+    looked_at = subject(model, tensor, target, cancelled=cancelled, progress=heard)
+    begun = time.perf_counter()
+    traced = trace(model, looked_at.tensor, target, "probability")
+    tracing_s = time.perf_counter() - begun
+    tried = []
+    for name in rows:
+        images = 0
+        if cancelled is not None and cancelled():
+            raise ExplanationCancelledError("Measuring the explanations was cancelled: start it again.")
+        begun = time.perf_counter()
+        if name in candidates:
+            draw, title = candidates[name].draw, candidates[name].title
+            heatmap = draw(model, looked_at.tensor, traced)
+            again: Callable[[Tensor], Heatmap] = partial(_drawn_again, model, target, candidates[name])
+        else:
+            title = BASELINES[name].title
+            heatmap = baseline(name, looked_at.tensor, target, (seed, 0))
+            again = partial(baseline, name, target=target, seed=(seed, 1))
+        drawing_s = time.perf_counter() - begun + (tracing_s if name in candidates else 0.0)
+        measures = measure(looked_at, heatmap, again, metrics, steps=steps, road_steps=road_steps, seed=seed)
+        tried.append(Tried(name, title, name in BASELINES, heatmap, drawing_s, measures))
+        done, images = done + 1, 0
+        heard(0)
+    return looked_at, tuple(tried)
+
+
+def images_needed(metrics: Collection[str], steps: int, road_steps: int) -> int:
+    """How many images go through the network to measure one heatmap, without those that explain another image."""
+    curves = len({"deletion", "insertion"} & set(metrics))
+    masked = 1 if {"average-drop", "average-increase", "adcc"} & set(metrics) else 0
+    imputed = 2 * road_steps if {"road-morf", "road-lerf"} & set(metrics) else 0
+    return curves * (steps - 1) + masked + imputed or 1
+
+
+def of_setting(method: str, level: str, how: str, weights: Sequence[float]) -> Candidate:
+    """Combi-CAM as somebody has set it. Drawing raises DataError for a setting that there is not."""
+
+    def draw(_model: GeoModel, _tensor: Tensor, traced: Trace) -> Heatmap:
+        return combine(stage_maps(traced, method, level), weights, how, traced.size_hw)
+
+    return Candidate("Combi-CAM, as set above", draw)
+
+
+def _drawn_again(model: GeoModel, target: int, candidate: Candidate, tensor: Tensor) -> Heatmap:
+    return candidate.draw(model, tensor, trace(model, tensor, target, "probability"))

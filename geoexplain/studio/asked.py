@@ -1,0 +1,35 @@
+"""What a browser or a script sends, taken for nothing until it is checked; and how a refusal is said to it."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+
+from geoexplain.errors import GeoExplainError
+
+
+def number(value: Any) -> float:
+    """A number, NaN and infinity among them. Raises gr.Error for anything else."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise gr.Error("Expected a number, got something else.", print_exception=False) from None
+
+
+def whole_number(value: Any) -> int:
+    """A whole number of at most 2**32 either way. Raises gr.Error for anything else."""
+    found = number(value)
+    if not (math.isfinite(found) and abs(found) <= 2**32 and found == int(found)):
+        raise gr.Error(f"Expected a whole number, got {value}.", print_exception=False)
+    return int(found)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What is refused with a GeoExplainError in here is said in its words, as a gr.Error, and nothing is logged."""
+    try:
+        yield
+    except GeoExplainError as error:
+        raise gr.Error(str(error), print_exception=False) from None

@@ -1,0 +1,157 @@
+"""The scoreboard: every explanation of the image by every metric, and what happens on the way."""
+
+import base64
+import math
+from html import escape
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.explainer.candidates import CANDIDATES
+from geoexplain.explainer.faithfulness import METRICS, metric_name
+from geoexplain.explainer.subject import Measure, positions
+from geoexplain.explainer.trial import Tried, of_setting, try_explanations
+from geoexplain.images import Preprocess
+from geoexplain.studio.panels.panel import Panel, Question, work_controls
+from geoexplain.studio.payload import data_url
+from geoexplain.studio.work import Cancelled, Progress
+
+STEPS = (10, 25, 50)
+"""Steps of deletion and insertion to choose from."""
+
+AS_SET = "as-set"
+"""The row of Combi-CAM as the page has it."""
+
+
+def frame() -> str:
+    """Controls, table, curves; the browser fills in the rest."""
+    steps = "".join(f'<option value="{n}"{" selected" if n == 25 else ""}>{n} steps</option>' for n in STEPS)
+    heads = "".join(
+        f'<th scope="col" data-metric="{name}" title="{escape(f"{metric.title}. {metric.source}")}">'
+        f"<span>{escape(metric.title)}</span><i>{'higher' if metric.higher else 'lower'} is better</i></th>"
+        for name, metric in METRICS.items()
+    )
+    return f"""
+<section class="ge-panel-body ge-faith ge-ui" data-state="empty" aria-label="Faithfulness">
+  <p class="ge-trust-words">Hide what a heatmap marks: does the probability of the cell fall? Show only that: does it
+    come back? A heatmap that is true of the network does better than a random one, than a blot in the centre and than
+    the edges of the image, which know nothing of the network.</p>
+  <div class="ge-ask">{work_controls("Measure all methods")}
+    <label>Curves of <select data-choice="steps">{steps}</select></label>
+    <label><input type="checkbox" data-choice="score-cam"> with Score-CAM, which takes long</label></div>
+  <div class="ge-faith-result" hidden>
+    <div class="ge-scroll"><table class="ge-scores"><caption></caption>
+      <thead><tr><th scope="col">Explanation</th>{heads}
+        <th scope="col" data-metric="time"><span>Time to draw</span><i>seconds</i></th></tr></thead>
+      <tbody></tbody></table></div>
+    <div class="ge-curves">
+      <figure class="ge-step"><div class="ge-step-picture"><canvas></canvas></div>
+        <figcaption></figcaption></figure>
+      <div class="ge-curve-box" data-curve="deletion"><h3>Deletion: the most important first</h3>
+        <svg viewBox="0 0 400 220" role="img"></svg></div>
+      <div class="ge-curve-box" data-curve="insertion"><h3>Insertion: the most important first</h3>
+        <svg viewBox="0 0 400 220" role="img"></svg></div>
+      <label class="ge-step-choice">Step <input type="range" min="0" step="1" value="0"><output></output></label>
+    </div>
+  </div>
+</section>"""
+
+
+def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+    """The scoreboard of the page's image and cell. Raises DataError for steps or a setting that there is not."""
+    asked, model = question.asked, question.loaded.model
+    steps = asked.get("steps")
+    if steps not in STEPS:
+        raise DataError(f"expected steps out of {STEPS}, got others: choose some of these.")
+    candidates = {AS_SET: as_set(asked.get("combi"))}
+    candidates |= {
+        name: candidate for name, candidate in CANDIDATES.items() if candidate.gradient or asked.get("scoreCam") is True
+    }
+    looked_at, tried = try_explanations(
+        model,
+        model.tensor(question.image),
+        question.cell,
+        candidates,
+        steps=steps,
+        progress=progress,
+        cancelled=cancelled,
+    )
+    names = {metric: metric_name(metric, steps) for metric in METRICS}
+    return {
+        "steps": steps,
+        "names": names,
+        "rows": [row_of(one, names, steps) for one in tried],
+        "best": best_of(tried, names),
+        "size": list(looked_at.size_hw),
+        "image": data_url(picture(model.preprocess, looked_at.tensor)),
+        "blurred": data_url(picture(model.preprocess, looked_at.blurred)),
+        "blank": [round(255 * mean) for mean in model.preprocess.mean],
+    }
+
+
+def as_set(combi: Any) -> Any:
+    """The candidate of what the page says Combi-CAM is set to. Raises DataError for what is no setting."""
+    try:
+        weights = [float(weight) for weight in combi["weights"]]
+        return of_setting(str(combi["method"]), str(combi["level"]), str(combi["how"]), weights)
+    except (TypeError, KeyError, ValueError, OverflowError):
+        raise DataError("expected the setting of Combi-CAM, got something else: reload the page.") from None
+
+
+def row_of(one: Tried, names: dict[str, str], steps: int) -> dict[str, Any]:
+    """One explanation as the browser gets it; "order" holds for each pixel the step at which its turn comes."""
+    measures = {measure.name: measure for measure in one.measures}
+    return {
+        "name": one.name,
+        "title": one.title,
+        "baseline": one.baseline,
+        "seconds": one.drawing_s,
+        "values": {metric: measures[name].value for metric, name in names.items()},
+        "reasons": {metric: measures[name].reason or "" for metric, name in names.items()},
+        "curves": {metric: curve_of(measures[names[metric]]) for metric in ("deletion", "insertion")},
+        "order": None if one.heatmap.flat else base64.b64encode(turns(one.heatmap.values, steps)).decode("ascii"),
+    }
+
+
+def curve_of(measure: Measure) -> dict[str, list[float]] | None:
+    """Shares of the pixels and probabilities; None where there is no curve."""
+    if measure.shares is None or measure.probabilities is None:
+        return None
+    return {"shares": measure.shares.tolist(), "probabilities": measure.probabilities.tolist()}
+
+
+def turns(values: np.ndarray, steps: int) -> bytes:
+    """For each pixel of a heatmap (H, W), row by row, the first step (1 … steps ≤ 255) at which it is changed."""
+    counts = np.arange(steps + 1) * values.size // steps
+    return np.searchsorted(counts, positions(values), side="right").astype(np.uint8).tobytes()
+
+
+def best_of(tried: tuple[Tried, ...], names: dict[str, str]) -> dict[str, str]:
+    """Metric → the explanation with the best value, baselines aside; none for a tie."""
+    best = {}
+    for metric, name in names.items():
+        sign = 1 if METRICS[metric].higher else -1
+        values = {
+            one.name: sign * measure.value
+            for one in tried
+            for measure in one.measures
+            if measure.name == name and measure.value is not None and not one.baseline
+        }
+        top = max(values.values(), default=math.nan)
+        leading = [candidate for candidate, value in values.items() if value == top]
+        if len(leading) == 1:
+            best[metric] = leading[0]
+    return best
+
+
+def picture(preprocess: Preprocess, tensor: Tensor) -> Image.Image:
+    """A normalised image (1, 3, H, W) as a picture."""
+    mean, std = (np.array(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
+    pixels = np.clip(255 * (tensor[0].cpu().numpy() * std + mean), 0, 255).round().astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+
+
+FAITHFULNESS = Panel("faithfulness", "Is it faithful?", frame, answer, scripts=("tiles.js",))

@@ -1,0 +1,115 @@
+"""A panel: something about the explained cell that is computed on demand, below the explanation."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+from PIL import Image
+
+from geoexplain.studio.asked import refusals, whole_number
+from geoexplain.studio.guards import CONCURRENCY_ID
+from geoexplain.studio.markup import asset
+from geoexplain.studio.models import Loaded, Models
+from geoexplain.studio.work import Cancelled, Finished, Progress, reports
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a panel is asked.
+
+    loaded  the model that the page has chosen
+    image   the picture on the page, as uploaded
+    cell    the cell that the page explains; not yet known to be one of the model's
+    asked   what else the browser sent, taken for nothing until it is checked
+    parts   the values of the panel's own components
+    """
+
+    loaded: Loaded
+    image: Image.Image
+    cell: int
+    asked: Mapping[str, Any]
+    parts: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel.
+
+    name    of its files in assets/studio/panels, NAME.js and NAME.css, and of its events
+    title   on its tab
+    frame   its HTML, which the browser fills in; `work_controls` belongs into it
+    answer  a question → what its script gets as the report's other keys, plain data; in a thread, and with network
+            passes one question at a time. Raises a GeoExplainError for what it refuses, ExplanationCancelledError
+            once it is called off.
+    scripts further files of assets/studio that its script needs
+    parts   makes Gradio components of its own, shown above the frame; their values come with every question
+    """
+
+    name: str
+    title: str
+    frame: Callable[[], str]
+    answer: Callable[[Question, Progress, Cancelled], dict[str, Any]]
+    scripts: tuple[str, ...] = ()
+    parts: Callable[[], list[Component]] = list
+
+
+def work_controls(label: str) -> str:
+    """The button that asks, the bar, and the button that calls it off; assets/studio/work.js moves them."""
+    return (
+        f'<div class="ge-work"><button type="button" class="ge-start ge-primary">{escape(label)}</button>'
+        '<div class="ge-running" hidden><progress></progress><span class="ge-count" role="status"></span>'
+        '<button type="button" class="ge-cancel">Cancel</button></div></div>'
+    )
+
+
+def add_panel(panel: Panel, models: Models, image: Component, chosen: Component) -> None:
+    """Put a panel where the layout is, and wire it: it asks with `ask`, and calls that off with `stop`.
+
+    A report reaches the browser as the prop `report`: {"run", "state": "running", "done", "total"}, and at the end
+    {"run", "state": "done"} with what `answer` returned.
+    """
+    parts = panel.parts()
+    component = gr.HTML(
+        None,
+        html_template=panel.frame(),
+        js_on_load="".join(asset(file) for file in ("work.js", *panel.scripts, f"panels/{panel.name}.js")),
+        apply_default_css=False,
+        report=None,
+        elem_id=f"panel-{panel.name}",
+        elem_classes="ge-trust",
+    )
+
+    def ask(event: gr.EventData, picture: Image.Image | None, name: Any, *values: Any) -> Iterator[Any]:
+        asked = event._data or {}
+        # What was asked about may not be shown any more.
+        if picture is None or asked.get("model", name) != name:
+            return
+        run, cell = whole_number(asked.get("run")), whole_number(asked.get("cell"))
+        question = Question(_loaded(models, name), picture, cell, asked, values)
+        with closing(reports(lambda progress, cancelled: panel.answer(question, progress, cancelled))) as heard:
+            for report in heard:
+                yield gr.HTML(
+                    report={"run": run, "state": "done", **report.result}
+                    if isinstance(report, Finished)
+                    else {"run": run, "state": "running", "done": report.done, "total": report.total}
+                )
+
+    network: dict[str, Any] = {
+        "concurrency_id": CONCURRENCY_ID,
+        "show_progress": "hidden",
+        "api_visibility": "private",
+        "trigger_mode": "multiple",
+    }
+    asked = component.ask(ask, [image, chosen, *parts], component, **network)
+    ended = f"() => document.dispatchEvent(new CustomEvent('geoexplain-ended', {{ detail: '{panel.name}' }}))"
+    asked.failure(None, js=ended)
+    component.stop(None, cancels=[asked], api_visibility="private")
+
+
+def _loaded(models: Models, name: Any) -> Loaded:
+    with refusals():
+        return models[name]
