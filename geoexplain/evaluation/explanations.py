@@ -1,7 +1,6 @@
 """How faithful explanations are over a set of images: every method and baseline by every metric, resumable."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.fingerprint import model_fingerprint
+from geoexplain.evaluation.asking import Crew, ask
 from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS, error_km
 from geoexplain.evaluation.pictures import Picture, Source
-from geoexplain.evaluation.record import NO_FILE, Entry, EvaluationFolder, Kind
+from geoexplain.evaluation.record import NO_FILE, Kind
 from geoexplain.explainer.baselines import BASELINES, baseline
 from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.combine import Heatmap
@@ -66,20 +65,49 @@ class Examination:
         """Names of the metrics with their numbers of steps, in the order of METRICS."""
         return tuple(metric_name(name, self.steps, self.road_steps) for name in METRICS if name in self.metrics)
 
+    @property
+    def format(self) -> str:
+        """Name and version of the files."""
+        return FORMAT
+
+    def settings(self) -> dict[str, Any]:
+        """Everything in it that decides the answers, as plain data."""
+        return {"methods": list(self.methods), "metrics": list(self.columns), "seed": self.seed}
+
+    def kind(self) -> "Kind[ImageMeasures]":
+        """How answers are kept: in the table, one row per image and method."""
+        return Kind(
+            columns=(*ABOUT, "method", *self.columns, "reason"),
+            rows=partial(rows_of, self.columns),
+            plain=asdict,
+            read=lambda data: ImageMeasures(**data),
+            missing=lambda name: ImageMeasures(id=name, reason=NO_FILE),
+            again=lambda answer: answer.status == "failed",
+        )
+
+    def answer(self, model: GeoModel, picture: Picture) -> "ImageMeasures":
+        """One image's answer."""
+        return measured(model, picture, self)
+
+    def failed(self, picture: Picture, reason: str, *, unreadable: bool) -> "ImageMeasures":
+        """The answer about an image that has none."""
+        status = "unreadable" if unreadable else "failed"
+        return ImageMeasures(picture.id, picture.file, status, picture.lat_deg, picture.lon_deg, reason=reason)
+
 
 @dataclass(frozen=True)
 class ImageMeasures:
     """All that is measured of one image; None where there is nothing to say.
 
     id, file           of the image, as its source names it
-    status             "ok", "unreadable" or "missing"
+    status             "ok", "unreadable", "failed" (it could be read, but not examined) or "missing"
     lat_deg, lon_deg   its true place
     cell, label        the explained cell, which is the most probable one, and its name
     probability        of that cell, in [0, 1]
     error_km           great-circle distance of the predicted point from the truth
     values             method → metric → value
     reasons            method → metric → why there is no value
-    reason             why the image could not be read
+    reason             why the image could not be read or examined
     """
 
     id: str
@@ -96,54 +124,31 @@ class ImageMeasures:
     reason: str | None = None
 
 
+ABOUT = ("id", "file", "status", "lat_deg", "lon_deg", "cell", "label", "probability", "error_km")
+"""What the table says of an image, whatever the method."""
+
+
 def evaluate_explanations(
     model: GeoModel,
     source: Source,
     examination: Examination,
     out: Path,
     *,
+    crew: Crew | None = None,
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[ImageMeasures, ...]:
     """Measure every explanation of every image of a source; return all answers in its order, missing ones last.
 
-    Answers are saved in `out` image by image, see EvaluationFolder; with `resume` those that it holds already are not
-    computed again. `progress` hears (done, all images), once before the first image and once after each. An image that
-    cannot be read is an answer too, of status "unreadable". Raises DataError as EvaluationFolder does.
+    See `ask`: resumable, and with a `crew` on several processes or a cluster. Raises DataError as it does.
     """
-    settings = settings_of(model, source, examination)
-    kind = kind_of(examination)
-    with closing(EvaluationFolder(out, kind, settings, source.total, missing=source.missing, resume=resume)) as folder:
-        if progress is not None:
-            progress(folder.done, source.total)
-        with closing(source.pictures(frozenset(folder.shapes))) as pictures:
-            for picture in pictures:
-                shape = None if picture.tensor is None else (picture.tensor.shape[2], picture.tensor.shape[3])
-                folder.add([Entry(picture.index, shape, measured(model, picture, examination))])
-                if progress is not None:
-                    progress(folder.done, source.total)
-        return folder.finish()
-
-
-def settings_of(model: GeoModel, source: Source, examination: Examination) -> dict[str, Any]:
-    """Everything that decides the answers, as plain data: two evaluations with equal settings give equal files."""
-    return {
-        "format": FORMAT,
-        "model": model.name,
-        "model_sha256": model_fingerprint(model),
-        "device": model.device.type,
-        "source": source.settings,
-        "methods": list(examination.methods),
-        "metrics": list(examination.columns),
-        "seed": examination.seed,
-    }
+    return ask(examination, model, source, out, crew=crew, resume=resume, progress=progress)
 
 
 def measured(model: GeoModel, picture: Picture, examination: Examination) -> ImageMeasures:
     """One image's answer: its most probable cell explained in every way, and every explanation measured."""
-    known = ImageMeasures(picture.id, picture.file, "unreadable", picture.lat_deg, picture.lon_deg)
     if picture.tensor is None:
-        return ImageMeasures(**{**asdict(known), "reason": picture.reason})
+        return examination.failed(picture, picture.reason or "", unreadable=True)
     tensor = picture.tensor.to(model.device)
     traced = trace(model, tensor, None, "probability")
     found = predict(model, traced.logits)
@@ -199,22 +204,11 @@ def rounded(one: Measure) -> float | None:
     return None if one.value is None else round(one.value, MEASURE_DIGITS)
 
 
-def kind_of(examination: Examination) -> Kind[ImageMeasures]:
-    """How answers are kept: in the table, one row per image and method."""
-    about = ("id", "file", "status", "lat_deg", "lon_deg", "cell", "label", "probability", "error_km")
-
-    def rows(answer: ImageMeasures) -> Iterator[Sequence[Any]]:
-        image = [getattr(answer, name) for name in about]
-        if answer.status != "ok":
-            yield [*image, None, *(None for _ in examination.columns), answer.reason]
-        for method, values in answer.values.items():
-            why = "; ".join(f"{name}: {reason}" for name, reason in answer.reasons.get(method, {}).items())
-            yield [*image, method, *(values[name] for name in examination.columns), why or None]
-
-    return Kind(
-        columns=(*about, "method", *examination.columns, "reason"),
-        rows=rows,
-        plain=asdict,
-        read=lambda data: ImageMeasures(**data),
-        missing=lambda name: ImageMeasures(id=name, reason=NO_FILE),
-    )
+def rows_of(columns: Sequence[str], answer: ImageMeasures) -> Iterator[Sequence[Any]]:
+    """An answer's rows in the table: one per method, or one that says why there is none."""
+    image = [getattr(answer, name) for name in ABOUT]
+    if answer.status != "ok":
+        yield [*image, None, *(None for _ in columns), answer.reason]
+    for method, values in answer.values.items():
+        why = "; ".join(f"{name}: {reason}" for name, reason in answer.reasons.get(method, {}).items())
+        yield [*image, method, *(values[name] for name in columns), why or None]

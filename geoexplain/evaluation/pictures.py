@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Generator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.batches import BATCHES_AHEAD, network_input, read_ahead
+from geoexplain.evaluation.batches import BATCHES_AHEAD, Sample, network_input, read_ahead, read_sample
 from geoexplain.evaluation.fingerprint import manifest_fingerprint
 from geoexplain.evaluation.photos import asked_of
 from geoexplain.images import Preprocess
@@ -48,6 +48,8 @@ class Source:
     total     how many there are to ask for
     settings  everything that decides which they are, as plain data
     pictures  gives them in order, but for those whose index it is told
+    picture   gives the one of an index
+    about     the same without its pixels, which are not looked at
     missing   names without an image
     """
 
@@ -55,6 +57,8 @@ class Source:
     total: int
     settings: dict[str, Any]
     pictures: Callable[[Collection[int]], Generator[Picture, None, None]] = field(repr=False)
+    picture: Callable[[int], Picture] = field(repr=False)
+    about: Callable[[int], Picture] = field(repr=False)
     missing: tuple[str, ...] = ()
 
 
@@ -81,13 +85,17 @@ def view_source(
         rotation_deg=rotation_deg,
     )
 
+    def about(index: int) -> Picture:
+        one = points[index : index + 1]
+        lat, lon = one.centers_deg[0].tolist()
+        return Picture(index, f"view-{index:05d}", imagery.names[int(one.source)], lat, lon, None)
+
+    def picture(index: int) -> Picture:
+        pixels = render(imagery, points[index : index + 1], preprocess.size_px)[:, :3]
+        return replace(about(index), tensor=preprocess.normalise(pixels))
+
     def pictures(known: Collection[int]) -> Generator[Picture, None, None]:
-        for index in range(views):
-            if index not in known:
-                one = points[index : index + 1]
-                x = preprocess.normalise(render(imagery, one, preprocess.size_px)[:, :3])
-                lat, lon = one.centers_deg[0].tolist()
-                yield Picture(index, f"view-{index:05d}", imagery.names[int(one.source)], lat, lon, x)
+        yield from (picture(index) for index in range(views) if index not in known)
 
     settings = {
         "imagery": list(imagery.names),
@@ -97,7 +105,7 @@ def view_source(
         "rotation_deg": rotation_deg,
         "seed": seed,
     }
-    return Source(f"{views:,} views of {', '.join(imagery.names)}", views, settings, pictures)
+    return Source(f"{views:,} views of {', '.join(imagery.names)}", views, settings, pictures, picture, about)
 
 
 def photo_source(manifest: Manifest, images: Path, preprocess: Preprocess, *, workers: int | None = None) -> Source:
@@ -110,6 +118,19 @@ def photo_source(manifest: Manifest, images: Path, preprocess: Preprocess, *, wo
     asked = tuple(asked_of(photo, images) for photo in manifest.photos)
     threads = workers or os.cpu_count() or 1
 
+    def about(index: int) -> Picture:
+        photo = manifest.photos[index]
+        return Picture(index, photo.id, asked[index].file, photo.lat_deg, photo.lon_deg, None)
+
+    def of_sample(sample: Sample) -> Picture:
+        x = None
+        if sample.pixels is not None:
+            x = network_input([sample.pixels], preprocess, torch.device("cpu"))
+        return replace(about(sample.index), tensor=x, reason=sample.reason or None)
+
+    def picture(index: int) -> Picture:
+        return of_sample(read_sample(index, manifest.photos[index].file, preprocess, crops=1))
+
     def pictures(known: Collection[int]) -> Generator[Picture, None, None]:
         samples = read_ahead(
             [photo.file for photo in manifest.photos],
@@ -120,13 +141,7 @@ def photo_source(manifest: Manifest, images: Path, preprocess: Preprocess, *, wo
             known=dict.fromkeys(known),
         )
         with closing(samples):
-            for sample in samples:
-                if sample.index not in known:
-                    photo, file = manifest.photos[sample.index], asked[sample.index].file
-                    x = None
-                    if sample.pixels is not None:
-                        x = network_input([sample.pixels], preprocess, torch.device("cpu"))
-                    yield Picture(sample.index, photo.id, file, photo.lat_deg, photo.lon_deg, x, sample.reason or None)
+            yield from (of_sample(sample) for sample in samples if sample.index not in known)
 
     settings = {"photos": len(asked), "manifest_sha256": manifest_fingerprint(asked, manifest)}
-    return Source(f"{len(asked):,} photos", len(asked), settings, pictures, manifest.missing)
+    return Source(f"{len(asked):,} photos", len(asked), settings, pictures, picture, about, manifest.missing)

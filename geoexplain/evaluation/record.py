@@ -61,6 +61,7 @@ class Kind(Generic[Answer]):
     plain    an answer as data for JSON
     read     that data as an answer again; raises ValueError, TypeError or KeyError for other data
     missing  the answer about an image of this id that has no file
+    again    True for an answer that a resumed run does not keep, but asks for anew
     """
 
     columns: Sequence[str]
@@ -68,6 +69,7 @@ class Kind(Generic[Answer]):
     plain: Callable[[Answer], dict[str, Any]]
     read: Callable[[dict[str, Any]], Answer]
     missing: Callable[[str], Answer]
+    again: Callable[[Answer], bool] = lambda _: False
 
 
 NO_FILE = "no file of that name"
@@ -210,7 +212,7 @@ class EvaluationFolder(Generic[Answer]):
             fits = False
         if not fits:
             raise DataError(f"{ANSWERS}: expected the answers of this evaluation, got others: choose another --out.")
-        return entries
+        return [entry for entry in entries if not self._kind.again(entry.result)]
 
 
 def _written(value: str | float | bool | None) -> str:

@@ -1,0 +1,192 @@
+"""Several processes of this machine that may die: a pool that loses nothing but the image under way."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+import torch
+
+from geoexplain.errors import DataError
+from geoexplain.evaluation.engines import ATTEMPTS, Opener, reason_of
+from geoexplain.locator.memory import reuse_freed_memory
+
+START_ATTEMPTS = 3
+"""Workers in a row that may die before they are ready."""
+
+PATIENCE_S = 5.0
+"""How long a worker may take to end before it is killed."""
+
+
+@dataclass(eq=False)
+class Worker:
+    """A process, the line to it, and the image it has under way; not `ready` while it opens model and images."""
+
+    number: int
+    process: BaseProcess
+    line: Connection
+    ready: bool = False
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class Processes:
+    """`count` worker processes that compute on `device`, each with its share of the cores; see Engine.
+
+    The executor of the standard library gives up all its work when a process is killed (BrokenProcessPool), and does
+    not say whose image did it; here every worker has a line of its own.
+    """
+
+    count: int
+    device: str
+
+    def answers(self, opener: Opener, indices: Sequence[int]) -> Generator[tuple[int, str | None], None, None]:
+        """Answers as they come; see Engine."""
+        pool = Pool(opener, self.count, indices)
+        try:
+            while pool.busy:
+                pool.man()
+                pool.hand_out()
+                for line in wait(list(pool.crew)):
+                    found = pool.hear(pool.crew[line])  # type: ignore[index]
+                    if found is not None:
+                        yield found
+        finally:
+            pool.close()
+
+
+class Pool:
+    """The workers of one set of indices, what waits for them, and how often an index has lost its worker."""
+
+    def __init__(self, opener: Opener, count: int, indices: Sequence[int]):
+        self._opener, self._count = opener, count
+        self._waiting, self._deaths, self._early_deaths = deque(indices), Counter[int](), 0
+        self.crew: dict[Connection, Worker] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return bool(self._waiting) or any(worker.index is not None for worker in self.crew.values())
+
+    def man(self) -> None:
+        """Start workers, as long as there is an index for one more."""
+        taken = {worker.number for worker in self.crew.values()}
+        free = [number for number in range(self._count) if number not in taken]
+        at_hand = sum(worker.index is None for worker in self.crew.values())
+        for number in free[: max(0, len(self._waiting) - at_hand)]:
+            with interrupts_held():  # until `close` knows of it
+                worker = start(number, self._opener, max(1, cores() // self._count))
+                self.crew[worker.line] = worker
+
+    def hand_out(self) -> None:
+        """Give every idle worker an index."""
+        for worker in self.crew.values():
+            if self._waiting and worker.ready and worker.index is None:
+                with suppress(OSError):  # it died while idle, which `hear` will find
+                    worker.line.send(self._waiting[0])
+                    worker.index = self._waiting.popleft()
+
+    def hear(self, worker: Worker) -> tuple[int, str | None] | None:
+        """What a worker has to say, or that it is dead: an index and its answer, if that makes one."""
+        try:
+            kind, text = worker.line.recv()
+        except (EOFError, OSError):
+            return self._bury(worker)
+        if kind == "refused":
+            raise DataError(text)
+        self._early_deaths, worker.ready = 0, True
+        found, worker.index = worker.index, None
+        self.hand_out()  # first: while the answer is being saved the worker need not be idle
+        return None if found is None else (found, text)
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self.crew.values():
+            worker.process.terminate()
+        for worker in self.crew.values():
+            end(worker)
+
+    def _bury(self, worker: Worker) -> tuple[int, str | None] | None:
+        del self.crew[worker.line]
+        end(worker)
+        if worker.index is None:
+            self._early_deaths += not worker.ready
+            if self._early_deaths == START_ATTEMPTS:
+                raise DataError(
+                    f"expected worker processes that load the model and the images, got {START_ATTEMPTS} that ended "
+                    "before they had: is there memory for so many? Try fewer --processes."
+                )
+            return None
+        self._deaths[worker.index] += 1
+        if self._deaths[worker.index] == ATTEMPTS:
+            return worker.index, None
+        self._waiting.appendleft(worker.index)
+        return None
+
+
+def start(number: int, opener: Opener, threads: int) -> Worker:
+    """A fresh process: spawned, since threads and GPUs do not survive a fork."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=serve, args=(there, opener, number, threads), daemon=True)
+    process.start()
+    there.close()  # or its end would never be told
+    return Worker(number, process, here)
+
+
+def serve(line: Connection, opener: Opener, number: int, threads: int) -> None:
+    """What a worker process does: answer for the indices that come, until the line is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; who saves ends the rest
+    torch.set_num_threads(threads)
+    reuse_freed_memory()
+    with suppress(EOFError, OSError):  # nobody listens any more
+        try:
+            answer = opener(number)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next worker would not fare better
+            line.send(("refused", reason_of(error)))
+            return
+        line.send(("ready", ""))
+        while True:
+            line.send(("answer", answer(line.recv())))
+
+
+def end(worker: Worker) -> None:
+    """Wait for a worker that is about to end, and see to it that it does."""
+    worker.process.join(PATIENCE_S)
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
+    worker.process.close()
+    worker.line.close()
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the end; processes that are started meanwhile never hear it, not even while they import."""
+    if threading.current_thread() is not threading.main_thread():  # which it does not reach anyway
+        yield
+        return
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))
+    mask = None
+    if hasattr(signal, "pthread_sigmask"):  # what a process inherits, unlike a handler in Python
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,70 @@
+"""How a worker makes the same model and images: names, paths and settings, which travel where tensors need not."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from geoexplain.evaluation.pictures import Source, photo_source, view_source
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.zoo import load_model
+from geoexplain.photos import read_manifest
+from geoexplain.training.views import load_imagery
+
+
+@dataclass(frozen=True)
+class Views:
+    """Random views of whole-earth images; see `view_source`."""
+
+    files: tuple[Path, ...]
+    views: int
+    footprint_km: tuple[float, float] = (500.0, 2000.0)
+    rotation_deg: float = 30.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The photos of a manifest, whose files lie in `images`, decoded by `threads`; see `photo_source`."""
+
+    manifest: Path
+    images: Path
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which model, and which images.
+
+    model         a name that `geoexplain models` lists, or the path of a file
+    images        Views or Photos
+    device        where the model computes; None takes the GPU when there is one
+    hierarchical  as for `load_model`
+    """
+
+    model: str
+    images: Views | Photos
+    device: str | None = None
+    hierarchical: bool | None = None
+
+    def open(self, number: int = 0) -> tuple[GeoModel, Source]:
+        """The model and the images, for worker `number`: where there are several GPUs, those of "cuda" take turns.
+
+        Raises CheckpointError, ImageError or DataError for a model, a manifest or images that are not there.
+        """
+        device = self.device
+        if device == "cuda" and number:
+            device = f"cuda:{number % max(1, torch.cuda.device_count())}"
+        if isinstance(self.images, Photos):
+            manifest = read_manifest(self.images.manifest, self.images.images)
+            model = load_model(self.model, device, hierarchical=self.hierarchical)
+            return model, photo_source(manifest, self.images.images, model.preprocess, workers=self.images.threads)
+        model = load_model(self.model, device, hierarchical=self.hierarchical)
+        return model, view_source(
+            load_imagery(self.images.files, model.device),
+            model.preprocess,
+            views=self.images.views,
+            footprint_km=self.images.footprint_km,
+            rotation_deg=self.images.rotation_deg,
+            seed=self.images.seed,
+        )
