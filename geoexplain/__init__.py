@@ -1,8 +1,8 @@
 """geoexplain: where a CNN thinks an image was taken, and why.
 
 `load_model()` gives the bundled model, `locate(image, model)` a Prediction, `explain(image, model)` an Explanation;
-its `combi_cam()` and `heatmap(method)` give Heatmaps. `contrast(explanation, model, against)` gives a Contrast: why here
-and not there.
+its `combi_cam()` and `heatmap(method)` give Heatmaps. `contrast(explanation, model, against)` gives a Contrast of two
+cells: why here and not there.
 """
 
 from geoexplain.explainer.combine import Heatmap

@@ -18,6 +18,7 @@ COMMANDS = {
     "locate": "say where images were taken",
     "explain": "show what in an image speaks for a place: heatmaps, raw maps, a world map",
     "evaluate": "measure how often, and how honestly, a model is right",
+    "tune": "find the weights of Combi-CAM that explain best, for an image or a model",
     "train": "train a model, or release a trained one",
     "models": "list the models, add one, remove one",
     "gallery": "collect the photos that Search within Cell looks through",
@@ -25,6 +26,9 @@ COMMANDS = {
     "studio": "serve the studio: everything in a browser",
 }
 """Every command with its line of help; each is the module of the same name in this package."""
+
+CELL_OPTIONS = ("--target", "--against")
+"""What is followed by a cell or a place, whose latitude may be negative."""
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -75,10 +79,13 @@ def build_parser(words: Sequence[str]) -> Parser:
 
 
 def attached_targets(words: Sequence[str]) -> list[str]:
-    """A command line in which `--target -12.5,30` reads `--target=-12.5,30`: argparse would take it for an option."""
+    """A command line in which `--target -12.5,30` reads `--target=-12.5,30`: argparse would take it for an option.
+
+    So does what follows any other of CELL_OPTIONS.
+    """
     attached: list[str] = []
     for word in words:
-        if attached and attached[-1] == "--target" and "--" not in attached and re.match(r"-[\d.]", word):
+        if attached and attached[-1] in CELL_OPTIONS and "--" not in attached and re.match(r"-[\d.]", word):
             attached[-1] += f"={word}"
         else:
             attached.append(word)

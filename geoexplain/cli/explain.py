@@ -11,6 +11,16 @@ import numpy as np
 from geoexplain.cli.arguments import add_images, add_model, chosen_model, number
 from geoexplain.cli.attribute import attributed, attribution_record, completeness, shown
 from geoexplain.cli.batch import Answer, answer_each, coordinates, describe_refinement, percent, progress_bar
+from geoexplain.cli.comparison import (
+    Comparison,
+    add_comparison,
+    checked_against,
+    compare,
+    comparison_arrays,
+    comparison_record,
+    describe_comparison,
+    save_contrasts,
+)
 from geoexplain.cli.recipe import COMBI_CAM, DEFAULT_PRESET, GRADIENT_METHODS, Recipe, parse_target, read_recipe
 from geoexplain.cli.refine import add_refinement, refinement
 from geoexplain.errors import DataError
@@ -22,9 +32,12 @@ from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.explainer.trace import LEVELS, SCORES
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
+from geoexplain.view.diverging import STRONGEST_OPACITY
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import COLORMAPS, DEFAULT_COLORMAP, overlay
 from geoexplain.view.worldmap import save_world_map
+
+OPACITY = 0.5
 
 EPILOG = """\
 --out DIR gets, for each image:
@@ -32,21 +45,27 @@ EPILOG = """\
                     attribution of every pixel, up to its 99th percentile
   explanation.json  the record of `locate --json`, and under "explanation" what was explained and how
   map.html          the prediction on a world map; one file, which opens without internet
+  contrast-<method>.png  with --against: in orange what speaks for the explained cell, in blue what for the other
 With several images each has a folder of its own in DIR, named after the file (photo, photo-2, …).
 
 --save-maps FILE.npz holds float32 arrays, not normalised:
   <method>/stage/<1…>  the map of every stage at its own resolution, after ReLU, of every gradient method
   <method>/block/<1…>  the same of every block; of Score-CAM, when it is asked for, the deepest stage alone
   <method>             every heatmap asked for, at the size of the network's input
+  contrast/<method>/target, contrast/<method>/against
+                       with --against: what speaks for either cell; the first less the second is what the colours show
 With several images each has a file of its own: FILE-photo.npz, FILE-photo-2.npz, …
 
---json prints the record of `locate --json`, one line per image. A southern latitude needs no quoting:
+--json prints the record of `locate --json`, one line per image; with --against it has a "contrast" as well, with
+--agreement an "agreement", and so has explanation.json. A southern latitude needs no quoting:
 --target -12.5,30 and --target=-12.5,30 are the same."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `geoexplain explain`."""
-    parser.description = "Show what in an image speaks for a place. Give at least one of --out, --save-maps, --json."
+    parser.description = (
+        "Show what in an image speaks for a place. Give at least one of --out, --save-maps, --json, --agreement."
+    )
     parser.epilog = EPILOG
     add_images(parser)
     add_model(parser)
@@ -90,14 +109,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a weight per map: as many as --stages names, otherwise as there are stages (or blocks)",
     )
     combi.add_argument("--how", choices=tuple(COMBINATIONS), help="the way of combining (default: the preset's)")
+    add_comparison(parser)
     add_refinement(parser)
     looks = parser.add_argument_group("how it looks")
     looks.add_argument("--colormap", choices=tuple(COLORMAPS), default=DEFAULT_COLORMAP, help="default: %(default)s")
     looks.add_argument(
         "--opacity",
         type=number(float, 0, 1, "an opacity from 0 to 1"),
-        default=0.5,
-        help="of the heatmap, from 0 (image alone) to 1 (default: %(default)s)",
+        help="of the heatmap, from 0 (image alone) to 1, or of the strongest colour of a contrast "
+        f"(default: {OPACITY}; {STRONGEST_OPACITY} of a contrast)",
     )
     parser.set_defaults(run=run)
 
@@ -106,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
     """Explain every image; 1 when one of them failed."""
     model = chosen_model(args)
     recipe = read_recipe(args, model)
+    against = checked_against(args, model, recipe)
+    opacity, strongest = (OPACITY, STRONGEST_OPACITY) if args.opacity is None else (args.opacity, args.opacity)
     refined = refinement(args, model, args.model)
     search = refined.search
     several = len(args.images) > 1
@@ -117,21 +139,25 @@ def run(args: argparse.Namespace) -> int:
         heatmaps, score_cams = draw(explanation, model, recipe)
         attributions = attributed(explanation, model, recipe.methods)
         heatmaps |= {method: drawing.heatmap for method, drawing in attributions.items()}
+        comparison = compare(explanation, model, recipe, heatmaps, against=against, agreeing=args.agreement)
         record = prediction_record(image, model, explanation.prediction, search=search)
+        record |= comparison_record(model, comparison)
         words = describe(image, model, explanation, heatmaps, attributions)
-        text = "\n".join([words, *describe_refinement(explanation.prediction, search)])
+        refined_words = describe_refinement(explanation.prediction, search)
+        text = "\n".join([words, *refined_words, *describe_comparison(model, comparison)])
         if args.save_maps:
             file = args.save_maps
             file = file.with_name(f"{file.stem}-{name}{file.suffix}") if several else file
-            save_maps(file, explanation, heatmaps, score_cams)
+            save_maps(file, explanation, heatmaps, score_cams, comparison)
             text += f"\n  raw maps in {file}"
         if args.out:
             folder = args.out / name if several else args.out
             make_folder(folder)
+            seen = model.preprocess.visible(explanation.image)
             for method, heatmap in heatmaps.items():
-                seen = model.preprocess.visible(explanation.image)
-                overlay(seen, shown(heatmap), args.opacity, args.colormap).save(folder / f"{method}.png")
-            looks = {"colormap": args.colormap, "opacity": args.opacity}
+                overlay(seen, shown(heatmap), opacity, args.colormap).save(folder / f"{method}.png")
+            save_contrasts(folder, seen, model, comparison, strongest)
+            looks = {"colormap": args.colormap, "opacity": opacity}
             whole = {**record, "explanation": explanation_record(model, explanation, heatmaps, attributions) | looks}
             page = json.dumps(whole, indent=2) + "\n"
             (folder / "explanation.json").write_text(page, encoding="utf-8")
@@ -182,12 +208,16 @@ def masked_map(explanation: Explanation, model: GeoModel) -> StageMap:
 
 
 def save_maps(
-    file: Path, explanation: Explanation, heatmaps: dict[str, Heatmap], score_cams: tuple[StageMap, ...]
+    file: Path,
+    explanation: Explanation,
+    heatmaps: dict[str, Heatmap],
+    score_cams: tuple[StageMap, ...],
+    comparison: Comparison,
 ) -> None:
     """Write raw maps and finished heatmaps as one .npz, keyed as the help of the command says."""
     maps = [one for method in GRADIENT_METHODS for level in LEVELS for one in explanation.maps(method, level)]
     arrays = {f"{one.method}/{one.level}/{one.index}": one.values for one in (*maps, *score_cams)}
-    arrays |= {name: heatmap.values for name, heatmap in heatmaps.items()}
+    arrays |= {name: heatmap.values for name, heatmap in heatmaps.items()} | comparison_arrays(comparison)
     with file.open("wb") as stream:  # given a name, numpy would add .npz to one that ends otherwise
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 

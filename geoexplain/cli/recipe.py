@@ -44,8 +44,10 @@ class Recipe:
 
 def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
     """The options checked against a model, so that nothing is begun that cannot end. Raises DataError."""
-    if not (args.out or args.save_maps or args.json):
-        raise DataError("expected something to write, got none: add --out DIR, --save-maps FILE.npz or --json.")
+    if not (args.out or args.save_maps or args.json or args.agreement):
+        raise DataError(
+            "expected something to write, got none: add --out DIR, --save-maps FILE.npz, --json or --agreement."
+        )
     methods = tuple(dict.fromkeys(args.method or (COMBI_CAM, *GRADIENT_METHODS)))
     for option, value in (("--stages", args.stages), ("--weights", args.weights)):
         if value is not None and COMBI_CAM not in methods:

@@ -201,7 +201,7 @@ def test_json_alone_writes_no_file(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "expected something to write, got none: add --out DIR, --save-maps FILE.npz or --json"),
+        ([], "expected something to write, got none: add --out DIR, --save-maps FILE.npz, --json or "),
         (["--json", "--weights", "1,2"], "--weights: expected 16 of them, one per block (see --level), got 2"),
         (["--json", "--stages", "3,5", "--weights", "1"], "expected 2 of them, one for each of --stages 3,5, got 1"),
         (["--json", "--stages", "3,8"], "--stages: expected numbers from 1 to 7, the stages of this model, got 8"),

@@ -1,0 +1,198 @@
+"""Options that compare: the explained cell with another one, and the methods with one another."""
+
+import argparse
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from geoexplain.cli.batch import percent
+from geoexplain.cli.recipe import COMBI_CAM, GRADIENT_METHODS, Recipe, parse_target
+from geoexplain.errors import DataError
+from geoexplain.explainer.agreement import Agreement, agreement, draw_all
+from geoexplain.explainer.combine import Heatmap
+from geoexplain.explainer.contrast import Contrast, SignedMap, contrast
+from geoexplain.explainer.explanation import Explanation, target_cell
+from geoexplain.locator.model import GeoModel
+from geoexplain.view.diverging import odds_in_words, two_coloured, with_legend
+
+
+def add_comparison(parser: argparse.ArgumentParser) -> None:
+    """The options that compare."""
+    compared = parser.add_argument_group("what is compared")
+    compared.add_argument(
+        "--against",
+        type=parse_target,
+        metavar="CELL|LAT,LON",
+        help="another cell: also show what speaks for the explained one rather than it, and the other way round, in "
+        f"two colours, by {COMBI_CAM} and every gradient method that is asked for",
+    )
+    compared.add_argument(
+        "--agreement",
+        action="store_true",
+        help="also print how alike the methods' heatmaps are: Spearman's rank correlation over all pixels, from -1 to "
+        "1 (Score-CAM takes part with --method score-cam)",
+    )
+
+
+def checked_against(args: argparse.Namespace, model: GeoModel, recipe: Recipe) -> int | None:
+    """The cell of `--against`, None without it.
+
+    Raises DataError for no cell of the model or the explained one, and if no method is asked for that can contrast.
+    """
+    if args.against is None:
+        return None
+    against = target_cell(model, args.against)
+    if against is None or not 0 <= against < len(model.partition):
+        raise DataError(f"--against: expected a cell from 0 to {len(model.partition) - 1}, got {against}.")
+    if against == recipe.target:
+        raise DataError(f"--against: expected another cell than --target, got cell {against} for both.")
+    if not {COMBI_CAM, *GRADIENT_METHODS} & set(recipe.methods):
+        raise DataError(f"--against: expected a method that can contrast, got none: add --method {COMBI_CAM}.")
+    return against
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What was compared in one image.
+
+    contrast   the two cells; None if one was explained alone
+    maps       what speaks for either, by the method it was found with
+    agreement  of the methods; None unless asked for
+    """
+
+    contrast: Contrast | None
+    maps: dict[str, SignedMap]
+    agreement: Agreement | None
+
+
+def compare(
+    explanation: Explanation,
+    model: GeoModel,
+    recipe: Recipe,
+    heatmaps: Mapping[str, Heatmap],
+    *,
+    against: int | None,
+    agreeing: bool,
+) -> Comparison:
+    """Compare what is asked for: the explained cell with `against`, and, if `agreeing`, the methods.
+
+    `heatmaps` are those drawn already; what is none of the methods compared anyway takes part as it is.
+    """
+    held = None if against is None else contrast(explanation, model, against)
+    maps = {} if held is None else signed_maps(held, recipe)
+    found = None
+    if agreeing:
+        drawn = draw_all(model, explanation.tensor, explanation.trace)
+        found = agreement(drawn | {name: heatmap for name, heatmap in heatmaps.items() if name not in drawn})
+    return Comparison(held, maps, found)
+
+
+def signed_maps(held: Contrast, recipe: Recipe) -> dict[str, SignedMap]:
+    """The contrast by every method asked for that can make one, Combi-CAM as it is set."""
+    maps = {method: held.heatmap(method) for method in recipe.methods if method in GRADIENT_METHODS}
+    if COMBI_CAM in recipe.methods:
+        maps = {COMBI_CAM: held.combi_cam(recipe.weights, level=recipe.level, how=recipe.how), **maps}
+    return maps
+
+
+def describe_comparison(model: GeoModel, comparison: Comparison) -> list[str]:
+    """Lines on the two cells, on the contrasts that have nothing to show, and the table of agreement."""
+    lines: list[str] = []
+    if comparison.contrast is not None:
+        held, labels = comparison.contrast, model.partition.labels
+        share = percent(held.here.prediction.probabilities[held.against])
+        lines += [
+            f"  against      cell {held.against}: {labels[held.against]}, {share}",
+            f"  log-odds     {odds_in_words(labels[held.target], labels[held.against], held.log_odds)}",
+        ]
+        flat = ", ".join(name for name, signed in comparison.maps.items() if signed.flat)
+        lines += [f"  contrast     flat: {flat}; nothing in the image speaks for one rather than the other"] * bool(
+            flat
+        )
+    if comparison.agreement is not None:
+        lines += ["  agreement    of the heatmaps, rank correlation over all pixels; those that agree may all be wrong"]
+        lines += [f"  {line}" for line in table(comparison.agreement)]
+    return lines
+
+
+def table(found: Agreement) -> list[str]:
+    """A matrix as lines of one width: a number and a name at the left, the numbers again above; a dash for no value."""
+    width = max(map(len, found.names))
+    places = range(1, len(found.names) + 1)
+    lines = [f"{'':{width + 4}}" + "".join(f"{place:>7}" for place in places)]
+    for place, name, row in zip(places, found.names, found.correlations, strict=True):
+        cells = "".join("      –" if math.isnan(value) else f"{value:>7.2f}" for value in row)
+        lines.append(f"{place:>2}  {name:<{width}}{cells}")
+    return lines
+
+
+def comparison_record(model: GeoModel, comparison: Comparison) -> dict[str, Any]:
+    """What was compared as plain data, under "contrast" and "agreement"; nothing for what was not asked for."""
+    record: dict[str, Any] = {}
+    if comparison.contrast is not None:
+        held, cells = comparison.contrast, model.partition
+        record["contrast"] = {
+            side: {
+                "cell": cell,
+                "label": cells.labels[cell],
+                "latitude": float(cells.centers_deg[cell, 0]),
+                "longitude": float(cells.centers_deg[cell, 1]),
+                "probability": float(held.here.prediction.probabilities[cell]),
+            }
+            for side, cell in (("target", held.target), ("against", held.against))
+        }
+        record["contrast"] |= {
+            "log_odds": held.log_odds,
+            "maps": {
+                name: {
+                    "file": picture_name(name),
+                    "flat": signed.flat,
+                    "method": signed.here.method,
+                    "level": signed.here.level,
+                    "how": signed.here.how,
+                    "weights": list(signed.here.weights),
+                }
+                for name, signed in comparison.maps.items()
+            },
+        }
+    if comparison.agreement is not None:
+        rows = comparison.agreement.correlations.tolist()
+        record["agreement"] = {
+            "names": list(comparison.agreement.names),
+            "correlations": [[None if math.isnan(value) else value for value in row] for row in rows],
+        }
+    return record
+
+
+def comparison_arrays(comparison: Comparison) -> dict[str, NDArray[np.float32]]:
+    """The raw heatmaps of both cells, by the keys of the help of the command."""
+    sides = {f"contrast/{name}/target": signed.here.values for name, signed in comparison.maps.items()}
+    return sides | {f"contrast/{name}/against": signed.there.values for name, signed in comparison.maps.items()}
+
+
+def save_contrasts(folder: Path, seen: Image.Image, model: GeoModel, comparison: Comparison, opacity: float) -> None:
+    """Write every contrast in two colours over what the network saw of the image, with its legend."""
+    if comparison.contrast is None:
+        return
+    held, labels = comparison.contrast, model.partition.labels
+    here, there = (
+        f"{labels[cell]}: {percent(held.here.prediction.probabilities[cell])}" for cell in (held.target, held.against)
+    )
+    sentence = odds_in_words(labels[held.target], labels[held.against], held.log_odds)
+    for name, signed in comparison.maps.items():
+        words = (
+            f"{sentence} Flat: nothing in the image speaks for one rather than the other." if signed.flat else sentence
+        )
+        picture = two_coloured(seen, signed.values, opacity)
+        with_legend(picture, here, there, words).save(folder / picture_name(name))
+
+
+def picture_name(method: str) -> str:
+    """The file of a method's contrast."""
+    return f"contrast-{method}.png"

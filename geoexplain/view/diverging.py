@@ -1,0 +1,113 @@
+"""A map with a sign → two colours over the image: orange what speaks for one cell, blue what speaks for the other."""
+
+import math
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from geoexplain.errors import DataError
+from geoexplain.explainer.combine import upsample
+
+HERE_RGB, THERE_RGB = (240, 120, 0), (64, 150, 255)
+"""Orange and blue: equally light (CIE L* 63 and 62), so that neither looks the stronger, and told apart by eyes that
+lack any one kind of cone."""
+
+STRONGEST_OPACITY = 0.85
+"""Of the colours where the map is strongest, unless told otherwise; where it is 0 nothing is laid over the image."""
+
+EQUAL_LOG_ODDS, COUNTABLE_ODDS = 0.005, 1e6
+NARROWEST_LEGEND_PX = 360
+LETTERS_PER_WIDTH = 34
+SMALLEST_LETTER_PX, LARGEST_LETTER_PX = 13, 42
+
+
+def scaled(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """A signed map (H, W) divided by its largest magnitude, float32 in [−1, 1]; zeros stay zeros.
+
+    Raises DataError for a map that is not two-dimensional, or holds NaN or infinity.
+    """
+    raw = np.asarray(values, dtype=np.float32)
+    if raw.ndim != 2 or not raw.size or not np.isfinite(raw).all():
+        raise DataError(
+            f"expected a signed map (H, W) of finite values, got others, of shape {raw.shape}: pass SignedMap.values."
+        )
+    largest = np.abs(raw).max()
+    return raw / largest if largest > 0 else raw
+
+
+def two_coloured(image: Image.Image, values: NDArray[np.floating], opacity: float = STRONGEST_OPACITY) -> Image.Image:
+    """The image in grey, at its own size, with a signed map's two colours laid over it; RGB.
+
+    values   (H, W), any size; interpolated to the image's size
+    opacity  of the colours where the map is strongest, 0 … 1; elsewhere in proportion to its magnitude
+
+    In grey, since a sea is blue by itself and a desert orange. Raises DataError for another opacity or map.
+    """
+    if not 0 <= opacity <= 1:
+        raise DataError(f"expected an opacity from 0 to 1, got {opacity}: choose a value between.")
+    at_image_size = upsample(scaled(values), (image.height, image.width))[..., None]
+    grey = np.asarray(image.convert("L").convert("RGB"), dtype=np.float32)
+    colours = np.where(at_image_size > 0, np.float32(HERE_RGB), np.float32(THERE_RGB))
+    share = opacity * np.abs(at_image_size)
+    return Image.fromarray(np.rint(grey + share * (colours - grey)).astype(np.uint8))
+
+
+def odds_in_words(here: str, there: str, log_odds: float) -> str:
+    """How much more probable one of two named cells is, as a sentence; `log_odds` as of a Contrast."""
+    ahead, behind = (here, there) if log_odds >= 0 else (there, here)
+    if abs(log_odds) < EQUAL_LOG_ODDS:
+        return f"“{here}” and “{there}” are equally probable (log-odds {log_odds:+.2f})."
+    if abs(log_odds) >= math.log(COUNTABLE_ODDS):
+        times = "more than a million times"
+    else:
+        odds = math.exp(abs(log_odds))
+        times = f"{odds:,.0f} times" if odds >= 100 else f"{odds:.3g} times"
+    return f"“{ahead}” is {times} as probable as “{behind}” (log-odds {log_odds:+.2f})."
+
+
+def with_legend(picture: Image.Image, here: str, there: str, sentence: str) -> Image.Image:
+    """A two-coloured picture with what each colour speaks for below it, and a sentence; RGB, at least 360 px wide."""
+    width = max(picture.width, NARROWEST_LEGEND_PX)
+    letter = min(max(width // LETTERS_PER_WIDTH, SMALLEST_LETTER_PX), LARGEST_LETTER_PX)
+    font = ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), letter)
+    gap, line, swatch = letter // 2, round(1.4 * letter), 4 * letter
+    indent = 2 * gap + swatch
+    rows = [
+        (colour, wrapped(text, font, width - indent - gap)) for colour, text in ((HERE_RGB, here), (THERE_RGB, there))
+    ]
+    words = wrapped(sentence, font, width - 2 * gap)
+    height = 2 * gap + line * (sum(len(lines) for _, lines in rows) + len(words))
+    sheet = Image.new("RGB", (width, picture.height + height), "white")
+    sheet.paste(picture, ((width - picture.width) // 2, 0))
+    pen = ImageDraw.Draw(sheet)
+    top = picture.height + gap
+    for colour, lines in rows:
+        sheet.paste(fading(colour, swatch, letter), (gap, top + line // 2 - letter // 2))
+        for text in lines:
+            pen.text((indent, top + line // 2), text, "black", font, anchor="lm")
+            top += line
+    for text in words:
+        pen.text((gap, top + line // 2), text, "black", font, anchor="lm")
+        top += line
+    return sheet
+
+
+def fading(colour: tuple[int, int, int], width: int, height: int) -> Image.Image:
+    """A strip from middle grey to a colour."""
+    share = np.linspace(0, 1, width)[None, :, None]
+    strip = np.rint(128 + share * (np.array(colour) - 128)).astype(np.uint8)
+    return Image.fromarray(np.repeat(strip, height, axis=0))
+
+
+def wrapped(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> list[str]:
+    """Text in lines no wider than `width_px`, unless one word is."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width_px:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
