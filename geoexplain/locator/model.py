@@ -13,6 +13,7 @@ from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone, freeze
 from geoexplain.locator.heads import Head, RetrievalEmbedding
 from geoexplain.locator.serving import serving
+from geoexplain.locator.tuned import StageWeights
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class GeoModel:
     refine_km    the point is the mean of the cells within this distance of the top cell, weighted by probability;
                  None: the centre of the top cell
     device       where the network lies; None takes the GPU when there is one
+    tuned        the Combi-CAM that was tuned for this model, if one was
+    untuned      why tuned weights that lie beside the model are not used; empty otherwise
     """
 
     def __init__(
@@ -82,6 +85,8 @@ class GeoModel:
         rule: LocalizableRule | None = None,
         refine_km: float | None = None,
         device: str | torch.device | None = None,
+        tuned: StageWeights | None = None,
+        untuned: str = "",
     ):
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = Network(backbone, head)
@@ -91,6 +96,7 @@ class GeoModel:
         self.partition, self.coarser, self.preprocess = partition, coarser, preprocess
         self.name, self.title, self.purpose = name, title or name, purpose
         self.rule, self.refine_km = rule or LocalizableRule(), refine_km
+        self.tuned, self.untuned = tuned, untuned
 
     @property
     def head(self) -> Head:

@@ -1,7 +1,6 @@
 """Adding a model from its authors' files, with the photos that it searches through, and removing it."""
 
 import errno
-import hashlib
 import json
 import secrets
 import shutil
@@ -29,6 +28,7 @@ from geoexplain.locator.zoo import (
     model_folder,
 )
 from geoexplain.research import Assignments, read_assignments, read_centers, save_assignments
+from geoexplain.research.files import sha256
 
 RESEARCH_CENTERS, RESEARCH_ASSIGNMENTS = "initial_mu_kappa.pkl", "cells_assignments.pkl"
 RESEARCH_GALLERY = "back_coll_features.hdf5"
@@ -212,12 +212,3 @@ def remove_model(name: str) -> None:
             f"expected the name of a model that was added, got {name!r}: `geoexplain models` lists them."
         )
     _delete(model_folder(name))
-
-
-def sha256(file: Path) -> str:
-    """Hexadecimal SHA-256 digest of a file."""
-    digest = hashlib.sha256()
-    with file.open("rb") as data:
-        while chunk := data.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()

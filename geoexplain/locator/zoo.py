@@ -192,14 +192,22 @@ def load_model(
     `device` is a torch device; None takes the GPU when there is one. `hierarchical` is as for `load_geoexplain`. Raises
     CheckpointError when the name is not known or its files are not there yet, or when the file does not hold a model.
     """
+    return load_geoexplain(weights_file(name), device, hierarchical=hierarchical)
+
+
+def weights_file(name: str | Path) -> Path:
+    """The weights of a model by its name, or by their path; they are there.
+
+    Raises CheckpointError when the name is not known, or its files are not there yet.
+    """
     text = str(name)
     if isinstance(name, str) and NAME.fullmatch(text) and (text in ZOO or model_file(text).is_file()):
         file = model_file(text)
         if not file.is_file():
             raise CheckpointError(f"model {text}: expected its files, found none yet. {ZOO[text].obtain}")
-        return load_geoexplain(file, device, hierarchical=hierarchical)
+        return file
     if _is_there(Path(name)):
-        return load_geoexplain(Path(name), device, hierarchical=hierarchical)
+        return Path(name)
     raise CheckpointError(
         f"expected a model name ({', '.join(ready_models())}) or the path of a .safetensors file, got {text[:200]!r}: "
         "check the spelling; `geoexplain models` lists all."

@@ -1,5 +1,6 @@
-"""Files from strangers: read whole, but never more of them than was agreed; and their names in messages."""
+"""Files from strangers: read whole, but never more of them than was agreed; their digests; their names in messages."""
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -32,6 +33,15 @@ def read_bytes(file: Path, max_bytes: int) -> bytes:
 
 def _refuse_size(name: str, max_bytes: int, size: int) -> NoReturn:
     raise DataError(f"{name}: expected at most {max_bytes:,} bytes, got {size:,}: is this the right file?")
+
+
+def sha256(file: Path) -> str:
+    """Hexadecimal SHA-256 digest of a file."""
+    digest = hashlib.sha256()
+    with file.open("rb") as data:
+        while chunk := data.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def printable(text: str, longest: int = 100) -> str:

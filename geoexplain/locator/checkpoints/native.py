@@ -25,6 +25,7 @@ from geoexplain.locator.checkpoints.description import FORMAT, read_description
 from geoexplain.locator.checkpoints.layout import check_finite, check_layout
 from geoexplain.locator.heads import Head, MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
+from geoexplain.locator.tuned import tuned_beside
 
 FROM_TABLES = ("head.mvmf.mus", "head.hierarchy")
 """Where the cells are and which holds which: in the tables of cells, not among the weights."""
@@ -122,6 +123,8 @@ def load_geoexplain(
         ) from error
     _check_numbers(file)
     fill(network, embedder, state, partition, coarser)
+    lengths = network.backbone.stage_lengths
+    tuned, untuned = tuned_beside(file, {"stage": len(lengths), "block": sum(lengths)})
     return GeoModel(
         network.backbone,
         network.head,
@@ -135,6 +138,8 @@ def load_geoexplain(
         rule=LocalizableRule(**description["rule"]) if "rule" in description else None,
         refine_km=description.get("refine_km"),
         device=device,
+        tuned=tuned,
+        untuned=untuned,
     )
 
 

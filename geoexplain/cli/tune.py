@@ -1,0 +1,223 @@
+"""`geoexplain tune`: the weights of Combi-CAM that explain best, on one image or over a set."""
+
+import argparse
+from pathlib import Path
+
+from geoexplain.cli.arguments import add_model, chosen_model, count, number, printable
+from geoexplain.cli.batch import progress_bar
+from geoexplain.cli.evaluate_explanations import asked
+from geoexplain.cli.evaluate_photos import reporter
+from geoexplain.cli.evaluate_views import add_sampling
+from geoexplain.cli.explain import make_folder
+from geoexplain.errors import DataError
+from geoexplain.evaluation.tuning import held_out_gains, split, stage_weights, tuning_cases, verdict
+from geoexplain.explainer.cams import METHODS
+from geoexplain.explainer.combine import COMBINATIONS, PRESETS
+from geoexplain.explainer.faithfulness import STEPS
+from geoexplain.explainer.trace import LEVELS
+from geoexplain.explainer.tuning import OBJECTIVES, TUNING_STEPS, Case, Tuning, prepare, tune
+from geoexplain.images import open_image
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.tuned import HeldOut, Interval, sidecar, write_tuned
+from geoexplain.locator.zoo import weights_file
+
+VIEWS = 96
+"""Views of --imagery unless told otherwise: half of them tune, the others test."""
+
+EPILOG = """\
+Weights are tuned for the most probable cell of each image. What is made as large as possible is the mean of
+
+  insertion-deletion  insertion AUC − deletion AUC: show what the heatmap marks, or hide it, and watch the probability
+  adcc                the harmonic mean of coherency, simplicity and the probability that is kept
+
+over the images. Every image is traced once. The search begins with all presets and every stage (or block) alone, so
+that its result is never worse than they are on the images it saw, and then changes one weight after the other.
+
+Over a set, a share of the images, chosen at random, is held out. On those the result is compared, image by image, with
+Grad-CAM (deepest stage), equal weights, Combi-CAM as published and a Gaussian in the middle of the image. A gain is
+better than chance only if its 95 % bootstrap interval lies above 0.
+
+--out writes what was found. As NAME.tuned.json beside the model's NAME.safetensors it becomes the preset "tuned" of
+that model: `geoexplain explain --preset tuned`, `geoexplain evaluate explanations --methods combi-cam-tuned`, and a
+button in the studio. It is not used any more once the weights of the model are others."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `geoexplain tune`."""
+    parser.description = (
+        "Find the weights that make Combi-CAM most faithful, and say whether they help on other images."
+    )
+    parser.epilog = EPILOG
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("image", nargs="?", metavar="IMAGE", help="one image to tune on, for itself alone")
+    source.add_argument("--imagery", nargs="+", metavar="FILE|DIR", help="equirectangular images to take views of")
+    source.add_argument("--manifest", type=Path, metavar="FILE.csv|FILE.pkl", help="where photos were taken")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos of --manifest")
+    parser.add_argument("--views", type=count, default=VIEWS, help="views of --imagery (default: %(default)s)")
+    add_sampling(parser)
+    parser.add_argument("--workers", type=count, metavar="N", help="threads that decode photos (default: one per core)")
+    add_model(parser)
+    what = parser.add_argument_group("what is tuned")
+    gradient = tuple(name for name, method in METHODS.items() if method.gradient)
+    what.add_argument(
+        "--method", choices=gradient, default="grad-cam", help="whose maps are combined (default: %(default)s)"
+    )
+    what.add_argument(
+        "--level", choices=LEVELS, default="stage", help="a weight per stage or per block (default: %(default)s)"
+    )
+    what.add_argument("--how", choices=tuple(COMBINATIONS), help="the way of combining (default: all are tried)")
+    measured = parser.add_argument_group("what for")
+    measured.add_argument(
+        "--objective", choices=tuple(OBJECTIVES), default="insertion-deletion", help="(default: %(default)s)"
+    )
+    measured.add_argument(
+        "--steps",
+        type=count,
+        default=TUNING_STEPS,
+        metavar="N",
+        help="of deletion and insertion while tuning (default: %(default)s)",
+    )
+    measured.add_argument(
+        "--held-out",
+        type=number(float, 0, 0.95, "a share from 0 to 0.95"),
+        default=0.5,
+        metavar="SHARE",
+        help="of the images, to test on; 0 tests nothing (default: %(default)s)",
+    )
+    measured.add_argument(
+        "--held-out-steps",
+        type=count,
+        default=STEPS,
+        metavar="N",
+        help="of deletion and insertion on the held-out images (default: %(default)s)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="file for the weights and what they gain")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tune, test, print what was found and write it."""
+    if args.out:
+        make_folder(args.out.parent)
+    if args.image is not None:
+        model, tuning, held_out, tuned_on = on_one(args)
+    else:
+        model, tuning, held_out, tuned_on = on_many(args)
+    print(printable(text_of(tuning, tuned_on, held_out)))
+    if args.out:
+        file = weights_file(args.model)
+        write_tuned(args.out, stage_weights(tuning, tuned_on, held_out), file)
+        used = args.out.absolute() == sidecar(file).absolute()
+        hint = "" if used else f'; as {sidecar(file).name} beside {file.name} it is the preset "tuned" of {model.name}'
+        print(printable(f"written to {args.out}{hint}"))
+    return 0
+
+
+def on_one(args: argparse.Namespace) -> tuple[GeoModel, Tuning, None, str]:
+    """Tune on one image; there is nothing to hold out."""
+    if args.images is not None:
+        raise DataError("--images: expected it with --manifest, got it with one image: leave it out.")
+    picture = open_image(args.image)
+    model = chosen_model(args)
+    case = prepare(model, model.tensor(picture), None, args.method)
+    cell = case.subject.target
+    words = f"one image, {Path(args.image).name}, for cell {cell} ({model.partition.labels[cell]})"
+    return model, tuned(args, [case]), None, words
+
+
+def on_many(args: argparse.Namespace) -> tuple[GeoModel, Tuning, HeldOut | None, str]:
+    """Tune on some images of a set, and test on the others."""
+    model, source = asked(args)
+    own, others = split(source.total, args.held_out, args.seed)
+    with progress_bar(len(own), "images", desc="tracing") as bar:
+        cases = tuning_cases(model, source, own, args.method, progress=reporter(bar, "images"))
+    tuning = tuned(args, cases)
+    held_out = None
+    if others:
+        with progress_bar(len(others), "images", desc="testing") as bar:
+            held_out = held_out_gains(
+                model,
+                source,
+                others,
+                tuning.method,
+                tuning.setting,
+                objective=args.objective,
+                steps=args.held_out_steps,
+                seed=args.seed,
+                progress=reporter(bar, "images"),
+            )
+    return model, tuning, held_out, f"{tuning.images:,} of {source.title}, seed {args.seed}"
+
+
+def tuned(args: argparse.Namespace, cases: list[Case]) -> Tuning:
+    """The search, with a bar over its trials."""
+    with progress_bar(0, "trials", desc="tuning") as bar:
+        report = reporter(bar, "trials")
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            report(done, total)
+
+        return tune(
+            cases,
+            level=args.level,
+            how=args.how,
+            objective=args.objective,
+            steps=args.steps,
+            seed=args.seed,
+            progress=progress,
+        )
+
+
+def text_of(tuning: Tuning, tuned_on: str, held_out: HeldOut | None) -> str:
+    """What was found as text: the setting, what it is measured against, and what that says of other images."""
+    setting = tuning.setting
+    weights = ",".join(f"{weight:g}" for weight in setting.weights)
+    make = f"{setting.how} of {len(setting.weights)} {setting.level}s"
+    lines = [
+        f"{METHODS[tuning.method].title} tuned on {tuned_on}",
+        f"  --level {setting.level} --how {setting.how} --weights {weights}",
+        f"  {tuning.objective}, higher is better; {tuning.trials} settings, {tuning.measured:,} heatmaps measured:",
+        f"  {tuning.value:>8.4f}  tuned: {make}",
+    ]
+    ordered = sorted(tuning.starts.items(), key=lambda item: -item[1])
+    lines += [f"  {value:>8.4f}  {PRESETS[name].title if name in PRESETS else name}" for name, value in ordered]
+    if tuning.value <= ordered[0][1]:
+        lines.append("  Nothing that was tried is better than the best of these.")
+    if tuning.images == 1:
+        lines.append("  Weights tuned on one image say nothing of others.")
+    if held_out is None:
+        return "\n".join(lines)
+    lines += [
+        f"On {held_out.on}: {held_out.objective} {bounded(held_out.value)}",
+        *(
+            f"  over {name:<16} {bounded(gain, '+')}  {verdict(gain, held_out.images)}"
+            for name, gain in held_out.gains.items()
+        ),
+        reading(held_out),
+    ]
+    return "\n".join(lines)
+
+
+def bounded(interval: Interval, sign: str = "") -> str:
+    """A mean and its interval: "0.412 (0.398 to 0.427)"; with the sign "+", of a gain."""
+    mean, low, high = (f"{value:{sign}.4f}" for value in (interval.mean, interval.low, interval.high))
+    return f"{mean} ({low} to {high})"
+
+
+def reading(held_out: HeldOut) -> str:
+    """What the gains say, in one sentence."""
+    by_verdict: dict[str, list[str]] = {}
+    for name, gain in held_out.gains.items():
+        by_verdict.setdefault(verdict(gain, held_out.images), []).append(name)
+    parts = [
+        f"{words} {', '.join(by_verdict[kind])}"
+        for kind, words in (
+            ("better", "better than"),
+            ("no gain", "no better, beyond chance, than"),
+            ("worse", "worse than"),
+            ("too few", "measured on too few images to be held against"),
+        )
+        if kind in by_verdict
+    ]
+    return f"  On images that they were not tuned on, these weights are {'; '.join(parts)}."
