@@ -18,6 +18,9 @@ lack any one kind of cone."""
 STRONGEST_OPACITY = 0.85
 """Of the colours where the map is strongest, unless told otherwise; where it is 0 nothing is laid over the image."""
 
+DARKEST_GREY, LIGHTEST_GREY = 70, 225
+"""Of the image below the colours: on black, faint ones could not be told apart."""
+
 EQUAL_LOG_ODDS, COUNTABLE_ODDS = 0.005, 1e6
 NARROWEST_LEGEND_PX = 360
 LETTERS_PER_WIDTH = 34
@@ -44,12 +47,14 @@ def two_coloured(image: Image.Image, values: NDArray[np.floating], opacity: floa
     values   (H, W), any size; interpolated to the image's size
     opacity  of the colours where the map is strongest, 0 … 1; elsewhere in proportion to its magnitude
 
-    In grey, since a sea is blue by itself and a desert orange. Raises DataError for another opacity or map.
+    In grey, neither black nor white, since a sea is blue by itself and a desert orange. Raises DataError for another
+    opacity or map.
     """
     if not 0 <= opacity <= 1:
         raise DataError(f"expected an opacity from 0 to 1, got {opacity}: choose a value between.")
     at_image_size = upsample(scaled(values), (image.height, image.width))[..., None]
-    grey = np.asarray(image.convert("L").convert("RGB"), dtype=np.float32)
+    light = np.asarray(image.convert("L"), dtype=np.float32)[..., None] / 255
+    grey = DARKEST_GREY + (LIGHTEST_GREY - DARKEST_GREY) * light
     colours = np.where(at_image_size > 0, np.float32(HERE_RGB), np.float32(THERE_RGB))
     share = opacity * np.abs(at_image_size)
     return Image.fromarray(np.rint(grey + share * (colours - grey)).astype(np.uint8))
