@@ -97,7 +97,10 @@ def signed_maps(held: Contrast, recipe: Recipe) -> dict[str, SignedMap]:
     """The contrast by every method asked for that can make one, Combi-CAM as it is set."""
     maps = {method: held.heatmap(method) for method in recipe.methods if method in GRADIENT_METHODS}
     if COMBI_CAM in recipe.methods:
-        maps = {COMBI_CAM: held.combi_cam(recipe.weights, level=recipe.level, how=recipe.how), **maps}
+        maps = {
+            COMBI_CAM: held.combi_cam(recipe.weights, method=recipe.maps_of, level=recipe.level, how=recipe.how),
+            **maps,
+        }
     return maps
 
 

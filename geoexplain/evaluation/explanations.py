@@ -19,16 +19,18 @@ from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure, metric_name
 from geoexplain.explainer.subject import Measure, subject
 from geoexplain.explainer.trace import Trace, trace
+from geoexplain.explainer.tuned import TUNED_CANDIDATE, candidate_of
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import predict
+from geoexplain.locator.tuned import StageWeights
 
 FORMAT = "geoexplain-explanations/1"
 
 MEASURE_DIGITS = 9
 """Decimals kept of a metric."""
 
-EXPLANATIONS = (*CANDIDATES, *BASELINES)
-"""Names of all that can be compared: explanations, then baselines."""
+EXPLANATIONS = (*CANDIDATES, TUNED_CANDIDATE, *BASELINES)
+"""Names of all that can be compared: explanations, the last of which only some models have, then baselines."""
 
 DEFAULT_EXPLANATIONS = (*(name for name, candidate in CANDIDATES.items() if candidate.gradient), *BASELINES)
 """Those compared unless told otherwise: Score-CAM takes as many passes as all the others together."""
@@ -43,6 +45,7 @@ class Examination:
     steps       of deletion and insertion
     road_steps  of ROAD
     seed        of random maps and of ROAD's noise, together with an image's index
+    tuned       what "combi-cam-tuned" is, if it is among the methods: the model's own
 
     Raises DataError for other names, none at all, or steps below 1.
     """
@@ -52,6 +55,7 @@ class Examination:
     steps: int = STEPS
     road_steps: int = ROAD_STEPS
     seed: int = 0
+    tuned: StageWeights | None = None
 
     def __post_init__(self) -> None:
         for what, names, known in (("methods", self.methods, EXPLANATIONS), ("metrics", self.metrics, METRICS)):
@@ -72,7 +76,8 @@ class Examination:
 
     def settings(self) -> dict[str, Any]:
         """Everything in it that decides the answers, as plain data."""
-        return {"methods": list(self.methods), "metrics": list(self.columns), "seed": self.seed}
+        found = {"methods": list(self.methods), "metrics": list(self.columns), "seed": self.seed}
+        return found if self.tuned is None else {**found, "tuned": asdict(self.tuned)}
 
     def kind(self) -> "Kind[ImageMeasures]":
         """How answers are kept: in the table, one row per image and method."""
@@ -189,14 +194,14 @@ def drawn(model: GeoModel, tensor: Tensor, traced: Trace, method: str, seed: Seq
     """The heatmap of a name out of EXPLANATIONS, for the traced cell."""
     if method in BASELINES:
         return baseline(method, tensor, traced.target, seed)
-    return CANDIDATES[method].draw(model, tensor, traced)
+    return candidate_of(model, method).draw(model, tensor, traced)
 
 
 def explained(model: GeoModel, target: int, method: str, seed: Sequence[int], tensor: Tensor) -> Heatmap:
     """The same of another image, for one cell. A random map is drawn anew: it has nothing to be coherent with."""
     if method in BASELINES:
         return baseline(method, tensor, target, seed)
-    return CANDIDATES[method].draw(model, tensor, trace(model, tensor, target, "probability"))
+    return candidate_of(model, method).draw(model, tensor, trace(model, tensor, target, "probability"))
 
 
 def rounded(one: Measure) -> float | None:

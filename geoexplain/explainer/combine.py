@@ -57,6 +57,7 @@ class Preset:
     score: str
     how: str
     weights: Callable[[int], tuple[float, ...]]
+    method: str = "grad-cam"
 
 
 def over_maximum(values: np.ndarray) -> np.ndarray:

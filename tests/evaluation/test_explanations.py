@@ -26,6 +26,7 @@ from geoexplain.explainer.combine import over_range
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.faithfulness import deletion
 from geoexplain.explainer.subject import subject
+from geoexplain.explainer.tuned import TUNED_CANDIDATE
 from geoexplain.locator.model import GeoModel
 from geoexplain.training.views import load_imagery
 from tests.evaluation.photos import counting_model, manifest_of, write_photos
@@ -163,8 +164,8 @@ def test_views_are_those_of_evaluate_views(model: GeoModel, tmp_path: Path) -> N
 
 
 def test_what_is_compared_unless_told_otherwise() -> None:
-    assert set(EXPLANATIONS) == {*CANDIDATES, *BASELINES}
-    assert set(EXPLANATIONS) - set(DEFAULT_EXPLANATIONS) == {"score-cam"}
+    assert set(EXPLANATIONS) == {*CANDIDATES, TUNED_CANDIDATE, *BASELINES}
+    assert set(EXPLANATIONS) - set(DEFAULT_EXPLANATIONS) == {"score-cam", TUNED_CANDIDATE}
 
 
 @pytest.mark.parametrize(
