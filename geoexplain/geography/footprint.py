@@ -1,4 +1,4 @@
-"""What a view of Earth from above covers: the place of each of its pixels, and which of them lie on land or in lakes."""
+"""What a view of Earth from above covers: the place of each of its pixels, and which of them are land or lake."""
 
 import math
 from dataclasses import dataclass
