@@ -17,6 +17,7 @@ from geoexplain.locator.memory import reuse_freed_memory
 COMMANDS = {
     "locate": "say where images were taken",
     "explain": "show what in an image speaks for a place: heatmaps, raw maps, a world map",
+    "concepts": "say on what in an image an explanation lies: on the coast, on the ice, on a tower",
     "evaluate": "measure how often, and how honestly, a model is right",
     "tune": "find the weights of Combi-CAM that explain best, for an image or a model",
     "train": "train a model, or release a trained one",
@@ -27,7 +28,7 @@ COMMANDS = {
 }
 """Every command with its line of help; each is the module of the same name in this package."""
 
-CELL_OPTIONS = ("--target", "--against")
+CELL_OPTIONS = ("--target", "--against", "--position")
 """What is followed by a cell or a place, whose latitude may be negative."""
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

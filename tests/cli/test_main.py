@@ -17,6 +17,7 @@ from tests.test_architecture import PACKAGE, ROOT
 KINDS = [
     ["locate"],
     ["explain"],
+    ["concepts"],
     ["evaluate", "views"],
     ["evaluate", "photos"],
     ["evaluate", "explanations"],

@@ -1,0 +1,299 @@
+"""`geoexplain concepts`: on what in an image an explanation lies."""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from geoexplain.cli.arguments import add_model, chosen_model, count, number
+from geoexplain.cli.attribute import attribution_record, completeness, drawn, shown
+from geoexplain.cli.batch import Answer, answer_each, coordinates, percent
+from geoexplain.cli.explain import make_folder
+from geoexplain.cli.position import parse_position
+from geoexplain.cli.recipe import parse_target
+from geoexplain.errors import DataError
+from geoexplain.explainer.concepts import (
+    LARGEST_DILATION_PX,
+    SMALLEST_SHARE,
+    TOP_K,
+    ConceptInfluence,
+    Influence,
+    concept_influence,
+    dilated,
+)
+from geoexplain.explainer.drawing import DRAWINGS, Drawing
+from geoexplain.explainer.explanation import Explanation, explain, target_cell
+from geoexplain.explainer.labelled_mask import labelled_mask
+from geoexplain.explainer.segformer import load_segformer
+from geoexplain.explainer.segmenters import LandCover, Masks, Segmenter
+from geoexplain.geography.footprint import Footprint
+from geoexplain.geography.places import place_name
+from geoexplain.images import open_image
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.zoo import BUNDLED
+from geoexplain.view.influence import counted, enlarged, mask_picture, save_chart, top_picture
+from geoexplain.view.overlay import overlay
+
+LANDCOVER, MASK, SEGFORMER = SEGMENTERS = ("landcover", "mask", "segformer")
+DEFAULT_METHOD = "integrated-gradients"
+
+EPILOG = f"""\
+Concept influence (Theiner et al., WACV 2022): the share of the explanation's strongest pixels that lie on a concept,
+over the share of the image that it covers. Above 1, the explanation lies on it more than its size alone would explain;
+below 1, less. A concept that covers little of the image is ignored.
+
+Where concepts come from, --segmenter:
+  landcover  water, land, coastline, ice and snow, desert and vegetation, by rules of colour for views from above; with
+             --position, ocean and lakes by the map
+  mask       a PNG painted over the image, of its size, and a --legend: CSV with the columns color (#rrggbb) and name,
+             or JSON {{"#rrggbb": "name"}}
+  segformer  a SegFormer trained on ADE20K or the like, for photos: pip install "geoexplain[segformer]"
+
+Explanations, --method: {", ".join(DRAWINGS)}.
+The paper's is smoothgrad-squared, in 500 passes of the network.
+
+--out DIR gets concepts.json (the record of --json), influence.png (bars around 1), top.png (the strongest pixels),
+explanation.png (the heatmap) and mask-<number>-<concept>.png for every concept in the image."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `geoexplain concepts`."""
+    parser.description = "Say on what in an image an explanation lies: on the coast, on the ice, on a tower?"
+    parser.epilog = EPILOG
+    parser.add_argument("image", metavar="IMAGE", help="JPEG, PNG, WebP, GIF or AVIF file")
+    add_model(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the record and pictures")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    what = parser.add_argument_group("which explanation")
+    what.add_argument(
+        "--method", choices=tuple(DRAWINGS), default=DEFAULT_METHOD, metavar="METHOD", help="default: %(default)s"
+    )
+    what.add_argument(
+        "--target",
+        type=parse_target,
+        metavar="CELL|LAT,LON",
+        help="the cell to explain, by its number or by a place in it (default: the most probable one)",
+    )
+    where = parser.add_argument_group("which concepts")
+    where.add_argument(
+        "--segmenter",
+        choices=SEGMENTERS,
+        help=f"default: what --mask or --segformer imply, otherwise {LANDCOVER} with the model {BUNDLED}",
+    )
+    where.add_argument(
+        "--position",
+        type=parse_position,
+        metavar="LAT,LON,WIDTH_KM[,ROTATION]",
+        help="what the image covers: its centre, its width, and the bearing of its upper edge in degrees; "
+        "predicted,WIDTH_KM takes the place that the model predicts (default: not known, by colour alone)",
+    )
+    where.add_argument("--mask", type=Path, metavar="FILE.png", help="concepts painted over the image")
+    where.add_argument("--legend", type=Path, metavar="FILE", help="what the colours of --mask mean, as CSV or JSON")
+    where.add_argument(
+        "--segformer", metavar="DIR|NAME", help="a SegFormer's folder, or its name on Hugging Face's hub"
+    )
+    where.add_argument(
+        "--allow-download", action="store_true", help="let --segformer NAME be downloaded if it has not been yet"
+    )
+    how = parser.add_argument_group("how it is counted")
+    how.add_argument("--k", type=count, default=TOP_K, help="how many of the strongest pixels (default: %(default)s)")
+    how.add_argument(
+        "--dilate",
+        type=number(int, 0, LARGEST_DILATION_PX, f"a whole number from 0 to {LARGEST_DILATION_PX}"),
+        default=0,
+        metavar="PX",
+        help="grow every mask by as many pixels first (default: %(default)s)",
+    )
+    how.add_argument(
+        "--smallest-share",
+        type=number(float, 0, 1, "a share from 0 to 1"),
+        default=SMALLEST_SHARE,
+        metavar="SHARE",
+        help="ignore concepts that cover less of the image (default: %(default)s)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Count and tell; 1 when the image, or what was painted over it, cannot be used."""
+    kind = chosen_segmenter(args)
+    model = chosen_model(args)
+    target = target_cell(model, args.target)
+    if target is not None and not 0 <= target < len(model.partition):
+        raise DataError(f"--target: expected a cell from 0 to {len(model.partition) - 1}, got {target}.")
+    segmenter = segmenter_for(args, kind, model)
+    if args.out:
+        make_folder(args.out)
+
+    def answer(image: str, _name: str) -> Answer:
+        picture = open_image(image)
+        find = segmenter(picture)  # before what takes long: a mask may not fit
+        explanation = explain(picture, model, target=target)
+        predicted = explanation.prediction.lat_deg, explanation.prediction.lon_deg
+        position = args.position and args.position.of_view(predicted, picture, model.preprocess)
+        masks = find(model.preprocess.view(picture), position)
+        drawing = drawn(explanation, model, args.method)
+        influence = concept_influence(
+            drawing.heatmap.values, masks, k=args.k, smallest_share=args.smallest_share, dilation_px=args.dilate
+        )
+        record = {"image": image, "model": model.name, **record_of(args, kind, explanation, model, position)}
+        record |= {"dilation_px": args.dilate, **result_of(drawing, influence)}
+        lines = describe(image, model, explanation, drawing)
+        lines += [f"  concepts     {source_of(kind, position)}", *table_of(influence)]
+        if args.out:
+            write_pictures(args.out, explanation, model, drawing, influence)
+            write_masks(
+                args.out, explanation, model, {name: dilated(mask, args.dilate) for name, mask in masks.items()}
+            )
+            (args.out / "concepts.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            lines.append(f"  files in {args.out}")
+        return Answer(record, "\n".join(lines))
+
+    return answer_each([args.image], answer, as_json=args.json)
+
+
+def chosen_segmenter(args: argparse.Namespace) -> str:
+    """One of SEGMENTERS, by what is given. Raises DataError for options that do not belong together."""
+    given = {MASK: args.mask is not None, SEGFORMER: args.segformer is not None}
+    implied = [kind for kind, there in given.items() if there]
+    if not implied and args.segmenter is None and args.model != BUNDLED:
+        raise DataError(
+            f"expected --segmenter for a model other than {BUNDLED}, got none: choose {LANDCOVER} for views from "
+            "above, or give --mask or --segformer."
+        )
+    kind = args.segmenter or (implied or [LANDCOVER])[0]
+    if len(implied) > 1 or any(one != kind for one in implied):
+        raise DataError(f"expected one source of concepts, got --{implied[-1]} with {kind}: choose one of them.")
+    if kind in given and not given[kind]:
+        raise DataError(f"--segmenter {kind}: expected --{kind} with it, got none: add --{kind}.")
+    if (args.legend is None) == given[MASK]:
+        raise DataError("expected --mask and --legend together: the picture, and what its colours mean.")
+    if args.allow_download and kind != SEGFORMER:
+        raise DataError("--allow-download belongs to --segformer, which is not given: add it.")
+    if args.position and kind != LANDCOVER:
+        raise DataError(f"--position belongs to --segmenter {LANDCOVER}, got {kind}: leave it out.")
+    return kind
+
+
+def segmenter_for(args: argparse.Namespace, kind: str, model: GeoModel) -> Callable[[Image.Image], Segmenter]:
+    """What gives a picture's segmenter."""
+    if kind == MASK:
+        return lambda picture: labelled_mask(args.mask, args.legend, picture, model.preprocess)
+    if kind == LANDCOVER:
+        return lambda _picture: LandCover()
+    segformer = load_segformer(args.segformer, allow_download=args.allow_download, device=model.device)
+    return lambda _picture: segformer
+
+
+def record_of(
+    args: argparse.Namespace, kind: str, explanation: Explanation, model: GeoModel, position: Footprint | None
+) -> dict[str, Any]:
+    """What was asked, as plain data."""
+    target, cells = explanation.target, model.partition
+    return {
+        "target": {
+            "cell": target,
+            "label": cells.labels[target],
+            "latitude": float(cells.centers_deg[target, 0]),
+            "longitude": float(cells.centers_deg[target, 1]),
+            "probability": float(explanation.prediction.probabilities[target]),
+        },
+        "score": explanation.trace.score,
+        "method": args.method,
+        "segmenter": kind,
+        "position": None if position is None else asdict(position),
+        "smallest_share": args.smallest_share,
+    }
+
+
+def result_of(drawing: Drawing, influence: Influence) -> dict[str, Any]:
+    """What came out, as plain data; a ci that there is not is null."""
+    return {
+        "k": int(influence.top.sum()),
+        "flat": influence.flat,
+        "tied": influence.tied,
+        **(attribution_record(drawing.attribution) if drawing.attribution else {}),
+        "concepts": [asdict(one) for one in influence.concepts],
+    }
+
+
+def describe(image: str, model: GeoModel, explanation: Explanation, drawing: Drawing) -> list[str]:
+    """Where, which cell was explained, and how."""
+    prediction, target = explanation.prediction, explanation.target
+    share = percent(prediction.probabilities[target])
+    title = DRAWINGS[drawing.heatmap.method]
+    how = f"{title}, {completeness(drawing.attribution)}" if drawing.attribution else title
+    point = prediction.lat_deg, prediction.lon_deg
+    return [
+        f"{image}: {place_name(*point)} ({coordinates(*point)})",
+        f"  explained    cell {target}: {model.partition.labels[target]}, {share}, by its {explanation.trace.score}",
+        f"  explanation  {how}",
+    ]
+
+
+def source_of(kind: str, position: Footprint | None) -> str:
+    """Where the concepts come from, in words."""
+    if kind == MASK:
+        return "as painted"
+    if kind == SEGFORMER:
+        return "found by SegFormer"
+    if position is None:
+        return "land cover by colour alone; --position tells ocean from lake"
+    place = coordinates(position.lat_deg, position.lon_deg)
+    return f"land cover by colour, and by the map at {place}, {position.width_km:,g} km wide"
+
+
+def table_of(influence: Influence) -> list[str]:
+    """The concepts as lines: those that count, the most influential first, then the others with the reason."""
+    size, k = influence.top.size, int(influence.top.sum())
+    lines = [f"  top pixels   {k:,} of {size:,}, {percent(k / size)}"]
+    if influence.tied and not influence.flat:
+        lines.append(f"               {influence.tied:,} of them chosen among equally strong ones, by their place")
+    width = max([12, *(len(one.concept) for one in influence.concepts)])
+    lines.append(f"  {'':<{width}}  {'of the image':>12}  {'of the top':>10}  {'influence':>9}")
+    rows = counted(influence.concepts)
+    lines += [_row(one, width) for one in rows]
+    if not rows:
+        lines.append("  no concept counts")
+    rest = [one for one in influence.concepts if one.ignored]
+    lines += [f"  {one.concept:<{width}}  {percent(one.share):>12}  ignored: {one.ignored}" for one in rest]
+    lines.append("  influence: above 1, more of the explanation lies there than its size alone would explain")
+    return lines
+
+
+def _row(one: ConceptInfluence, width: int) -> str:
+    assert one.tki is not None
+    assert one.ci is not None
+    return f"  {one.concept:<{width}}  {percent(one.share):>12}  {percent(one.tki):>10}  {one.ci:>9.2f}"
+
+
+def write_pictures(
+    folder: Path, explanation: Explanation, model: GeoModel, drawing: Drawing, influence: Influence
+) -> None:
+    """Write the chart, the strongest pixels and the heatmap."""
+    picture = enlarged(explanation.image, model.preprocess)
+    title = (
+        f"{DRAWINGS[drawing.heatmap.method]}, cell {explanation.target}: {model.partition.labels[explanation.target]}"
+    )
+    save_chart(folder / "influence.png", influence.concepts, title)
+    top_picture(picture, influence.top).save(folder / "top.png")
+    overlay(picture, shown(drawing.heatmap)).save(folder / "explanation.png")
+
+
+def write_masks(folder: Path, explanation: Explanation, model: GeoModel, masks: Masks) -> None:
+    """Write a picture of every mask that covers something."""
+    picture = enlarged(explanation.image, model.preprocess)
+    for name, mask in zip(mask_files(list(masks)), masks.values(), strict=True):
+        if mask.any():
+            mask_picture(picture, mask).save(folder / name)
+
+
+def mask_files(concepts: Sequence[str]) -> list[str]:
+    """A file name for each concept, whatever it is called."""
+    words = [re.sub(r"[^a-z0-9]+", "-", concept.lower()).strip("-")[:40] or "concept" for concept in concepts]
+    return [f"mask-{n}-{word}.png" for n, word in enumerate(words, 1)]

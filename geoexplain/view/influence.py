@@ -1,0 +1,107 @@
+"""Concept influence as pictures: bars around 1, what a mask covers, where the strongest pixels lie."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from geoexplain.explainer.concepts import ConceptInfluence, dilated
+from geoexplain.images import Preprocess
+
+TIMES = 3
+"""How many pixels of a picture show one of the network's, along each side."""
+
+MORE, LESS = (217, 95, 2), (117, 112, 179)
+"""Colours of bars above and below 1 (ColorBrewer's Dark2, which colour-blind eyes tell apart)."""
+
+TOP_COLOUR = (255, 213, 0)
+
+OCTAVES = 4
+"""Bars end at 2**4 and 2**-4, and say their figure: beyond, they would leave the others no room."""
+
+LONGEST_LABEL = 32
+
+
+def bar_length(ci: float) -> float:
+    """Where a bar ends that begins at 0 for ci = 1: log₂ ci over OCTAVES, cut to −1 … 1."""
+    return float(np.clip(np.log2(ci) / OCTAVES, -1, 1)) if ci > 0 else -1.0
+
+
+def save_chart(file: Path, concepts: Sequence[ConceptInfluence], title: str) -> None:
+    """Write a bar per concept that counts, on a logarithmic axis around 1, as PNG."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - not pyplot: its figures are global, and never freed
+
+    shown = counted(concepts)
+    figure = Figure(figsize=(7, 1.3 + 0.34 * max(1, len(shown))), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    for row, one in enumerate(shown):
+        ci = one.ci or 0.0
+        length = OCTAVES * bar_length(ci)
+        axes.barh(row, length, color=np.array(MORE if ci > 1 else LESS) / 255, height=0.66)
+        side = 1 if ci >= 1 else -1
+        axes.annotate(
+            f"{ci:.2f}",
+            (length, row),
+            (4 * side, 0),
+            textcoords="offset points",
+            ha="left" if side > 0 else "right",
+            va="center",
+            fontsize=9,
+        )
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_xlim(-OCTAVES - 0.8, OCTAVES + 0.8)
+    octaves = range(-OCTAVES, OCTAVES + 1)
+    axes.set_xticks(list(octaves), [f"1/{2**-n}" if n < 0 else f"{2**n}" for n in octaves])
+    # A concept may be called "$\\frac": no name is a formula.
+    axes.set_yticks(range(len(shown)), [shortened(one.concept) for one in shown], parse_math=False)
+    axes.invert_yaxis()
+    axes.set_title(title, fontsize=10, loc="left", parse_math=False)
+    axes.set_xlabel(
+        "concept influence; at 1 the explanation lies on it as much as its size alone would explain", fontsize=9
+    )
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    with warnings.catch_warnings():
+        # A name may have letters that matplotlib's font lacks, which it draws as boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(file, format="png")
+
+
+def shortened(text: str) -> str:
+    """A name that leaves room for its bar."""
+    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+
+
+def counted(concepts: Sequence[ConceptInfluence]) -> list[ConceptInfluence]:
+    """Those that count, the most influential first."""
+    return sorted((one for one in concepts if not one.ignored), key=lambda one: -(one.ci or 0.0))
+
+
+def enlarged(picture: Image.Image, preprocess: Preprocess) -> Image.Image:
+    """What the network sees of an RGB image, TIMES as large."""
+    return replace(preprocess, size_px=TIMES * preprocess.size_px, crop_from_px=None).view(picture)
+
+
+def mask_picture(shown: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
+    """A picture with what a mask (h, w), scaled to it, leaves out darkened, and its border drawn."""
+    inside = _scaled(mask, shown)
+    pixels = np.asarray(shown).copy()
+    pixels[~inside] = pixels[~inside] // 4
+    pixels[dilated(inside, 1) & ~inside] = 255
+    return Image.fromarray(pixels)
+
+
+def top_picture(shown: Image.Image, top: NDArray[np.bool_]) -> Image.Image:
+    """A picture, darkened and without its colours, and the strongest pixels (h, w) on it."""
+    grey = np.asarray(shown.convert("L")).astype(np.uint16) * 5 // 8
+    pixels = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+    pixels[_scaled(top, shown)] = TOP_COLOUR
+    return Image.fromarray(pixels)
+
+
+def _scaled(mask: NDArray[np.bool_], shown: Image.Image) -> NDArray[np.bool_]:
+    return np.asarray(Image.fromarray(mask).resize(shown.size, Image.Resampling.NEAREST), dtype=np.bool_)
