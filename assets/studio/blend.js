@@ -86,5 +86,5 @@ const geoexplainBlend = (() => {
     return out;
   }
 
-  return { decode, isFlat, scale, upsample, fold, normalise };
+  return { FLAT_SPREAD, decode, isFlat, scale, upsample, fold, normalise };
 })();

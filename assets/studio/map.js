@@ -15,7 +15,9 @@ function show() {
 frame.addEventListener("load", () => tell({ dark: dark(), searching, ...(props.target == null ? {} : { target: props.target }) }));
 window.addEventListener("message", ({ source, data }) => {
   if (source !== frame.contentWindow || !data || data.source !== "geoexplain-map") return;
-  trigger("pick", { lat: data.lat, lng: data.lng });
+  const place = { lat: data.lat, lng: data.lng };
+  // Someone may want it for something else than to explain it.
+  if (document.dispatchEvent(new CustomEvent("geoexplain-picked", { detail: place, cancelable: true }))) trigger("pick", place);
 });
 document.addEventListener("geoexplain-search", ({ detail }) => {
   searching = detail.searching ?? searching;

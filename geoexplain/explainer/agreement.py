@@ -8,14 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.explainer.cams import ExplanationCancelledError
-from geoexplain.explainer.candidates import CANDIDATES, Candidate
+from geoexplain.explainer.candidates import Candidate
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.similarity import ranks
 from geoexplain.explainer.trace import Trace
+from geoexplain.explainer.tuned import candidates_of
 from geoexplain.locator.model import GeoModel
-
-COMPARED = {name: candidate for name, candidate in CANDIDATES.items() if candidate.gradient}
-"""What is compared unless told otherwise: all that one trace gives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +43,19 @@ def draw_all(
     model: GeoModel,
     tensor: Tensor,
     trace: Trace,
-    candidates: Mapping[str, Candidate] = COMPARED,
+    candidates: Mapping[str, Candidate] | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, Heatmap]:
-    """The heatmap of every candidate from the trace of an image (1, 3, H, W); those without gradients run the network.
+    """The heatmap of every candidate from the trace of an image (1, 3, H, W).
 
-    `progress` hears (heatmaps done, all of them); `cancelled` is asked before each, and ExplanationCancelledError
-    raised when it says True.
+    candidates  None: all of the model's that the trace is enough for; others run the network
+    progress    hears (heatmaps done, all of them)
+    cancelled   asked before each; if it says True, ExplanationCancelledError is raised
     """
+    if candidates is None:
+        candidates = {name: candidate for name, candidate in candidates_of(model).items() if candidate.gradient}
     heatmaps: dict[str, Heatmap] = {}
     for name, candidate in candidates.items():
         if cancelled is not None and cancelled():

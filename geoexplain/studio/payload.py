@@ -17,6 +17,7 @@ from geoexplain.studio.answer import percent
 from geoexplain.view.overlay import COLORMAPS, colormap_lut
 
 SHOWN_SIDE_PX = 512
+BEST_CELLS = 12
 
 WORDS_EXPLANATION_EMPTY = "The maps of what the network looked at appear here."
 
@@ -61,13 +62,17 @@ def explanation_payload(name: str, model: GeoModel, explanation: Explanation) ->
         for block, stage in zip(trace.blocks, stage_of, strict=True)
     ]
     gradient_methods = [name for name, method in METHODS.items() if method.gradient]
-    label = model.partition.labels[explanation.target]
-    share = explanation.prediction.probabilities[explanation.target]
+    labels, shares = model.partition.labels, explanation.prediction.probabilities
+    label, share = labels[explanation.target], shares[explanation.target]
     return {
         "model": name,
         "target": explanation.target,
         "label": label,
         "percent": percent(share),
+        "best": [
+            {"cell": cell, "label": labels[cell], "percent": percent(shares[cell])}
+            for cell in explanation.prediction.top(BEST_CELLS)
+        ],
         "score": trace.score,
         "size": list(explanation.size_hw),
         "image": data_url(shown_image(model, explanation.image)),

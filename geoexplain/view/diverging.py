@@ -55,7 +55,7 @@ def two_coloured(image: Image.Image, values: NDArray[np.floating], opacity: floa
     at_image_size = upsample(scaled(values), (image.height, image.width))[..., None]
     light = np.asarray(image.convert("L"), dtype=np.float32)[..., None] / 255
     grey = DARKEST_GREY + (LIGHTEST_GREY - DARKEST_GREY) * light
-    colours = np.where(at_image_size > 0, np.float32(HERE_RGB), np.float32(THERE_RGB))
+    colours = np.where(at_image_size > 0, np.array(HERE_RGB, np.float32), np.array(THERE_RGB, np.float32))
     share = opacity * np.abs(at_image_size)
     return Image.fromarray(np.rint(grey + share * (colours - grey)).astype(np.uint8))
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from geoexplain.explainer.agreement import COMPARED, agreement, draw_all
+from geoexplain.explainer.agreement import agreement, draw_all
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.combine import Heatmap
@@ -68,4 +68,4 @@ def test_every_candidate_of_one_trace(model: GeoModel, monkeypatch: pytest.Monke
 def test_it_can_be_called_off(model: GeoModel) -> None:
     tensor = image_tensor(1, (48, 64))
     with pytest.raises(ExplanationCancelledError, match="cancelled"):
-        draw_all(model, tensor, trace(model, tensor), COMPARED, cancelled=lambda: True)
+        draw_all(model, tensor, trace(model, tensor), cancelled=lambda: True)

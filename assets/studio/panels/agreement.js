@@ -1,0 +1,74 @@
+// The matrix of agreement: a table of numbers, coloured by what they say.
+const find = (selector) => element.querySelector(selector);
+const section = find(".ge-agree");
+let result = null;
+
+const work = geoexplainWork({
+  name: "agreement",
+  ask: (question) => trigger("ask", question),
+  stop: () => trigger("stop"),
+  repaint,
+});
+
+function heading(scope, number, title) {
+  const head = document.createElement("th");
+  head.scope = scope;
+  const place = document.createElement("b");
+  place.textContent = number;
+  head.append(place);
+  if (scope === "row") head.append(title);
+  else {
+    head.title = title;
+    head.setAttribute("aria-label", title);
+  }
+  return head;
+}
+
+function figure(value, i, j) {
+  const cell = document.createElement("td");
+  cell.textContent = value === null ? "–" : value.toFixed(2).replace("-", "−");
+  cell.dataset.self = i === j;
+  cell.dataset.sign = value < 0 ? -1 : 1;
+  cell.style.setProperty("--share", value === null ? 0 : Math.abs(value));
+  cell.title = `${result.titles[i]} and ${result.titles[j]}`;
+  return cell;
+}
+
+function showResult() {
+  result = work.report;
+  const { label, percent } = window.geoexplainShown;
+  find("caption").textContent = `${label} (${percent}): Spearman’s rank correlation of the heatmaps, over all pixels.`;
+  find("thead tr").replaceChildren(document.createElement("td"), ...result.titles.map((title, i) => heading("col", i + 1, title)));
+  find("thead td").dataset.self = true;
+  find("tbody").replaceChildren(
+    ...result.rows.map((row, i) => {
+      const line = document.createElement("tr");
+      line.append(heading("row", i + 1, result.titles[i]), ...row.map((value, j) => figure(value, i, j)));
+      return line;
+    }),
+  );
+}
+
+function repaint() {
+  const busy = work.state === "running" || work.state === "stopping";
+  find(".ge-start").disabled = !window.geoexplainShown;
+  find(".ge-start").hidden = busy;
+  geoexplainWorkControls(section, work, "passes");
+  if (work.state === "done" && result !== work.report) showResult();
+  if (work.state === "idle") result = null;
+  find(".ge-agree-result").hidden = result === null;
+  section.dataset.state = work.state;
+}
+
+find(".ge-start").addEventListener("click", () => {
+  const { model, target } = window.geoexplainShown;
+  const slow = [...element.querySelectorAll("[data-slow]:checked")].map((box) => box.dataset.slow);
+  work.start({ model, cell: target, slow });
+});
+find(".ge-cancel").addEventListener("click", work.stop);
+document.addEventListener("geoexplain-shown", () => {
+  work.forget();
+  repaint();
+});
+watch("report", () => work.hear(props.report));
+repaint();
