@@ -21,6 +21,7 @@ KINDS = [
     ["evaluate", "views"],
     ["evaluate", "photos"],
     ["evaluate", "explanations"],
+    ["tune"],
     ["train", "views"],
     ["train", "release"],
     ["models", "add"],

@@ -1,0 +1,71 @@
+"""A preset and a candidate that only some models have."""
+
+import numpy as np
+import pytest
+
+from geoexplain.errors import DataError
+from geoexplain.explainer.cams import METHODS, stage_maps
+from geoexplain.explainer.candidates import CANDIDATES
+from geoexplain.explainer.combine import COMBINATIONS, PRESETS, combine
+from geoexplain.explainer.trace import LEVELS, SCORES, trace
+from geoexplain.explainer.tuned import (
+    TUNED,
+    TUNED_CANDIDATE,
+    candidate_of,
+    candidates_of,
+    preset_of,
+    presets_of,
+    tuned_weights,
+)
+from geoexplain.locator.model import GeoModel
+from geoexplain.locator.tuned import TUNED_LEVELS, TUNED_METHODS, TUNED_SCORES, TUNED_WAYS, StageWeights
+from tests.explainer.networks import image_tensor, random_model
+
+WEIGHTS = (0.0, 0.25, 0.0, 1.0, 0.5, 0.0, 1.0)
+FOUND = StageWeights("layer-cam", "stage", "probability", "tanh", WEIGHTS, "insertion-deletion@10", "tests", 4)
+
+
+@pytest.fixture(scope="module")
+def tuned_model() -> GeoModel:
+    model = random_model()
+    model.tuned = FOUND
+    return model
+
+
+def test_a_file_may_name_what_the_explainer_has_and_nothing_else() -> None:
+    assert tuple(name for name, method in METHODS.items() if method.gradient) == TUNED_METHODS
+    assert LEVELS == TUNED_LEVELS
+    assert set(TUNED_SCORES) == set(SCORES)
+    assert set(TUNED_WAYS) == set(COMBINATIONS)
+
+
+def test_the_preset_and_the_candidate_are_the_weights(tuned_model: GeoModel) -> None:
+    preset = preset_of(tuned_model, TUNED)
+    assert (preset.method, preset.level, preset.score, preset.how) == ("layer-cam", "stage", "probability", "tanh")
+    assert preset.weights(7) == WEIGHTS
+    assert dict(list(presets_of(tuned_model).items())[:-1]) == PRESETS
+    tensor = image_tensor(0, (64, 64))
+    traced = trace(tuned_model, tensor)
+    drawn = candidate_of(tuned_model, TUNED_CANDIDATE).draw(tuned_model, tensor, traced)
+    wanted = combine(stage_maps(traced, "layer-cam", "stage"), WEIGHTS, "tanh", (64, 64))
+    np.testing.assert_array_equal(drawn.values, wanted.values)
+    assert (drawn.method, drawn.how, drawn.weights) == ("layer-cam", "tanh", WEIGHTS)
+
+
+def test_a_model_without_has_neither_and_says_why(model: GeoModel) -> None:
+    assert presets_of(model) == PRESETS
+    assert candidates_of(model) == CANDIDATES
+    for ask in (lambda: preset_of(model, TUNED), lambda: candidate_of(model, TUNED_CANDIDATE)):
+        with pytest.raises(DataError, match="model random: expected weights tuned for it, got none"):
+            ask()
+    stale = random_model()
+    stale.untuned = "x.tuned.json: expected weights tuned for x."
+    with pytest.raises(DataError, match=r"^x.tuned.json: expected weights tuned for x\.$"):
+        tuned_weights(stale)
+
+
+def test_other_names_are_refused(tuned_model: GeoModel) -> None:
+    with pytest.raises(DataError, match="expected a preset out of"):
+        preset_of(tuned_model, "best")
+    with pytest.raises(DataError, match="expected a method out of"):
+        candidate_of(tuned_model, "gradcam")
