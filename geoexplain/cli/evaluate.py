@@ -2,7 +2,7 @@
 
 import argparse
 
-from geoexplain.cli import evaluate_explanations, evaluate_photos, evaluate_views
+from geoexplain.cli import evaluate_concepts, evaluate_explanations, evaluate_photos, evaluate_sanity, evaluate_views
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,3 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate_photos.add_arguments(kinds.add_parser("photos", help="on photos whose place is known"))
     explanations = kinds.add_parser("explanations", help="how faithful the explanations are, beside baselines")
     evaluate_explanations.add_arguments(explanations)
+    sanity = kinds.add_parser("sanity", help="whether the explanations depend on what the network has learnt")
+    evaluate_sanity.add_arguments(sanity)
+    concepts = kinds.add_parser("concepts", help="on what the explanations lie: coasts, ice, what else there is")
+    evaluate_concepts.add_arguments(concepts)

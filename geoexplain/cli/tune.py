@@ -5,10 +5,10 @@ from pathlib import Path
 
 from geoexplain.cli.arguments import add_model, chosen_model, count, number, printable
 from geoexplain.cli.batch import progress_bar
-from geoexplain.cli.evaluate_explanations import asked
 from geoexplain.cli.evaluate_photos import reporter
 from geoexplain.cli.evaluate_views import add_sampling
 from geoexplain.cli.explain import make_folder
+from geoexplain.cli.image_set import asked
 from geoexplain.errors import DataError
 from geoexplain.evaluation.tuning import held_out_gains, split, stage_weights, tuning_cases, verdict
 from geoexplain.explainer.cams import METHODS

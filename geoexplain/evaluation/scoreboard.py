@@ -65,17 +65,17 @@ def summary_of(
     answers: Sequence[ImageMeasures], examination: Examination, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Counts, the images left out by name, and the scoreboard, as plain data for JSON; what is NaN is None."""
-    unreadable = [answer for answer in answers if answer.status == "unreadable"]
+    left = {status: [one for one in answers if one.status == status] for status in ("unreadable", "failed")}
     missing = [answer.id for answer in answers if answer.status == "missing"]
     board = scoreboard(answers, examination)
     return {
         "settings": dict(settings),
         "counts": {
             "evaluated": sum(answer.status == "ok" for answer in answers),
-            "unreadable": len(unreadable),
+            **{status: len(ones) for status, ones in left.items()},
             "missing": len(missing),
         },
-        "unreadable": [{"id": a.id, "file": a.file, "reason": a.reason} for a in unreadable],
+        **{status: [{"id": a.id, "file": a.file, "reason": a.reason} for a in ones] for status, ones in left.items()},
         "missing": missing,
         "interval": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "method": "percentile bootstrap over images"},
         "baselines": [method for method in examination.methods if method in BASELINES],

@@ -75,6 +75,7 @@ def test_photos_are_measured_and_those_left_out_named(run: Run, model_file: Path
     assert json.loads((tmp_path / "out" / SUMMARY).read_text())["counts"] == {
         "evaluated": 3,
         "unreadable": 1,
+        "failed": 0,
         "missing": 1,
     }
 

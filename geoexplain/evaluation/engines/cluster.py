@@ -1,0 +1,148 @@
+"""A Ray cluster: workers on the machines that RAY_ADDRESS names, or, without it, on this one alone."""
+
+import logging
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+from geoexplain.errors import DataError
+from geoexplain.evaluation.engines import ATTEMPTS, Opener, reason_of
+from geoexplain.evaluation.engines.processes import cores
+
+MISSING = 'engine ray: expected the package ray, found none: pip install "geoexplain[ray]".'
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """`count` workers of a Ray cluster that this process is connected to; see Engine and `connected`.
+
+    device   what they compute on
+    gpus     share of a GPU that each of them takes
+    threads  with which each computes
+    """
+
+    count: int
+    device: str
+    gpus: float
+    threads: int
+
+    def answers(self, opener: Opener, indices: Sequence[int]) -> Generator[tuple[int, str | None], None, None]:
+        """Answers as they come; see Engine. Each is a task of its own, which Ray repeats when its worker dies."""
+        import ray.data  # noqa: PLC0415 - optional, and takes seconds
+
+        if not indices:
+            return
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts).remote()
+        images = ray.data.from_items([{"index": index} for index in indices], override_num_blocks=len(indices))
+        answers = images.map_batches(
+            RayWorker,
+            fn_constructor_args=(opener, self.threads, attempts),
+            batch_size=1,
+            # Of two images under way in one worker, both would be charged with its death.
+            compute=ray.data.ActorPoolStrategy(size=self.count, max_tasks_in_flight_per_actor=1),
+            num_cpus=1,
+            num_gpus=self.gpus,
+        )
+        # Looking ahead for one answer more would hold this one back, unsaved.
+        for batch in answers.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
+            for index, kind, text in zip(batch["index"], batch["kind"], batch["text"], strict=True):
+                if kind == "refused":
+                    raise DataError(str(text))
+                yield int(index), str(text) if kind == "answer" else None
+
+
+class Attempts:
+    """How often each index was begun. Kept outside of the workers, since it has to outlive them."""
+
+    def __init__(self) -> None:
+        self._begun = Counter[int]()
+
+    def begin(self, index: int) -> int:
+        """Count one more attempt, and return how many there were before."""
+        self._begun[index] += 1
+        return self._begun[index] - 1
+
+
+class RayWorker:
+    """One worker: model and images are opened once, then an answer is given for every index."""
+
+    def __init__(self, opener: Opener, threads: int, attempts: Any):
+        import torch  # noqa: PLC0415 - only what computes needs it
+
+        torch.set_num_threads(threads)
+        self._attempts, self._refusal = attempts, ""
+        try:
+            self._answer = opener(0)  # Ray shows each worker its own GPU, as the only one
+        except Exception as error:  # noqa: BLE001 - raised here, Ray would start the worker again and again
+            self._refusal = reason_of(error)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        """Indices → "answer" and its text, "refused" and why, or "lost" for those that killed workers before."""
+        indices = [int(index) for index in batch["index"]]
+        found = [self._about(index) for index in indices]
+        return {"index": indices, "kind": [kind for kind, _ in found], "text": [text for _, text in found]}
+
+    def _about(self, index: int) -> tuple[str, str]:
+        import ray  # noqa: PLC0415 - optional, and takes seconds
+
+        if self._refusal:
+            return "refused", self._refusal
+        if ray.get(self._attempts.begin.remote(index)) >= ATTEMPTS:
+            return "lost", ""
+        return "answer", self._answer(index)
+
+
+@contextmanager
+def connected(count: int, device: str | None = None) -> Iterator[Cluster]:
+    """Connect to the cluster of RAY_ADDRESS, or start Ray on this machine for as long as it is needed.
+
+    `count` workers share the GPUs, if there are any and `device` (None: the GPU) does not say otherwise. Nothing is
+    reported to anyone, and no dashboard is served. Raises DataError when Ray is not installed, not reached, or too
+    small.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Ray Data's own way of starting workers makes Ray warn of it.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        import ray  # noqa: PLC0415 - optional, and takes seconds
+    except ImportError:
+        raise DataError(MISSING) from None
+    ours = not ray.is_initialized()
+    if ours:
+        start(ray, count)
+    try:
+        has = ray.cluster_resources()
+        if has.get("CPU", 0) < count:
+            raise DataError(
+                f"--processes {count}: expected a Ray cluster with a CPU for each, got {has.get('CPU', 0):g}: start "
+                "fewer, or add machines."
+            )
+        gpus = 0 if device not in {None, "cuda"} else int(has.get("GPU", 0))
+        share = 1 / math.ceil(count / gpus) if gpus else 0.0
+        threads = max(1, int(has["CPU"]) // count)
+        with redirect_stdout(sys.stderr):  # where Ray tells of workers that died; the other is for results
+            yield Cluster(count, "cuda" if gpus else device or "cpu", share, threads)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def start(ray: Any, count: int) -> None:
+    """Connect, or start; quietly."""
+    address = os.environ.get("RAY_ADDRESS")
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if not address:
+        options |= {"address": "local", "num_cpus": max(cores(), count), "include_dashboard": False}
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise DataError(
+            f"RAY_ADDRESS {address or 'unset'}: expected to reach or start Ray, got: {reason_of(error)}"
+        ) from None
