@@ -15,6 +15,7 @@ from geoexplain.errors import DataError
 from geoexplain.evaluation.batches import BATCHES_AHEAD, Sample, network_input, read_ahead, read_sample
 from geoexplain.evaluation.fingerprint import manifest_fingerprint
 from geoexplain.evaluation.photos import asked_of
+from geoexplain.geography.footprint import Footprint
 from geoexplain.images import Preprocess
 from geoexplain.photos import Manifest
 from geoexplain.training.views import Imagery, render, sample_view_points
@@ -29,6 +30,7 @@ class Picture:
     lat_deg, lon_deg  its true place
     tensor            normalised (1, 3, H, W); None if it cannot be read
     reason            why it cannot be read
+    footprint         what a view from above covers; None for a photo
     """
 
     index: int
@@ -38,6 +40,7 @@ class Picture:
     lon_deg: float
     tensor: Tensor | None = field(repr=False)
     reason: str | None = None
+    footprint: Footprint | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +91,10 @@ def view_source(
     def about(index: int) -> Picture:
         one = points[index : index + 1]
         lat, lon = one.centers_deg[0].tolist()
-        return Picture(index, f"view-{index:05d}", imagery.names[int(one.source)], lat, lon, None)
+        covers = Footprint(lat, lon, float(one.footprint_km), float(one.rotation_deg))
+        return Picture(
+            index, f"view-{index:05d}", imagery.names[int(one.source)], lat, lon, tensor=None, footprint=covers
+        )
 
     def picture(index: int) -> Picture:
         pixels = render(imagery, points[index : index + 1], preprocess.size_px)[:, :3]

@@ -187,7 +187,7 @@ class ConceptTable:
 
 
 def concept_table(
-    results: Iterable[tuple[float, Influence]],
+    results: Iterable[tuple[float, Sequence[ConceptInfluence]]],
     *,
     bins_km: Sequence[tuple[float, float]] = ERROR_BINS_KM,
     smallest_count: int = SMALLEST_COUNT,
@@ -197,7 +197,7 @@ def concept_table(
 ) -> ConceptTable:
     """Median and mean concept influence over images, by concept and by the error of the prediction.
 
-    results         of each image, the error of its prediction in km and its influence, in any order
+    results         of each image, the error of its prediction in km and the influence of its concepts, in any order
     bins_km         (low, high) in km with 0 ≤ low < high, not overlapping: an error belongs where low ≤ error < high
     smallest_count  images that a concept must count in, within the bin, to be given a figure; at least 1
     resamples       of the percentile bootstrap over images; at least 1
@@ -214,7 +214,7 @@ def concept_table(
         )
     found: dict[str, list[list[float]]] = {}
     images, outside = [0] * len(bins_km), 0
-    for error_km, influence in results:
+    for error_km, concepts in results:
         if not (math.isfinite(error_km) and error_km >= 0):
             raise DataError(f"expected errors in km that are finite and at least 0, got {error_km}.")
         index = next((i for i, (low, high) in enumerate(bins_km) if low <= error_km < high), None)
@@ -222,7 +222,7 @@ def concept_table(
             outside += 1
             continue
         images[index] += 1
-        for one in influence.concepts:
+        for one in concepts:
             if one.ci is not None and not one.ignored:
                 found.setdefault(one.concept, [[] for _ in bins_km])[index].append(one.ci)
     rows = []

@@ -10,7 +10,6 @@ from scipy.ndimage import distance_transform_cdt
 from geoexplain.errors import DataError
 from geoexplain.explainer.concepts import (
     ConceptInfluence,
-    Influence,
     bootstrap,
     concept_influence,
     concept_table,
@@ -174,12 +173,11 @@ def test_wrong_input_is_refused(change, message) -> None:
         concept_influence(arguments.pop("values"), arguments.pop("masks"), **arguments)
 
 
-def influence_of(**ci: float | None) -> Influence:
-    concepts = tuple(
+def influence_of(**ci: float | None) -> tuple[ConceptInfluence, ...]:
+    return tuple(
         ConceptInfluence(concept, 0.5, None if value is None else value / 2, value, "" if value is not None else "flat")
         for concept, value in ci.items()
     )
-    return Influence(concepts, np.zeros((1, 1), dtype=bool), 0, False)
 
 
 def test_a_table_worked_out_by_hand() -> None:
@@ -212,8 +210,8 @@ def test_a_table_worked_out_by_hand() -> None:
 
 
 def test_an_ignored_concept_does_not_count() -> None:
-    small = Influence((ConceptInfluence("hut", 0.01, 0.5, 50.0, "too small"),), np.zeros((1, 1), dtype=bool), 0, False)
-    assert concept_table([(1.0, small)]).rows == ()
+    small = ConceptInfluence("hut", 0.01, 0.5, 50.0, "too small")
+    assert concept_table([(1.0, [small])]).rows == ()
 
 
 def test_the_order_of_images_does_not_matter() -> None:

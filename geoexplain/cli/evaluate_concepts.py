@@ -1,0 +1,218 @@
+"""`geoexplain evaluate concepts`: on what explanations lie, over a set of images and by the error of the prediction."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from geoexplain.cli.arguments import count, number, printable
+from geoexplain.cli.evaluate_photos import SUMMARY
+from geoexplain.cli.image_set import (
+    IMAGES,
+    RESUMING,
+    add_image_set,
+    left_out,
+    manned,
+    settings_in,
+    watched,
+    write_summary,
+)
+from geoexplain.errors import DataError
+from geoexplain.evaluation.concept_sources import PLACES, TRUTH, ConceptSource, FromAbove, Painted, Segmented
+from geoexplain.evaluation.concept_tables import Bins, summary_of, tables_of
+from geoexplain.evaluation.concepts import DEFAULT_METHODS, METHODS, ImageConcepts, Study, evaluate_concepts
+from geoexplain.evaluation.plot_concepts import plot_concepts
+from geoexplain.evaluation.record import TABLE
+from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
+from geoexplain.explainer.attribution import MOST_SAMPLES, MOST_STEPS, SAMPLES, STEPS
+from geoexplain.explainer.baselines import BASELINES
+from geoexplain.explainer.concepts import (
+    ERROR_BINS_KM,
+    LARGEST_DILATION_PX,
+    SMALLEST_COUNT,
+    SMALLEST_SHARE,
+    TOP_K,
+    ConceptTable,
+    Estimate,
+)
+from geoexplain.explainer.tuned import TUNED_CANDIDATE, tuned_weights
+
+PLOT = "influence-by-concept.png"
+EDGES_KM = [ERROR_BINS_KM[0][0], *(high for _, high in ERROR_BINS_KM)]
+
+EPILOG = f"""\
+Concept influence (Theiner et al., WACV 2022): the share of an explanation's --k strongest pixels that lie on a concept,
+over the share of the image that it covers. Above 1, the explanation lies on it more than its size alone would explain.
+
+{IMAGES} Of each, the most probable
+cell is explained.
+
+The concepts of views are their land cover: ocean, lake, land and coastline by the map, ice and snow, desert and
+vegetation by colour; with --naturalearth also deserts, ranges, plateaus, plains, basins, deltas, wetlands, peninsulas,
+islands, glaciers and urban areas by the files ne_50m_geography_regions_polys, ne_50m_glaciated_areas and
+ne_50m_urban_areas of naturalearthdata.com (.zip, .shp or GeoJSON; 10m and 110m will do). Those of photos are painted:
+--masks a/b.png for the photo a/b.jpg, of its size, and one --legend; or found by --segformer.
+
+Methods: {", ".join(METHODS)}.
+Baselines, which know nothing of the network: {", ".join(BASELINES)}.
+
+--out receives {TABLE} (one row per image, method and concept in the image), {SUMMARY}, {PLOT},
+{RESUMING} --bins and --smallest-count may change between."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `geoexplain evaluate concepts`."""
+    parser.description = "Say on what explanations lie: on coasts, on ice, on towers? And when the model is wrong?"
+    parser.epilog = EPILOG
+    add_image_set(parser, views=1000)
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=METHODS,
+        default=list(DEFAULT_METHODS),
+        metavar="METHOD",
+        help=f"methods and baselines (default: all but score-cam, {TUNED_CANDIDATE} and {', '.join(ATTRIBUTIONS)})",
+    )
+    where = parser.add_argument_group("which concepts")
+    where.add_argument(
+        "--at", choices=PLACES, default=TRUTH, help="where views are taken to lie on the map (default: %(default)s)"
+    )
+    where.add_argument("--naturalearth", type=Path, metavar="DIR", help="folder of Natural Earth's own files")
+    where.add_argument("--masks", type=Path, metavar="DIR", help="concepts painted over the photos")
+    where.add_argument("--legend", type=Path, metavar="FILE", help="what the colours of --masks mean, as CSV or JSON")
+    where.add_argument(
+        "--segformer", metavar="DIR|NAME", help="a SegFormer's folder, or its name on Hugging Face's hub"
+    )
+    where.add_argument(
+        "--allow-download", action="store_true", help="let --segformer NAME be downloaded if it has not been yet"
+    )
+    how = parser.add_argument_group("how it is counted")
+    how.add_argument("--k", type=count, default=TOP_K, help="how many of the strongest pixels (default: %(default)s)")
+    how.add_argument(
+        "--smallest-share",
+        type=number(float, 0, 1, "a share from 0 to 1"),
+        default=SMALLEST_SHARE,
+        metavar="SHARE",
+        help="ignore concepts that cover less of an image (default: %(default)s)",
+    )
+    how.add_argument(
+        "--dilate",
+        type=number(int, 0, LARGEST_DILATION_PX, f"a whole number from 0 to {LARGEST_DILATION_PX}"),
+        default=0,
+        metavar="PX",
+        help="grow every mask by as many pixels first (default: %(default)s)",
+    )
+    how.add_argument(
+        "--bins",
+        nargs="+",
+        type=number(float, 0, 21_000, "a distance from 0 to 21000 km"),
+        default=EDGES_KM,
+        metavar="KM",
+        help="edges of the bins of the prediction's error (default: the paper's, "
+        f"{' '.join(f'{edge:g}' for edge in EDGES_KM)})",
+    )
+    how.add_argument(
+        "--smallest-count",
+        type=count,
+        default=SMALLEST_COUNT,
+        metavar="N",
+        help="images in which a concept has to count for a figure in a bin (default: %(default)s)",
+    )
+    for name, most, usual, what in (
+        ("--steps", MOST_STEPS, STEPS, "points on the path of an attribution"),
+        ("--samples", MOST_SAMPLES, SAMPLES, "noisy copies of smoothgrad-squared"),
+    ):
+        kind = number(int, 1, most, f"a whole number from 1 to {most}")
+        how.add_argument(name, type=kind, default=usual, metavar="N", help=f"{what} (default: %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, write what was found and print it; 1 when images are left out, 130 if interrupted."""
+    bins, concepts = bins_of(args.bins), concept_source(args)
+    concepts.settings()  # whatever is wrong with the files is said before the model is loaded
+    with manned(args) as (model, source, crew):
+        study = Study(
+            concepts,
+            tuple(name for name in METHODS if name in args.methods),
+            args.k,
+            args.smallest_share,
+            args.dilate,
+            args.steps,
+            args.samples,
+            args.seed,
+            tuned_weights(model) if TUNED_CANDIDATE in args.methods else None,
+        )
+
+        def ask(progress: Callable[[int, int], None]) -> tuple[ImageConcepts, ...]:
+            return evaluate_concepts(model, source, study, args.out, crew=crew, resume=args.resume, progress=progress)
+
+        answers = watched(args, source, ask)
+    tables = tables_of(answers, study, bins, args.smallest_count)
+    code = write_summary(args.out, summary_of(answers, tables, bins, args.smallest_count, settings_in(args.out)))
+    title = f"{model.name} on {source.title}"
+    plot_concepts(tables, title, args.out / PLOT)
+    print(printable("\n".join([title, *lines_of(tables, bins, args.smallest_count), *left_out(answers)])))
+    return code
+
+
+def bins_of(edges: Sequence[float]) -> Bins:
+    """The bins between edges in km. Raises DataError for fewer than two, or edges that do not rise."""
+    if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
+        raise DataError(f"--bins: expected at least two distances that rise, got {' '.join(f'{e:g}' for e in edges)}.")
+    return tuple(pairwise(edges))
+
+
+def concept_source(args: argparse.Namespace) -> ConceptSource:
+    """Who says what the images show. Raises DataError for options that do not belong together."""
+    if (args.masks is None) != (args.legend is None):
+        raise DataError("expected --masks and --legend together: a folder of pictures, and what their colours mean.")
+    if args.masks is not None and args.segformer is not None:
+        raise DataError("expected one source of concepts, got --masks and --segformer: choose one of them.")
+    if args.allow_download and args.segformer is None:
+        raise DataError("--allow-download belongs to --segformer, which is not given: add it.")
+    if args.manifest is None:
+        if args.masks is not None or args.segformer is not None:
+            raise DataError("--masks and --segformer belong to the photos of a --manifest, got --imagery.")
+        folder = args.naturalearth
+        # Workers may have been started in another folder.
+        return FromAbove(args.at, None if folder is None else folder.absolute())
+    if args.naturalearth is not None or args.at != TRUTH:
+        raise DataError("--naturalearth and --at belong to views of --imagery, got a --manifest: leave them out.")
+    if args.segformer is not None:
+        local = Path(args.segformer)
+        return Segmented(str(local.absolute()) if local.is_dir() else args.segformer, args.allow_download)
+    if args.masks is None:
+        raise DataError("--manifest: expected concepts, got none: add --masks and --legend, or --segformer.")
+    if args.images is None:
+        raise DataError("expected --manifest and --images together: a table of places, and the folder of its photos.")
+    return Painted(args.masks.absolute(), args.legend.absolute(), args.images.absolute())
+
+
+def lines_of(tables: Mapping[str, ConceptTable], bins: Bins, smallest_count: int) -> list[str]:
+    """What was found as text: for every method concepts × bins, median and mean with their intervals."""
+    first = next(iter(tables.values()))
+    counts = [f"{low:g} to {high:g} km: {n:,}" for (low, high), n in zip(bins, first.images, strict=True)]
+    lines = [f"  images by error: {'; '.join(counts)}; in no bin: {first.outside:,}"]
+    width = max([10, *(len(row.concept) for table in tables.values() for row in table.rows)]) + 2
+    for method, table in tables.items():
+        lines.append(f"  {f'({method})' if method in BASELINES else method}")
+        lines.append(f"    {'concept':<{width}}{'error, km':<14}{'images':>7}{'median':>22}{'mean':>22}")
+        named = ""
+        for row in table.rows:
+            name, named = "" if row.concept == named else row.concept, row.concept
+            span = f"{row.low_km:g} to {row.high_km:g}"
+            cells = f"{shown(row.median):>22}{shown(row.mean):>22}"
+            lines.append(f"    {name:<{width}}{span:<14}{row.images:>7,}{cells}")
+        if not table.rows:
+            lines.append("    no concept counts in any image")
+    lines.append(
+        "  concept influence [95 % bootstrap interval]: above 1, more of the explanation lies there than the size alone "
+        f"would explain; – where fewer than {smallest_count:,} images have the concept"
+    )
+    return lines
+
+
+def shown(estimate: Estimate | None) -> str:
+    """An estimate to read: "0.53 [0.50, 0.56]", a dash where there is none."""
+    return "–" if estimate is None else f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"

@@ -1,0 +1,139 @@
+"""Who says what the images of a set show: the map and their colours, somebody who painted it, or SegFormer."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+
+from geoexplain.errors import DataError
+from geoexplain.evaluation.pictures import Picture
+from geoexplain.explainer.labelled_mask import MAX_LEGEND_BYTES, labelled_mask, read_legend
+from geoexplain.explainer.natural_concepts import NaturalConcepts, natural_concepts
+from geoexplain.explainer.segformer import SegFormer, load_segformer
+from geoexplain.explainer.segmenters import LandCover, Masks
+from geoexplain.images import Preprocess, open_image
+from geoexplain.research.files import read_bytes
+
+PLACES = TRUTH, PREDICTION = ("truth", "prediction")
+"""Where a view is taken to lie: where it was taken, or where the model says."""
+
+MASK_SUFFIX = ".png"
+
+
+class ConceptSource(Protocol):
+    """Finds concepts in the images of a set; frozen and of plain data, since it travels to workers."""
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the masks, as plain data. Raises DataError when what it needs is not there."""
+        ...
+
+    def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:
+        """Masks (H, W) of a picture that has a tensor (1, 3, H, W). Raises a GeoExplainError if there are none."""
+        ...
+
+
+@dataclass(frozen=True)
+class FromAbove:
+    """The land cover of views, and with a folder of Natural Earth's files also what these name.
+
+    at           one of PLACES
+    naturalearth the folder; see natural_concepts()
+    """
+
+    at: str = TRUTH
+    naturalearth: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.at not in PLACES:
+            raise DataError(f"expected the place of a view out of {', '.join(PLACES)}, got {self.at!r}.")
+
+    def settings(self) -> dict[str, Any]:
+        """See ConceptSource."""
+        found = None if self.naturalearth is None else _opened(self.naturalearth).sha256
+        return {"concepts": "land cover", "at": self.at, "naturalearth_sha256": found}
+
+    def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:
+        """See ConceptSource; by colour alone for a picture whose footprint is not known."""
+        segmenter = LandCover() if self.naturalearth is None else _opened(self.naturalearth)
+        position = picture.footprint
+        if position is not None and self.at == PREDICTION:
+            position = replace(position, lat_deg=predicted_deg[0], lon_deg=predicted_deg[1])
+        return segmenter(seen(picture, preprocess), position)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Masks that somebody painted over photos: `masks`/a/b.png for the photo a/b.jpg in `images`, and one legend."""
+
+    masks_in: Path
+    legend: Path
+    images: Path
+
+    def settings(self) -> dict[str, Any]:
+        """See ConceptSource. Of the masks only names and sizes are told, lest all have to be read."""
+        if not self.masks_in.is_dir():
+            raise DataError(f"--masks {self.masks_in}: expected a folder of masks, found none: check the path.")
+        read_legend(self.legend)
+        files = sorted(self.masks_in.rglob(f"*{MASK_SUFFIX}"))
+        sizes = [(str(file.relative_to(self.masks_in)), file.stat().st_size) for file in files]
+        return {
+            "concepts": "painted",
+            "legend_sha256": hashlib.sha256(read_bytes(self.legend, MAX_LEGEND_BYTES)).hexdigest(),
+            "masks_sha256": hashlib.sha256(repr(sizes).encode()).hexdigest(),
+        }
+
+    def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:  # noqa: ARG002
+        """See ConceptSource."""
+        assert picture.file is not None
+        mask = (self.masks_in / picture.file).with_suffix(MASK_SUFFIX)
+        photo = open_image(self.images / picture.file)
+        return labelled_mask(mask, self.legend, photo, preprocess)(preprocess.view(photo))
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What a SegFormer finds; see load_segformer()."""
+
+    model: str
+    allow_download: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """See ConceptSource."""
+        return {
+            "concepts": "segformer",
+            "segformer": self.model,
+            "labels": list(_loaded(self.model, self.allow_download).labels),
+        }
+
+    def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:  # noqa: ARG002
+        """See ConceptSource."""
+        return _loaded(self.model, self.allow_download)(seen(picture, preprocess))
+
+
+def seen(picture: Picture, preprocess: Preprocess) -> Image.Image:
+    """The RGB image that a picture's tensor (1, 3, H, W) was normalised from, to 8 bits."""
+    assert picture.tensor is not None
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preprocess.mean, preprocess.std))
+    rgb = (picture.tensor[0].detach().cpu() * std + mean).clamp(0, 1) * 255
+    return Image.fromarray(rgb.round().byte().permute(1, 2, 0).contiguous().numpy())
+
+
+@lru_cache(maxsize=1)
+def _opened(folder: Path) -> NaturalConcepts:
+    return natural_concepts(folder)
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, allow_download: bool) -> SegFormer:
+    return load_segformer(model, allow_download=allow_download)
+
+
+def present(masks: Mapping[str, np.ndarray]) -> Masks:
+    """The masks that cover something."""
+    return {concept: mask for concept, mask in masks.items() if mask.any()}
