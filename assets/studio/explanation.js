@@ -1,6 +1,7 @@
 // The panels and the Combi-CAM controls. Runs inside gr.HTML with element, props, trigger and watch in scope, after
-// blend.js and tiles.js. Everything that does not need the network happens here: colours, opacity, weights, level, combination.
+// blend.js, tiles.js and tuning.js. Everything that does not need the network happens here: colours, opacity, weights, level, combination.
 const menu = props.menu;
+const FOR_IMAGE = "for-image"; // the preset that was tuned for what is shown
 const find = (selector) => element.querySelector(selector);
 const all = (selector) => [...element.querySelectorAll(selector)];
 const root = find(".ge-explanation");
@@ -21,6 +22,12 @@ const scoreCam = geoexplainWork({
   ask: (question) => trigger("scorecam", question),
   stop: () => trigger("stop"),
   repaint: () => payload && paintScoreCam(),
+});
+const tuning = geoexplainTuning(find(".ge-tuning"), {
+  ask: (question) => trigger("tune", question),
+  stop: () => trigger("stoptuning"),
+  question: () => ({ cell: payload.target, model: payload.model, combi: combi() }),
+  found: () => applyPreset(FOR_IMAGE),
 });
 let pendingPreset = menu.first_preset;
 let pendingFrame = 0;
@@ -71,6 +78,8 @@ function paintPanel(name, values, note) {
 function effectiveWeights() {
   return state.weights[state.level].map((weight, i) => (state.enabled[state.level][i] ? weight : 0));
 }
+
+const combi = () => ({ method: state.method, level: state.level, how: state.how, weights: effectiveWeights() });
 
 function paintCombination() {
   pendingFrame = 0;
@@ -142,6 +151,15 @@ function buildTiles() {
 function markPreset(name) {
   state.preset = name;
   all("[data-preset]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.preset === name)));
+  tuning.show(name === FOR_IMAGE);
+}
+
+// What only some models have, and what was tuned for the image, brings its weights along.
+function presetOf(name) {
+  if (name === FOR_IMAGE) return tuning.preset;
+  if (name === "tuned") return payload.tuned;
+  const preset = menu.presets.find((p) => p.name === name);
+  return preset && { ...preset, weights: payload.preset_weights[name] };
 }
 
 function setWeights(level, weights) {
@@ -158,11 +176,11 @@ function syncControls() {
 }
 
 function applyPreset(name) {
-  const preset = menu.presets.find((p) => p.name === name);
-  state.method = menu.methods[0].name;
+  const preset = presetOf(name);
+  state.method = preset.method;
   state.level = preset.level;
   state.how = preset.how;
-  setWeights(preset.level, payload.preset_weights[name]);
+  setWeights(preset.level, preset.weights);
   markPreset(name);
   if (payload.score !== preset.score) {
     pendingPreset = name; // the maps of the other score come from the server; then this preset is applied again
@@ -191,18 +209,26 @@ function paintLegend() {
 // What the page is about, for the panels below; null for nothing.
 function tellShown() {
   window.geoexplainShown = payload && {
-    ...Object.fromEntries(["model", "target", "label", "percent", "image", "alt", "size"].map((key) => [key, payload[key]])),
+    ...Object.fromEntries(["model", "target", "label", "percent", "best", "image", "alt", "size"].map((key) => [key, payload[key]])),
     // Combi-CAM as it is set at the moment of asking.
-    combi: () => ({ method: state.method, level: state.level, how: state.how, weights: effectiveWeights() }),
+    colormap: () => state.colormap,
+    combi,
   };
   document.dispatchEvent(new Event("geoexplain-shown"));
 }
 
 function showEverything() {
+  const shown = payload;
   payload = props.value;
   root.dataset.state = payload ? "done" : "empty";
   root.dataset.model = payload ? payload.model : "";
   scoreCam.forget(); // it belonged to what was shown before
+  const same = shown && payload && ["model", "image", "target"].every((key) => shown[key] === payload[key]);
+  if (!(same && pendingPreset === FOR_IMAGE)) {
+    if (pendingPreset === FOR_IMAGE) pendingPreset = null;
+    if (state.preset === FOR_IMAGE) markPreset(null);
+    tuning.forget();
+  }
   tellShown();
   if (!payload) {
     say(menu.words.empty);
@@ -222,6 +248,11 @@ function showEverything() {
     setWeights("stage", payload.stage_ends.map(() => 1));
     setWeights("block", payload.blocks.map(() => 1));
     pendingPreset = state.preset || menu.first_preset; // another network has other stages, and other weights
+  }
+  find("[data-preset=tuned]").hidden = !payload.tuned;
+  if (payload.tuned) find("[data-preset=tuned]").title = payload.tuned.words;
+  if (state.preset === "tuned") {
+    pendingPreset = payload.tuned ? "tuned" : menu.first_preset; // each model has its own
   }
   paintSingles();
   if (pendingPreset) {
@@ -282,6 +313,7 @@ find(".ge-cancel").addEventListener("click", scoreCam.stop);
 
 watch("value", showEverything);
 watch("score_cam", () => scoreCam.hear(props.score_cam));
+watch("tuning", () => tuning.hear(props.tuning));
 showOpacity();
 paintLegend();
 showEverything();

@@ -71,14 +71,16 @@ def sanity_checks(
     *,
     draws: int = DRAWS,
     seed: int = 0,
+    seen: Callable[[int, int, Mapping[str, Heatmap]], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, SanityCheck]:
     """Cascading randomisation of a network for one image (1, 3, H, W) and cell (Adebayo et al., NeurIPS 2018).
 
-    One trace per step and draw serves all candidates. `progress` hears (steps done, all steps of all draws);
-    `cancelled` is asked before each. The model itself is not touched: copies are. Raises DataError for a cell that
-    the model has not, or draws below 1, ExplanationCancelledError when called off.
+    One trace per step and draw serves all candidates. `seen` is shown (draw, step, every candidate's heatmap);
+    `progress` hears (steps done, all steps of all draws); `cancelled` is asked before each. The model itself is not
+    touched: copies are. Raises DataError for a cell that the model has not, or draws below 1, ExplanationCancelledError
+    when called off.
     """
     if draws < 1:
         raise DataError(f"expected at least 1 draw of the weights, got {draws}.")
@@ -91,7 +93,10 @@ def sanity_checks(
         for step, (_, changed) in enumerate(randomised(model, seed + draw)):
             if cancelled is not None and cancelled():
                 raise ExplanationCancelledError("The sanity check was cancelled: start it again.")
-            for name, heatmap in heatmaps(changed, tensor, target, candidates).items():
+            drawn = heatmaps(changed, tensor, target, candidates)
+            if seen is not None:
+                seen(draw, step, drawn)
+            for name, heatmap in drawn.items():
                 correlations[name][draw, step] = rank_correlation(original[name].values, heatmap.values)
                 similarities[name][draw, step] = structural_similarity(original[name].values, heatmap.values)
             if progress is not None:

@@ -4,7 +4,7 @@ const all = (selector) => [...element.querySelectorAll(selector)];
 const section = find(".ge-faith");
 const metrics = all("[data-metric]").map((head) => head.dataset.metric);
 const SVG = "http://www.w3.org/2000/svg";
-const PLOT = { left: 38, right: 392, top: 10, bottom: 192 };
+const PLOT = { left: 38, right: 390, top: 10, bottom: 192 };
 let result = null;
 let chosen = null; // name of a row
 let curve = "deletion"; // which of the two the picture is about
@@ -31,7 +31,7 @@ function shown(metric, row) {
   if (metric === "time") return row.baseline ? "–" : row.seconds < 0.1 ? row.seconds.toFixed(3) : row.seconds.toFixed(1);
   const value = row.values[metric];
   if (value === null) return "–";
-  return metric.startsWith("average") ? `${value.toFixed(0)} %` : value.toFixed(3);
+  return metric.startsWith("average") ? value.toFixed(0) : value.toFixed(3);
 }
 
 function tableRow(row) {
@@ -50,7 +50,7 @@ function tableRow(row) {
     const cell = document.createElement("td");
     cell.dataset.metric = metric;
     cell.textContent = shown(metric, row);
-    if (result.best[metric] === row.name) cell.dataset.best = "true";
+    if (result.best[metric]?.includes(row.name)) cell.dataset.best = "true";
     if (metric !== "time" && row.reasons[metric]) cell.title = row.reasons[metric];
     line.append(cell);
   }
@@ -80,7 +80,7 @@ function paintCurves() {
       const level = part * result.highest;
       svg.append(node("line", { x1: PLOT.left, x2: PLOT.right, y1: y(level), y2: y(level), class: "ge-curve-grid" }));
       svg.append(node("text", { x: PLOT.left - 6, y: y(level) + 4, "text-anchor": "end", class: "ge-curve-word" }, level.toFixed(2)));
-      svg.append(node("text", { x: x(part), y: PLOT.bottom + 16, "text-anchor": "middle", class: "ge-curve-word" }, `${100 * part} %`));
+      svg.append(node("text", { x: x(part), y: PLOT.bottom + 16, "text-anchor": ["start", "middle", "end"][2 * part], class: "ge-curve-word" }, `${100 * part} %`));
     }
     const draw = (row, look) => {
       const points = row.curves[kind];
@@ -171,9 +171,10 @@ function showResult() {
   );
   result.highest = Math.ceil(result.highest * 20) / 20;
   const { label, percent } = window.geoexplainShown;
-  find(".ge-scores caption").textContent =
+  find(".ge-caption").textContent =
     `${label} (${percent}), deletion and insertion in ${result.steps} steps. Marked: the best, baselines aside. Choose a row to see its curves.`;
   find(".ge-scores tbody").replaceChildren(...result.rows.map(tableRow));
+  find(".ge-reading").textContent = result.reading;
   step = Math.round(result.steps / 4);
   choose(result.rows.some((row) => row.name === chosen) ? chosen : result.rows[0].name);
   read("image");

@@ -2,13 +2,19 @@
 
 A panel is a module here that exports a `Panel`, with NAME.js and NAME.css in assets/studio/panels, and a row in PANELS.
 Its script runs inside gr.HTML, after assets/studio/work.js: `geoexplainWork` asks, counts, cancels and hears reports.
-What the page is about is `window.geoexplainShown` (null for nothing): model, target, label, percent, image (data URL),
-alt, size [H, W], and combi(), Combi-CAM as it is set; the event "geoexplain-shown" on `document` says that it has
-changed, upon which a panel forgets what it showed.
+What the page is about is `window.geoexplainShown` (null for nothing): model, target, label, percent, best (the best
+cells, each with cell, label, percent), image (data URL), alt, size [H, W], and, as they are set, combi() and
+colormap(); the event "geoexplain-shown" on `document` says that it has changed, upon which a panel forgets what it
+showed. "geoexplain-picked" says where on the world map was clicked; a panel that wants the place for itself prevents
+the default, which is to explain it.
 """
 
+from geoexplain.studio.panels.agreement import AGREEMENT
+from geoexplain.studio.panels.concepts import CONCEPTS
+from geoexplain.studio.panels.contrast import CONTRAST
 from geoexplain.studio.panels.faithfulness import FAITHFULNESS
 from geoexplain.studio.panels.panel import Panel
+from geoexplain.studio.panels.sanity import SANITY
 
-PANELS: tuple[Panel, ...] = (FAITHFULNESS,)
+PANELS: tuple[Panel, ...] = (FAITHFULNESS, SANITY, AGREEMENT, CONTRAST, CONCEPTS)
 """Every panel, in the order of the tabs. The layout, the styles and tests read this."""

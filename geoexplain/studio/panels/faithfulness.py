@@ -43,10 +43,12 @@ def frame() -> str:
     <label>Curves of <select data-choice="steps">{steps}</select></label>
     <label><input type="checkbox" data-choice="score-cam"> with Score-CAM, which takes long</label></div>
   <div class="ge-faith-result" hidden>
-    <div class="ge-scroll"><table class="ge-scores"><caption></caption>
+    <p class="ge-caption" id="ge-scores-caption"></p>
+    <div class="ge-scroll"><table class="ge-scores" aria-describedby="ge-scores-caption">
       <thead><tr><th scope="col">Explanation</th>{heads}
         <th scope="col" data-metric="time"><span>Time to draw</span><i>seconds</i></th></tr></thead>
       <tbody></tbody></table></div>
+    <p class="ge-reading"></p>
     <div class="ge-curves">
       <figure class="ge-step"><div class="ge-step-picture"><canvas></canvas></div>
         <figcaption></figcaption></figure>
@@ -85,6 +87,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         "names": names,
         "rows": [row_of(one, names, steps) for one in tried],
         "best": best_of(tried, names),
+        "reading": reading(tried, names),
         "size": list(looked_at.size_hw),
         "image": data_url(picture(model.preprocess, looked_at.tensor)),
         "blurred": data_url(picture(model.preprocess, looked_at.blurred)),
@@ -129,22 +132,36 @@ def turns(values: np.ndarray, steps: int) -> bytes:
     return np.searchsorted(counts, positions(values), side="right").astype(np.uint8).tobytes()
 
 
-def best_of(tried: tuple[Tried, ...], names: dict[str, str]) -> dict[str, str]:
-    """Metric → the explanation with the best value, baselines aside; none for a tie."""
+def best_of(tried: tuple[Tried, ...], names: dict[str, str]) -> dict[str, list[str]]:
+    """Metric → the explanations with the best value, baselines aside; none where all are as good."""
     best = {}
     for metric, name in names.items():
-        sign = 1 if METRICS[metric].higher else -1
-        values = {
-            one.name: sign * measure.value
-            for one in tried
-            for measure in one.measures
-            if measure.name == name and measure.value is not None and not one.baseline
-        }
-        top = max(values.values(), default=math.nan)
-        leading = [candidate for candidate, value in values.items() if value == top]
-        if len(leading) == 1:
-            best[metric] = leading[0]
+        values = {one.name: goodness(one, metric, name) for one in tried if not one.baseline}
+        leading = [candidate for candidate, value in values.items() if value == max(values.values())]
+        best[metric] = leading if len(leading) < len(values) and max(values.values()) > -math.inf else []
     return best
+
+
+def reading(tried: tuple[Tried, ...], names: dict[str, str]) -> str:
+    """The table in a sentence or two: where maps that know nothing of the network do better than every method."""
+    beaten = []
+    for metric, name in names.items():
+        best = max(goodness(one, metric, name) for one in tried if not one.baseline)
+        better = [one.title for one in tried if one.baseline and goodness(one, metric, name) > best]
+        if better:
+            beaten.append(f"{METRICS[metric].title.removesuffix(', %')} ({', '.join(better)})")
+    if not beaten:
+        return "No map that knows nothing of the network does better than the best method, by any of these metrics."
+    return (
+        f"By {len(beaten)} of {len(names)} metrics a map that knows nothing of the network does better than every "
+        f"method here: {'; '.join(beaten)}. On this image these metrics tell you little."
+    )
+
+
+def goodness(one: Tried, metric: str, name: str) -> float:
+    """A value of which more is better; −∞ for none."""
+    value = next(measure.value for measure in one.measures if measure.name == name)
+    return -math.inf if value is None else value if METRICS[metric].higher else -value
 
 
 def picture(preprocess: Preprocess, tensor: Tensor) -> Image.Image:
@@ -154,4 +171,4 @@ def picture(preprocess: Preprocess, tensor: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
-FAITHFULNESS = Panel("faithfulness", "Is it faithful?", frame, answer, scripts=("tiles.js",))
+FAITHFULNESS = Panel("faithfulness", "Faithfulness", frame, answer, scripts=("tiles.js",))

@@ -1,0 +1,114 @@
+"""Everything on trial at once: the same figures as one by one, and as many network passes as were announced."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.explainer.baselines import BASELINES, baseline
+from geoexplain.explainer.cams import ExplanationCancelledError, stage_maps
+from geoexplain.explainer.candidates import CANDIDATES
+from geoexplain.explainer.combine import combine
+from geoexplain.explainer.faithfulness import METRICS, deletion, insertion, road
+from geoexplain.explainer.subject import subject
+from geoexplain.explainer.trace import trace
+from geoexplain.explainer.trial import images_needed, of_setting, try_explanations
+from geoexplain.locator.model import GeoModel
+from tests.explainer.networks import image_tensor, random_model
+
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def model() -> GeoModel:
+    return random_model()
+
+
+def test_every_row_holds_what_the_metrics_say_one_by_one(model: GeoModel) -> None:
+    x = image_tensor(1, SIZE)
+    candidates = {name: CANDIDATES[name] for name in ("grad-cam", "combi-cam")}
+    looked_at, tried = try_explanations(model, x, 3, candidates, steps=4, road_steps=2, seed=5)
+    assert [one.name for one in tried] == ["grad-cam", "combi-cam", *BASELINES]
+    assert [one.baseline for one in tried] == [False, False, True, True, True]
+    one_by_one = subject(model, x, 3)
+    traced = trace(model, x, 3, "probability")
+    for one in tried:
+        expected = baseline(one.name, x, 3, (5, 0)) if one.baseline else CANDIDATES[one.name].draw(model, x, traced)
+        assert np.array_equal(one.heatmap.values, expected.values)
+        values = {measure.name: measure.value for measure in one.measures}
+        assert values["deletion@4"] == pytest.approx(deletion(one_by_one, expected, 4).value, abs=1e-7)
+        assert values["insertion@4"] == pytest.approx(insertion(one_by_one, expected, 4).value, abs=1e-7)
+        assert values["road-morf@2"] == pytest.approx(road(one_by_one, expected, 2, 5)[0].value, abs=1e-6)
+    assert looked_at.target == 3
+    assert len({one.drawing_s for one in tried}) == len(tried)
+
+
+def test_progress_counts_explanations_up_to_all(model: GeoModel) -> None:
+    heard: list[tuple[int, int]] = []
+    try_explanations(
+        model,
+        image_tensor(2, SIZE),
+        0,
+        {"grad-cam": CANDIDATES["grad-cam"]},
+        baselines=("gaussian",),
+        steps=40,
+        progress=lambda done, total: heard.append((done, total)),
+    )
+    assert {total for _, total in heard} == {200}
+    done = [done for done, _ in heard]
+    assert done == sorted(done)
+    assert {100, 200} <= set(done)
+    assert any(0 < value < 100 for value in done)
+
+
+@pytest.mark.parametrize("metrics", [tuple(METRICS), ("deletion",), ("adcc",), ("road-lerf", "insertion")], ids=str)
+def test_as_many_images_pass_as_are_announced(
+    model: GeoModel, monkeypatch: pytest.MonkeyPatch, metrics: tuple[str, ...]
+) -> None:
+    passed = []
+
+    def logits(x: Tensor) -> Tensor:
+        passed.append(len(x))
+        return GeoModel.logits(model, x)
+
+    monkeypatch.setattr(model, "logits", logits)
+    try_explanations(
+        model, image_tensor(3, SIZE), 1, {}, baselines=("gaussian",), metrics=metrics, steps=6, road_steps=3
+    )
+    # Besides them, the image, the blank and the blurred one. A trace does not ask `logits`.
+    assert sum(passed) == 3 + images_needed(metrics, 6, 3)
+
+
+def test_called_off_before_the_next_pass(model: GeoModel) -> None:
+    asked = []
+
+    def cancelled() -> bool:
+        asked.append(None)
+        return len(asked) > 3
+
+    with pytest.raises(ExplanationCancelledError):
+        try_explanations(model, image_tensor(4, SIZE), 1, CANDIDATES, cancelled=cancelled)
+    assert len(asked) == 4
+
+
+def test_combi_cam_as_set_is_what_combine_makes_of_it(model: GeoModel) -> None:
+    x = image_tensor(5, SIZE)
+    traced = trace(model, x, 2, "probability")
+    weights = (0, 0, 1, 0.5, 0, 2, 1)
+    drawn = of_setting("layer-cam", "stage", "max", weights).draw(model, x, traced)
+    expected = combine(stage_maps(traced, "layer-cam", "stage"), weights, "max", SIZE)
+    assert np.array_equal(drawn.values, expected.values)
+    for setting in (("score-cam", "stage", "max", weights), ("grad-cam", "room", "max", weights)):
+        with pytest.raises(DataError):
+            of_setting(*setting).draw(model, x, traced)
+    with pytest.raises(DataError):
+        of_setting("grad-cam", "stage", "max", (1, float("nan"))).draw(model, x, traced)
+
+
+def test_nonsense_is_refused_before_the_network_is_asked(model: GeoModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "logits", lambda _x: pytest.fail("the network was asked"))
+    x = torch.zeros(1, 3, *SIZE)
+    for wrong in ({"metrics": ("luck",)}, {"metrics": ()}, {"steps": 0}, {"road_steps": 0}):
+        with pytest.raises(DataError):
+            try_explanations(model, x, 0, {}, **wrong)
