@@ -207,8 +207,8 @@ def lines_of(tables: Mapping[str, ConceptTable], bins: Bins, smallest_count: int
         if not table.rows:
             lines.append("    no concept counts in any image")
     lines.append(
-        "  concept influence [95 % bootstrap interval]: above 1, more of the explanation lies there than the size alone "
-        f"would explain; – where fewer than {smallest_count:,} images have the concept"
+        "  concept influence [95 % bootstrap interval]: above 1, more of the explanation lies there than its size "
+        f"alone would explain; – where fewer than {smallest_count:,} images have the concept"
     )
     return lines
 
