@@ -1,11 +1,14 @@
 """`geoexplain studio`: everything in a browser."""
 
 import argparse
+import os
 from contextlib import suppress
+from pathlib import Path
 
 from geoexplain.cli.arguments import add_model, count, number
 from geoexplain.studio.app import build, serve
 from geoexplain.studio.models import KEPT, Models
+from geoexplain.studio.panels.concepts import SEGFORMER_VARIABLE, segformer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,11 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--online-tiles", action="store_true", help="draw the map with OpenStreetMap's tiles, asked for by the browser"
     )
+    parser.add_argument(
+        "--segformer",
+        type=Path,
+        metavar="DIR",
+        help="offer the concepts that this SegFormer finds in photos; needs geoexplain[segformer] "
+        f"(default: ${SEGFORMER_VARIABLE})",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
+    if args.segformer:
+        os.environ[SEGFORMER_VARIABLE] = str(args.segformer)
+        segformer(str(args.segformer), "cpu")  # says what is wrong with it before anybody asks
     models = Models(args.model, keep=args.keep_models, device=args.device)
     shown = {"tiles": args.online_tiles, "uploads": not args.no_uploads}
     demo = build(models, **shown)

@@ -15,7 +15,10 @@ FOLDER = Path(__file__).parents[2] / "assets" / "examples"
 
 @dataclass(frozen=True)
 class Example:
-    """One example: its file, what it shows, where its centre is in degrees, and whom to credit."""
+    """One example: its file, what it shows, where its centre is in degrees, whom to credit, and what it covers.
+
+    side_km  the width of what it shows of the Earth, north up; None where that is not known
+    """
 
     file: Path
     title: str
@@ -23,6 +26,7 @@ class Example:
     lat_deg: float
     lon_deg: float
     credit: str
+    side_km: float | None = None
 
 
 @cache
@@ -30,7 +34,15 @@ def examples() -> tuple[Example, ...]:
     """Every example, in the order of the gallery."""
     rows = json.loads((FOLDER / "examples.json").read_text(encoding="utf-8"))
     return tuple(
-        Example(FOLDER / row["file"], row["title"], row["kind"], row["latitude"], row["longitude"], row["credit"])
+        Example(
+            FOLDER / row["file"],
+            row["title"],
+            row["kind"],
+            row["latitude"],
+            row["longitude"],
+            row["credit"],
+            row["side_km"],
+        )
         for row in rows
     )
 

@@ -20,8 +20,8 @@ MORE, LESS = (217, 95, 2), (117, 112, 179)
 
 TOP_COLOUR = (255, 213, 0)
 
-OCTAVES = 4
-"""Bars end at 2**4 and 2**-4, and say their figure: beyond, they would leave the others no room."""
+OCTAVES = 3
+"""Bars end at 8 and 1/8, and say their figure: beyond, they would leave the others no room."""
 
 LONGEST_LABEL = 32
 
@@ -53,7 +53,7 @@ def save_chart(file: Path, concepts: Sequence[ConceptInfluence], title: str) -> 
             fontsize=9,
         )
     axes.axvline(0, color="black", linewidth=1)
-    axes.set_xlim(-OCTAVES - 0.8, OCTAVES + 0.8)
+    axes.set_xlim(-OCTAVES - 0.7, OCTAVES + 0.7)
     octaves = range(-OCTAVES, OCTAVES + 1)
     axes.set_xticks(list(octaves), [f"1/{2**-n}" if n < 0 else f"{2**n}" for n in octaves])
     # A concept may be called "$\\frac": no name is a formula.

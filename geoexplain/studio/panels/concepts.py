@@ -1,0 +1,231 @@
+"""What lies under an explanation: concepts, and how much more of it lies on them than their size would explain."""
+
+import base64
+import importlib.util
+import os
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.components import Component
+from numpy.typing import NDArray
+
+from geoexplain.errors import DataError
+from geoexplain.explainer.concepts import (
+    LARGEST_DILATION_PX,
+    SMALLEST_SHARE,
+    TOP_K,
+    ConceptInfluence,
+    concept_influence,
+    dilated,
+)
+from geoexplain.explainer.drawing import DRAWINGS, SLOW, Drawing, draw
+from geoexplain.explainer.explanation import Explanation, explain
+from geoexplain.explainer.labelled_mask import labelled_mask
+from geoexplain.explainer.segformer import SegFormer, load_segformer
+from geoexplain.explainer.segmenters import LandCover
+from geoexplain.geography.footprint import Footprint
+from geoexplain.geography.places import place_name
+from geoexplain.studio.answer import percent
+from geoexplain.studio.asked import number, whole_number
+from geoexplain.studio.examples import find_example
+from geoexplain.studio.guards import GuardedImage
+from geoexplain.studio.panels.faithfulness import AS_SET, as_set
+from geoexplain.studio.panels.panel import Panel, Question, work_controls
+from geoexplain.studio.work import Cancelled, Progress
+from geoexplain.view.influence import OCTAVES, bar_length
+
+SEGFORMER_VARIABLE = "GEOEXPLAIN_SEGFORMER"
+"""The folder of a SegFormer that a server offers."""
+
+LANDCOVER, MASK, SEGFORMER = "landcover", "mask", "segformer"
+
+FIRST = "grad-cam"
+
+PASSES = {"score-cam": "a pass per channel", "integrated-gradients": "50 passes", "smoothgrad-squared": "500 passes"}
+
+
+def frame() -> str:
+    """Controls, bars, picture; the browser fills in the rest, and moves the upload of a mask to its place."""
+    methods = {AS_SET: "Combi-CAM, as set above", **DRAWINGS}
+    named = {name: f"{title} ({PASSES[name]})" if name in SLOW else title for name, title in methods.items()}
+    segmenters = {LANDCOVER: "Land cover, for views from above", MASK: "A mask that I have painted"}
+    if segformer_folder() is not None:
+        segmenters[SEGFORMER] = "What SegFormer finds, for photos"
+    ticks = "".join(f"<span>{f'1/{2**-n}' if n < 0 else 2**n}</span>" for n in range(-OCTAVES, OCTAVES + 1))
+    return f"""
+<section class="ge-panel-body ge-concepts ge-ui" data-state="empty" aria-label="Concept influence">
+  <p class="ge-trust-words">On what does the explanation lie: on the coast, on the ice, on a tower? A bar to the right
+    means that more of its strongest pixels lie there than the size of the thing alone would explain, a bar to the left
+    that fewer do: twice as many are 2, half as many 1/2, and chance would give 1.</p>
+  <div class="ge-ask">
+    <label>Explanation <select data-choice="method">{_options(named, FIRST)}</select></label>
+    <label>Concepts <select data-choice="segmenter">{_options(segmenters, LANDCOVER)}</select></label>
+    <label class="ge-width" title="Its place is then the model's answer, by which ocean is told from lake">The view
+      is <input type="number" data-choice="width" min="1" max="20000" step="any" placeholder="?"> km wide</label>
+    {work_controls("Look under it")}
+    <details class="ge-counting"><summary>How it is counted</summary><div>
+      <label>Strongest pixels <input type="number" data-choice="k" min="1" step="1" value="{TOP_K}"></label>
+      <label>Ignore what covers less than <input type="number" data-choice="share" min="0" max="100" step="any"
+        value="{100 * SMALLEST_SHARE:g}"> % of the image</label>
+      <label>Grow every mask by <input type="number" data-choice="dilate" min="0" max="{LARGEST_DILATION_PX}" step="1"
+        value="0"> px</label></div></details>
+  </div>
+  <div class="ge-painted" hidden><p>A PNG of the image's size, saved without smoothing, and a line for each of its
+    colours. Nothing of it is kept.</p><div></div></div>
+  <div class="ge-concepts-result" hidden>
+    <figure>
+      <div class="ge-concepts-picture"><canvas role="img"></canvas></div>
+      <figcaption><label><input type="checkbox" data-choice="top" checked> <i></i>
+        <span class="ge-top-words"></span></label><span class="ge-concepts-shown" role="status"></span></figcaption>
+    </figure>
+    <div class="ge-influences">
+      <p class="ge-caption"></p>
+      <ul class="ge-bars"></ul>
+      <div class="ge-axis" aria-hidden="true"><div>{ticks}</div></div>
+      <p class="ge-none">No concept covers enough of the image to count.</p>
+      <div class="ge-ignored"><h3>Ignored</h3><ul></ul></div>
+      <p class="ge-notes"></p>
+    </div>
+  </div>
+</section>"""  # noqa: S608 - there is no SQL in it
+
+
+def parts() -> list[Component]:
+    """Where a mask and its legend are brought; refused as any upload is, and when the question is asked."""
+    return [
+        GuardedImage(label="Mask", sources=["upload"], height=180, elem_id="concepts-mask", buttons=[]),
+        gr.Textbox(
+            label="Legend",
+            lines=6,
+            max_lines=6,
+            placeholder="color,name\n#1e90ff,ocean\n#228b22,forest\n#000000,",
+            elem_id="concepts-legend",
+        ),
+    ]
+
+
+def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+    """Concept influence on the page's image, masks as packed bits. Raises DataError for what cannot be counted."""
+    asked, model = question.asked, question.loaded.model
+    segment = _segmenter(question)
+    explanation = explain(question.image, model, target=question.cell)
+    position, source = _position(question, explanation)
+    masks = segment(model.preprocess.view(explanation.image), position)
+    drawing = _drawn(question, explanation, progress, cancelled)
+    dilation_px = whole_number(asked.get("dilate"))
+    influence = concept_influence(
+        drawing.heatmap.values,
+        masks,
+        k=whole_number(asked.get("k")),
+        smallest_share=number(asked.get("share")) / 100,
+        dilation_px=dilation_px,
+    )
+    k, size = int(influence.top.sum()), influence.top.size
+    notes = [source]
+    if drawing.attribution is not None:
+        found = drawing.attribution
+        notes.append(
+            f"The attribution adds up to the change of the probability, {found.score_change:+.3g} from an image of "
+            f"mean colour, but for {found.completeness_error:.2g} (completeness error)."
+        )
+    if influence.flat:
+        notes.append("The explanation is flat: it puts no pixel before another.")
+    elif influence.tied:
+        notes.append(f"{influence.tied:,} of the strongest pixels are as strong as others, and chosen by their place.")
+    return {
+        "size": list(explanation.size_hw),
+        "method": "Combi-CAM, as set" if asked.get("method") == AS_SET else DRAWINGS[drawing.heatmap.method],
+        "flat": influence.flat,
+        "topWords": f"the {k:,} strongest pixels, {percent(k / size)} of all",
+        "top": _bits(influence.top),
+        "rows": [
+            _row(one, dilated(mask, dilation_px)) for one, mask in zip(influence.concepts, masks.values(), strict=True)
+        ],
+        "notes": " ".join(notes),
+    }
+
+
+def segformer_folder() -> str | None:
+    """The folder of the SegFormer that is offered; None without one, or without the package it takes."""
+    folder = os.environ.get(SEGFORMER_VARIABLE)
+    return folder if folder and importlib.util.find_spec("transformers") is not None else None
+
+
+@cache
+def segformer(folder: str, device: str) -> SegFormer:
+    """The SegFormer of a folder, loaded once. Raises DataError as load_segformer() does."""
+    return load_segformer(Path(folder), device=device)
+
+
+def _segmenter(question: Question) -> Any:
+    chosen, folder = question.asked.get("segmenter"), segformer_folder()
+    model = question.loaded.model
+    if chosen == LANDCOVER:
+        return LandCover()
+    if chosen == MASK:
+        mask, legend = question.parts
+        if mask is None or not isinstance(legend, str) or not legend.strip():
+            raise DataError("expected a mask and its legend, got none: upload a PNG and say what its colours mean.")
+        # Half a letter, which a browser may send, is refused with all else that is no UTF-8.
+        return labelled_mask(mask, legend.encode("utf-8", "surrogatepass"), question.image, model.preprocess)
+    if chosen == SEGFORMER and folder is not None and Path(folder).is_dir():  # else its name would be said
+        return segformer(folder, str(model.device))
+    raise DataError("expected a source of concepts that the page offers, got another: choose one of these.")
+
+
+def _position(question: Question, explanation: Explanation) -> tuple[Footprint | None, str]:
+    """What the image covers, if that is known, and a sentence on it."""
+    if question.asked.get("segmenter") != LANDCOVER:
+        return None, ""
+    example, width = find_example(explanation.image), question.asked.get("width")
+    if example is not None and example.side_km is not None:
+        place = Footprint(example.lat_deg, example.lon_deg, example.side_km)
+        return (
+            place,
+            f"Ocean and lakes by the map: the example's place is known, and it is {example.side_km:,g} km wide.",
+        )
+    if width is None:
+        return None, "By colour alone: say how wide the view is to tell ocean from lake."
+    share = question.loaded.model.preprocess.visible(explanation.image).width / explanation.image.width
+    lat, lon = explanation.prediction.lat_deg, explanation.prediction.lon_deg
+    sentence = f"Ocean and lakes by the map at the predicted place, {place_name(lat, lon)}: no better than that answer."
+    return Footprint(lat, lon, number(width) * share), sentence
+
+
+def _drawn(question: Question, explanation: Explanation, progress: Progress, cancelled: Cancelled) -> Drawing:
+    name, model = question.asked.get("method"), question.loaded.model
+    if name == AS_SET:
+        candidate = as_set(question.asked.get("combi"))
+        return Drawing(candidate.draw(model, explanation.tensor, explanation.trace))
+    return draw(explanation, model, str(name), progress=progress, cancelled=cancelled)
+
+
+def _row(one: ConceptInfluence, mask: NDArray[np.bool_]) -> dict[str, Any]:
+    return {
+        "concept": one.concept,
+        "share": percent(one.share),
+        "tki": None if one.tki is None else percent(one.tki),
+        "ci": None if one.ci is None else float(one.ci),
+        "length": 0.0 if one.ci is None else bar_length(one.ci),
+        "ignored": one.ignored,
+        "mask": _bits(mask) if mask.any() else None,
+    }
+
+
+def _bits(mask: NDArray[np.bool_]) -> str:
+    """A mask (H, W) as bits, row by row, the first of each byte the highest, as base64."""
+    return base64.b64encode(np.packbits(mask).tobytes()).decode("ascii")
+
+
+def _options(titles: dict[str, str], chosen: str) -> str:
+    return "".join(
+        f'<option value="{escape(name)}"{" selected" if name == chosen else ""}>{escape(title)}</option>'
+        for name, title in titles.items()
+    )
+
+
+CONCEPTS = Panel("concepts", "What lies under it?", frame, answer, parts=parts)
