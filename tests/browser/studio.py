@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Frame, Page
 
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.app import build, serve
@@ -150,3 +150,45 @@ def haversine_km(a_deg: tuple[float, float], b_deg: tuple[float, float]) -> floa
     (lat_a, lon_a), (lat_b, lon_b) = [tuple(map(math.radians, point)) for point in (a_deg, b_deg)]
     half = math.sin((lat_b - lat_a) / 2) ** 2 + math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_b - lon_a) / 2) ** 2
     return 2 * 6371.0 * math.asin(math.sqrt(half))
+
+
+def map_frame(page: Page) -> Frame:
+    handle = page.wait_for_selector("#map iframe", state="visible")
+    frame = handle.content_frame()
+    assert frame is not None
+    frame.wait_for_selector(".leaflet-container canvas", state="attached")
+    return frame
+
+
+def cell_in_view(frame: Frame, model: GeoModel, without: list[int]) -> tuple[int, float, float]:
+    """A cell that is neither outlined nor under a label, and where its centre is on the map, in pixels."""
+    spots = frame.evaluate(
+        """(centers) => {
+            const map = Object.entries(window).find(([name, value]) => name.startsWith("map_") && value.getCenter)[1];
+            const size = map.getSize();
+            return centers.map(([lat, lng]) => {
+                const turn = 360 * Math.round((map.getCenter().lng - lng) / 360);
+                const {x, y} = map.latLngToContainerPoint([lat, lng + turn]);
+                const inside = x > 20 && y > 20 && x < size.x - 20 && y < size.y - 20;
+                return inside && document.elementFromPoint(x, y).tagName === "CANVAS" ? [x, y] : null;
+            });
+        }""",
+        model.partition.centers_deg.tolist(),
+    )
+    for cell, spot in enumerate(spots):
+        if spot is not None and cell not in without:
+            center = tuple(model.partition.centers_deg[cell])
+            others = [haversine_km(center, tuple(other)) for other in np.delete(model.partition.centers_deg, cell, 0)]
+            if min(others) > 150:  # a pixel is some 10 km wide
+                return cell, *spot
+    raise AssertionError("no cell is in view")
+
+
+def open_panel(page: Page, name: str, title: str) -> None:
+    """Go to the tab of a panel, which is not in the page before, and wait until it is there."""
+    tab = page.get_by_role("tab", name=title)
+    if not tab.is_visible():  # on a narrow page it is in a menu
+        page.locator(".ge-tabs .overflow-menu > button").click()
+        tab = page.locator(".ge-tabs .overflow-dropdown button", has_text=title)
+    tab.click()
+    page.wait_for_selector(f"#panel-{name} .ge-start", state="attached")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Browser, Frame, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 import geoexplain
 from geoexplain.explainer.combine import PRESETS
@@ -24,9 +24,11 @@ from geoexplain.view.overlay import overlay
 from tests.browser.studio import (
     SLOW_MS,
     assert_shows,
+    cell_in_view,
     choose_example,
     explained_cell,
     haversine_km,
+    map_frame,
     open_studio,
     painted,
     pixels,
@@ -85,14 +87,6 @@ def png(size: tuple[int, int] = (90, 120), seed: int = 0) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def map_frame(page: Page) -> Frame:
-    handle = page.wait_for_selector("#map iframe", state="visible")
-    frame = handle.content_frame()
-    assert frame is not None
-    frame.wait_for_selector(".leaflet-container canvas", state="attached")
-    return frame
 
 
 def test_before_there_is_an_image_words_say_what_to_do(page: Page, url: str) -> None:
@@ -285,30 +279,6 @@ def test_rows_map_and_keyboard_choose_the_cell(page: Page, url: str, model: GeoM
     explanation = geoexplain.explain(examples()[1].file, model, target=cell, score="logit")
     assert explained_cell(page) == cell
     assert_shows(pixels(page, "layer-cam"), explanation.heatmap("layer-cam").values)
-
-
-def cell_in_view(frame: Frame, model: GeoModel, without: list[int]) -> tuple[int, float, float]:
-    """A cell that is neither outlined nor under a label, and where its centre is on the map, in pixels."""
-    spots = frame.evaluate(
-        """(centers) => {
-            const map = Object.entries(window).find(([name, value]) => name.startsWith("map_") && value.getCenter)[1];
-            const size = map.getSize();
-            return centers.map(([lat, lng]) => {
-                const turn = 360 * Math.round((map.getCenter().lng - lng) / 360);
-                const {x, y} = map.latLngToContainerPoint([lat, lng + turn]);
-                const inside = x > 20 && y > 20 && x < size.x - 20 && y < size.y - 20;
-                return inside && document.elementFromPoint(x, y).tagName === "CANVAS" ? [x, y] : null;
-            });
-        }""",
-        model.partition.centers_deg.tolist(),
-    )
-    for cell, spot in enumerate(spots):
-        if spot is not None and cell not in without:
-            center = tuple(model.partition.centers_deg[cell])
-            others = [haversine_km(center, tuple(other)) for other in np.delete(model.partition.centers_deg, cell, 0)]
-            if min(others) > 150:  # a pixel is some 10 km wide
-                return cell, *spot
-    raise AssertionError("no cell is in view")
 
 
 def test_score_cam_on_demand(page: Page, url: str, model: GeoModel) -> None:
