@@ -58,5 +58,5 @@ def test_they_end_at_the_sea_and_are_added_to_the_land_cover(folder: Path) -> No
 
 
 def test_a_folder_without_any_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="such as ne_50m_geography_regions_polys.zip"):
+    with pytest.raises(DataError, match=r"such as ne_50m_geography_regions_polys\.zip"):
         natural_concepts(tmp_path)

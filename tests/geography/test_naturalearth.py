@@ -168,5 +168,5 @@ SQUARE = [[0, 0], [1, 0], [1, 1], [0, 0]]
     ],
 )
 def test_other_geojson_is_refused(data: bytes) -> None:
-    with pytest.raises(DataError, match="^strange: expected"):
+    with pytest.raises(DataError, match=r"^strange: expected"):
         read_geojson(data, "strange")
