@@ -16,7 +16,7 @@ const geoexplainTiles = (() => {
       slider.value = weights[i];
       fill(slider);
       slider.disabled = !toggle.checked;
-      node.querySelector("output").textContent = Number(slider.value).toFixed(2);
+      node.querySelector("output").textContent = weights[i].toFixed(2); // a slider may stand beside it
       node.classList.toggle("ge-off", !toggle.checked);
     };
     toggle.addEventListener("change", () => {

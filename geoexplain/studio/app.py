@@ -36,6 +36,7 @@ ASK_WITH_RECORD = """(image, _, model) => {
     return [image, image, model];
 }"""
 TELL_SCORE_CAM_ENDED = "() => document.dispatchEvent(new CustomEvent('geoexplain-ended', { detail: 'score-cam' }))"
+TELL_TUNING_ENDED = TELL_SCORE_CAM_ENDED.replace("score-cam", "tuning")
 
 
 def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.Blocks:
@@ -99,8 +100,11 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
             menu=menu(),
             apply_default_css=False,
             html_template=markup.explanation_frame(),
-            js_on_load="".join(markup.asset(name) for name in ("work.js", "blend.js", "tiles.js", "explanation.js")),
+            js_on_load="".join(
+                markup.asset(name) for name in ("work.js", "blend.js", "tiles.js", "tuning.js", "explanation.js")
+            ),
             score_cam=None,
+            tuning=None,
             elem_id="explanation",
         )
 
@@ -114,6 +118,9 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
         masked = explanation.scorecam(handlers.run_score_cam, [image, chosen], explanation, **network)
         masked.failure(None, js=TELL_SCORE_CAM_ENDED)
         explanation.stop(None, cancels=[masked], api_visibility="private")
+        tuned = explanation.tune(handlers.run_tuning, [image, chosen], explanation, **network)
+        tuned.failure(None, js=TELL_TUNING_ENDED)
+        explanation.stoptuning(None, cancels=[tuned], api_visibility="private")
         # What is asked while an answer is on its way waits its turn; Gradio's "always_last" would forget which row was
         # clicked. Asking also calls Score-CAM off, which runs for seconds and holds the only place in the queue. The
         # page sees to that: events with `cancels` each cancel for themselves, and Gradio fails on the second.

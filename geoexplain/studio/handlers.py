@@ -18,6 +18,7 @@ from geoexplain.studio.asked import number, refusals, whole_number
 from geoexplain.studio.examples import examples, find_example
 from geoexplain.studio.models import Loaded, Models
 from geoexplain.studio.payload import explanation_payload, score_cam_payload
+from geoexplain.studio.tuning import tuned_for_image
 from geoexplain.studio.work import Cancelled, Finished, Progress, reports
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import overlay
@@ -111,6 +112,25 @@ class Handlers:
                     score_cam=score_cam_payload(report.result, run)
                     if isinstance(report, Finished)
                     else {"state": "running", "run": run, "done": report.done, "total": report.total}
+                )
+
+    def run_tuning(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[Any]:
+        """The weights that explain the page's image and cell best, reporting after every trial; stops likewise."""
+        chosen = event._data or {}
+        if image is None or chosen.get("model", name) != name:
+            return
+        run, cell, combi = whole_number(chosen.get("run")), whole_number(chosen.get("cell")), chosen.get("combi")
+        model = self._loaded(name).model
+
+        def work(progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+            return tuned_for_image(model, image, cell, combi, progress=progress, cancelled=cancelled)
+
+        with closing(reports(work)) as heard:
+            for report in heard:
+                yield gr.HTML(
+                    tuning={"run": run, "state": "done", **report.result}
+                    if isinstance(report, Finished)
+                    else {"run": run, "state": "running", "done": report.done, "total": report.total}
                 )
 
     def api_locate(

@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 
 from geoexplain.explainer.cams import METHODS
+from geoexplain.explainer.tuned import TUNED
 from geoexplain.images import open_image
 from geoexplain.locator.prediction import RADII_KM
 from geoexplain.studio.examples import examples
@@ -36,7 +37,7 @@ def header() -> str:
 def consent(uploads: bool) -> str:
     """What happens to an uploaded picture, said where it is uploaded."""
     if not uploads:
-        return '<p class="ge-consent">Uploads are switched off on this server: choose an example.</p>'
+        return '<p class="ge-consent" data-uploads="off">Uploads are switched off on this server: choose an example.</p>'
     return (
         '<p class="ge-consent">Upload only pictures you may share. They are used for this answer and not kept; '
         "the answer is an estimate.</p>"
@@ -119,6 +120,7 @@ def explanation_frame() -> str:
         f'<button type="button" data-preset="{p["name"]}" aria-pressed="false">{escape(p["title"])}</button>'
         for p in offered["presets"]
     )
+    presets += f'<button type="button" data-preset="{TUNED}" aria-pressed="false" hidden>Tuned for this model</button>'
     return f"""
 <section class="ge-explanation ge-ui" data-state="empty" aria-label="Explanation">
   <h2>What the network looked at</h2>
@@ -135,6 +137,12 @@ def explanation_frame() -> str:
     <fieldset class="ge-combi">
       <legend>Combi-CAM: what feeds it</legend>
       <div class="ge-presets" role="group" aria-label="Presets">{presets}</div>
+      <div class="ge-work ge-tuning">
+        <button type="button" class="ge-start ge-tune">Tune for this image</button>
+        <div class="ge-running" hidden><progress></progress><span class="ge-count" role="status"></span>
+          <button type="button" class="ge-cancel">Cancel</button></div>
+        <p class="ge-tuned-words" role="status"></p>
+      </div>
       <div class="ge-choices">
         {_select("method", "Maps of", [(m["name"], m["title"]) for m in offered["methods"]])}
         {_select("level", "Taken at every", [(name, name) for name in offered["levels"]])}

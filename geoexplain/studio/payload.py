@@ -27,7 +27,14 @@ def menu() -> dict[str, Any]:
     return {
         "methods": [{"name": name, "title": method.title} for name, method in METHODS.items() if method.gradient],
         "presets": [
-            {"name": name, "title": preset.title, "level": preset.level, "score": preset.score, "how": preset.how}
+            {
+                "name": name,
+                "title": preset.title,
+                "method": preset.method,
+                "level": preset.level,
+                "score": preset.score,
+                "how": preset.how,
+            }
             for name, preset in PRESETS.items()
         ],
         "combinations": [{"name": name, "title": way.title} for name, way in COMBINATIONS.items()],
@@ -84,7 +91,23 @@ def explanation_payload(name: str, model: GeoModel, explanation: Explanation) ->
             name: list(preset.weights(len(blocks) if preset.level == "block" else len(ends)))
             for name, preset in PRESETS.items()
         },
+        "tuned": tuned_preset(model),
         "maps": {name: [encode(m) for m in explanation.maps(name, "block")] for name in gradient_methods},
+    }
+
+
+def tuned_preset(model: GeoModel) -> dict[str, Any] | None:
+    """The preset of the weights that were tuned for a model, with what it was tuned on; None if none were."""
+    tuned = model.tuned
+    if tuned is None:
+        return None
+    return {
+        "method": tuned.method,
+        "level": tuned.level,
+        "score": tuned.score,
+        "how": tuned.how,
+        "weights": list(tuned.weights),
+        "words": f"{tuned.objective}, tuned on {tuned.tuned_on}",
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 from geoexplain.explainer.cams import METHODS
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS
 from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.explainer.tuned import TUNED
 from geoexplain.locator.prediction import RADII_KM
 from geoexplain.studio import markup
 from geoexplain.studio.examples import examples
@@ -52,7 +53,7 @@ def test_the_header_leaves_names_to_the_browser() -> None:
 def test_every_choice_is_there_once() -> None:
     page = Elements(markup.explanation_frame())
     assert page.values("data-panel") == ["image", "combi-cam", *METHODS]
-    assert page.values("data-preset") == list(PRESETS)
+    assert page.values("data-preset") == [*PRESETS, TUNED]
     options = [attributes["value"] for tag, attributes in page.found if tag == "option"]
     gradient = [name for name, method in METHODS.items() if method.gradient]
     assert options == [*COLORMAPS, *gradient, *LEVELS, *COMBINATIONS, *SCORES]

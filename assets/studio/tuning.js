@@ -1,0 +1,28 @@
+// Weights for the image that is shown, searched for by the server: the button that asks, the bar, and what came back.
+// `question()` says what is shown and how Combi-CAM is set; `found(preset)` hears of the setting that explains best.
+function geoexplainTuning(root, { ask, stop, question, found }) {
+  const tuning = { preset: null };
+  const words = root.querySelector(".ge-tuned-words");
+  const start = root.querySelector(".ge-start");
+  const work = geoexplainWork({ name: "tuning", ask, stop, repaint });
+  function repaint() {
+    start.hidden = work.state === "running" || work.state === "stopping";
+    geoexplainWorkControls(root, work, "trials");
+    if (work.state !== "done") return;
+    tuning.preset = work.report.preset;
+    words.textContent = work.report.words;
+    found(tuning.preset);
+  }
+  tuning.forget = () => {
+    tuning.preset = null;
+    words.textContent = "";
+    work.forget();
+    repaint();
+  };
+  // What was found is said for as long as it is what is shown.
+  tuning.show = (shown) => (words.hidden = !shown);
+  tuning.hear = work.hear;
+  start.addEventListener("click", () => work.start(question()));
+  root.querySelector(".ge-cancel").addEventListener("click", work.stop);
+  return tuning;
+}
