@@ -100,7 +100,7 @@ def lines_of(found: Mapping[str, SetSanity]) -> list[str]:
     columns = [max(len(step) + 2, 8) for step in steps]
     lines = [f"  {'':<{width}}" + "".join(f"{step:>{w}}" for step, w in zip(steps, columns, strict=True))]
     for name, one in found.items():
-        values = ["–" if math.isnan(value) else f"{value:.2f}" for value in one.check.mean_correlations()]
+        values = ["–" if math.isnan(value) else f"{value:.2f}" for value in one.correlations]
         cells = [f"{value:>{w}}" for value, w in zip(values, columns, strict=True)]
         lines.append(f"  {name:<{width}}" + "".join(cells))
     lines.append("  mean rank correlation with the map of the trained network, by what was drawn last")

@@ -144,13 +144,17 @@ class ImageSanity:
 class SetSanity:
     """One method over all images.
 
-    check      correlations and similarities (draws, steps) as means over the images, and the verdict on them
-    intervals  (low, high) of the mean correlation at each step, by bootstrap over the images
-    images     images that have a map at all
-    verdicts   how many images have which verdict, alone
+    check         correlations and similarities (draws, steps) as means over the images, and the verdict on them
+    correlations  (steps,): mean over the images of each one's mean over the draws
+    similarities  (steps,): likewise
+    intervals     (low, high) of the mean correlation at each step, by bootstrap over the images
+    images        images that have a map at all
+    verdicts      how many images have which verdict, alone
     """
 
     check: SanityCheck
+    correlations: NDArray[np.float64]
+    similarities: NDArray[np.float64]
     intervals: tuple[tuple[float, float], ...]
     images: int
     verdicts: dict[str, int]
@@ -194,10 +198,17 @@ def over_images(answers: Sequence[ImageSanity], randomisation: Randomisation) ->
             averaged(similarities),
             flat=all(flat),
         )
-        per_image = np.stack([averaged(one) for one in correlations])  # (images, steps)
+        per_image, alike = (np.stack([averaged(one) for one in all_]) for all_ in (correlations, similarities))
         intervals = tuple(bootstrap_interval(step[np.isfinite(step)]) for step in per_image.T)
         verdicts = Counter(answer.verdicts[name] for answer in seen)
-        found[name] = SetSanity(check, intervals, len(seen) - sum(flat), dict(sorted(verdicts.items())))
+        found[name] = SetSanity(
+            check,
+            averaged(per_image),
+            averaged(alike),
+            intervals,
+            len(seen) - sum(flat),
+            dict(sorted(verdicts.items())),
+        )
     return found
 
 
@@ -227,8 +238,8 @@ def summary_of(
                     }
                     for step, correlation, similarity, (low, high) in zip(
                         one.check.steps,
-                        one.check.mean_correlations(),
-                        one.check.mean_similarities(),
+                        one.correlations,
+                        one.similarities,
                         one.intervals,
                         strict=True,
                     )

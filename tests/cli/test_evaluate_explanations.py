@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from geoexplain.cli.evaluate_explanations import shown, text_of
+from geoexplain.cli.evaluate_explanations import PLOT, shown, text_of
 from geoexplain.cli.evaluate_photos import SUMMARY
 from geoexplain.evaluation.explanations import Examination, ImageMeasures
 from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE
@@ -80,9 +80,24 @@ def test_photos_are_measured_and_those_left_out_named(run: Run, model_file: Path
     }
 
 
+def test_processes_give_the_same_words_from_another_folder(
+    run: Run, on_views: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(*on_views, "--out", tmp_path / "whole")
+    monkeypatch.chdir(Path(str(on_views[3])).parent)
+    here = [word.name if isinstance(word, Path) and word.suffix == ".png" else word for word in on_views]
+    outcome = run(*here, "--processes", 2, "--out", tmp_path / "out")
+    assert (outcome.code, outcome.out) == (0, whole.out)
+    assert (tmp_path / "out" / SETTINGS).read_bytes() == (tmp_path / "whole" / SETTINGS).read_bytes()
+    assert (tmp_path / "out" / PLOT).stat().st_size > 0
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (["--imagery", "x", "--engine", "dask"], "invalid choice: 'dask'"),
+        (["--imagery", "x", "--processes", "0"], "a whole number of at least 1"),
+        (["--imagery", "nowhere", "--processes", "2"], "--imagery nowhere: expected a file, a folder"),
         (["--images", "x"], "one of the arguments --imagery --manifest is required"),
         (["--manifest", "x"], "expected --manifest and --images together"),
         (["--imagery", "x", "--images", "x"], "expected --manifest and --images together"),

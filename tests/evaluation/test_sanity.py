@@ -1,0 +1,142 @@
+"""Sanity checks over a set: every value that of the explainer, means and verdicts by hand, resuming."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geoexplain.errors import DataError
+from geoexplain.evaluation.pictures import Source, photo_source
+from geoexplain.evaluation.record import TABLE
+from geoexplain.evaluation.sanity import (
+    ImageSanity,
+    Randomisation,
+    averaged,
+    evaluate_sanity,
+    over_images,
+    summary_of,
+)
+from geoexplain.explainer.candidates import CANDIDATES
+from geoexplain.explainer.explanation import explain
+from geoexplain.explainer.sanity import parts, sanity_checks
+from geoexplain.locator.model import GeoModel
+from tests.evaluation.photos import manifest_of, write_photos
+from tests.locator.models import small_model
+
+QUICK = Randomisation(("grad-cam", "layer-cam"), draws=2, seed=5)
+
+
+@pytest.fixture(scope="module")
+def model() -> GeoModel:
+    return small_model()
+
+
+@pytest.fixture
+def photos(model: GeoModel, tmp_path: Path) -> Source:
+    manifest, images = manifest_of(write_photos(tmp_path / "set", 3, unreadable=(1,), missing=1))
+    return photo_source(manifest, images, model.preprocess)
+
+
+def rows_in(out: Path) -> list[dict[str, str]]:
+    with (out / TABLE).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_value_is_that_of_the_explainer_and_in_the_table(model: GeoModel, photos: Source, tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in model.network.state_dict().items()}
+    answers = evaluate_sanity(model, photos, QUICK, tmp_path / "out")
+    assert [answer.status for answer in answers] == ["ok", "unreadable", "ok", "missing"]
+    rows = rows_in(tmp_path / "out")
+    steps = [name for name, _ in parts(model)]
+    assert len(rows) == 2 * 2 * len(steps) + 2
+    for answer in (answers[0], answers[2]):
+        explanation = explain(tmp_path / "set" / "images" / str(answer.file), model)
+        candidates = {name: CANDIDATES[name] for name in QUICK.methods}
+        checks = sanity_checks(model, explanation.tensor, explanation.target, candidates, draws=2, seed=5)
+        for name, check in checks.items():
+            # Photos of a set come channels last, and the last digits then decide between pixels of almost equal rank.
+            np.testing.assert_allclose(np.array(answer.correlations[name], float), check.correlations, atol=1e-3)
+            np.testing.assert_allclose(np.array(answer.similarities[name], float), check.similarities, atol=1e-3)
+            mine = [row for row in rows if (row["id"], row["method"]) == (answer.id, name)]
+            assert [row["randomised"] for row in mine] == answer.steps == steps
+            assert [row["step"] for row in mine] == [str(step) for step in range(1, len(steps) + 1)]
+            np.testing.assert_allclose(
+                [float(row["rank_correlation"] or "nan") for row in mine],
+                averaged(np.array(answer.correlations[name], float)),
+                atol=1e-6,
+            )
+    assert all((value == before[name]).all() for name, value in model.network.state_dict().items())
+    left = [(row["id"], row["status"], row["method"]) for row in rows if row["status"] != "ok"]
+    assert left == [("1.png", "unreadable", ""), ("gone0.png", "missing", "")]
+
+
+def test_a_resumed_run_ends_with_the_same_files(model: GeoModel, photos: Source, tmp_path: Path) -> None:
+    whole = evaluate_sanity(model, photos, QUICK, tmp_path / "whole")
+
+    def stop(done: int, _total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_sanity(model, photos, QUICK, tmp_path / "out", progress=stop)
+    assert evaluate_sanity(model, photos, QUICK, tmp_path / "out", resume=True) == whole
+    assert (tmp_path / "out" / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
+    with pytest.raises(DataError, match="expected draws 3, got 2"):
+        evaluate_sanity(model, photos, Randomisation(QUICK.methods, 3, 5), tmp_path / "out", resume=True)
+
+
+def image(name: str, correlations: list[list[float | None]], verdict: str) -> ImageSanity:
+    return ImageSanity(
+        name,
+        status="ok",
+        steps=["head", "stem"],
+        correlations={"grad-cam": correlations},
+        similarities={"grad-cam": [[0.5, 0.25], [0.5, 0.75]]},
+        verdicts={"grad-cam": verdict},
+    )
+
+
+def test_means_over_images_by_hand() -> None:
+    """Each image alone survives or does nearly; upside down and right way round they say nothing together."""
+    answers = [
+        image("a", [[1.0, 0.8], [0.25, 0.8]], "survives"),
+        image("b", [[0.5, -0.75], [None, -0.75]], "survives"),
+        ImageSanity("gone"),
+    ]
+    question = Randomisation(("grad-cam",), draws=2)
+    found = over_images(answers, question)["grad-cam"]
+    np.testing.assert_allclose(found.check.correlations, [[0.75, 0.025], [0.25, 0.025]])
+    np.testing.assert_allclose(found.correlations, [0.5625, 0.025])  # of 0.625 and 0.5
+    np.testing.assert_allclose(found.similarities, [0.5, 0.5])
+    assert (found.check.verdict, found.images, found.verdicts) == ("depends", 2, {"survives": 2})
+    # Of two values a resample has both, or one of them twice, a quarter of the time each.
+    assert found.intervals[1] == pytest.approx((-0.75, 0.8))
+    assert found.intervals[0] == pytest.approx((0.5, 0.625))
+    summary = summary_of(answers, {"grad-cam": found}, {})
+    assert summary["counts"] == {"evaluated": 2, "unreadable": 0, "failed": 0, "missing": 1}
+    assert summary["methods"]["grad-cam"]["steps"][1]["rank_correlation"] == pytest.approx(0.025)
+    both = over_images([answers[0], answers[0]], question)["grad-cam"]
+    assert both.check.verdict == "survives"
+
+
+def test_a_method_whose_maps_are_flat_has_no_verdict_and_is_not_counted() -> None:
+    flat = image("c", [[None, None], [None, None]], "none")
+    found = over_images([flat], Randomisation(("grad-cam",), draws=2))["grad-cam"]
+    assert (found.check.verdict, found.images) == ("none", 0)
+    assert summary_of([flat], {"grad-cam": found}, {})["methods"]["grad-cam"]["steps"][0]["low"] is None
+    assert over_images([ImageSanity("gone")], QUICK) == {}
+
+
+def test_averages_leave_out_what_is_not_there() -> None:
+    values = np.array([[1.0, np.nan, np.nan], [2.0, 4.0, np.nan]])
+    np.testing.assert_array_equal(averaged(values), [1.5, 4.0, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [({"methods": ("edges",)}, "got edges"), ({"methods": ()}, "got none"), ({"draws": 0}, "at least 1 draw")],
+)
+def test_a_randomisation_that_cannot_be_is_refused(options: dict, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        Randomisation(**options)
