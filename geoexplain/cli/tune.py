@@ -14,8 +14,9 @@ from geoexplain.evaluation.tuning import held_out_gains, split, stage_weights, t
 from geoexplain.explainer.cams import METHODS
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS
 from geoexplain.explainer.faithfulness import STEPS
+from geoexplain.explainer.objectives import OBJECTIVES
 from geoexplain.explainer.trace import LEVELS
-from geoexplain.explainer.tuning import OBJECTIVES, TUNING_STEPS, Case, Tuning, prepare, tune
+from geoexplain.explainer.tuning import TUNING_STEPS, Case, Tuning, prepare, tune
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, sidecar, write_tuned

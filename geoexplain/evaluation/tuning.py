@@ -13,7 +13,8 @@ from geoexplain.evaluation.explanations import explained
 from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.faithfulness import STEPS
-from geoexplain.explainer.tuning import OBJECTIVES, Case, Setting, Tuning, objective_name, prepare, value_of
+from geoexplain.explainer.objectives import OBJECTIVES, objective_name
+from geoexplain.explainer.tuning import Case, Setting, Tuning, prepare, value_of
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, StageWeights
 

@@ -5,7 +5,8 @@ from typing import Any
 from PIL import Image
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.tuning import OBJECTIVES, Setting, checked_choices, prepare, tune, value_of
+from geoexplain.explainer.objectives import OBJECTIVES
+from geoexplain.explainer.tuning import Setting, checked_choices, prepare, tune, value_of
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.work import Cancelled, Progress
 

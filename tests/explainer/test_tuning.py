@@ -11,9 +11,10 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError, StageMap, is_flat, stage_maps
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS, combine
 from geoexplain.explainer.faithfulness import measure
+from geoexplain.explainer.objectives import objective_name
 from geoexplain.explainer.subject import subject
 from geoexplain.explainer.trace import trace
-from geoexplain.explainer.tuning import GRID, Case, Setting, moved, objective_name, prepare, scaled, tune
+from geoexplain.explainer.tuning import GRID, Case, Setting, moved, prepare, scaled, tune
 from geoexplain.locator.model import GeoModel
 from tests.explainer.networks import image_tensor, plain_network
 
