@@ -22,7 +22,7 @@ def plot_concepts(tables: Mapping[str, ConceptTable], title: str, file: Path) ->
     bins = sorted({(row.low_km, row.high_km) for table in tables.values() for row in table.rows})
     across = min(PANELS_ACROSS, len(tables))
     down = -(-len(tables) // across)
-    size = (PANEL_WIDTH_IN * across + 1.2, down * (HEAD_IN + ROW_IN * max(len(concepts), 1)) + 0.8)
+    size = (PANEL_WIDTH_IN * across + 2.4, down * (HEAD_IN + ROW_IN * max(len(concepts), 1)) + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
@@ -45,15 +45,17 @@ def plot_concepts(tables: Mapping[str, ConceptTable], title: str, file: Path) ->
             axes.hlines(at, [one.low for one in spans], [one.high for one in spans], color=style["color"])
         axes.set_title(method, fontsize=10)
         axes.set_yticks(range(len(concepts)), concepts, fontsize=9, parse_math=False)
-        axes.set_xlim(left=0)
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_xlabel("concept influence", fontsize=9)
+        axes.tick_params(labelbottom=True, labelsize=9)
+    highest = max([1.5, *(row.median.high for table in tables.values() for row in table.rows if row.median)])
+    panels[0].set(xlim=(-0.02 * highest, 1.05 * highest), ylim=(-0.6, max(len(concepts), 1) - 0.4))
     for axes in panels[len(tables) :]:
         axes.set_axis_off()
     if bins:
-        panels[0].legend(fontsize=8, framealpha=0.9, title="error", title_fontsize=8)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", title="error", fontsize=9)
+    figure.supxlabel("concept influence", fontsize=10)
     figure.suptitle(
         f"{title}\nmedian over images, 95 % bootstrap interval; above 1, more than the concept's size would explain",
         fontsize=10,
