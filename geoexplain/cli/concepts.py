@@ -29,6 +29,7 @@ from geoexplain.explainer.concepts import (
 from geoexplain.explainer.drawing import DRAWINGS, Drawing
 from geoexplain.explainer.explanation import Explanation, explain, target_cell
 from geoexplain.explainer.labelled_mask import labelled_mask
+from geoexplain.explainer.natural_concepts import natural_concepts
 from geoexplain.explainer.segformer import load_segformer
 from geoexplain.explainer.segmenters import LandCover, Masks, Segmenter
 from geoexplain.geography.footprint import Footprint
@@ -49,7 +50,9 @@ below 1, less. A concept that covers little of the image is ignored.
 
 Where concepts come from, --segmenter:
   landcover  water, land, coastline, ice and snow, desert and vegetation, by rules of colour for views from above; with
-             --position, ocean and lakes by the map
+             --position, ocean and lakes by the map, and with --naturalearth also deserts, ranges, deltas, glaciers,
+             urban areas and more, by the files ne_50m_geography_regions_polys, ne_50m_glaciated_areas and
+             ne_50m_urban_areas of naturalearthdata.com
   mask       a PNG painted over the image, of its size, and a --legend: CSV with the columns color (#rrggbb) and name,
              or JSON {{"#rrggbb": "name"}}
   segformer  a SegFormer trained on ADE20K or the like, for photos: pip install "geoexplain[segformer]"
@@ -91,6 +94,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LAT,LON,WIDTH_KM[,ROTATION]",
         help="what the image covers: its centre, its width, and the bearing of its upper edge in degrees; "
         "predicted,WIDTH_KM takes the place that the model predicts (default: not known, by colour alone)",
+    )
+    where.add_argument(
+        "--naturalearth", type=Path, metavar="DIR", help="folder of Natural Earth's own files, for views of known place"
     )
     where.add_argument("--mask", type=Path, metavar="FILE.png", help="concepts painted over the image")
     where.add_argument("--legend", type=Path, metavar="FILE", help="what the colours of --mask mean, as CSV or JSON")
@@ -177,6 +183,8 @@ def chosen_segmenter(args: argparse.Namespace) -> str:
         raise DataError("--allow-download belongs to --segformer, which is not given: add it.")
     if args.position and kind != LANDCOVER:
         raise DataError(f"--position belongs to --segmenter {LANDCOVER}, got {kind}: leave it out.")
+    if args.naturalearth and not args.position:
+        raise DataError("--naturalearth: expected --position with it, got none: say where the view lies.")
     return kind
 
 
@@ -185,7 +193,8 @@ def segmenter_for(args: argparse.Namespace, kind: str, model: GeoModel) -> Calla
     if kind == MASK:
         return lambda picture: labelled_mask(args.mask, args.legend, picture, model.preprocess)
     if kind == LANDCOVER:
-        return lambda _picture: LandCover()
+        land: Segmenter = LandCover() if args.naturalearth is None else natural_concepts(args.naturalearth)
+        return lambda _picture: land
     segformer = load_segformer(args.segformer, allow_download=args.allow_download, device=model.device)
     return lambda _picture: segformer
 
@@ -260,8 +269,10 @@ def table_of(influence: Influence) -> list[str]:
     lines += [_row(one, width) for one in rows]
     if not rows:
         lines.append("  no concept counts")
-    rest = [one for one in influence.concepts if one.ignored]
+    absent = [one.concept for one in influence.concepts if not one.share]
+    rest = [one for one in influence.concepts if one.ignored and one.share]
     lines += [f"  {one.concept:<{width}}  {percent(one.share):>12}  ignored: {one.ignored}" for one in rest]
+    lines += [f"  not in the image: {', '.join(absent)}"] if absent else []
     lines.append("  influence: above 1, more of the explanation lies there than its size alone would explain")
     return lines
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from geoexplain.locator.model import GeoModel
 from geoexplain.view.influence import TOP_COLOUR
 from tests.cli.conftest import Run, Terminal
 from tests.explainer.segformers import save_segformer
+from tests.geography.maps import square, write_geojson
 
 LEGEND = "color,name\n#ff0000,west\n#0000ff,east: <b>\n#000000,\n#00ff00,nowhere\n"
 
@@ -81,7 +83,8 @@ def test_of_a_flat_explanation_nothing_is_said(
     outcome = run("concepts", photos[1], *words, "--target", "7", "--out", tmp_path)  # which speaks for no stage
     assert outcome.code == 0
     assert "no concept counts" in outcome.out
-    assert outcome.out.count("ignored: the explanation is flat") == 3
+    assert outcome.out.count("ignored: the explanation is flat") == 2
+    assert "  not in the image: nowhere\n" in outcome.out
     record = json.loads((tmp_path / "concepts.json").read_text())
     assert record["flat"] is True
     assert [one["ci"] for one in record["concepts"]] == [None] * 3
@@ -118,6 +121,19 @@ def test_land_cover_at_a_position(run: Run, model: GeoModel, model_file: Path, p
     assert (predicted["lat_deg"], predicted["lon_deg"]) == pytest.approx((found.lat_deg, found.lon_deg), abs=1e-4)
     assert "by colour alone; --position tells ocean from lake" in run(*words).out
     assert "by the map at -33.9000,151.2000, 800 km wide" in run(*words, "--position=-33.9,151.2,800").out
+
+
+def test_natural_earth_names_what_lies_there(run: Run, model_file: Path, photos: list[Path], tmp_path: Path) -> None:
+    # A desert over all of a view in the Sahara, and a city in its lower left quarter.
+    desert = ({"FEATURECLA": "Desert"}, [square(5, 15, 15, 25)])
+    write_geojson(tmp_path / "ne_50m_geography_regions_polys.json", [desert])
+    write_geojson(tmp_path / "ne_50m_urban_areas.json", [({}, [square(5, 15, 10, 20)])])
+    words = ["concepts", photos[1], "--model", model_file, "--segmenter", "landcover", "--method", "grad-cam"]
+    words += ["--naturalearth", tmp_path, "--position", "20,10,100"]
+    shares = {one["concept"]: one["share"] for one in json.loads(run(*words, "--json").out)["concepts"]}
+    assert shares["named desert"] == 1
+    assert shares["urban area"] == pytest.approx(0.25, abs=0.01)
+    assert re.search("not in the image: .*plateau", run(*words).out)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +211,7 @@ def test_integrated_gradients_report_their_error(
         (["--mask", "m.png", "--legend", "l", "--segmenter", "landcover"], "got --mask with landcover"),
         (["--segmenter", "landcover", "--allow-download"], "--allow-download belongs to --segformer"),
         (["--mask", "m.png", "--legend", "l", "--position", "1,2,3"], "--position belongs to --segmenter landcover"),
+        (["--segmenter", "landcover", "--naturalearth", "."], "--naturalearth: expected --position with it"),
         (["--segmenter", "landcover", "--position", "1,2"], "expected LAT,LON,WIDTH_KM such as"),
         (["--segmenter", "landcover", "--target", "50"], "--target: expected a cell from 0 to 49, got 50"),
         (["--segmenter", "landcover", "--smallest-share", "2"], "expected a share from 0 to 1"),
