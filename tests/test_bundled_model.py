@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from geoexplain.evaluation.tuning import FEWEST, REFERENCES
 from geoexplain.explainer.explanation import explain, locate
+from geoexplain.explainer.tuned import TUNED, presets_of, tuned_weights
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
@@ -42,6 +44,22 @@ def test_explanations_have_structure(model: GeoModel) -> None:
     explanation = explain(examples()[0].file, model)
     assert not explanation.combi_cam().flat
     assert not any(explanation.heatmap(method).flat for method in ("grad-cam", "grad-cam++", "layer-cam"))
+
+
+def test_tuned_weights_are_those_of_these_weights_and_were_tested_on_other_views(model: GeoModel) -> None:
+    assert model.untuned == ""
+    tuned, held_out = tuned_weights(model), tuned_weights(model).held_out
+    assert held_out is not None
+    assert held_out.images >= FEWEST
+    assert set(held_out.gains) == set(REFERENCES)
+    for one in (held_out.value, *held_out.gains.values()):
+        assert -1 <= one.low <= one.mean <= one.high <= 1
+    assert "world.200406" in tuned.tuned_on  # months 03 and 09 are for tests of the model alone
+    assert "world.200406" in held_out.on
+    preset = presets_of(model)[TUNED]
+    weights = preset.weights(len(tuned.weights))
+    explanation = explain(examples()[0].file, model)
+    assert not explanation.combi_cam(weights, method=preset.method, level=preset.level, how=preset.how).flat
 
 
 def test_card_and_size_are_as_promised(model: GeoModel) -> None:
