@@ -61,7 +61,7 @@ def save_chart(file: Path, concepts: Sequence[ConceptInfluence], title: str) -> 
     axes.invert_yaxis()
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     axes.set_xlabel(
-        "concept influence; at 1 the explanation lies on it as much as its size alone would explain", fontsize=9
+        "concept influence; chance would give 1", fontsize=9
     )
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
