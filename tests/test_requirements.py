@@ -1,6 +1,7 @@
 """requirements.txt names what is imported, no less and no more, and its floors and caps agree."""
 
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -11,11 +12,22 @@ from packaging.version import Version
 
 from tests.test_architecture import ROOT, SOURCES, imports
 
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 # Part of what the listed package offers: its version is that package's business.
-COMES_WITH = {"starlette": "gradio", "branca": "folium"}
+COMES_WITH = {"starlette": "gradio", "branca": "folium", "huggingface-hub": "transformers"}
 # What a Space needs to be there, imported by name or not; torchvision is timm's.
 ALWAYS = {"gradio", "torch", "torchvision", "timm", "folium", "geopy", "numpy", "pillow", "matplotlib"}
+
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+import geoexplain
+for module in pkgutil.walk_packages(geoexplain.__path__, "geoexplain."):
+    if module.name != "geoexplain.__main__":
+        importlib.import_module(module.name)
+sys.exit(", ".join(name for name in sys.argv[1:] if name in sys.modules) or 0)
+"""
+"""Imports every module, and complains of the packages it is given if they came along."""
 
 
 def read(name: str) -> dict[str, Requirement]:
@@ -28,6 +40,21 @@ REQUIREMENTS = read("requirements.txt")
 DEVELOPMENT = read("requirements-dev.txt")
 
 
+# What only some people need: each is imported where it is used, and development has them all.
+OPTIONAL = {
+    row.name: row
+    for line in re.findall(
+        r'^\w+ = \["(.+)"\]$',
+        (ROOT / "pyproject.toml")
+        .read_text("utf-8")
+        .partition("[project.optional-dependencies]")[2]
+        .partition("\n[")[0],
+        flags=re.MULTILINE,
+    )
+    for row in [Requirement(line)]
+}
+
+
 def imported() -> set[str]:
     paths = [*SOURCES, *(path for path in [ROOT / "app.py"] if path.exists())]
     modules = {name.partition(".")[0] for path in paths for name in imports(path)}
@@ -36,7 +63,16 @@ def imported() -> set[str]:
 
 
 def test_what_is_imported_is_listed() -> None:
-    assert imported() - COMES_WITH.keys() - REQUIREMENTS.keys() == set()
+    assert imported() - COMES_WITH.keys() - REQUIREMENTS.keys() == OPTIONAL.keys()
+
+
+def test_extras_are_tested_and_nobody_else_needs_them() -> None:
+    assert {name: DEVELOPMENT[name] for name in OPTIONAL} == OPTIONAL
+    assert not OPTIONAL.keys() & REQUIREMENTS.keys()
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, *OPTIONAL], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_listed_is_imported() -> None:
