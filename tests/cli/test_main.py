@@ -21,6 +21,8 @@ KINDS = [
     ["evaluate", "views"],
     ["evaluate", "photos"],
     ["evaluate", "explanations"],
+    ["evaluate", "sanity"],
+    ["evaluate", "concepts"],
     ["tune"],
     ["train", "views"],
     ["train", "release"],
