@@ -19,7 +19,7 @@ COMMANDS = {
     "explain": "show what in an image speaks for a place: heatmaps, raw maps, a world map",
     "concepts": "say on what in an image an explanation lies: on the coast, on the ice, on a tower",
     "evaluate": "measure how often, and how honestly, a model is right",
-    "tune": "find the weights of Combi-CAM that explain best, for an image or a model",
+    "tune": "find the weights of Combi-CAM that explain best",
     "train": "train a model, or release a trained one",
     "models": "list the models, add one, remove one",
     "gallery": "collect the photos that Search within Cell looks through",

@@ -37,7 +37,8 @@ def header() -> str:
 def consent(uploads: bool) -> str:
     """What happens to an uploaded picture, said where it is uploaded."""
     if not uploads:
-        return '<p class="ge-consent" data-uploads="off">Uploads are switched off on this server: choose an example.</p>'
+        words = "Uploads are switched off on this server: choose an example."
+        return f'<p class="ge-consent" data-uploads="off">{words}</p>'
     return (
         '<p class="ge-consent">Upload only pictures you may share. They are used for this answer and not kept; '
         "the answer is an estimate.</p>"
