@@ -12,7 +12,7 @@ from geoexplain.explainer.candidates import Candidate
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.similarity import ranks
 from geoexplain.explainer.trace import Trace
-from geoexplain.explainer.tuned import candidates_of
+from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.locator.model import GeoModel
 
 
@@ -55,7 +55,7 @@ def draw_all(
     cancelled   asked before each; if it says True, ExplanationCancelledError is raised
     """
     if candidates is None:
-        candidates = {name: candidate for name, candidate in candidates_of(model).items() if candidate.gradient}
+        candidates = traced_candidates(model)
     heatmaps: dict[str, Heatmap] = {}
     for name, candidate in candidates.items():
         if cancelled is not None and cancelled():

@@ -56,6 +56,11 @@ def candidates_of(model: GeoModel) -> dict[str, Candidate]:
     return {**CANDIDATES, TUNED_CANDIDATE: Candidate("Combi-CAM, tuned", partial(of_weights, model.tuned))}
 
 
+def traced_candidates(model: GeoModel) -> dict[str, Candidate]:
+    """Those of `candidates_of` for which one trace is enough."""
+    return {name: candidate for name, candidate in candidates_of(model).items() if candidate.gradient}
+
+
 def candidate_of(model: GeoModel, name: str) -> Candidate:
     """One of `candidates_of`. Raises DataError for "combi-cam-tuned" where there is none, and for another name."""
     if name == TUNED_CANDIDATE:

@@ -60,9 +60,7 @@ def save_chart(file: Path, concepts: Sequence[ConceptInfluence], title: str) -> 
     axes.set_yticks(range(len(shown)), [shortened(one.concept) for one in shown], parse_math=False)
     axes.invert_yaxis()
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
-    axes.set_xlabel(
-        "concept influence; chance would give 1", fontsize=9
-    )
+    axes.set_xlabel("concept influence; chance would give 1", fontsize=9)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     with warnings.catch_warnings():

@@ -10,10 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.candidates import CANDIDATES
+from geoexplain.explainer.candidates import Candidate
 from geoexplain.explainer.faithfulness import METRICS, metric_name
 from geoexplain.explainer.subject import Measure, positions
 from geoexplain.explainer.trial import Tried, of_setting, try_explanations
+from geoexplain.explainer.tuned import candidates_of, traced_candidates
 from geoexplain.images import Preprocess
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.payload import data_url
@@ -69,9 +70,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     if steps not in STEPS:
         raise DataError(f"expected steps out of {STEPS}, got others: choose some of these.")
     candidates = {AS_SET: as_set(asked.get("combi"))}
-    candidates |= {
-        name: candidate for name, candidate in CANDIDATES.items() if candidate.gradient or asked.get("scoreCam") is True
-    }
+    candidates |= candidates_of(model) if asked.get("scoreCam") is True else traced_candidates(model)
     looked_at, tried = try_explanations(
         model,
         model.tensor(question.image),
@@ -95,7 +94,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     }
 
 
-def as_set(combi: Any) -> Any:
+def as_set(combi: Any) -> Candidate:
     """The candidate of what the page says Combi-CAM is set to. Raises DataError for what is no setting."""
     try:
         weights = [float(weight) for weight in combi["weights"]]

@@ -11,7 +11,8 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.sanity import SANITY_CANDIDATES, SanityCheck, heatmaps, sanity_checks
+from geoexplain.explainer.sanity import SanityCheck, heatmaps, sanity_checks
+from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.work import Cancelled, Progress
 from geoexplain.view.overlay import COLORMAPS, colormap_lut, normalise
@@ -57,28 +58,31 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         raise DataError("expected draws and colours that the page offers, got others: reload the page.")
     model = question.loaded.model
     tensor = model.tensor(question.image)
-    strips: dict[str, list[str | None]] = {name: [] for name in SANITY_CANDIDATES}
+    candidates = traced_candidates(model)
+    strips: dict[str, list[str | None]] = {name: [] for name in candidates}
 
     def seen(draw: int, _step: int, drawn: Mapping[str, Heatmap]) -> None:
         if draw == 0:
             for name, heatmap in drawn.items():
                 strips[name].append(thumbnail(heatmap, colormap))
 
-    seen(0, 0, heatmaps(model, tensor, question.cell, SANITY_CANDIDATES))
-    checks = sanity_checks(model, tensor, question.cell, draws=draws, seen=seen, progress=progress, cancelled=cancelled)
+    seen(0, 0, heatmaps(model, tensor, question.cell, candidates))
+    checks = sanity_checks(
+        model, tensor, question.cell, candidates, draws=draws, seen=seen, progress=progress, cancelled=cancelled
+    )
     steps = next(iter(checks.values())).steps
     return {
         "draws": draws,
         "steps": list(steps),
-        "rows": [row_of(name, check, strips[name]) for name, check in checks.items()],
+        "rows": [row_of(candidates[name].title, check, strips[name]) for name, check in checks.items()],
     }
 
 
-def row_of(name: str, check: SanityCheck, maps: list[str | None]) -> dict[str, Any]:
+def row_of(title: str, check: SanityCheck, maps: list[str | None]) -> dict[str, Any]:
     """One explanation: the original map, then one per step, with what is left of it."""
     return {
-        "name": name,
-        "title": SANITY_CANDIDATES[name].title,
+        "name": check.candidate,
+        "title": title,
         "verdict": check.verdict,
         "words": VERDICTS[check.verdict],
         "sentence": check.sentence,
