@@ -26,8 +26,8 @@ from geoexplain.evaluation.sanity import (
     over_images,
     summary_of,
 )
-from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.sanity import CHANCE_ERRORS, DEPENDS, DRAWS, SANITY_CANDIDATES, SURVIVES
+from geoexplain.explainer.tuned import TITLES, TUNED_CANDIDATE, tuned_weights
 
 PLOT = "correlation-by-step.png"
 
@@ -38,7 +38,8 @@ most probable. What resembles the original map although the weights are random d
 
 {IMAGES}
 
-Methods: {", ".join(CANDIDATES)}.
+Methods: {", ".join(name for name in TITLES if name != TUNED_CANDIDATE)};
+of a model that has tuned weights beside it, as the bundled one, {TUNED_CANDIDATE}.
 
 A method depends on the weights when, all of them being random, the mean rank correlation with the original map is at
 most {DEPENDS:g}, or within {CHANCE_ERRORS:g} standard errors of 0. From {SURVIVES:g} on it survives them.
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods",
         nargs="+",
-        choices=tuple(CANDIDATES),
+        choices=tuple(TITLES),
         default=list(SANITY_CANDIDATES),
         metavar="METHOD",
         help="(default: all but score-cam)",
@@ -73,8 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, write what was found and print it; 1 when images are left out, 130 if interrupted."""
-    randomisation = Randomisation(tuple(name for name in CANDIDATES if name in args.methods), args.draws, args.seed)
     with manned(args) as (model, source, crew):
+        randomisation = Randomisation(
+            tuple(name for name in TITLES if name in args.methods),
+            args.draws,
+            args.seed,
+            tuned_weights(model) if TUNED_CANDIDATE in args.methods else None,
+        )
 
         def ask(progress: Callable[[int, int], None]) -> tuple[ImageSanity, ...]:
             return evaluate_sanity(

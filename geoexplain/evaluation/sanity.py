@@ -17,11 +17,12 @@ from geoexplain.evaluation.figures import or_none
 from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS
 from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.evaluation.record import NO_FILE, Kind
-from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.sanity import DRAWS, SANITY_CANDIDATES, SanityCheck, judged, parts, sanity_checks
 from geoexplain.explainer.trace import trace
+from geoexplain.explainer.tuned import TITLES, candidate_of
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import predict
+from geoexplain.locator.tuned import StageWeights
 
 FORMAT = "geoexplain-sanity/1"
 
@@ -39,20 +40,20 @@ Draws = list[list[float | None]]
 
 @dataclass(frozen=True)
 class Randomisation:
-    """What is checked: names out of CANDIDATES, on `draws` networks each, the same for all images, from `seed` on.
+    """What is checked: names out of TITLES, on `draws` networks each, the same for all images, from `seed` on.
 
-    Raises DataError for other names, none at all, or draws below 1.
+    `tuned` is what "combi-cam-tuned" is, if it is among them: the model's own. Raises DataError for other names, none
+    at all, or draws below 1.
     """
 
     methods: tuple[str, ...] = tuple(SANITY_CANDIDATES)
     draws: int = DRAWS
     seed: int = 0
+    tuned: StageWeights | None = None
 
     def __post_init__(self) -> None:
-        if not self.methods or not set(self.methods) <= set(CANDIDATES):
-            raise DataError(
-                f"expected methods out of {', '.join(CANDIDATES)}, got {', '.join(self.methods) or 'none'}."
-            )
+        if not self.methods or not set(self.methods) <= set(TITLES):
+            raise DataError(f"expected methods out of {', '.join(TITLES)}, got {', '.join(self.methods) or 'none'}.")
         if self.draws < 1:
             raise DataError(f"expected at least 1 draw of the weights, got {self.draws}.")
 
@@ -63,7 +64,8 @@ class Randomisation:
 
     def settings(self) -> dict[str, Any]:
         """Everything in it that decides the answers, as plain data."""
-        return {"methods": list(self.methods), "draws": self.draws, "seed": self.seed}
+        found = {"methods": list(self.methods), "draws": self.draws, "seed": self.seed}
+        return found if self.tuned is None else {**found, "tuned": asdict(self.tuned)}
 
     def kind(self) -> "Kind[ImageSanity]":
         """How answers are kept: in the table, one row per image, method and step, with the means over the draws."""
@@ -86,7 +88,7 @@ class Randomisation:
             return self.failed(picture, picture.reason or "", unreadable=True)
         tensor = picture.tensor.to(model.device)
         traced = trace(model, tensor, None, "probability")
-        candidates = {name: CANDIDATES[name] for name in self.methods}
+        candidates = {name: candidate_of(model, name) for name in self.methods}
         checks = sanity_checks(model, tensor, traced.target, candidates, draws=self.draws, seed=self.seed)
         return ImageSanity(
             picture.id,
@@ -192,7 +194,7 @@ def over_images(answers: Sequence[ImageSanity], randomisation: Randomisation) ->
         flat = [answer.verdicts[name] == "none" for answer in seen]
         check = judged(
             name,
-            CANDIDATES[name].title,
+            TITLES[name],
             tuple(seen[0].steps),
             averaged(correlations),
             averaged(similarities),

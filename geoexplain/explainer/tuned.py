@@ -16,6 +16,9 @@ TUNED = "tuned"
 """The preset, and the candidate, that only some models have."""
 TUNED_CANDIDATE = "combi-cam-tuned"
 
+TITLES = {**{name: candidate.title for name, candidate in CANDIDATES.items()}, TUNED_CANDIDATE: "Combi-CAM, tuned"}
+"""Every candidate that a model may have, with its title."""
+
 
 def tuned_weights(model: GeoModel) -> StageWeights:
     """The weights tuned for a model. Raises DataError, which says why there are none, for one without."""
@@ -53,7 +56,7 @@ def candidates_of(model: GeoModel) -> dict[str, Candidate]:
     """CANDIDATES, and "combi-cam-tuned" if weights were tuned for the model and explain the probability, as all do."""
     if model.tuned is None or model.tuned.score != "probability":
         return CANDIDATES
-    return {**CANDIDATES, TUNED_CANDIDATE: Candidate("Combi-CAM, tuned", partial(of_weights, model.tuned))}
+    return {**CANDIDATES, TUNED_CANDIDATE: Candidate(TITLES[TUNED_CANDIDATE], partial(of_weights, model.tuned))}
 
 
 def traced_candidates(model: GeoModel) -> dict[str, Candidate]:

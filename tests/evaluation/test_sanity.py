@@ -1,6 +1,7 @@
 """Sanity checks over a set: every value that of the explainer, means and verdicts by hand, resuming."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from geoexplain.evaluation.sanity import (
 from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.sanity import parts, sanity_checks
+from geoexplain.explainer.tuned import TUNED_CANDIDATE
 from geoexplain.locator.model import GeoModel
+from geoexplain.locator.tuned import StageWeights
 from tests.evaluation.photos import manifest_of, write_photos
 from tests.locator.models import small_model
 
@@ -140,3 +143,18 @@ def test_averages_leave_out_what_is_not_there() -> None:
 def test_a_randomisation_that_cannot_be_is_refused(options: dict, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         Randomisation(**options)
+
+
+def test_tuned_weights_that_are_those_of_grad_cam_do_as_grad_cam_does(photos: Source, tmp_path: Path) -> None:
+    model = small_model()
+    stages = len(model.backbone.stage_lengths)
+    model.tuned = StageWeights(
+        "grad-cam", "stage", "probability", "sum", (0.0,) * (stages - 1) + (1.0,), "adcc", "tests", 1
+    )
+    both = Randomisation(("grad-cam", TUNED_CANDIDATE), draws=1, tuned=model.tuned)
+    found = over_images(evaluate_sanity(model, photos, both, tmp_path / "out"), both)
+    np.testing.assert_array_equal(found[TUNED_CANDIDATE].correlations, found["grad-cam"].correlations)
+    assert found[TUNED_CANDIDATE].check.sentence.startswith("Combi-CAM, tuned: ")
+    others = replace(both, tuned=replace(model.tuned, weights=(1.0,) * stages))
+    with pytest.raises(DataError, match="tuned"):  # an evaluation is not gone on with by other weights
+        evaluate_sanity(model, photos, others, tmp_path / "out", resume=True)
