@@ -79,7 +79,13 @@ function effectiveWeights() {
   return state.weights[state.level].map((weight, i) => (state.enabled[state.level][i] ? weight : 0));
 }
 
-const combi = () => ({ method: state.method, level: state.level, how: state.how, weights: effectiveWeights() });
+const combi = () => ({
+  method: state.method,
+  level: state.level,
+  how: state.how,
+  weights: effectiveWeights(),
+  score: payload.score,
+});
 
 function paintCombination() {
   pendingFrame = 0;
@@ -151,7 +157,7 @@ function buildTiles() {
 function markPreset(name) {
   state.preset = name;
   all("[data-preset]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.preset === name)));
-  tuning.show(name === FOR_IMAGE);
+  tuning.show(name === FOR_IMAGE, name === "tuned" ? payload.tuned.words : "");
 }
 
 // What only some models have, and what was tuned for the image, brings its weights along.

@@ -10,7 +10,6 @@ function geoexplainTuning(root, { ask, stop, question, found }) {
     geoexplainWorkControls(root, work, "trials");
     if (work.state !== "done") return;
     tuning.preset = work.report.preset;
-    words.textContent = work.report.words;
     found(tuning.preset);
   }
   tuning.forget = () => {
@@ -19,8 +18,11 @@ function geoexplainTuning(root, { ask, stop, question, found }) {
     work.forget();
     repaint();
   };
-  // What was found is said for as long as it is what is shown.
-  tuning.show = (shown) => (words.hidden = !shown);
+  // What was found is said for as long as it is what is shown; `others` is what to say of another preset.
+  tuning.show = (shown, others) => {
+    if (work.state === "done" && shown) words.textContent = work.report.words;
+    else words.textContent = others;
+  };
   tuning.hear = work.hear;
   start.addEventListener("click", () => work.start(question()));
   root.querySelector(".ge-cancel").addEventListener("click", work.stop);

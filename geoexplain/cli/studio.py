@@ -6,9 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from geoexplain.cli.arguments import add_model, count, number
+from geoexplain.explainer.segformer import load_segformer
 from geoexplain.studio.app import build, serve
 from geoexplain.studio.models import KEPT, Models
-from geoexplain.studio.panels.concepts import SEGFORMER_VARIABLE, segformer
+from geoexplain.studio.panels.concepts import SEGFORMER_VARIABLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     if args.segformer:
         os.environ[SEGFORMER_VARIABLE] = str(args.segformer)
-        segformer(str(args.segformer), "cpu")  # says what is wrong with it before anybody asks
+        load_segformer(args.segformer, device="cpu")  # says what is wrong with it before anybody asks
     models = Models(args.model, keep=args.keep_models, device=args.device)
     shown = {"tiles": args.online_tiles, "uploads": not args.no_uploads}
     demo = build(models, **shown)

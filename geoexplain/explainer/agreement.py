@@ -52,7 +52,7 @@ def draw_all(
 
     candidates  None: all of the model's that the trace is enough for; others run the network
     progress    hears (heatmaps done, all of them)
-    cancelled   asked before each; if it says True, ExplanationCancelledError is raised
+    cancelled   asked before each, and before every pass; if it says True, ExplanationCancelledError is raised
     """
     if candidates is None:
         candidates = traced_candidates(model)
@@ -60,7 +60,7 @@ def draw_all(
     for name, candidate in candidates.items():
         if cancelled is not None and cancelled():
             raise ExplanationCancelledError("The comparison of methods was cancelled: start it again.")
-        heatmaps[name] = candidate.draw(model, tensor, trace)
+        heatmaps[name] = candidate.heatmap(model, tensor, trace, cancelled)
         if progress is not None:
             progress(len(heatmaps), len(candidates))
     return heatmaps

@@ -18,12 +18,21 @@ class Candidate:
 
     title     for tables
     draw      the model, the normalised image (1, 3, H, W) and its trace of the probability → heatmap
-    gradient  True if the trace is all it takes; False if it needs further passes of the network
+    gradient  True if the trace is all it takes; False if it needs further passes of the network: then `draw` also
+              takes `cancelled`
     """
 
     title: str
-    draw: Callable[[GeoModel, Tensor, Trace], Heatmap]
+    draw: Callable[..., Heatmap]
     gradient: bool = True
+
+    def heatmap(
+        self, model: GeoModel, tensor: Tensor, trace: Trace, cancelled: Callable[[], bool] | None = None
+    ) -> Heatmap:
+        """Draw it; `cancelled` is asked before every pass. Raises ExplanationCancelledError when called off."""
+        if self.gradient:
+            return self.draw(model, tensor, trace)
+        return self.draw(model, tensor, trace, cancelled=cancelled)
 
 
 def of_deepest_stage(method: str, _model: GeoModel, _tensor: Tensor, trace: Trace) -> Heatmap:
@@ -32,9 +41,12 @@ def of_deepest_stage(method: str, _model: GeoModel, _tensor: Tensor, trace: Trac
     return combine(maps, deepest(len(maps)), "sum", trace.size_hw)
 
 
-def of_masked_scores(model: GeoModel, tensor: Tensor, trace: Trace) -> Heatmap:
-    """Score-CAM of the deepest stage: one pass of the network per channel."""
-    return combine([score_cam(model, tensor, trace, trace.stages[-1])], (1.0,), "sum", trace.size_hw)
+def of_masked_scores(
+    model: GeoModel, tensor: Tensor, trace: Trace, *, cancelled: Callable[[], bool] | None = None
+) -> Heatmap:
+    """Score-CAM of the deepest stage: one image through the network per channel."""
+    stage_map = score_cam(model, tensor, trace, trace.stages[-1], cancelled=cancelled)
+    return combine([stage_map], (1.0,), "sum", trace.size_hw)
 
 
 def of_preset(preset: str, _model: GeoModel, _tensor: Tensor, trace: Trace) -> Heatmap:

@@ -85,9 +85,9 @@ def try_explanations(
             raise ExplanationCancelledError("Measuring the explanations was cancelled: start it again.")
         begun = time.perf_counter()
         if name in candidates:
-            draw, title = candidates[name].draw, candidates[name].title
-            heatmap = draw(model, looked_at.tensor, traced)
-            again: Callable[[Tensor], Heatmap] = partial(_drawn_again, model, target, candidates[name])
+            title = candidates[name].title
+            heatmap = candidates[name].heatmap(model, looked_at.tensor, traced, cancelled)
+            again: Callable[[Tensor], Heatmap] = partial(_drawn_again, model, target, candidates[name], cancelled)
         else:
             title = BASELINES[name].title
             heatmap = baseline(name, looked_at.tensor, target, (seed, 0))
@@ -117,5 +117,7 @@ def of_setting(method: str, level: str, how: str, weights: Sequence[float]) -> C
     return Candidate("Combi-CAM, as set above", draw)
 
 
-def _drawn_again(model: GeoModel, target: int, candidate: Candidate, tensor: Tensor) -> Heatmap:
-    return candidate.draw(model, tensor, trace(model, tensor, target, "probability"))
+def _drawn_again(
+    model: GeoModel, target: int, candidate: Candidate, cancelled: Callable[[], bool] | None, tensor: Tensor
+) -> Heatmap:
+    return candidate.heatmap(model, tensor, trace(model, tensor, target, "probability"), cancelled)

@@ -1,11 +1,12 @@
 """What a browser or a script sends, taken for nothing until it is checked; and how a refusal is said to it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from geoexplain.errors import GeoExplainError
 
@@ -24,6 +25,13 @@ def whole_number(value: Any) -> int:
     if not (math.isfinite(found) and abs(found) <= 2**32 and found == int(found)):
         raise gr.Error(f"Expected a whole number, got {value}.", print_exception=False)
     return int(found)
+
+
+def still_shown(image: Image.Image | None, name: Any, asked: Mapping[str, Any]) -> Image.Image:
+    """The page's image. Raises gr.Error for none, and if `asked` is about another model than the page has by now."""
+    if image is None or asked.get("model", name) != name:
+        raise gr.Error("What was asked about is not shown any more: ask again.", print_exception=False)
+    return image
 
 
 @contextmanager

@@ -9,17 +9,17 @@ import gradio as gr
 from PIL import Image
 
 from geoexplain.errors import GeoExplainError
-from geoexplain.explainer.cams import StageMap, score_cam
+from geoexplain.explainer.cams import score_cam
 from geoexplain.explainer.explanation import Explanation, explain, locate
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import Prediction, predict
 from geoexplain.studio.answer import EXPLAINING, LOCATING, QUIET, REFUSED, WORDS_EMPTY, answer_payload, loading
-from geoexplain.studio.asked import number, refusals, whole_number
+from geoexplain.studio.asked import number, refusals, still_shown, whole_number
 from geoexplain.studio.examples import examples, find_example
 from geoexplain.studio.models import Loaded, Models
 from geoexplain.studio.payload import explanation_payload, score_cam_payload
 from geoexplain.studio.tuning import tuned_for_image
-from geoexplain.studio.work import Cancelled, Finished, Progress, reports
+from geoexplain.studio.work import Cancelled, Progress, messages
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import overlay
 from geoexplain.view.worldmap import world_map_html
@@ -96,42 +96,34 @@ class Handlers:
     def run_score_cam(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[Any]:
         """Score-CAM of the deepest stage, reporting after every chunk; stops when the browser cancels or goes away."""
         chosen = event._data or {}
-        if image is None or chosen.get("model", name) != name:
-            return
-        run = whole_number(chosen.get("run"))
+        picture, run = still_shown(image, name, chosen), whole_number(chosen.get("run"))
         model = self._loaded(name).model
-        explanation = _explain(image, model, whole_number(chosen.get("cell")), str(chosen.get("score")))
+        explanation = _explain(picture, model, whole_number(chosen.get("cell")), str(chosen.get("score")))
 
-        def work(progress: Progress, cancelled: Cancelled) -> StageMap:
+        def work(progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
             trace = explanation.trace
-            return score_cam(model, explanation.tensor, trace, trace.stages[-1], progress=progress, cancelled=cancelled)
+            found = score_cam(
+                model, explanation.tensor, trace, trace.stages[-1], progress=progress, cancelled=cancelled
+            )
+            return score_cam_payload(found)
 
-        with closing(reports(work)) as heard:
-            for report in heard:
-                yield gr.HTML(
-                    score_cam=score_cam_payload(report.result, run)
-                    if isinstance(report, Finished)
-                    else {"state": "running", "run": run, "done": report.done, "total": report.total}
-                )
+        with closing(messages(run, work)) as heard:
+            for message in heard:
+                yield gr.HTML(score_cam=message)
 
     def run_tuning(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[Any]:
         """The weights that explain the page's image and cell best, reporting after every trial; stops likewise."""
         chosen = event._data or {}
-        if image is None or chosen.get("model", name) != name:
-            return
-        run, cell, combi = whole_number(chosen.get("run")), whole_number(chosen.get("cell")), chosen.get("combi")
+        picture, run = still_shown(image, name, chosen), whole_number(chosen.get("run"))
+        cell, combi = whole_number(chosen.get("cell")), chosen.get("combi")
         model = self._loaded(name).model
 
         def work(progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
-            return tuned_for_image(model, image, cell, combi, progress=progress, cancelled=cancelled)
+            return tuned_for_image(model, picture, cell, combi, progress=progress, cancelled=cancelled)
 
-        with closing(reports(work)) as heard:
-            for report in heard:
-                yield gr.HTML(
-                    tuning={"run": run, "state": "done", **report.result}
-                    if isinstance(report, Finished)
-                    else {"run": run, "state": "running", "done": report.done, "total": report.total}
-                )
+        with closing(messages(run, work)) as heard:
+            for message in heard:
+                yield gr.HTML(tuning=message)
 
     def api_locate(
         self,

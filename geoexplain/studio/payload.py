@@ -13,6 +13,7 @@ from geoexplain.explainer.combine import COMBINATIONS, PRESETS
 from geoexplain.explainer.explanation import Explanation
 from geoexplain.explainer.trace import LEVELS, SCORES
 from geoexplain.locator.model import GeoModel
+from geoexplain.locator.tuned import StageWeights
 from geoexplain.studio.answer import percent
 from geoexplain.view.overlay import COLORMAPS, colormap_lut
 
@@ -107,14 +108,29 @@ def tuned_preset(model: GeoModel) -> dict[str, Any] | None:
         "score": tuned.score,
         "how": tuned.how,
         "weights": list(tuned.weights),
-        "words": f"{tuned.objective}, tuned on {tuned.tuned_on}",
+        "words": tuned_words(tuned),
     }
 
 
-def score_cam_payload(stage_map: StageMap, run: int) -> dict[str, Any]:
-    """A finished Score-CAM map; `run` is the browser's number for the run."""
+def tuned_words(tuned: StageWeights) -> str:
+    """What weights were tuned for, and what they gained on images that they were not tuned on."""
+    words = f"Tuned for {tuned.objective} on {tuned.tuned_on}."
+    if tuned.held_out is None:
+        return f"{words} Not tested on others."
+    gains = [
+        f"over {name} {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+        for name, gain in tuned.held_out.gains.items()
+    ]
+    return (
+        f"{words} Gain on {tuned.held_out.images:,} others, with its 95 % interval: {', '.join(gains)}. "
+        "An interval that holds 0 is no gain beyond chance."
+    )
+
+
+def score_cam_payload(stage_map: StageMap) -> dict[str, Any]:
+    """A finished Score-CAM map."""
     h, w = stage_map.values.shape
-    return {"state": "done", "run": run, "values": encode(stage_map), "h": h, "w": w}
+    return {"values": encode(stage_map), "h": h, "w": w}
 
 
 def encode(stage_map: StageMap) -> str:

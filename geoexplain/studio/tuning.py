@@ -42,11 +42,14 @@ def tuned_for_image(
 
 def setting_of(combi: Any) -> tuple[str, Setting]:
     """Method and setting of what the page says. Raises DataError for what is no setting."""
+    nonsense = DataError("expected the setting of Combi-CAM, got something else: reload the page.")
+    if not isinstance(combi, dict):
+        raise nonsense
     try:
         weights = tuple(float(weight) for weight in combi["weights"])
         return str(combi["method"]), Setting(str(combi["level"]), str(combi["how"]), weights)
     except (TypeError, KeyError, ValueError, OverflowError):
-        raise DataError("expected the setting of Combi-CAM, got something else: reload the page.") from None
+        raise nonsense from None
 
 
 def words_of(before: float | None, after: float) -> str:

@@ -2,10 +2,14 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from geoexplain.errors import DataError
+from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.studio.asked import refusals
 
 Result = TypeVar("Result")
@@ -16,10 +20,18 @@ Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 """Says whether the work has been called off."""
 
+HEARTBEAT_S = 0.5
+"""How long nothing may be said: Gradio lets go of who has cancelled or left only when there is something to send."""
+
+LONGEST_S = 15 * 60
+"""How long one piece of work may take: there is one place for all visitors."""
+
+_one_at_a_time = threading.Lock()
+
 
 @dataclass(frozen=True)
 class Step:
-    """How far the work is."""
+    """How far the work is; (0, 0) while it waits for its turn."""
 
     done: int
     total: int
@@ -32,30 +44,58 @@ class Finished(Generic[Result]):
     result: Result
 
 
-def reports(work: Callable[[Progress, Cancelled], Result]) -> Generator[Step | Finished[Result], None, None]:
+def reports(
+    work: Callable[[Progress, Cancelled], Result], *, longest_s: float = LONGEST_S
+) -> Generator[Step | Finished[Result], None, None]:
     """Run `work(progress, cancelled)` in a thread of its own, and give its steps and then what it returns.
 
-    Closing this iterator, as Gradio does when a visitor cancels or leaves, makes `cancelled` true. Raises gr.Error with
-    the words of a GeoExplainError, and passes on whatever else the work raises.
+    A step is given again when nothing new is heard for HEARTBEAT_S. Closing this iterator, as Gradio does when a
+    visitor cancels or leaves, makes `cancelled` true, and so does the end of `longest_s` seconds. What was called off
+    may still be on its way to the next time it asks: until then other work waits, so that calling off again and again
+    piles nothing up. Raises gr.Error with the words of a GeoExplainError, and passes on whatever else the work raises.
     """
     heard: queue.Queue[Step | Finished[Result] | Exception] = queue.Queue()
-    cancelled = threading.Event()
+    over = threading.Event()
 
     def run() -> None:
-        try:
-            heard.put(Finished(work(lambda done, total: heard.put(Step(done, total)), cancelled.is_set)))
-        except Exception as error:  # noqa: BLE001 - handed over to the thread that answers the browser
-            heard.put(error)
+        with _one_at_a_time:
+            if over.is_set():
+                return
+            ends_s = time.monotonic() + longest_s
+            try:
+                found = work(
+                    lambda done, total: heard.put(Step(done, total)),
+                    lambda: over.is_set() or time.monotonic() > ends_s,
+                )
+                heard.put(Finished(found))
+            except ExplanationCancelledError as error:
+                late = DataError(f"this took more than {longest_s / 60:.0f} minutes and was ended: ask for less.")
+                heard.put(late if time.monotonic() > ends_s else error)
+            except Exception as error:  # noqa: BLE001 - handed over to the thread that answers the browser
+                heard.put(error)
 
     threading.Thread(target=run, daemon=True).start()
+    last: Step | Finished[Result] = Step(0, 0)
     try:
-        while True:
-            report = heard.get()
+        while not isinstance(last, Finished):
+            try:
+                report = heard.get(timeout=HEARTBEAT_S)
+            except queue.Empty:
+                report = last
             if isinstance(report, Exception):
                 with refusals():
                     raise report
-            yield report
-            if isinstance(report, Finished):
-                return
+            last = report
+            yield last
     finally:
-        cancelled.set()
+        over.set()
+
+
+def messages(run: int, work: Callable[[Progress, Cancelled], dict[str, Any]]) -> Generator[dict[str, Any], None, None]:
+    """The same as assets/studio/work.js hears it: `run` is the browser's number, and the result's keys come last."""
+    with closing(reports(work)) as heard:
+        for report in heard:
+            if isinstance(report, Finished):
+                yield {"run": run, "state": "done", **report.result}
+            else:
+                yield {"run": run, "state": "running", "done": report.done, "total": report.total}

@@ -123,7 +123,8 @@ def test_a_wrong_choice_is_one_plain_sentence(handlers: Handlers, image: Image.I
 def test_without_an_image_a_choice_changes_nothing(handlers: Handlers) -> None:
     ((world, answer, explanation),) = handlers.show_cell(None, NAME, event(cell=1))
     assert world == answer == explanation == gr.skip()
-    assert list(handlers.run_score_cam(None, NAME, event(cell=1, run=1, score="logit"))) == []
+    with pytest.raises(gr.Error, match="not shown any more"):
+        list(handlers.run_score_cam(None, NAME, event(cell=1, run=1, score="logit")))
 
 
 def test_a_refusal_says_that_nothing_changed(handlers: Handlers) -> None:
@@ -143,12 +144,12 @@ def test_score_cam_reports_and_ends_with_its_map(handlers: Handlers, model: GeoM
         for update in handlers.run_score_cam(image, NAME, event(cell=3, run=77, score="logit"))
     ]
     counts = [report["done"] for report in reports]
-    assert counts == sorted(set(counts))
+    assert counts == sorted(counts)
     assert counts[-1] == reports[-1]["total"] == 320
     assert all(report["run"] == 77 and report["state"] == "running" for report in reports)
     expected = explain(image, model, target=3, score="logit")
     stage_map = score_cam(model, expected.tensor, expected.trace, expected.trace.stages[-1])
-    assert last == score_cam_payload(stage_map, 77)
+    assert last == {"run": 77, "state": "done", **score_cam_payload(stage_map)}
 
 
 def test_score_cam_stops_when_nobody_listens(
@@ -288,7 +289,8 @@ def test_what_was_asked_about_another_model_is_left_unanswered(handlers: Handler
     # The page has changed the model since: the answer of the new one is on its way.
     ((world, answer, explanation),) = handlers.show_cell(image, NAME, event(cell=1, model="another"))
     assert world == answer == explanation == gr.skip()
-    assert list(handlers.run_score_cam(image, NAME, event(cell=1, run=1, score="logit", model="another"))) == []
+    with pytest.raises(gr.Error, match="not shown any more"):
+        list(handlers.run_score_cam(image, NAME, event(cell=1, run=1, score="logit", model="another")))
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads the memory of a process as Linux tells it")

@@ -70,10 +70,10 @@ def test_the_explanation_says_what_is_explained(model: GeoModel) -> None:
     assert "cell 7" in sent["alt"]
 
 
-def test_score_cam_keeps_the_number_of_its_run() -> None:
+def test_score_cam_is_sent_as_its_raw_values() -> None:
     values = np.array([[0, 1], [2, 3], [4, 5]], np.float32)
-    sent = score_cam_payload(StageMap(values, 7, "stage", "score-cam", 3, "logit", False), 42)
-    assert (sent["state"], sent["run"], sent["h"], sent["w"]) == ("done", 42, 3, 2)
+    sent = score_cam_payload(StageMap(values, 7, "stage", "score-cam", 3, "logit", False))
+    assert (sent["h"], sent["w"]) == (3, 2)
     assert np.frombuffer(base64.b64decode(sent["values"]), "<f4").tolist() == [0, 1, 2, 3, 4, 5]
 
 

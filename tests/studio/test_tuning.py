@@ -12,10 +12,10 @@ from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.faithfulness import measure
 from geoexplain.explainer.subject import subject
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.tuned import StageWeights
+from geoexplain.locator.tuned import HeldOut, Interval, StageWeights
 from geoexplain.studio.handlers import Handlers
 from geoexplain.studio.models import Models
-from geoexplain.studio.payload import explanation_payload
+from geoexplain.studio.payload import explanation_payload, tuned_words
 from geoexplain.studio.tuning import STEPS, words_of
 from tests.explainer.networks import random_model
 from tests.studio.conftest import event, props
@@ -93,8 +93,10 @@ def test_nonsense_is_one_plain_sentence(handlers: Handlers, image: Image.Image, 
 
 
 def test_without_an_image_or_for_another_model_nothing_is_searched(handlers: Handlers, image: Image.Image) -> None:
-    assert list(handlers.run_tuning(None, NAME, event(cell=4, run=1, combi=COMBI))) == []
-    assert list(handlers.run_tuning(image, NAME, event(cell=4, run=1, combi=COMBI, model="other"))) == []
+    with pytest.raises(gr.Error, match="not shown any more"):
+        list(handlers.run_tuning(None, NAME, event(cell=4, run=1, combi=COMBI)))
+    with pytest.raises(gr.Error, match="not shown any more"):
+        list(handlers.run_tuning(image, NAME, event(cell=4, run=1, combi=COMBI, model="other")))
 
 
 def test_words_by_hand() -> None:
@@ -117,5 +119,14 @@ def test_a_model_with_tuned_weights_offers_them(model: GeoModel, image: Image.Im
         "score": "probability",
         "how": "tanh",
         "weights": list(weights),
-        "words": "adcc, tuned on 4 <views>",
+        "words": "Tuned for adcc on 4 <views>. Not tested on others.",
     }
+
+
+def test_the_gain_on_other_images_is_said_with_the_preset() -> None:
+    held_out = HeldOut("others", 30, "adcc", Interval(0.5, 0.4, 0.6), {"grad-cam": Interval(0.02, -0.01, 0.05)})
+    tuned = StageWeights("grad-cam", "stage", "probability", "sum", (1.0,), "adcc", "4 views", 4, held_out)
+    assert tuned_words(tuned) == (
+        "Tuned for adcc on 4 views. Gain on 30 others, with its 95 % interval: over grad-cam +0.020 (-0.010 to +0.050). "
+        "An interval that holds 0 is no gain beyond chance."
+    )

@@ -234,8 +234,9 @@ function repaint() {
   }
   find(".ge-start").hidden = busy || result !== null;
   find(".ge-start").disabled = !about || pair.there === null;
-  for (const control of [selects.here, selects.there, find(".ge-swap")]) control.disabled = !about || pair.there === null;
-  find(".ge-pick").disabled = !about;
+  // The pair that was asked about stays the one that is chosen until the answer is there.
+  for (const control of [selects.here, selects.there, find(".ge-swap")]) control.disabled = busy || !about || pair.there === null;
+  find(".ge-pick").disabled = busy || !about;
   find(".ge-pick").setAttribute("aria-pressed", String(picking()));
   find(".ge-pick-words").hidden = !picking();
   geoexplainWorkControls(section, work, "passes");

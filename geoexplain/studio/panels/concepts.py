@@ -152,7 +152,8 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
 def segformer_folder() -> str | None:
     """The folder of the SegFormer that is offered; None without one, or without the package it takes."""
     folder = os.environ.get(SEGFORMER_VARIABLE)
-    return folder if folder and importlib.util.find_spec("transformers") is not None else None
+    offered = folder and Path(folder).is_dir() and importlib.util.find_spec("transformers") is not None
+    return folder if offered else None
 
 
 @cache
@@ -172,7 +173,7 @@ def _segmenter(question: Question) -> Any:
             raise DataError("expected a mask and its legend, got none: upload a PNG and say what its colours mean.")
         # Half a letter, which a browser may send, is refused with all else that is no UTF-8.
         return labelled_mask(mask, legend.encode("utf-8", "surrogatepass"), question.image, model.preprocess)
-    if chosen == SEGFORMER and folder is not None and Path(folder).is_dir():  # else its name would be said
+    if chosen == SEGFORMER and folder is not None:
         return segformer(folder, str(model.device))
     raise DataError("expected a source of concepts that the page offers, got another: choose one of these.")
 

@@ -2,6 +2,7 @@
 
 import base64
 import math
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -18,6 +19,7 @@ from geoexplain.explainer.tuned import candidates_of, traced_candidates
 from geoexplain.images import Preprocess
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.payload import data_url
+from geoexplain.studio.tuning import setting_of
 from geoexplain.studio.work import Cancelled, Progress
 
 STEPS = (10, 25, 50)
@@ -67,7 +69,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     """The scoreboard of the page's image and cell. Raises DataError for steps or a setting that there is not."""
     asked, model = question.asked, question.loaded.model
     steps = asked.get("steps")
-    if steps not in STEPS:
+    if type(steps) is not int or steps not in STEPS:
         raise DataError(f"expected steps out of {STEPS}, got others: choose some of these.")
     candidates = {AS_SET: as_set(asked.get("combi"))}
     candidates |= candidates_of(model) if asked.get("scoreCam") is True else traced_candidates(model)
@@ -96,11 +98,14 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
 
 def as_set(combi: Any) -> Candidate:
     """The candidate of what the page says Combi-CAM is set to. Raises DataError for what is no setting."""
-    try:
-        weights = [float(weight) for weight in combi["weights"]]
-        return of_setting(str(combi["method"]), str(combi["level"]), str(combi["how"]), weights)
-    except (TypeError, KeyError, ValueError, OverflowError):
-        raise DataError("expected the setting of Combi-CAM, got something else: reload the page.") from None
+    method, setting = setting_of(combi)
+    candidate = of_setting(method, setting.level, setting.how, setting.weights)
+    # All that is measured here is the probability, whatever the page explains.
+    return (
+        replace(candidate, title=f"{candidate.title}, of the probability")
+        if combi.get("score") == "logit"
+        else candidate
+    )
 
 
 def row_of(one: Tried, names: dict[str, str], steps: int) -> dict[str, Any]:

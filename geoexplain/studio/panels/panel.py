@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -10,11 +11,11 @@ import gradio as gr
 from gradio.components import Component
 from PIL import Image
 
-from geoexplain.studio.asked import refusals, whole_number
+from geoexplain.studio.asked import refusals, still_shown, whole_number
 from geoexplain.studio.guards import CONCURRENCY_ID
 from geoexplain.studio.markup import asset
 from geoexplain.studio.models import Loaded, Models
-from geoexplain.studio.work import Cancelled, Finished, Progress, reports
+from geoexplain.studio.work import Cancelled, Progress, messages
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,18 +86,11 @@ def add_panel(panel: Panel, models: Models, image: Component, chosen: Component)
 
     def ask(event: gr.EventData, picture: Image.Image | None, name: Any, *values: Any) -> Iterator[Any]:
         asked = event._data or {}
-        # What was asked about may not be shown any more.
-        if picture is None or asked.get("model", name) != name:
-            return
-        run, cell = whole_number(asked.get("run")), whole_number(asked.get("cell"))
-        question = Question(_loaded(models, name), picture, cell, asked, values)
-        with closing(reports(lambda progress, cancelled: panel.answer(question, progress, cancelled))) as heard:
-            for report in heard:
-                yield gr.HTML(
-                    report={"run": run, "state": "done", **report.result}
-                    if isinstance(report, Finished)
-                    else {"run": run, "state": "running", "done": report.done, "total": report.total}
-                )
+        shown, run = still_shown(picture, name, asked), whole_number(asked.get("run"))
+        question = Question(_loaded(models, name), shown, whole_number(asked.get("cell")), asked, values)
+        with closing(messages(run, partial(panel.answer, question))) as heard:
+            for message in heard:
+                yield gr.HTML(report=message)
 
     network: dict[str, Any] = {
         "concurrency_id": CONCURRENCY_ID,

@@ -54,7 +54,7 @@ def frame() -> str:
 def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
     """The strip of the page's image and cell. Raises DataError for draws or colours that are not offered."""
     draws, colormap = question.asked.get("draws"), question.asked.get("colormap")
-    if draws not in DRAWS or colormap not in COLORMAPS:
+    if type(draws) is not int or draws not in DRAWS or not isinstance(colormap, str) or colormap not in COLORMAPS:
         raise DataError("expected draws and colours that the page offers, got others: reload the page.")
     model = question.loaded.model
     tensor = model.tensor(question.image)
