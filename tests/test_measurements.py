@@ -1,0 +1,44 @@
+"""The README's table of faithfulness is the one that was measured, and of the weights that are shipped."""
+
+import json
+import re
+
+from geoexplain.evaluation.fingerprint import model_fingerprint
+from geoexplain.explainer.baselines import BASELINES
+from geoexplain.explainer.faithfulness import METRICS
+from geoexplain.explainer.tuned import TITLES
+from geoexplain.locator.zoo import load_model
+from tests.test_architecture import ROOT
+
+MEASURED = json.loads((ROOT / "benchmarks" / "faithfulness.json").read_text(encoding="utf-8"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NAMES = {title: name for name, title in TITLES.items()} | {
+    "*random map*": "random",
+    "*centred Gaussian*": "gaussian",
+    "*edges of the image*": "edges",
+}
+
+
+def rows() -> dict[str, list[str]]:
+    table = README.partition("| | ↓ deletion |")[2].partition("\n\n")[0]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {NAMES[title]: cells for title, *cells in lines}
+
+
+def test_every_figure_is_the_one_that_was_measured() -> None:
+    assert rows().keys() == MEASURED["scores"].keys()
+    assert set(rows()) >= {name for name in TITLES if name != "score-cam"} | BASELINES.keys()
+    for name, cells in rows().items():
+        scores = MEASURED["scores"][name]
+        assert len(cells) == len(scores) == len(METRICS)
+        for cell, (metric, score) in zip(cells, scores.items(), strict=True):
+            digits = 1 if metric.startswith("average") else 3
+            half = (score["high"] - score["low"]) / 2
+            assert cell.strip("*") == f"{score['mean']:.{digits}f} ± {half:.{digits}f}"
+            assert cell.startswith("**") == (MEASURED["best"].get(metric) == name)
+
+
+def test_it_was_measured_on_500_views_with_the_weights_that_are_shipped() -> None:
+    assert MEASURED["settings"]["model_sha256"] == model_fingerprint(load_model(device="cpu"))
+    assert MEASURED["counts"]["evaluated"] == MEASURED["settings"]["source"]["views"] == 500
+    assert re.search(r"500 withheld views", README)
