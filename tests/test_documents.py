@@ -7,7 +7,9 @@ import pytest
 
 from tests.test_architecture import ROOT
 
-DOCUMENTS = sorted(path for folder in ("", "data", "benchmarks", "assets") for path in (ROOT / folder).glob("*.md"))
+DOCUMENTS = sorted(
+    path for folder in ("", "docs", "data", "benchmarks", "assets") for path in (ROOT / folder).glob("*.md")
+)
 
 
 def ids(path: Path) -> str:
@@ -37,6 +39,13 @@ def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
 def test_every_named_source_file_exists(path: Path) -> None:
     for name in re.findall(r"`((?:geoexplain|tests|assets|benchmarks)/[\w./-]+)`", path.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), name
+
+
+def test_the_guide_to_clusters_names_whatever_can_be_shared_out() -> None:
+    files = (ROOT / "geoexplain" / "cli").glob("evaluate_*.py")
+    shared = {file.stem.removeprefix("evaluate_") for file in files if "crew=" in file.read_text(encoding="utf-8")}
+    first = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8").split("\n\n")[1]
+    assert set(re.findall(r"`geoexplain evaluate (\w+)`", first)) == shared
 
 
 def test_every_target_of_make_is_declared() -> None:

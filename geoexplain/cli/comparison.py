@@ -82,15 +82,24 @@ def compare(
 ) -> Comparison:
     """Compare what is asked for: the explained cell with `against`, and, if `agreeing`, the methods.
 
-    `heatmaps` are those drawn already; what is none of the methods compared anyway takes part as it is.
+    `heatmaps` are those drawn already; what is none of the methods compared anyway takes part as it is, and a Combi-CAM
+    that is not as published under a name of its own.
     """
     held = None if against is None else contrast(explanation, model, against)
     maps = {} if held is None else signed_maps(held, recipe)
     found = None
     if agreeing:
         drawn = draw_all(model, explanation.tensor, explanation.trace)
-        found = agreement(drawn | {name: heatmap for name, heatmap in heatmaps.items() if name not in drawn})
+        own = {name: heatmap for name, heatmap in heatmaps.items() if name not in drawn}
+        if COMBI_CAM in heatmaps and made_of(heatmaps[COMBI_CAM]) != made_of(drawn[COMBI_CAM]):
+            own[f"{COMBI_CAM} (as set)"] = heatmaps[COMBI_CAM]
+        found = agreement(drawn | own)
     return Comparison(held, maps, found)
+
+
+def made_of(heatmap: Heatmap) -> tuple[Any, ...]:
+    """What tells two Combi-CAMs of one trace apart."""
+    return heatmap.method, heatmap.level, heatmap.how, heatmap.weights
 
 
 def signed_maps(held: Contrast, recipe: Recipe) -> dict[str, SignedMap]:

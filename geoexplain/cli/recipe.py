@@ -57,7 +57,13 @@ def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
     by_stages = args.stages is not None and args.preset is None
     level = args.level or ("stage" if by_stages else preset.level)
     count = len(model.backbone.stages if level == "stage" else model.backbone.blocks)
-    weights = read_weights(args.stages, args.weights, level, count) or preset.weights(count)
+    own = preset.weights(count)
+    weights = read_weights(args.stages, args.weights, level, count) or own
+    if len(weights) != count:  # a tuned preset has as many as its own level
+        raise DataError(
+            f"--level: expected {preset.level}, which the preset {args.preset} and its {len(own)} weights are for, "
+            f"got {level}: leave out --level, or add --weights."
+        )
     target = target_cell(model, args.target)
     if target is not None and not 0 <= target < len(model.partition):
         raise DataError(f"--target: expected a cell from 0 to {len(model.partition) - 1}, got {target}.")

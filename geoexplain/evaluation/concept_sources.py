@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,10 +105,13 @@ class Segmented:
 
     def settings(self) -> dict[str, Any]:
         """See ConceptSource."""
+        loaded = _loaded(self.model, self.allow_download)
         return {
             "concepts": "segformer",
             "segformer": self.model,
-            "labels": list(_loaded(self.model, self.allow_download).labels),
+            "labels": list(loaded.labels),
+            "weights_sha256": loaded.sha256,
+            "preprocess": asdict(loaded.preprocess),
         }
 
     def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:  # noqa: ARG002

@@ -83,8 +83,9 @@ def held_out_gains(
     """Measure a setting and the references, names out of EXPLANATIONS, on images that it was not tuned on.
 
     A gain is the mean of the differences, image by image, with the bootstrap interval of that mean. An image that
-    cannot be read, or of which the setting gives a flat map, is left out; one of which a reference gives a flat map
-    is left out of that gain. Raises DataError when no image is left, ExplanationCancelledError when called off.
+    cannot be read, or of which the setting or a reference gives a flat map, is left out, so that all are compared on
+    the same; a reference that gives nothing but flat maps has no gain instead. Raises DataError when no image is left,
+    ExplanationCancelledError when called off.
     """
     of = OBJECTIVES[objective].value
     own: list[float] = []
@@ -98,20 +99,27 @@ def held_out_gains(
             if value is not None:
                 own.append(value)
                 for name in references:
-                    again = partial(explained, model, case.subject.target, name, (seed, picture.index))
-                    other = of(case.subject, again(case.subject.tensor), again, steps)
+                    # A random map is drawn anew each time: it has nothing to be coherent with.
+                    drawn, again = (
+                        partial(explained, model, case.subject.target, name, (seed, picture.index, time))
+                        for time in (0, 1)
+                    )
+                    other = of(case.subject, drawn(case.subject.tensor), again, steps)
                     others[name].append(np.nan if other is None else other)
         if progress is not None:
             progress(done, len(chosen))
-    if not own:
+    values = np.array(own)
+    gains = {name: gain for name in references if not np.isnan(gain := values - np.array(others[name])).all()}
+    common = ~np.isnan([values, *gains.values()]).any(axis=0)
+    if not common.any():
         raise DataError("expected a held-out image with something to explain, got none: hold out more.")
-    gains = {name: np.array(own) - np.array(others[name]) for name in references}
+    images = int(common.sum())
     return HeldOut(
-        on=f"{len(own):,} other images of {source.title}",
-        images=len(own),
+        on=f"{images:,} other images of {source.title}",
+        images=images,
         objective=objective_name(objective, steps),
-        value=interval(np.array(own)),
-        gains={name: interval(gain[~np.isnan(gain)]) for name, gain in gains.items() if not np.isnan(gain).all()},
+        value=interval(values[common]),
+        gains={name: interval(gain[common]) for name, gain in gains.items()},
     )
 
 

@@ -169,20 +169,23 @@ def _labels(painted: Image.Image, numbers: dict[int, int]) -> NDArray[np.uint8]:
     values = np.array([numbers[colour] for colour in colours.tolist()], dtype=np.uint8)
     width, height = painted.size
     labels = np.empty((height, width), dtype=np.uint8)
-    strangers: dict[int, int] = {}
+    strangers: NDArray[np.uint32] | None = None  # pixels of each of the 2²⁴ colours: 64 MiB, however many there are
     rows = max(1, PIXELS_PER_BLOCK // width)
     for top in range(0, height, rows):
         block = np.asarray(painted.crop((0, top, width, min(top + rows, height)))).astype(np.int32)
         codes = block[..., 0] << 16 | block[..., 1] << 8 | block[..., 2]
         place = np.minimum(np.searchsorted(colours, codes), len(colours) - 1)
         strange = codes[colours[place] != codes]
-        for code, count in zip(*(part.tolist() for part in np.unique(strange, return_counts=True)), strict=True):
-            strangers[code] = strangers.get(code, 0) + count
+        if strange.size:
+            strangers = np.zeros(2**24, dtype=np.uint32) if strangers is None else strangers
+            found, counts = np.unique(strange, return_counts=True)
+            strangers[found] += counts.astype(np.uint32)
         labels[top : top + rows] = values[place]
-    if strangers:
-        code, count = max(strangers.items(), key=lambda item: (item[1], item[0]))
+    if strangers is not None:
+        code = int(strangers.argmax())
         raise DataError(
-            f"mask: expected the colours of the legend alone, got {len(strangers):,} others, mostly #{code:06x} in "
-            f"{count:,} pixels: add them to the legend, and save the mask without loss and smoothing, as PNG."
+            f"mask: expected the colours of the legend alone, got {np.count_nonzero(strangers):,} others, mostly "
+            f"#{code:06x} in {strangers[code]:,} pixels: add them to the legend, and save the mask "
+            "without loss and smoothing, as PNG."
         )
     return labels

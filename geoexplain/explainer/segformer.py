@@ -17,7 +17,7 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.segmenters import Masks
 from geoexplain.geography.footprint import Footprint
 from geoexplain.images import IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from geoexplain.research.files import printable, read_bytes
+from geoexplain.research.files import printable, read_bytes, sha256
 
 CONFIG, WEIGHTS, PREPROCESSING = "config.json", "model.safetensors", "preprocessor_config.json"
 """What is read of a folder, and downloaded of a model of the hub: no other file of it is opened."""
@@ -40,12 +40,14 @@ class SegFormer:
     labels      the name of every class
     preprocess  what it wants to see; an image is scaled to it without changing its shape
     least_px    a concept that covers fewer pixels of the image is left out
+    sha256      of the file of its weights; "" if it came from none
     """
 
     network: nn.Module
     labels: tuple[str, ...]
     preprocess: Preprocess
     least_px: int = LEAST_PX
+    sha256: str = ""
 
     def __call__(self, image: Image.Image, position: Footprint | None = None) -> Masks:  # noqa: ARG002
         """Masks (H, W) of the concepts found, in the order of the classes; classes of one name are one concept.
@@ -93,7 +95,8 @@ def load_segformer(
         raise _damaged(f"{len(missing)} of its weights are missing or foreign, such as {printable(missing[0])}")
     if not all(torch.isfinite(values).all() for values in network.state_dict().values()):
         raise _damaged("some of its weights are not finite")
-    return SegFormer(network.eval().requires_grad_(False).to(device), labels, preprocess, least_px)
+    digest = sha256(folder / WEIGHTS)
+    return SegFormer(network.eval().requires_grad_(False).to(device), labels, preprocess, least_px, digest)
 
 
 def _network(transformers: Any, folder: Path) -> tuple[nn.Module, dict[str, Any]]:

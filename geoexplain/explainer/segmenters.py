@@ -119,9 +119,10 @@ def _by_colour(rgb: NDArray[np.int16]) -> tuple[NDArray[np.bool_], ...]:
 def _sea(position: Footprint, places: NDArray[np.float64], water: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The ocean (H, W) by the map, with the water by colour that lies within COAST_TOLERANCE_KM of it."""
     sea = ~on_land(places)
-    reach_px = round(COAST_TOLERANCE_KM / position.width_km * water.shape[1])
-    # A view narrower than the tolerance that touches the sea lies at the sea altogether.
-    return sea | (water & dilated(sea, min(reach_px, max(water.shape))))
+    # A view narrower than the tolerance that touches the sea lies at the sea altogether. Of the narrowest the reach
+    # is infinite, and cannot be rounded.
+    reach_px = round(min(COAST_TOLERANCE_KM / position.width_km * water.shape[1], max(water.shape)))
+    return sea | (water & dilated(sea, reach_px))
 
 
 def _shore(sea: NDArray[np.bool_], coast_px: int) -> NDArray[np.bool_]:

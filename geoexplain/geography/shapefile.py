@@ -5,7 +5,7 @@ ESRI Shapefile Technical Description, July 1998, for the .shp; dBASE III for the
 
 import struct
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import shapely
@@ -21,6 +21,8 @@ POLYGONS = (5, 15, 25)
 """Each without, and with, heights and measures, which follow the coordinates and are left aside."""
 
 HEADER_BYTES = 100
+MAX_ROWS = 20_000
+"""Of one table, and shapes of one file; the urban areas at 1:10m are 12,000."""
 MAX_COLUMNS = 255
 MAX_RINGS = 50_000
 """Of one shape; the coast of all continents at 1:10m takes 5,000."""
@@ -29,20 +31,25 @@ MAX_RINGS = 50_000
 def read_shapefile(shp: bytes, dbf: bytes, name: str) -> tuple[Feature, ...]:
     """The features of a shapefile in their order, from its main file and its table; `name` is for messages.
 
-    Raises DataError for files that are damaged, do not belong together, or hold neither points nor polygons.
+    Raises DataError for files that are damaged, do not belong together, hold more than MAX_ROWS shapes, or neither
+    points nor polygons.
     """
     try:
-        shapes = list(_shapes(shp, name))
+        (count,) = struct.unpack_from("<4xI", dbf)
+        shapes = list(islice(_shapes(shp, name), MAX_ROWS + 1))
+        if max(count, len(shapes)) > MAX_ROWS:
+            raise DataError(f"{name}: expected at most {MAX_ROWS:,} shapes, got more: is this the right file?")
+        # Before the rows are read, each of which takes many times its bytes.
+        if count != len(shapes):
+            raise DataError(
+                f"{name}: expected as many shapes as rows in its table, got {len(shapes):,} and {count:,}: "
+                "take the .shp and .dbf of one download."
+            )
         rows = list(_rows(dbf))
     except (struct.error, ValueError, IndexError):
         raise DataError(
             f"{name}: expected a whole shapefile, got one that is damaged or cut short: download it again."
         ) from None
-    if len(shapes) != len(rows):
-        raise DataError(
-            f"{name}: expected as many shapes as rows in its table, got {len(shapes):,} and {len(rows):,}: "
-            "take the .shp and .dbf of one download."
-        )
     return tuple(Feature(shape, row) for shape, row in zip(shapes, rows, strict=True))
 
 
@@ -111,6 +118,8 @@ def _rows(data: bytes) -> Iterator[dict[str, Value]]:
         if len(columns) == MAX_COLUMNS:
             raise ValueError("columns")
         title, length = data[begin : begin + 11].split(b"\0")[0], data[begin + 16]
+        if length == 0:  # such columns would cost memory and no bytes
+            raise ValueError("column")
         columns.append((_text(title).lower(), chr(data[begin + 11]), offset, offset + length))
         begin, offset = begin + 32, offset + length
     if offset > width or header + count * width > len(data):

@@ -104,6 +104,19 @@ def test_agreement_in_words_and_figures(run: Run, model: GeoModel, model_file: P
     assert "may all be wrong" in outcome.out
 
 
+def test_a_combi_cam_of_ones_own_takes_part(run: Run, model: GeoModel, model_file: Path, photos: list[Path]) -> None:
+    words = ["explain", photos[0], "--model", model_file, "--method", "combi-cam", "--agreement", "--json"]
+    published = json.loads(run(*words).out)["agreement"]["names"]
+    assert json.loads(run(*words, "--weights", ",".join(16 * "1")).out)["agreement"]["names"] == published
+    found = json.loads(run(*words, "--preset", "all-stages", "--weights", "0,1,0,1,0,0,.25").out)["agreement"]
+    assert found["names"] == [*published, "combi-cam (as set)"]
+    explanation = geoexplain.explain(photos[0], model)
+    own = explanation.combi_cam((0, 1, 0, 1, 0, 0, 0.25), level="stage", how="max").values
+    expected = spearmanr(own.ravel(), explanation.combi_cam().values.ravel()).statistic
+    assert found["correlations"][-1][published.index("combi-cam")] == pytest.approx(expected, abs=1e-6)
+    assert expected < 0.999
+
+
 def test_the_table_is_aligned_and_a_flat_map_has_no_value() -> None:
     nan = math.nan
     found = Agreement(("one", "another", "flat"), np.array([[1, -0.25, nan], [-0.25, 1, nan], [nan, nan, nan]]))

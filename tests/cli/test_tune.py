@@ -73,6 +73,11 @@ def test_what_a_set_gives_becomes_the_preset_of_its_model(
     made = json.loads((tmp_path / "out" / "explanation.json").read_text())["explanation"]["heatmaps"]["combi-cam"]
     assert made["weights"] == list(found.weights)
     assert (made["method"], made["level"], made["how"]) == (found.method, found.level, found.how)
+    for level, words in (("stage", "its 16 weights are for, got stage"), ("block", "")):
+        outcome = run(*explain, "--level", level, "--save-maps", maps)
+        assert (outcome.code, outcome.err.count("\n")) == ((2, 1) if words else (0, 0))
+        assert words in outcome.err
+    assert run(*explain, "--level", "stage", "--stages", "7", "--save-maps", maps).code == 0
     examined = [
         "evaluate",
         "explanations",

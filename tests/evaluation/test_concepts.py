@@ -1,6 +1,7 @@
 """Concept influence over a set: every figure against the explainer's own, places, painted masks, tables by hand."""
 
 import csv
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.asking import settings_of
-from geoexplain.evaluation.concept_sources import PREDICTION, FromAbove, Painted, present, seen
+from geoexplain.evaluation.concept_sources import PREDICTION, FromAbove, Painted, Segmented, present, seen
 from geoexplain.evaluation.concept_tables import summary_of, tables_of
 from geoexplain.evaluation.concepts import DEFAULT_METHODS, METHODS, ImageConcepts, Study, evaluate_concepts
 from geoexplain.evaluation.pictures import Picture, Source, photo_source, view_source
@@ -28,6 +30,7 @@ from geoexplain.images import Preprocess, open_image
 from geoexplain.locator.model import GeoModel
 from geoexplain.training.views import load_imagery
 from tests.evaluation.photos import counting_model, manifest_of, write_photos
+from tests.explainer.segformers import save_segformer, weights
 from tests.locator.models import small_model
 from tests.training.earths import grid_deg, write_png
 
@@ -272,3 +275,22 @@ def test_more_pixels_than_there_are_are_refused_at_once(model: GeoModel, views: 
 def test_all_that_can_be_drawn_can_be_named() -> None:
     assert {"integrated-gradients", "smoothgrad-squared", "combi-cam", "random"} <= set(METHODS)
     assert not set(DEFAULT_METHODS) & {"score-cam", *ATTRIBUTIONS}
+
+
+def test_other_weights_of_a_segformer_are_other_settings(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    folder, other = save_segformer(tmp_path / "one"), save_segformer(tmp_path / "other")
+
+    def settings(of: Path) -> dict[str, Any]:
+        return json.loads(json.dumps(Segmented(str(of)).settings()))
+
+    before = settings(folder)
+    assert before["weights_sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert settings(other) == before | {"segformer": str(other)}
+    changed = weights() | {"decode_head.classifier.bias": torch.tensor([0, 0.5, -9.0])}
+    save_file(changed, folder / "model.safetensors", {"format": "pt"})
+    assert settings(folder) != before
+    settings(other)  # only the last that was loaded is remembered
+    save_segformer(folder, preprocessing={"image_mean": [0.5, 0, 0]})
+    assert settings(folder) != before
+    assert settings(folder)["weights_sha256"] == before["weights_sha256"]

@@ -1,18 +1,22 @@
 """What tuned weights gain on other images, against the evaluation of explanations, and by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.bootstrap import bootstrap_interval
 from geoexplain.evaluation.explanations import Examination, measured
-from geoexplain.evaluation.pictures import Source, view_source
+from geoexplain.evaluation.pictures import Source, photo_source, view_source
 from geoexplain.evaluation.tuning import REFERENCES, held_out_gains, interval, split, tuning_cases, verdict
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.tuning import Setting
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.tuned import Interval
+from geoexplain.locator.tuned import HeldOut, Interval
 from geoexplain.training.views import load_imagery
+from tests.evaluation.photos import manifest_of, write_photos
 from tests.explainer.networks import random_model
 from tests.training.earths import write_png
 
@@ -83,6 +87,35 @@ def test_flat_maps_are_no_images_to_test_on(model: GeoModel, source: Source) -> 
     nothing = Setting("stage", "max", (0.0,) * 7)
     with pytest.raises(DataError, match="expected a held-out image with something to explain"):
         held_out_gains(model, source, {0}, "grad-cam", nothing, steps=STEPS)
+
+
+def test_every_gain_is_of_the_same_images(model: GeoModel, tmp_path: Path) -> None:
+    # Of a photo of one colour nothing but its edges is flat: it is then no image to compare on.
+    manifest, images = manifest_of(write_photos(tmp_path, 3))
+    Image.new("RGB", (80, 80), (90, 120, 60)).save(images / "1.png")
+    photos = photo_source(manifest, images, model.preprocess)
+    setting = Setting("stage", "max", (1.0,) * 7)
+
+    def found(chosen: set[int], *references: str) -> HeldOut:
+        return held_out_gains(model, photos, chosen, "grad-cam", setting, steps=STEPS, references=references)
+
+    assert found({0, 1, 2}, "gaussian").images == 3
+    both = found({0, 1, 2}, "gaussian", "edges")
+    assert both == found({0, 2}, "gaussian", "edges")
+    assert (both.images, both.on) == (2, f"2 other images of {photos.title}")
+    alone = found({1}, "gaussian", "edges")  # what explains nothing anywhere takes no image away
+    assert (alone.images, tuple(alone.gains)) == (1, ("gaussian",))
+
+
+def test_a_random_map_is_no_more_coherent_than_in_an_evaluation(model: GeoModel, source: Source) -> None:
+    setting = Setting("stage", "max", (1.0,) * 7)
+    found = held_out_gains(model, source, {1}, "grad-cam", setting, objective="adcc", references=("random",))
+    examination = Examination(("combi-cam-all", "random"), ("adcc",))
+    values = measured(model, source.picture(1), examination).values
+    assert values["random"]["adcc"] > 0
+    assert found.value.mean == pytest.approx(values["combi-cam-all"]["adcc"], abs=2e-6)
+    gain = values["combi-cam-all"]["adcc"] - values["random"]["adcc"]
+    assert found.gains["random"].mean == pytest.approx(gain, abs=2e-6)
 
 
 def test_verdicts_and_intervals_by_hand() -> None:

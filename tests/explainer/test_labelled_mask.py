@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,19 @@ def test_another_image_than_its_own_is_refused() -> None:
     segmenter = labelled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 6), Preprocess(size_px=6))
     with pytest.raises(DataError, match="9 × 6 px, got 6 × 9 px"):
         segmenter(picture_of(6, 9))
+
+
+def test_a_million_foreign_colours_are_counted_in_little_memory() -> None:
+    # Two blocks of pixels, every colour once but the last, which comes twice.
+    codes = np.arange(2**21, dtype=np.uint32)[::-1] + 2**22
+    codes[0] = codes[-1]
+    channels = [(codes >> shift & 255).astype(np.uint8).reshape(1024, 2048) for shift in (16, 8, 0)]
+    mask = png(np.stack(channels, axis=-1))
+    picture = picture_of(2048, 1024)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="got 2,097,151 others, mostly #400000 in 2 pixels"):
+            labelled_mask(mask, LEGEND, picture, Preprocess(size_px=6))
+        assert tracemalloc.get_traced_memory()[1] < 160e6
+    finally:
+        tracemalloc.stop()

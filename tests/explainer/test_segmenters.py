@@ -86,6 +86,11 @@ def test_lakes_are_no_ocean_and_no_land() -> None:
     assert by_colour["coastline"].mean() > 10 * masks["coastline"].mean()
 
 
+def test_the_narrowest_view_there_is_has_land_and_sea() -> None:
+    masks = LandCover()(Image.new("RGB", (6, 4), (2, 5, 20)), Footprint(0, -30, 1e-320))
+    assert masks["ocean"].all()
+
+
 def test_a_lake_is_one_in_any_colour() -> None:
     position = Footprint(-1.0, 33.0, 400)  # Lake Victoria
     white, brown, blue = (

@@ -1,12 +1,13 @@
 """Shapefiles against bytes written by hand, and against whoever wants to break the reader."""
 
 import struct
+import tracemalloc
 
 import pytest
 import shapely
 
 from geoexplain.errors import DataError
-from geoexplain.geography.shapefile import read_shapefile
+from geoexplain.geography.shapefile import MAX_ROWS, read_shapefile
 from tests.geography.maps import dbf_bytes, polygon_body, shp_bytes, square
 
 NAMES = [("NAME", "C", 12), ("POP", "N", 6)]
@@ -119,3 +120,34 @@ def test_a_bow_tie_becomes_two_triangles() -> None:
     )
     assert feature.shape.is_valid
     assert feature.shape.area == pytest.approx(2)
+
+
+def forged(count: int, columns: int, length: int) -> bytes:
+    """A table that says it has `count` rows, each one byte and its columns wide."""
+    width = 1 + columns * length
+    head = struct.pack("<B3BIHH20x", 3, 117, 11, 9, count, 32 + 32 * columns + 1, width)
+    return head + columns * struct.pack("<11sc4xBB14x", b"A", b"C", length, 0) + b"\r" + bytes(count * width)
+
+
+def test_columns_of_no_width_are_refused() -> None:
+    with pytest.raises(DataError, match="wide: expected a whole shapefile"):
+        read_shapefile(shp_bytes([BODY]), forged(1, 255, 0), "wide")
+
+
+def test_rows_without_a_shape_are_counted_not_read() -> None:
+    table_bytes = forged(1000, 255, 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="as many shapes as rows in its table, got 1 and 1,000"):
+            read_shapefile(shp_bytes([BODY]), table_bytes, "mixed")
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_more_than_any_layer_has_is_refused() -> None:
+    nothing = struct.pack("<i", 0)
+    for shapes, rows in ((1, MAX_ROWS + 1), (MAX_ROWS + 1, 1), (MAX_ROWS + 1, MAX_ROWS + 1)):
+        with pytest.raises(DataError, match="crowd: expected at most 20,000 shapes"):
+            read_shapefile(shp_bytes([nothing] * shapes), forged(rows, 1, 1), "crowd")
+    assert len(read_shapefile(shp_bytes([nothing] * 5), forged(5, 1, 1), "few")) == 5
