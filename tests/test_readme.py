@@ -58,4 +58,4 @@ def test_the_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     size = load_model().preprocess.size_px
-    assert capsys.readouterr().out.splitlines()[-1] == f"({size}, {size})"
+    assert capsys.readouterr().out.splitlines()[-1] == f"({size}, {size}) ({size}, {size})"

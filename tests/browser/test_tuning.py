@@ -55,8 +55,10 @@ def located(chromium: Browser, model: GeoModel, tmp_path_factory: pytest.TempPat
 def test_the_models_own_weights_are_a_preset(located: Page, explanation: geoexplain.Explanation) -> None:
     button = located.locator("[data-preset=tuned]")
     expect(button).to_be_visible()
-    expect(button).to_have_attribute("title", "adcc, tuned on 4 <views>")
+    words = "Tuned for adcc on 4 <views>. Not tested on others."
+    expect(button).to_have_attribute("title", words)
     use_preset(located, "tuned")
+    expect(located.locator(WORDS)).to_have_text(words)
     heatmap = explanation.combi_cam(WEIGHTS, method="layer-cam", level="stage", how="tanh")
     assert_shows(pixels(located, "combi-cam"), heatmap.values)
     expect(button).to_have_attribute("aria-pressed", "true")
