@@ -20,6 +20,7 @@ from geoexplain.explainer.contrast import Contrast, SignedMap, contrast
 from geoexplain.explainer.explanation import Explanation, target_cell
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import odds_in_words, two_coloured, with_legend
+from geoexplain.view.export import cell_record
 
 
 def add_comparison(parser: argparse.ArgumentParser) -> None:
@@ -148,15 +149,9 @@ def comparison_record(model: GeoModel, comparison: Comparison) -> dict[str, Any]
     """What was compared as plain data, under "contrast" and "agreement"; nothing for what was not asked for."""
     record: dict[str, Any] = {}
     if comparison.contrast is not None:
-        held, cells = comparison.contrast, model.partition
+        held = comparison.contrast
         record["contrast"] = {
-            side: {
-                "cell": cell,
-                "label": cells.labels[cell],
-                "latitude": float(cells.centers_deg[cell, 0]),
-                "longitude": float(cells.centers_deg[cell, 1]),
-                "probability": float(held.here.prediction.probabilities[cell]),
-            }
+            side: cell_record(model, held.here.prediction, cell)
             for side, cell in (("target", held.target), ("against", held.against))
         }
         record["contrast"] |= {

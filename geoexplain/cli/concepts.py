@@ -10,17 +10,15 @@ from typing import Any
 
 from PIL import Image
 
-from geoexplain.cli.arguments import add_model, chosen_model, count, number
+from geoexplain.cli.arguments import add_model, chosen_model
 from geoexplain.cli.attribute import attribution_record, completeness, drawn, shown
 from geoexplain.cli.batch import Answer, answer_each, coordinates, percent
+from geoexplain.cli.concept_options import add_counting, add_segformer
 from geoexplain.cli.explain import make_folder
 from geoexplain.cli.position import parse_position
 from geoexplain.cli.recipe import parse_target
 from geoexplain.errors import DataError
 from geoexplain.explainer.concepts import (
-    LARGEST_DILATION_PX,
-    SMALLEST_SHARE,
-    TOP_K,
     ConceptInfluence,
     Influence,
     concept_influence,
@@ -37,6 +35,7 @@ from geoexplain.geography.places import place_name
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import BUNDLED
+from geoexplain.view.export import cell_record
 from geoexplain.view.influence import counted, enlarged, mask_picture, save_chart, top_picture
 from geoexplain.view.overlay import overlay
 
@@ -100,28 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     where.add_argument("--mask", type=Path, metavar="FILE.png", help="concepts painted over the image")
     where.add_argument("--legend", type=Path, metavar="FILE", help="what the colours of --mask mean, as CSV or JSON")
-    where.add_argument(
-        "--segformer", metavar="DIR|NAME", help="a SegFormer's folder, or its name on Hugging Face's hub"
-    )
-    where.add_argument(
-        "--allow-download", action="store_true", help="let --segformer NAME be downloaded if it has not been yet"
-    )
-    how = parser.add_argument_group("how it is counted")
-    how.add_argument("--k", type=count, default=TOP_K, help="how many of the strongest pixels (default: %(default)s)")
-    how.add_argument(
-        "--dilate",
-        type=number(int, 0, LARGEST_DILATION_PX, f"a whole number from 0 to {LARGEST_DILATION_PX}"),
-        default=0,
-        metavar="PX",
-        help="grow every mask by as many pixels first (default: %(default)s)",
-    )
-    how.add_argument(
-        "--smallest-share",
-        type=number(float, 0, 1, "a share from 0 to 1"),
-        default=SMALLEST_SHARE,
-        metavar="SHARE",
-        help="ignore concepts that cover less of the image (default: %(default)s)",
-    )
+    add_segformer(where)
+    add_counting(parser.add_argument_group("how it is counted"))
     parser.set_defaults(run=run)
 
 
@@ -203,15 +182,8 @@ def record_of(
     args: argparse.Namespace, kind: str, explanation: Explanation, model: GeoModel, position: Footprint | None
 ) -> dict[str, Any]:
     """What was asked, as plain data."""
-    target, cells = explanation.target, model.partition
     return {
-        "target": {
-            "cell": target,
-            "label": cells.labels[target],
-            "latitude": float(cells.centers_deg[target, 0]),
-            "longitude": float(cells.centers_deg[target, 1]),
-            "probability": float(explanation.prediction.probabilities[target]),
-        },
+        "target": cell_record(model, explanation.prediction, explanation.target),
         "score": explanation.trace.score,
         "method": args.method,
         "segmenter": kind,

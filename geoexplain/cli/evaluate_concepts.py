@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from geoexplain.cli.arguments import count, number, printable
+from geoexplain.cli.concept_options import add_counting, add_segformer
 from geoexplain.cli.evaluate_photos import SUMMARY
 from geoexplain.cli.image_set import (
     IMAGES,
@@ -28,10 +29,7 @@ from geoexplain.explainer.attribution import MOST_SAMPLES, MOST_STEPS, SAMPLES, 
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.concepts import (
     ERROR_BINS_KM,
-    LARGEST_DILATION_PX,
     SMALLEST_COUNT,
-    SMALLEST_SHARE,
-    TOP_K,
     ConceptTable,
     Estimate,
 )
@@ -80,28 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--naturalearth", type=Path, metavar="DIR", help="folder of Natural Earth's own files")
     where.add_argument("--masks", type=Path, metavar="DIR", help="concepts painted over the photos")
     where.add_argument("--legend", type=Path, metavar="FILE", help="what the colours of --masks mean, as CSV or JSON")
-    where.add_argument(
-        "--segformer", metavar="DIR|NAME", help="a SegFormer's folder, or its name on Hugging Face's hub"
-    )
-    where.add_argument(
-        "--allow-download", action="store_true", help="let --segformer NAME be downloaded if it has not been yet"
-    )
+    add_segformer(where)
     how = parser.add_argument_group("how it is counted")
-    how.add_argument("--k", type=count, default=TOP_K, help="how many of the strongest pixels (default: %(default)s)")
-    how.add_argument(
-        "--smallest-share",
-        type=number(float, 0, 1, "a share from 0 to 1"),
-        default=SMALLEST_SHARE,
-        metavar="SHARE",
-        help="ignore concepts that cover less of an image (default: %(default)s)",
-    )
-    how.add_argument(
-        "--dilate",
-        type=number(int, 0, LARGEST_DILATION_PX, f"a whole number from 0 to {LARGEST_DILATION_PX}"),
-        default=0,
-        metavar="PX",
-        help="grow every mask by as many pixels first (default: %(default)s)",
-    )
+    add_counting(how)
     how.add_argument(
         "--bins",
         nargs="+",

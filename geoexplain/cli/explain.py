@@ -34,7 +34,7 @@ from geoexplain.explainer.tuned import TUNED
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import STRONGEST_OPACITY
-from geoexplain.view.export import prediction_record
+from geoexplain.view.export import cell_record, prediction_record
 from geoexplain.view.overlay import COLORMAPS, DEFAULT_COLORMAP, overlay
 from geoexplain.view.worldmap import save_world_map
 
@@ -233,15 +233,8 @@ def explanation_record(
 ) -> dict[str, Any]:
     """What was explained and how, as plain data: the cell, the score, and each heatmap's file and make."""
     sums = {name: attribution_record(one.attribution) for name, one in attributions.items() if one.attribution}
-    target, cells = explanation.target, model.partition
     return {
-        "target": {
-            "cell": target,
-            "label": cells.labels[target],
-            "latitude": float(cells.centers_deg[target, 0]),
-            "longitude": float(cells.centers_deg[target, 1]),
-            "probability": float(explanation.prediction.probabilities[target]),
-        },
+        "target": cell_record(model, explanation.prediction, explanation.target),
         "score": explanation.trace.score,
         "input_height_px": explanation.size_hw[0],
         "input_width_px": explanation.size_hw[1],

@@ -35,16 +35,19 @@ def prediction_record(
         "density_at_scale": prediction.density,
         "localizable": prediction.localizable,
         "search_within_cell": None if search is None else search_record(prediction, search),
-        "top": [
-            {
-                "cell": cell,
-                "label": cells.labels[cell],
-                "latitude": float(cells.centers_deg[cell, 0]),
-                "longitude": float(cells.centers_deg[cell, 1]),
-                "probability": float(prediction.probabilities[cell]),
-            }
-            for cell in prediction.top(top)
-        ],
+        "top": [cell_record(model, prediction, cell) for cell in prediction.top(top)],
+    }
+
+
+def cell_record(model: GeoModel, prediction: Prediction, cell: int) -> dict[str, Any]:
+    """One cell as plain data: its number and name, its centre in degrees, and its probability in [0, 1]."""
+    cells = model.partition
+    return {
+        "cell": cell,
+        "label": cells.labels[cell],
+        "latitude": float(cells.centers_deg[cell, 0]),
+        "longitude": float(cells.centers_deg[cell, 1]),
+        "probability": float(prediction.probabilities[cell]),
     }
 
 
