@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.cams import METHODS, StageMap
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS
 from geoexplain.explainer.explanation import Explanation
 from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.explainer.tuned import TITLES
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import StageWeights
 from geoexplain.studio.answer import percent
@@ -117,8 +119,9 @@ def tuned_words(tuned: StageWeights) -> str:
     words = f"Tuned for {tuned.objective} on {tuned.tuned_on}."
     if tuned.held_out is None:
         return f"{words} Not tested on others."
+    titles = {**TITLES, **{name: baseline.title for name, baseline in BASELINES.items()}}
     gains = [
-        f"over {name} {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+        f"over {titles.get(name, name)} {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
         for name, gain in tuned.held_out.gains.items()
     ]
     return (

@@ -125,7 +125,7 @@ def test_the_strip_shows_every_method_at_every_step(page: Page, url: str, model:
     open_studio(page, url)
     choose_example(page, 4)
     open_panel(page, "sanity", "Sanity check")
-    page.select_option(".ge-sanity [data-choice=draws]", "1")
+    page.select_option(".ge-sanity [data-choice=draws]", "3")
     page.click(".ge-sanity .ge-start")
     page.wait_for_selector(".ge-sanity[data-state=done]", timeout=2 * SLOW_MS)
     lines = page.locator(".ge-strip tbody tr")
@@ -148,7 +148,7 @@ def test_both_fit(chromium: Browser, url: str, theme: str, width: int) -> None:
         measured(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         open_panel(page, "sanity", "Sanity check")
-        page.select_option(".ge-sanity [data-choice=draws]", "1")
+        page.select_option(".ge-sanity [data-choice=draws]", "3")
         page.click(".ge-sanity .ge-start")
         page.wait_for_selector(".ge-sanity[data-state=done]", timeout=2 * SLOW_MS)
         assert page.evaluate("document.documentElement.scrollWidth") <= width

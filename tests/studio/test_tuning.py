@@ -128,5 +128,5 @@ def test_the_gain_on_other_images_is_said_with_the_preset() -> None:
     tuned = StageWeights("grad-cam", "stage", "probability", "sum", (1.0,), "adcc", "4 views", 4, held_out)
     assert tuned_words(tuned) == (
         "Tuned for adcc on 4 views. Gain on 30 others, with its 95 % interval: "
-        "over grad-cam +0.020 (-0.010 to +0.050). An interval that holds 0 is no gain beyond chance."
+        "over Grad-CAM +0.020 (-0.010 to +0.050). An interval that holds 0 is no gain beyond chance."
     )

@@ -45,7 +45,7 @@ function row({ title, verdict, words, sentence, maps, correlations, similarities
 function showResult() {
   result = work.report;
   const { label, percent } = window.geoexplainShown;
-  find(".ge-caption").textContent = `${label} (${percent}), ${result.draws} ${result.draws > 1 ? "draws" : "draw"} of the random weights.`;
+  find(".ge-caption").textContent = `${label} (${percent}), ${result.draws} draws of the random weights.`;
   const heads = ["Explanation", "the map", ...result.steps.map((step, i) => (i ? `+ ${step}` : `${step} random`))];
   find("thead tr").replaceChildren(...heads.map((words) => Object.assign(cell("th", words), { scope: "col" })));
   find("tbody").replaceChildren(...result.rows.map(row));

@@ -11,14 +11,15 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.combine import Heatmap
+from geoexplain.explainer.sanity import DRAWS as USUAL_DRAWS
 from geoexplain.explainer.sanity import SanityCheck, heatmaps, sanity_checks
 from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.work import Cancelled, Progress
 from geoexplain.view.overlay import COLORMAPS, colormap_lut, normalise
 
-DRAWS = (1, 5)
-"""How often the weights are drawn, to choose from."""
+DRAWS = (3, 5, 10)
+"""How often the weights are drawn, to choose from: of one draw alone nothing is known of chance."""
 
 THUMBNAIL_PX = 64
 """Longer side of a small map."""
@@ -34,7 +35,7 @@ VERDICTS = {
 
 def frame() -> str:
     """Controls and the strip; the browser fills in the rows."""
-    draws = "".join(f'<option value="{n}"{" selected" if n == DRAWS[-1] else ""}>{n}</option>' for n in DRAWS)
+    draws = "".join(f'<option value="{n}"{" selected" if n == USUAL_DRAWS else ""}>{n}</option>' for n in DRAWS)
     return f"""
 <section class="ge-panel-body ge-sanity ge-ui" data-state="empty" aria-label="Sanity check">
   <p class="ge-trust-words">Replace what the network has learnt by random numbers, part by part, from the head to the

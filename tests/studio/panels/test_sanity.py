@@ -31,9 +31,9 @@ def heatmap(values: list[list[float]], *, flat: bool = False) -> Heatmap:
 
 
 def test_every_explanation_has_its_row_of_maps_and_figures(model: GeoModel, image: Image.Image) -> None:
-    found = ask(model, image, {"draws": 1, "colormap": "viridis"})
+    found = ask(model, image, {"draws": 3, "colormap": "viridis"})
     assert [row["name"] for row in found["rows"]] == list(SANITY_CANDIDATES)
-    checks = sanity_checks(model, model.tensor(image), 2, draws=1)
+    checks = sanity_checks(model, model.tensor(image), 2, draws=3)
     for row in found["rows"]:
         check = checks[row["name"]]
         assert found["steps"] == list(check.steps)
@@ -58,7 +58,17 @@ def test_a_thumbnail_has_the_colours_of_the_map_or_there_is_none() -> None:
     assert thumbnail(heatmap([[0.0, 0.0]], flat=True), "viridis") is None
 
 
-@pytest.mark.parametrize("asked", [{}, {"draws": 3, "colormap": "viridis"}, {"draws": 1, "colormap": "<b>"}], ids=str)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"draws": 1, "colormap": "viridis"},
+        {"draws": 3.0, "colormap": "viridis"},
+        {"draws": 3, "colormap": "<b>"},
+        {"draws": 3, "colormap": ["viridis"]},
+    ],
+    ids=str,
+)
 def test_what_the_page_does_not_offer_is_refused(model: GeoModel, image: Image.Image, asked: dict[str, Any]) -> None:
     with pytest.raises(DataError):
         ask(model, image, asked)
