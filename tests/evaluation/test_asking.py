@@ -24,7 +24,7 @@ QUICK = Examination(("grad-cam", "random"), ("deletion", "average-drop", "road-m
 
 
 def assert_same_table(one: Path, other: Path) -> None:
-    """Equal cells, numbers to 1e-6: processes have other numbers of threads, and add in another order."""
+    """Equal cells, numbers to 1e-6."""
     tables = []
     for out in (one, other):
         with (out / TABLE).open(encoding="utf-8", newline="") as file:
@@ -40,6 +40,7 @@ def assert_same_table(one: Path, other: Path) -> None:
                 assert numbers[0] == pytest.approx(numbers[1], rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.usefixtures("threads_of_one_in_two")
 def test_processes_give_the_same_table_though_one_is_killed_and_the_run_is_interrupted(tmp_path: Path) -> None:
     recipe = views_recipe(tmp_path)
     model, source = recipe.open()

@@ -50,7 +50,7 @@ def test_the_best_is_a_method_in_the_metrics_own_direction() -> None:
 
 def test_the_summary_names_what_was_left_out_and_knows_no_nan() -> None:
     summary = summary_of(ANSWERS, EXAMINATION, {"model": "m"})
-    assert summary["counts"] == {"evaluated": 2, "unreadable": 1, "missing": 1}
+    assert summary["counts"] == {"evaluated": 2, "unreadable": 1, "failed": 0, "missing": 1}
     assert summary["unreadable"] == [{"id": "c", "file": "c.png", "reason": "no picture"}]
     assert summary["missing"] == ["d"]
     assert summary["baselines"] == ["random"]

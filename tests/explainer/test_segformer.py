@@ -205,7 +205,10 @@ def test_what_has_been_downloaded_is_found_again(hub: list[str], tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "a/b/c", "../x", "https://h/x", "owner/", "owner/x y", "~/model", ""])
-def test_what_is_neither_folder_nor_name_is_refused(name: str, hub: list[str]) -> None:
+def test_what_is_neither_folder_nor_name_is_refused(
+    name: str, hub: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     if name:
         with pytest.raises(DataError, match="expected a folder, or a model of the hub such as owner/model"):
             load_segformer(name, allow_download=True)

@@ -31,6 +31,7 @@ class Dying:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("threads_of_one_in_two")
 @pytest.mark.filterwarnings("ignore")  # Ray, and what it brings, warn of their own affairs
 def test_ray_gives_the_same_table_though_workers_are_killed(tmp_path: Path) -> None:
     pytest.importorskip("ray")
