@@ -60,3 +60,33 @@ function geoexplainWorkControls(root, work, unit) {
   const counted = work.total ? `${work.done.toLocaleString("en")} of ${work.total.toLocaleString("en")} ${unit}` : "Waiting …";
   find(".ge-count").textContent = work.state === "stopping" ? "Stopping …" : counted;
 }
+
+// A panel that does one such thing and shows what came back until the page is about something else. `parts` are what
+// gr.HTML gives to its script: { element, props, trigger, watch }. `question()` says what to ask besides model and cell,
+// `show(report)` draws the answer; `result` is hidden while there is none, and the section's data-state says how it is.
+function geoexplainPanel({ element, props, trigger, watch }, { name, unit, result, question, show }) {
+  const section = element.querySelector(".ge-panel-body");
+  const find = (selector) => section.querySelector(selector);
+  let shown = null;
+  const work = geoexplainWork({ name, ask: (asked) => trigger("ask", asked), stop: () => trigger("stop"), repaint });
+  function repaint() {
+    find(".ge-start").disabled = !window.geoexplainShown;
+    find(".ge-start").hidden = work.state === "running" || work.state === "stopping";
+    geoexplainWorkControls(section, work, unit);
+    if (work.state === "idle") shown = null;
+    if (work.state === "done" && shown !== work.report) show((shown = work.report));
+    find(result).hidden = shown === null;
+    section.dataset.state = work.state;
+  }
+  find(".ge-start").addEventListener("click", () => {
+    const { model, target } = window.geoexplainShown;
+    work.start({ model, cell: target, ...question() });
+  });
+  find(".ge-cancel").addEventListener("click", work.stop);
+  document.addEventListener("geoexplain-shown", () => {
+    work.forget();
+    repaint();
+  });
+  watch("report", () => work.hear(props.report));
+  repaint();
+}

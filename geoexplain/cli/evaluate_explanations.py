@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=EXPLANATIONS,
         default=list(DEFAULT_EXPLANATIONS),
         metavar="METHOD",
-        help="methods and baselines (default: all but score-cam, which takes as long as the others together, and "
+        help="methods and baselines (default: all but score-cam, which takes several times as long as any other, and "
         f"{TUNED_CANDIDATE})",
     )
     parser.add_argument(

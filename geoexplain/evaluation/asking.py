@@ -1,9 +1,9 @@
 """One question, asked of every image of a set: here or by workers, each answer saved as it comes, resumable."""
 
 import json
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -12,7 +12,7 @@ from geoexplain.evaluation.engines import Engine, reason_of
 from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.evaluation.recipes import Recipe
-from geoexplain.evaluation.record import Entry, EvaluationFolder, Kind
+from geoexplain.evaluation.record import NO_FILE, Entry, EvaluationFolder, Kind
 from geoexplain.locator.model import GeoModel
 
 Answer = TypeVar("Answer")
@@ -36,6 +36,40 @@ class Question(Protocol[Answer]):
     def kind(self) -> Kind[Answer]: ...  # noqa: D102
     def answer(self, model: GeoModel, picture: Picture) -> Answer: ...  # noqa: D102
     def failed(self, picture: Picture, reason: str, *, unreadable: bool) -> Answer: ...  # noqa: D102
+
+
+def kept(
+    make: Callable[..., Answer],
+    columns: Sequence[str],
+    rows: Callable[[Answer], Iterable[Sequence[Any]]],
+    read: Callable[[dict[str, Any]], Answer] | None = None,
+) -> Kind[Answer]:
+    """How answers that are dataclasses with an id, a status and a reason are kept; `make` is their class.
+
+    columns, rows  of the table
+    read           plain data as an answer again; None where the class takes the data as they are
+    """
+    return Kind(
+        columns=columns,
+        rows=rows,
+        plain=asdict,  # type: ignore[arg-type]  # a type variable cannot say that it is a dataclass
+        read=read or (lambda data: make(**data)),
+        missing=lambda name: make(id=name, reason=NO_FILE),
+        again=lambda answer: answer.status == "failed",  # type: ignore[attr-defined]
+    )
+
+
+def unanswered(make: Callable[..., Answer], picture: Picture, reason: str, *, unreadable: bool) -> Answer:
+    """The answer about an image that has none, of a class as for `kept`."""
+    status = "unreadable" if unreadable else "failed"
+    return make(
+        id=picture.id,
+        file=picture.file,
+        status=status,
+        lat_deg=picture.lat_deg,
+        lon_deg=picture.lon_deg,
+        reason=reason,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.asking import Crew, ask
+from geoexplain.evaluation.asking import Crew, ask, kept, unanswered
 from geoexplain.evaluation.concept_sources import ConceptSource, FromAbove, present
 from geoexplain.evaluation.explanations import DEFAULT_EXPLANATIONS, EXPLANATIONS, drawn
 from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS, error_km
 from geoexplain.evaluation.pictures import Picture, Source
-from geoexplain.evaluation.record import NO_FILE, Kind
+from geoexplain.evaluation.record import Kind
 from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
 from geoexplain.explainer.attribution import SAMPLES, STEPS, integrated_gradients, smoothgrad_squared
 from geoexplain.explainer.concepts import (
@@ -118,14 +118,7 @@ class Study:
 
     def kind(self) -> "Kind[ImageConcepts]":
         """How answers are kept: in the table, one row per image, method and concept that is in the image."""
-        return Kind(
-            columns=COLUMNS,
-            rows=rows_of,
-            plain=asdict,
-            read=read_answer,
-            missing=lambda name: ImageConcepts(id=name, reason=NO_FILE),
-            again=lambda answer: answer.status == "failed",
-        )
+        return kept(ImageConcepts, COLUMNS, rows_of, read_answer)
 
     def answer(self, model: GeoModel, picture: Picture) -> "ImageConcepts":
         """One image's answer: its most probable cell explained in every way, and what lies under the explanations."""
@@ -175,8 +168,7 @@ class Study:
 
     def failed(self, picture: Picture, reason: str, *, unreadable: bool) -> "ImageConcepts":
         """The answer about an image that has none."""
-        status = "unreadable" if unreadable else "failed"
-        return ImageConcepts(picture.id, picture.file, status, picture.lat_deg, picture.lon_deg, reason=reason)
+        return unanswered(ImageConcepts, picture, reason, unreadable=unreadable)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.asking import Crew, ask
+from geoexplain.evaluation.asking import Crew, ask, kept, unanswered
 from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS, error_km
 from geoexplain.evaluation.pictures import Picture, Source
-from geoexplain.evaluation.record import NO_FILE, Kind
+from geoexplain.evaluation.record import Kind
 from geoexplain.explainer.baselines import BASELINES, baseline
 from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.combine import Heatmap
@@ -81,14 +81,7 @@ class Examination:
 
     def kind(self) -> "Kind[ImageMeasures]":
         """How answers are kept: in the table, one row per image and method."""
-        return Kind(
-            columns=(*ABOUT, "method", *self.columns, "reason"),
-            rows=partial(rows_of, self.columns),
-            plain=asdict,
-            read=lambda data: ImageMeasures(**data),
-            missing=lambda name: ImageMeasures(id=name, reason=NO_FILE),
-            again=lambda answer: answer.status == "failed",
-        )
+        return kept(ImageMeasures, (*ABOUT, "method", *self.columns, "reason"), partial(rows_of, self.columns))
 
     def answer(self, model: GeoModel, picture: Picture) -> "ImageMeasures":
         """One image's answer."""
@@ -96,8 +89,7 @@ class Examination:
 
     def failed(self, picture: Picture, reason: str, *, unreadable: bool) -> "ImageMeasures":
         """The answer about an image that has none."""
-        status = "unreadable" if unreadable else "failed"
-        return ImageMeasures(picture.id, picture.file, status, picture.lat_deg, picture.lon_deg, reason=reason)
+        return unanswered(ImageMeasures, picture, reason, unreadable=unreadable)
 
 
 @dataclass(frozen=True)

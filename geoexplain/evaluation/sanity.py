@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.asking import Crew, ask
+from geoexplain.evaluation.asking import Crew, ask, kept, unanswered
 from geoexplain.evaluation.bootstrap import CONFIDENCE, RESAMPLES, bootstrap_interval
 from geoexplain.evaluation.figures import or_none
 from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS
 from geoexplain.evaluation.pictures import Picture, Source
-from geoexplain.evaluation.record import NO_FILE, Kind
+from geoexplain.evaluation.record import Kind
 from geoexplain.explainer.sanity import DRAWS, SANITY_CANDIDATES, SanityCheck, judged, parts, sanity_checks
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.tuned import TITLES, candidate_of
@@ -69,14 +69,7 @@ class Randomisation:
 
     def kind(self) -> "Kind[ImageSanity]":
         """How answers are kept: in the table, one row per image, method and step, with the means over the draws."""
-        return Kind(
-            columns=COLUMNS,
-            rows=rows_of,
-            plain=asdict,
-            read=lambda data: ImageSanity(**data),
-            missing=lambda name: ImageSanity(id=name, reason=NO_FILE),
-            again=lambda answer: answer.status == "failed",
-        )
+        return kept(ImageSanity, COLUMNS, rows_of)
 
     def answer(self, model: GeoModel, picture: Picture) -> "ImageSanity":
         """One image's answer: its most probable cell explained by the network and by all that are drawn.
@@ -107,8 +100,7 @@ class Randomisation:
 
     def failed(self, picture: Picture, reason: str, *, unreadable: bool) -> "ImageSanity":
         """The answer about an image that has none."""
-        status = "unreadable" if unreadable else "failed"
-        return ImageSanity(picture.id, picture.file, status, picture.lat_deg, picture.lon_deg, reason=reason)
+        return unanswered(ImageSanity, picture, reason, unreadable=unreadable)
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,15 @@ def test_measuring_is_called_off_and_can_be_begun_again(page: Page, url: str) ->
     page.check(".ge-faith [data-choice=score-cam]")
     page.click(".ge-faith .ge-start")
     page.wait_for_function(
-        "() => /of \\d+ measured/.test(document.querySelector('.ge-faith .ge-count').textContent)", timeout=SLOW_MS
+        """() => {  // at once: between two requests of the test the work might end
+            const [running, words, cancel] = [".ge-running", ".ge-count", ".ge-cancel"].map(
+                (part) => document.querySelector(`.ge-faith ${part}`));
+            if (running.hidden || !/of \\d+ measured/.test(words.textContent)) return false;
+            cancel.click();
+            return true;
+        }""",
+        timeout=SLOW_MS,
     )
-    page.click(".ge-faith .ge-cancel")
     expect(page.locator(".ge-faith .ge-start")).to_be_visible(timeout=SLOW_MS)
     expect(page.locator(".ge-faith-result")).to_be_hidden()
     page.uncheck(".ge-faith [data-choice=score-cam]")

@@ -1,14 +1,6 @@
 // The matrix of agreement: a table of numbers, coloured by what they say.
 const find = (selector) => element.querySelector(selector);
-const section = find(".ge-agree");
 let result = null;
-
-const work = geoexplainWork({
-  name: "agreement",
-  ask: (question) => trigger("ask", question),
-  stop: () => trigger("stop"),
-  repaint,
-});
 
 function heading(scope, number, title) {
   const head = document.createElement("th");
@@ -34,8 +26,8 @@ function figure(value, i, j) {
   return cell;
 }
 
-function showResult() {
-  result = work.report;
+function showResult(report) {
+  result = report;
   const { label, percent } = window.geoexplainShown;
   find("caption").textContent = `${label} (${percent}): Spearman’s rank correlation of the heatmaps, over all pixels.`;
   find("thead tr").replaceChildren(document.createElement("td"), ...result.titles.map((title, i) => heading("col", i + 1, title)));
@@ -49,26 +41,13 @@ function showResult() {
   );
 }
 
-function repaint() {
-  const busy = work.state === "running" || work.state === "stopping";
-  find(".ge-start").disabled = !window.geoexplainShown;
-  find(".ge-start").hidden = busy;
-  geoexplainWorkControls(section, work, "passes");
-  if (work.state === "done" && result !== work.report) showResult();
-  if (work.state === "idle") result = null;
-  find(".ge-agree-result").hidden = result === null;
-  section.dataset.state = work.state;
-}
-
-find(".ge-start").addEventListener("click", () => {
-  const { model, target } = window.geoexplainShown;
-  const slow = [...element.querySelectorAll("[data-slow]:checked")].map((box) => box.dataset.slow);
-  work.start({ model, cell: target, slow });
-});
-find(".ge-cancel").addEventListener("click", work.stop);
-document.addEventListener("geoexplain-shown", () => {
-  work.forget();
-  repaint();
-});
-watch("report", () => work.hear(props.report));
-repaint();
+geoexplainPanel(
+  { element, props, trigger, watch },
+  {
+    name: "agreement",
+    unit: "passes",
+    result: ".ge-agree-result",
+    question: () => ({ slow: [...element.querySelectorAll("[data-slow]:checked")].map((box) => box.dataset.slow) }),
+    show: showResult,
+  },
+);

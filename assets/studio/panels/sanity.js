@@ -1,14 +1,6 @@
 // The sanity strip: one row per method, one column per part of the network that has become random.
 const find = (selector) => element.querySelector(selector);
-const section = find(".ge-sanity");
 let result = null;
-
-const work = geoexplainWork({
-  name: "sanity",
-  ask: (question) => trigger("ask", question),
-  stop: () => trigger("stop"),
-  repaint,
-});
 
 function cell(tag, ...content) {
   const made = document.createElement(tag);
@@ -42,8 +34,8 @@ function row({ title, verdict, words, sentence, maps, correlations, similarities
   );
 }
 
-function showResult() {
-  result = work.report;
+function showResult(report) {
+  result = report;
   const { label, percent } = window.geoexplainShown;
   find(".ge-caption").textContent = `${label} (${percent}), ${result.draws} draws of the random weights.`;
   const heads = ["Explanation", "the map", ...result.steps.map((step, i) => (i ? `+ ${step}` : `${step} random`))];
@@ -51,25 +43,16 @@ function showResult() {
   find("tbody").replaceChildren(...result.rows.map(row));
 }
 
-function repaint() {
-  const busy = work.state === "running" || work.state === "stopping";
-  find(".ge-start").disabled = !window.geoexplainShown;
-  find(".ge-start").hidden = busy;
-  geoexplainWorkControls(section, work, "networks");
-  if (work.state === "done" && result !== work.report) showResult();
-  if (work.state === "idle") result = null;
-  find(".ge-sanity-result").hidden = result === null;
-  section.dataset.state = work.state;
-}
-
-find(".ge-start").addEventListener("click", () => {
-  const { model, target, colormap } = window.geoexplainShown;
-  work.start({ model, cell: target, colormap: colormap(), draws: Number(find("[data-choice=draws]").value) });
-});
-find(".ge-cancel").addEventListener("click", work.stop);
-document.addEventListener("geoexplain-shown", () => {
-  work.forget();
-  repaint();
-});
-watch("report", () => work.hear(props.report));
-repaint();
+geoexplainPanel(
+  { element, props, trigger, watch },
+  {
+    name: "sanity",
+    unit: "networks",
+    result: ".ge-sanity-result",
+    question: () => ({
+      colormap: window.geoexplainShown.colormap(),
+      draws: Number(find("[data-choice=draws]").value),
+    }),
+    show: showResult,
+  },
+);
