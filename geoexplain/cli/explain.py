@@ -29,7 +29,8 @@ from geoexplain.explainer.cams import METHODS, StageMap, score_cam
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS, Heatmap, combine, deepest
 from geoexplain.explainer.drawing import Drawing
 from geoexplain.explainer.explanation import Explanation, explain
-from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.explainer.target import SCORES
+from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuned import TUNED
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel

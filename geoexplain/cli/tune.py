@@ -15,6 +15,7 @@ from geoexplain.explainer.cams import METHODS
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS
 from geoexplain.explainer.faithfulness import STEPS
 from geoexplain.explainer.objectives import OBJECTIVES
+from geoexplain.explainer.target import described
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuning import TUNING_STEPS, Case, Tuning, prepare, tune
 from geoexplain.images import open_image
@@ -121,8 +122,7 @@ def on_one(args: argparse.Namespace) -> tuple[GeoModel, Tuning, None, str]:
     picture = open_image(args.image)
     model = chosen_model(args)
     case = prepare(model, model.tensor(picture), None, args.method)
-    cell = case.subject.target
-    words = f"one image, {Path(args.image).name}, for cell {cell} ({model.partition.labels[cell]})"
+    words = f"one image, {Path(args.image).name}, for {described(case.subject.target, model.partition.labels)}"
     return model, tuned(args, [case]), None, words
 
 

@@ -18,6 +18,7 @@ from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure, metric_name
 from geoexplain.explainer.subject import Measure, subject
+from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.explainer.tuned import TUNED_CANDIDATE, candidate_of
 from geoexplain.locator.model import GeoModel
@@ -189,7 +190,7 @@ def drawn(model: GeoModel, tensor: Tensor, traced: Trace, method: str, seed: Seq
     return candidate_of(model, method).draw(model, tensor, traced)
 
 
-def explained(model: GeoModel, target: int, method: str, seed: Sequence[int], tensor: Tensor) -> Heatmap:
+def explained(model: GeoModel, target: Explained, method: str, seed: Sequence[int], tensor: Tensor) -> Heatmap:
     """The same of another image, for one cell. A random map is drawn anew: it has nothing to be coherent with."""
     if method in BASELINES:
         return baseline(method, tensor, target, seed)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError, is_flat
-from geoexplain.explainer.trace import checked_target, target_score
+from geoexplain.explainer.target import Explained, checked_target, target_score
 from geoexplain.locator.model import GeoModel
 
 ATTRIBUTION_MEMORY_BYTES = 512 * 2**20
@@ -51,7 +51,7 @@ class Attribution:
 
     values: np.ndarray
     method: str
-    target: int
+    target: Explained
     score: str
     score_change: float
     completeness_error: float
@@ -70,7 +70,7 @@ class Attribution:
 def integrated_gradients(
     model: GeoModel,
     tensor: Tensor,
-    target: int | None = None,
+    target: Explained | None = None,
     score: str = "probability",
     *,
     baseline: Tensor | None = None,
@@ -84,7 +84,7 @@ def integrated_gradients(
     Sundararajan et al. 2017, eq. 1, by Gauss–Legendre quadrature.
 
     tensor        normalised image (1, 3, H, W)
-    target        the cell to explain, 0 … K − 1; None is the most probable one
+    target        the cell to explain, 0 … K − 1, or several as one; None is the most probable one
     score         "probability" or "logit"
     baseline      x₀, normalised (1, 3, H, W); None is zeros, an image of mean colour
     steps         points on the line, 1 to MOST_STEPS
@@ -114,7 +114,7 @@ def integrated_gradients(
 def smoothgrad_squared(
     model: GeoModel,
     tensor: Tensor,
-    target: int | None = None,
+    target: Explained | None = None,
     score: str = "probability",
     *,
     baseline: Tensor | None = None,
@@ -184,7 +184,7 @@ class _Path:
         self,
         model: GeoModel,
         tensor: Tensor,
-        target: int | None,
+        target: Explained | None,
         score: str,
         *,
         baseline: Tensor | None,

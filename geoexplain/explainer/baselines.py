@@ -11,6 +11,7 @@ from torch import Tensor
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import is_flat
 from geoexplain.explainer.combine import Heatmap
+from geoexplain.explainer.target import Explained
 
 Seed = int | Sequence[int]
 """What NumPy takes as a seed: one number ≥ 0, or several that together make one."""
@@ -54,7 +55,7 @@ BASELINES: dict[str, Baseline] = {
 """Every baseline. Tables, command-line choices and tests read this."""
 
 
-def baseline(name: str, tensor: Tensor, target: int, seed: Seed = 0) -> Heatmap:
+def baseline(name: str, tensor: Tensor, target: Explained, seed: Seed = 0) -> Heatmap:
     """A baseline as the heatmap of a normalised image (1, 3, H, W); `target` is only noted, `seed` draws "random".
 
     Raises DataError for a name that is not in BASELINES.

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from geoexplain.errors import DataError, GeoExplainError
-from geoexplain.explainer.trace import Stage, Trace, target_score
+from geoexplain.explainer.target import Explained, target_score
+from geoexplain.explainer.trace import Stage, Trace
 from geoexplain.locator.model import GeoModel
 
 FLAT_SPREAD = 1e-6
@@ -65,7 +66,7 @@ class StageMap:
     index: int
     level: str
     method: str
-    target: int
+    target: Explained
     score: str
     flat: bool
 
@@ -183,7 +184,7 @@ def score_cam(
         masked_scores,
         model,
         tensor,
-        trace.target,
+        trace.explained,
         score,
         memory_bytes=memory_bytes,
         progress=progress,
@@ -197,7 +198,7 @@ def score_cam(
 def masked_scores(
     model: GeoModel,
     tensor: Tensor,
-    target: int,
+    target: Explained,
     score: str,
     activation: Tensor,
     *,
@@ -249,4 +250,4 @@ def channel_masks(activation: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
 def _stage_map(trace: Trace, stage: Stage, method: str, values: Tensor) -> StageMap:
     array = values.cpu().numpy()
-    return StageMap(array, stage.index, stage.level, method, trace.target, trace.score, is_flat(array))
+    return StageMap(array, stage.index, stage.level, method, trace.explained, trace.score, is_flat(array))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import StageMap, is_flat
+from geoexplain.explainer.target import Explained
 
 TANH_GAMMA = 2.0
 """Scale γ inside LayerCAM's tanh (Jiang et al. 2021, sect. III-C)."""
@@ -30,7 +31,7 @@ class Heatmap:
 
     values   float32 (H, W), ≥ 0, not normalised for display; all zeros if `flat`
     method   key of the CAM method whose maps were combined
-    target   the explained cell
+    target   the explained cell, or several as one
     score    "probability" or "logit"; "log-odds" in a contrast
     level    "stage" or "block"
     how      key in COMBINATIONS
@@ -40,7 +41,7 @@ class Heatmap:
 
     values: np.ndarray
     method: str
-    target: int
+    target: Explained
     score: str
     level: str
     how: str

@@ -9,7 +9,8 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.cams import FLAT_SPREAD
 from geoexplain.explainer.combine import Heatmap, combine_pair, deepest, every
 from geoexplain.explainer.explanation import Explanation, target_cell
-from geoexplain.explainer.trace import Trace, log_odds, trace
+from geoexplain.explainer.target import log_odds
+from geoexplain.explainer.trace import Trace, trace
 from geoexplain.locator.model import GeoModel
 
 

@@ -67,7 +67,7 @@ def _attributed(
     found = attribute(
         model,
         explanation.tensor,
-        explanation.target,
+        explanation.trace.explained,
         explanation.trace.score,
         progress=progress,
         cancelled=cancelled,

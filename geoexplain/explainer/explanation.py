@@ -8,14 +8,16 @@ from torch import Tensor
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import StageMap, stage_maps
 from geoexplain.explainer.combine import Heatmap, combine, deepest, every
+from geoexplain.explainer.target import CellGroup
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.images import ImageSource, open_image
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import Prediction, crop_logits, predict
 from geoexplain.locator.retrieval import SearchWithinCell
 
-Target = int | tuple[float, float] | None
-"""What is explained: a cell, the cell nearest to (latitude, longitude) in degrees, or None for the top one."""
+Target = int | tuple[float, float] | CellGroup | None
+"""What is explained: a cell, the cell nearest to (latitude, longitude) in degrees, several cells as one (those of a
+place), or None for the top one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class Explanation:
 
     @property
     def target(self) -> int:
-        """The explained cell."""
+        """The explained cell; of a group the most probable one."""
         return self.trace.target
 
     @property
@@ -80,7 +82,7 @@ def explain(
     rule: LocalizableRule | None = None,
     search: SearchWithinCell | None = None,
 ) -> Explanation:
-    """Locate an image and explain one cell, with one forward and one gradient pass.
+    """Locate an image and explain one cell, or several as one, with one forward and one gradient pass.
 
     image   a path, bytes, file, Pillow image or array, as `geoexplain.images.open_image` takes them
     target  see Target
@@ -92,13 +94,14 @@ def explain(
     """
     picture = open_image(image)
     tensor = model.tensor(picture)
-    traced = trace(model, tensor, target_cell(model, target), score)
+    explained = target if isinstance(target, CellGroup) else target_cell(model, target)
+    traced = trace(model, tensor, explained, score)
     prediction = predict(model, traced.logits, features=traced.features, search=search, rule=rule)
     return Explanation(picture, tensor, prediction, traced)
 
 
-def target_cell(model: GeoModel, target: Target) -> int | None:
-    """A Target as the index of a cell; None stays None. Raises DataError for coordinates that are not on Earth."""
+def target_cell(model: GeoModel, target: int | tuple[float, float] | None) -> int | None:
+    """A cell or coordinates as the index of a cell; None stays None. Raises DataError for coordinates not on Earth."""
     if not isinstance(target, tuple):
         return target
     if len(target) != 2 or not (-90 <= target[0] <= 90 and -180 <= target[1] <= 180):

@@ -17,6 +17,7 @@ from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.candidates import CANDIDATES, Candidate
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.similarity import rank_correlation, structural_similarity
+from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import trace
 from geoexplain.locator.model import GeoModel
 
@@ -66,7 +67,7 @@ class SanityCheck:
 def sanity_checks(
     model: GeoModel,
     tensor: Tensor,
-    target: int,
+    target: Explained,
     candidates: Mapping[str, Candidate] = SANITY_CANDIDATES,
     *,
     draws: int = DRAWS,
@@ -109,7 +110,9 @@ def sanity_checks(
     }
 
 
-def heatmaps(model: GeoModel, tensor: Tensor, target: int, candidates: Mapping[str, Candidate]) -> dict[str, Heatmap]:
+def heatmaps(
+    model: GeoModel, tensor: Tensor, target: Explained, candidates: Mapping[str, Candidate]
+) -> dict[str, Heatmap]:
     """The heatmap of every candidate for the probability of one cell, from one trace."""
     traced = trace(model, tensor, target, "probability")
     return {name: candidate.draw(model, tensor, traced) for name, candidate in candidates.items()}

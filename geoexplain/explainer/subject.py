@@ -13,7 +13,7 @@ from torch import Tensor
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError, images_per_pass
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.trace import target_score
+from geoexplain.explainer.target import Explained, described, existing, target_score
 from geoexplain.locator.model import GeoModel
 
 BLUR_PX, BLUR_SIGMA = 11, 5.0
@@ -32,7 +32,7 @@ class Subject:
 
     model                  the network
     tensor                 the normalised image (1, 3, H, W), on the model's device
-    target                 the cell whose softmax probability p is watched, 0 … K − 1
+    target                 the cell whose softmax probability p is watched, 0 … K − 1, or several as one
     blurred                the image after a Gaussian blur, (1, 3, H, W)
     probability            p of the image
     blank_probability      p of an image of zeros in normalised space, that is of mean colour
@@ -44,7 +44,7 @@ class Subject:
 
     model: GeoModel
     tensor: Tensor = field(repr=False)
-    target: int
+    target: Explained
     blurred: Tensor = field(repr=False)
     probability: float
     blank_probability: float
@@ -80,21 +80,19 @@ class Measure:
 def subject(
     model: GeoModel,
     tensor: Tensor,
-    target: int,
+    target: Explained,
     *,
     memory_bytes: int = MEMORY_BYTES,
     progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Subject:
-    """Prepare an image (1, 3, H, W) and a cell for measuring heatmaps of it: three images through the network.
+    """Prepare an image (1, 3, H, W) and a cell, or several as one, for measuring heatmaps: three images in one pass.
 
     Raises DataError for another shape or cell, ExplanationCancelledError when called off.
     """
     if tensor.dim() != 4 or tensor.shape[:2] != (1, 3):
         raise DataError(f"expected one image as a tensor (1, 3, H, W), got {tuple(tensor.shape)}: pass images singly.")
-    cells = len(model.partition)
-    if not 0 <= target < cells:
-        raise DataError(f"expected a target cell from 0 to {cells - 1}, got {target!r}: choose a cell of this model.")
+    target = existing(target, len(model.partition))
     image = tensor.to(model.device)
     blurred = gaussian_blur(image)
     unknown = math.nan
@@ -153,5 +151,6 @@ def checked(subject: Subject, heatmap: Heatmap) -> None:
         )
     if heatmap.target != subject.target:
         raise DataError(
-            f"expected a heatmap of cell {subject.target}, got one of cell {heatmap.target}: explain the same cell."
+            f"expected a heatmap of {described(subject.target)}, got one of {described(heatmap.target)}: "
+            "explain the same cell."
         )

@@ -14,6 +14,7 @@ from geoexplain.explainer.candidates import Candidate
 from geoexplain.explainer.combine import Heatmap, combine
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure
 from geoexplain.explainer.subject import Measure, Subject, subject
+from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.locator.model import GeoModel
 
@@ -40,7 +41,7 @@ class Tried:
 def try_explanations(
     model: GeoModel,
     tensor: Tensor,
-    target: int,
+    target: Explained,
     candidates: Mapping[str, Candidate],
     *,
     baselines: Sequence[str] = tuple(BASELINES),
@@ -118,6 +119,6 @@ def of_setting(method: str, level: str, how: str, weights: Sequence[float]) -> C
 
 
 def _drawn_again(
-    model: GeoModel, target: int, candidate: Candidate, cancelled: Callable[[], bool] | None, tensor: Tensor
+    model: GeoModel, target: Explained, candidate: Candidate, cancelled: Callable[[], bool] | None, tensor: Tensor
 ) -> Heatmap:
     return candidate.heatmap(model, tensor, trace(model, tensor, target, "probability"), cancelled)

@@ -14,6 +14,7 @@ from geoexplain.explainer.combine import COMBINATIONS, PRESETS, Heatmap, combine
 from geoexplain.explainer.faithfulness import Again
 from geoexplain.explainer.objectives import OBJECTIVES, objective_name
 from geoexplain.explainer.subject import Subject, subject
+from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import LEVELS, trace
 from geoexplain.locator.model import GeoModel
 
@@ -79,7 +80,7 @@ class Tuning:
 def prepare(
     model: GeoModel,
     tensor: Tensor,
-    target: int | None = None,
+    target: Explained | None = None,
     method: str = "grad-cam",
     *,
     cancelled: Callable[[], bool] | None = None,
@@ -91,7 +92,7 @@ def prepare(
     """
     traced = trace(model, tensor, target, "probability")
     maps = {level: stage_maps(traced, method, level) for level in LEVELS}
-    return Case(subject(model, tensor, traced.target, cancelled=cancelled), method, maps)
+    return Case(subject(model, tensor, traced.explained, cancelled=cancelled), method, maps)
 
 
 def heatmap_of(case: Case, setting: Setting) -> Heatmap:

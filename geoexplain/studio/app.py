@@ -7,7 +7,8 @@ import gradio as gr
 
 from geoexplain.explainer.cams import METHODS
 from geoexplain.explainer.combine import COMBINATIONS
-from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.explainer.target import SCORES
+from geoexplain.explainer.trace import LEVELS
 from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio import markup

@@ -12,7 +12,8 @@ from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.cams import METHODS, StageMap
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS
 from geoexplain.explainer.explanation import Explanation
-from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.explainer.target import SCORES
+from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuned import TITLES
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import StageWeights

@@ -18,7 +18,7 @@ from geoexplain.explainer.attribution import (
 )
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.explanation import explain
-from geoexplain.explainer.trace import target_score
+from geoexplain.explainer.target import target_score
 from geoexplain.locator.zoo import load_model
 from geoexplain.studio.examples import examples
 from tests.explainer.networks import image_tensor, model_of, plain_network

@@ -12,7 +12,8 @@ from geoexplain.explainer.cams import METHODS, StageMap, score_cam
 from geoexplain.explainer.combine import COMBINATIONS, combine, combine_pair, upsample
 from geoexplain.explainer.contrast import Contrast, contrast
 from geoexplain.explainer.explanation import Explanation, explain
-from geoexplain.explainer.trace import log_odds, trace
+from geoexplain.explainer.target import log_odds
+from geoexplain.explainer.trace import trace
 from geoexplain.locator.model import GeoModel
 from tests.explainer.networks import image_tensor, plain_network
 

@@ -10,7 +10,8 @@ from torch import nn
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import METHODS, stage_maps
 from geoexplain.explainer.combine import PRESETS, combine
-from geoexplain.explainer.trace import SCORES, trace
+from geoexplain.explainer.target import SCORES
+from geoexplain.explainer.trace import trace
 from tests.explainer.networks import image_tensor, model_of, plain_network
 
 GRADIENT_METHODS = [name for name, method in METHODS.items() if method.gradient]

@@ -7,7 +7,8 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.cams import METHODS, stage_maps
 from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS, combine
-from geoexplain.explainer.trace import LEVELS, SCORES, trace
+from geoexplain.explainer.target import SCORES
+from geoexplain.explainer.trace import LEVELS, trace
 from geoexplain.explainer.tuned import (
     TUNED,
     TUNED_CANDIDATE,

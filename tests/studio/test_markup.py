@@ -6,7 +6,8 @@ import pytest
 
 from geoexplain.explainer.cams import METHODS
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS
-from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.explainer.target import SCORES
+from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuned import TUNED
 from geoexplain.locator.prediction import RADII_KM
 from geoexplain.studio import markup

@@ -13,7 +13,8 @@ from PIL import Image
 from geoexplain.explainer.cams import METHODS, StageMap
 from geoexplain.explainer.combine import COMBINATIONS, PRESETS
 from geoexplain.explainer.explanation import Explanation, explain
-from geoexplain.explainer.trace import LEVELS, SCORES
+from geoexplain.explainer.target import SCORES
+from geoexplain.explainer.trace import LEVELS
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.payload import (
     data_url,

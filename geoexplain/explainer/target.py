@@ -1,0 +1,109 @@
+"""What is explained of a prediction: a cell, or a place of several; its score; one cell against another."""
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from geoexplain.errors import DataError
+
+SCORES: dict[str, Callable[[Tensor], Tensor]] = {
+    # float64, since in float32 the gradient p (1 − p) of a confident prediction rounds to 0 and every map turns flat.
+    "probability": lambda logits: torch.softmax(logits.double(), dim=-1),
+    "logit": lambda logits: logits,
+}
+"""What is explained: name → function of the logits (N, K) that gives the score of each cell (N, K)."""
+
+LOG_ODDS = "log-odds"
+"""What is explained of two cells: how far one is ahead of the other. Not among SCORES: one cell alone has none."""
+
+
+@dataclass(frozen=True)
+class CellGroup:
+    """Cells that are explained as one: a place such as a country.
+
+    label  what people call it
+    cells  indices of its cells, at least one, each once; kept ascending
+
+    Raises DataError for no cell, or one twice.
+    """
+
+    label: str
+    cells: tuple[int, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.cells or len(set(self.cells)) < len(self.cells):
+            raise DataError(f"{self.label}: expected at least one cell, each once, got others: choose another place.")
+        object.__setattr__(self, "cells", tuple(sorted(self.cells)))
+
+
+Explained = int | CellGroup
+"""What a score is of: one cell, or several together."""
+
+
+def log_odds(logits: Tensor, target: int, against: int) -> Tensor:
+    """How far one cell is ahead of another: log p_target − log p_against (N,) from the logits (N, K), in float64."""
+    log_shares = torch.log_softmax(logits.double(), dim=-1)
+    return log_shares[:, target] - log_shares[:, against]
+
+
+def target_score(logits: Tensor, target: Explained, score: str) -> Tensor:
+    """Score (N,) of one cell, or of several together, from the logits (N, K).
+
+    The probability of several cells is the sum of theirs; their logit is log Σ exp of theirs, which is what one class
+    in their place would need to get that probability.
+    Raises DataError for a score that is not in SCORES.
+    """
+    if score not in SCORES:
+        raise DataError(f"expected a score out of {tuple(SCORES)}, got {score!r}: choose one of these.")
+    if isinstance(target, int):
+        return SCORES[score](logits)[:, target]
+    own = SCORES[score](logits)[:, list(target.cells)]  # (N, n)
+    return own.sum(dim=1) if score == "probability" else own.logsumexp(dim=1)
+
+
+def checked_target(target: Explained | None, logits: Tensor) -> Explained:
+    """A cell of the logits (1, K), or several; None is the most probable one. Raises DataError for any other."""
+    return int(logits.detach().argmax()) if target is None else existing(target, logits.shape[-1])
+
+
+def existing(target: Explained, cells: int) -> Explained:
+    """A cell as an index from 0 to `cells` − 1, or a group of such. Raises DataError for any other."""
+    if isinstance(target, CellGroup):
+        if not 0 <= target.cells[0] <= target.cells[-1] < cells:
+            raise DataError(
+                f"{target.label}: expected cells from 0 to {cells - 1}, got others: is this a place of another model?"
+            )
+        return target
+    try:
+        cell = operator.index(target)
+    except TypeError:
+        cell = -1
+    # A negative index would silently explain a cell counted from the end.
+    if isinstance(target, bool) or not 0 <= cell < cells:
+        raise DataError(f"expected a target cell from 0 to {cells - 1}, got {target!r}: choose a cell of this model.")
+    return cell
+
+
+def best_of(target: Explained, logits: Tensor) -> int:
+    """The explained cell, or the most probable one of a group, from the logits (1, K); of equal ones the first."""
+    if isinstance(target, int):
+        return target
+    return target.cells[int(logits.detach()[0, list(target.cells)].argmax())]
+
+
+def described(target: Explained, labels: Sequence[str] = ()) -> str:
+    """What is explained, in words: "cell 12" or, with the K cells' labels, "cell 12 (near Lyon, France)"; "Jordan"."""
+    if isinstance(target, CellGroup):
+        return target.label
+    return f"cell {target} ({labels[target]})" if labels else f"cell {target}"
+
+
+def checked_other(against: int, target: int, logits: Tensor) -> int:
+    """A cell to hold against the explained one, as an index. Raises DataError for no cell, or the explained one."""
+    other = existing(against, logits.shape[-1])
+    if isinstance(other, CellGroup) or other == target:
+        raise DataError(f"expected two different cells to contrast, got cell {target} twice: choose another cell.")
+    return other
