@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from scipy.spatial import KDTree, QhullError, SphericalVoronoi
 from shapely.geometry import Point, Polygon
+from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
 
 from geoexplain.errors import DataError
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, degrees, destination, great_circle_km, unit_vectors
@@ -33,6 +36,8 @@ class Partition:
     labels       K human-readable names, K ≥ 1
     centers_deg  float64 (K, 2), latitude in [-90, 90] and longitude in [-180, 180] in degrees
     parents      int64 (K,), index of each cell's parent in a coarser partition, or None
+    borders      K (multi)polygons, x = longitude in degrees, which may run past ±180, y = latitude; None for a cell
+                 whose border is not known, or for all. Borders may hold each other: a city its country's rest.
 
     Raises DataError when these do not fit together.
     """
@@ -41,6 +46,7 @@ class Partition:
     labels: tuple[str, ...]
     centers_deg: NDArray[np.float64] = field(repr=False)
     parents: NDArray[np.int64] | None = field(default=None, repr=False)
+    borders: tuple[BaseGeometry | None, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         shape = (len(self.labels), 2)
@@ -62,6 +68,11 @@ class Partition:
                 f"partition {self.name}: expected one parent for each of {shape[0]} cells, "
                 f"got shape {self.parents.shape}; rebuild the partition."
             )
+        if self.borders is not None and len(self.borders) != shape[0]:
+            raise DataError(
+                f"partition {self.name}: expected a border, or None, for each of {shape[0]} cells, "
+                f"got {len(self.borders)}; rebuild the partition."
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -80,6 +91,20 @@ class Partition:
         owner, _ = _assign(unit_vectors(points_deg), self.unit_vectors)
         return owner
 
+    def holding(self, lat_deg: float, lon_deg: float) -> int:
+        """Index in [0, K) of the cell of a point in degrees: the smallest whose border holds it, else the nearest."""
+        if self.borders is not None:
+            turns = shapely.points([lon_deg - 360, lon_deg, lon_deg + 360], [lat_deg] * 3)
+            held = np.unique(self._border_index.query(turns, predicate="intersects")[1])
+            if len(held):
+                sizes = shapely.area(self._border_index.geometries[held])
+                return int(held[int(np.argmin(sizes))])
+        return self.nearest(lat_deg, lon_deg)
+
+    @cached_property
+    def _border_index(self) -> shapely.STRtree:
+        return shapely.STRtree([shapely.Point() if border is None else border for border in self.borders or ()])
+
     @cached_property
     def _outlines(self) -> tuple[NDArray[np.float64], ...]:
         return voronoi_outlines(self.centers_deg)
@@ -87,6 +112,16 @@ class Partition:
     def outlines(self) -> list[NDArray[np.float64]]:
         """K closed rings (V, 2) in degrees, as `voronoi_outlines` draws them."""
         return list(self._outlines)
+
+    def rings(self) -> list[list[NDArray[np.float64]]]:
+        """For each of K cells its closed rings (V, 2) in degrees, latitude first, however far longitudes run.
+
+        Those of its border where one is known, shells counterclockwise on a map and holes clockwise; else the one of
+        `outlines`.
+        """
+        known = self.borders or (None,) * len(self)
+        around = self._outlines if any(border is None for border in known) else ()  # a diagram of many cells costs
+        return [polygon_rings(border) if border is not None else [around[cell]] for cell, border in enumerate(known)]
 
     def save(self, path: Path) -> None:
         """Write labels and centres as a CSV table with the columns label, latitude, longitude, and parent if known.
@@ -99,6 +134,12 @@ class Partition:
             rows.writerow(["label", "latitude", "longitude", *([] if self.parents is None else ["parent"])])
             for label, (lat, lon), parent in zip(self.labels, self.centers_deg, parents, strict=True):
                 rows.writerow([label, f"{lat:.7f}", f"{lon:.7f}", *parent])
+
+
+def polygon_rings(shape: BaseGeometry) -> list[NDArray[np.float64]]:
+    """The closed rings (V, 2) of a (multi)polygon with x = longitude, latitude first; of them, only holes clockwise."""
+    turned = [orient(part) for part in shapely.get_parts(shape) if isinstance(part, Polygon) and not part.is_empty]
+    return [shapely.get_coordinates(ring)[:, ::-1] for part in turned for ring in (part.exterior, *part.interiors)]
 
 
 def hierarchy(finest: Partition, coarser: Sequence[Partition]) -> NDArray[np.int64]:

@@ -1,9 +1,11 @@
 """Cells: nearest centres, outlines against the cells they stand for, k-means, and tables on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from scipy.spatial import SphericalVoronoi
 from shapely.geometry import Point, Polygon
 
@@ -258,3 +260,42 @@ def test_a_table_is_not_read_without_end(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(read_cells(tmp_path / "three.csv", "three")) == 3
     with pytest.raises(DataError, match="at most 3 cells"):
         read_cells(tmp_path / "four.csv", "four")
+
+
+# ---- borders
+
+
+def bordered() -> Partition:
+    """A country, a city in it, a strait of islands across the antimeridian, and a cell without a border."""
+    country = shapely.box(0, 0, 10, 10) - shapely.box(8, 8, 9, 9)
+    borders = (country, shapely.box(4, 4, 5, 5), shapely.box(178, -5, 183, 5), None)
+    centers = np.array([(2.0, 2.0), (4.5, 4.5), (0.0, -179.5), (40.0, 100.0)])
+    return Partition("bordered", ("country", "city", "islands", "steppe"), centers, borders=borders)
+
+
+def test_a_point_is_in_the_smallest_cell_that_holds_it_or_in_the_nearest() -> None:
+    cells = bordered()
+    assert cells.holding(1, 1) == 0
+    assert cells.holding(4.6, 4.4) == 1
+    assert [cells.holding(1, lon) for lon in (179, -178, 182, -181)] == [2] * 4
+    assert cells.holding(8.5, 8.5) == cells.nearest(8.5, 8.5) == 1  # in a hole: whatever is nearest
+    assert cells.holding(50, 90) == 3
+    plain = replace(cells, borders=None)
+    assert plain.holding(4.6, 4.4) == plain.nearest(4.6, 4.4)
+
+
+def test_rings_are_those_of_the_border_where_it_is_known() -> None:
+    cells = bordered()
+    rings = cells.rings()
+    assert [len(own) for own in rings] == [2, 1, 1, 1]
+    shell, hole = (shapely.LinearRing(ring[:, ::-1]) for ring in rings[0])
+    assert (shell.is_ccw, hole.is_ccw) == (True, False)
+    assert shapely.Polygon(shell, [hole]).equals(bordered().borders[0])
+    np.testing.assert_array_equal(rings[3][0], cells.outlines()[3])
+    for own, ring in zip(replace(cells, borders=None).rings(), cells.outlines(), strict=True):
+        np.testing.assert_array_equal(own[0], ring)
+
+
+def test_a_border_for_each_cell_or_none_at_all() -> None:
+    with pytest.raises(DataError, match="a border, or None, for each of 4 cells, got 3"):
+        replace(bordered(), borders=(None,) * 3)

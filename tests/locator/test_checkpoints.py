@@ -3,15 +3,18 @@
 import json
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from geoexplain.errors import CheckpointError, DataError
+from geoexplain.geography.outline_files import write_outlines
 from geoexplain.locator.checkpoints import FORMAT, cells_file, describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.zoo import BUNDLED, load_model
 from tests.locator.models import LABELS, saved, small_model
@@ -211,3 +214,25 @@ def test_an_unknown_name_is_told_the_known_ones(tmp_path: Path) -> None:
         load_model("earth-viws")
     with pytest.raises(CheckpointError, match=r"none\.safetensors"):
         load_geoexplain(tmp_path / "none.safetensors")
+
+
+# ---- borders
+
+
+def test_borders_travel_with_a_model_and_go_with_the_next_one(tmp_path: Path) -> None:
+    model = small_model()
+    borders = (shapely.box(10, 5, 30, 15), None, None, shapely.box(170, -5, 190, 5), None)
+    file = tmp_path / "small.safetensors"
+    save_geoexplain(model.network, describe(model), replace(model.partition, borders=borders), file)
+    found = load_geoexplain(file, "cpu").partition.borders
+    assert found is not None
+    for before, after in zip(borders, found, strict=True):
+        assert (before is None and after is None) or after.equals(before)
+    saved(model, tmp_path)  # the same file, of a model that knows no borders
+    assert load_geoexplain(file, "cpu").partition.borders is None
+
+
+def test_borders_of_other_cells_are_refused(file: Path) -> None:
+    write_outlines(file.with_name("small.outlines.geojson"), [None] * 4, "abcd")
+    with pytest.raises(DataError, match=r"small\.outlines\.geojson: expected borders of 5 cells, got 4"):
+        load_geoexplain(file, "cpu")

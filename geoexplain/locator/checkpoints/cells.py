@@ -25,6 +25,11 @@ def cells_file(weights: Path, level: int = 0) -> Path:
     return weights.with_suffix(f".cells-{level}.csv" if level else ".cells.csv")
 
 
+def outlines_file(weights: Path) -> Path:
+    """The borders of the finest cells of a weights file, where they are known: same stem, `.outlines.geojson`."""
+    return weights.with_suffix(".outlines.geojson")
+
+
 def read_partitions(weights: Path, name: str, coarser: int) -> tuple[Partition, tuple[Partition, ...]]:
     """The finest partition beside a weights file and the `coarser` ones above it, next coarser first.
 

@@ -1,13 +1,13 @@
 """This project's own model files: one safetensors file beside tables of its cells.
 
 The safetensors file holds the weights (fp16 or fp32) and, in its metadata, a JSON description; the tables are CSV and
-have its stem.
+have its stem, and so have the cells' borders where these are known (GeoJSON).
 """
 
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError
+from geoexplain.geography.outline_files import read_outlines, write_outlines
 from geoexplain.geography.partition import Partition, hierarchy
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import create_backbone
-from geoexplain.locator.checkpoints.cells import cells_file, read_partitions
+from geoexplain.locator.checkpoints.cells import cells_file, outlines_file, read_partitions
 from geoexplain.locator.checkpoints.description import FORMAT, read_description
 from geoexplain.locator.checkpoints.layout import check_finite, check_layout
 from geoexplain.locator.heads import Head, MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
@@ -47,7 +48,7 @@ def save_geoexplain(
     embedder: nn.Module | None = None,
     half: bool = True,
 ) -> None:
-    """Write a model in this project's format: weights with their description, and the tables of cells.
+    """Write a model in this project's format: weights with their description, tables of cells, borders of the finest.
 
     `network` has a Network's parts. `description` needs name, title, purpose, architecture, size_px; whatever else is
     in FIELDS may be given. `half` stores fp16, which moves an answer by about a thousandth; otherwise fp32.
@@ -66,6 +67,10 @@ def save_geoexplain(
         ) from None
     for level, cells in enumerate((partition, *coarser)):
         cells.save(cells_file(file, level))
+    if partition.borders is None:
+        outlines_file(file).unlink(missing_ok=True)  # one that was written over had some
+    else:
+        write_outlines(outlines_file(file), partition.borders, partition.labels)
     shutil.copymode(cells_file(file), file)  # safetensors lets nobody but the owner read what it writes
 
 
@@ -99,7 +104,7 @@ def load_geoexplain(
     (f* of Theiner et al.) or not (f); None is the model's own way.
 
     Raises CheckpointError for a file that is missing, damaged, of another format, or does not fit, or a model without
-    a hierarchy that is asked for one; DataError for a bad table of cells.
+    a hierarchy that is asked for one; DataError for a bad table of cells, or bad borders.
     """
     if not file.is_file():
         raise CheckpointError(f"expected a model file at {file}, found none: check the path.")
@@ -110,6 +115,8 @@ def load_geoexplain(
                 description["head"] = _with_product(file.name, description.get("head"), hierarchical)
             levels = description.get("head", {}).get("levels", 1)
             partition, coarser = read_partitions(file, description["name"], levels - 1)
+            if outlines_file(file).exists():
+                partition = replace(partition, borders=read_outlines(outlines_file(file), len(partition)))
             with torch.device("meta"):  # shapes only: a description may name a network far larger than the file
                 network, embedder = _parts(description, partition, coarser)
                 expected = _tensors(network, embedder)
