@@ -30,12 +30,30 @@ from geoexplain.studio.payload import menu
 
 ASSETS = Path(__file__).parents[2] / "assets"
 
-UNCHANGED = "value => value"
 ASK = "(...inputs) => { document.dispatchEvent(new Event('geoexplain-asks')); return inputs; }"
-ASK_WITH_RECORD = """(image, _, model) => {
-    document.dispatchEvent(new Event('geoexplain-asks'));
-    return [image, image, model];
-}"""
+
+
+def _ask_about(what: str, inputs: str = "inputs") -> str:
+    """The page counts what it has asked about an image, or a model, and has not been told yet."""
+    return f"""(...inputs) => {{
+        document.dispatchEvent(new Event('geoexplain-asks'));
+        window.geoexplainAsked = {{ image: 0, model: 0, ...window.geoexplainAsked }};
+        window.geoexplainAsked.{what} += 1;
+        return {inputs};
+    }}"""
+
+
+def _settle(what: str) -> str:
+    """What the page shows follows the last answer; but what a person has chosen since, and asked about, stays."""
+    return f"""(answered, chosen) => {{
+        window.geoexplainAsked.{what} -= 1;
+        return window.geoexplainAsked.{what} > 0 ? chosen : answered;
+    }}"""
+
+
+ASK_WITH_RECORD = _ask_about("image", "[inputs[0], inputs[0], inputs[2]]")
+ASK_WITH_MODEL = _ask_about("model")
+SETTLE_IMAGE, SETTLE_MODEL = _settle("image"), _settle("model")
 TELL_SCORE_CAM_ENDED = "() => document.dispatchEvent(new CustomEvent('geoexplain-ended', { detail: 'score-cam' }))"
 TELL_TUNING_ENDED = TELL_SCORE_CAM_ENDED.replace("score-cam", "tuning")
 
@@ -133,11 +151,12 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
             located = given(
                 handlers.show, [image, shown, chosen], [*results, shown, answering], js=ASK_WITH_RECORD, **network
             )
-            located.success(None, shown, image, js=UNCHANGED)
-            located.failure(None, shown, image, js=UNCHANGED)
+            located.success(None, [shown, image], image, js=SETTLE_IMAGE)
+            located.failure(None, [shown, image], image, js=SETTLE_IMAGE)
             located.failure(handlers.refused, None, answer, **aside)
-        switched = chosen.switch(handlers.switch, [image, chosen], [*results, answering], js=ASK, **network)
-        switched.failure(None, answering, chosen, js=UNCHANGED)
+        switched = chosen.switch(handlers.switch, [image, chosen], [*results, answering], js=ASK_WITH_MODEL, **network)
+        switched.success(None, [answering, chosen], chosen, js=SETTLE_MODEL)
+        switched.failure(None, [answering, chosen], chosen, js=SETTLE_MODEL)
         switched.failure(handlers.refused, None, answer, **aside)
         for choice in (answer.choose, world.pick, explanation.rescore):
             asked = choice(handlers.show_cell, [image, chosen], results, js=ASK, **network)

@@ -49,7 +49,13 @@ def open_studio(page: Page, url: str, theme: str = "light") -> None:
 
 
 def painted(page: Page) -> int:
-    return int(page.get_attribute(".ge-explanation", "data-painted") or 0)
+    """How often Combi-CAM has been painted, once nothing that was asked before is still to be painted."""
+    return page.evaluate(
+        """async () => {
+            for (const _ of [1, 2]) await new Promise(requestAnimationFrame);
+            return Number(document.querySelector(".ge-explanation").dataset.painted || 0);
+        }"""
+    )
 
 
 def choose_example(page: Page, index: int) -> None:

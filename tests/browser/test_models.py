@@ -1,6 +1,7 @@
 """Several models in one studio, driven as a person would: switching, Search within Cell, the rule for localizable."""
 
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,30 @@ def test_quick_choices_end_with_the_last_of_each(page: Page, url: str, models: M
     explanation = geoexplain.explain(examples()[7].file, models["residual"].model)
     assert_shows(pixels(page, "grad-cam"), explanation.heatmap("grad-cam").values)
     assert chosen(page) == page.get_attribute(".ge-explanation", "data-model") == "residual"
+
+
+def test_an_answer_on_its_way_does_not_take_back_what_was_chosen_since(
+    page: Page, url: str, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = threading.Semaphore(1)
+
+    def explain_when_allowed(*args: Any, **options: Any) -> geoexplain.Explanation:
+        assert allowed.acquire(timeout=SLOW_MS / 1000)
+        return geoexplain.explain(*args, **options)
+
+    monkeypatch.setattr("geoexplain.studio.handlers.explain", explain_when_allowed)
+    open_studio(page, url)
+    choose_example(page, 0)
+    for index in (5, 7):
+        page.click(f"button[data-example='{index}']")
+        page.wait_for_selector(f"#image img[src*='{examples()[index].file.name}']", timeout=SLOW_MS)
+    allowed.release()
+    expect(page.locator(".ge-facts")).to_contain_text(f"Truth: {examples()[5].title}", timeout=SLOW_MS)
+    page.select_option(".ge-model-choice", "residual")  # while the answer about the other example is on its way
+    allowed.release(2)
+    page.wait_for_selector(".ge-explanation[data-model=residual]", timeout=SLOW_MS)
+    assert f"Truth: {examples()[7].title}" in page.inner_text(".ge-facts")
+    assert examples()[7].file.name in page.get_attribute("#image img", "src")
 
 
 def test_a_model_that_cannot_be_loaded_changes_nothing(page: Page, url: str, models: Models) -> None:
