@@ -26,7 +26,8 @@ from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.evaluation.views import VIEW_RADII_KM, view_logits
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.images import Preprocess
-from geoexplain.training.loop import Progress, train_views
+from geoexplain.training.loop import train_views
+from geoexplain.training.progress import Progress
 from geoexplain.training.run import GeolocatorNetwork, checkpoint_file, load_checkpoint
 from geoexplain.training.settings import Phase, ViewTraining
 from geoexplain.training.views import Imagery, imagery_files, load_imagery
@@ -190,8 +191,8 @@ def describe_accuracy(shares: dict[int, float]) -> str:
     return ", ".join(f"{percent(share)} within {radius:,} km" for radius, share in shares.items())
 
 
-def describe_progress(progress: Progress) -> str:
+def describe_progress(progress: Progress, unit: str = "views") -> str:
     """Resolution, loss, speed and time left in words."""
     hours, minutes = divmod(round(progress.left_s / 60), 60)
     left = f"{hours} h {minutes} min" if hours else f"{minutes} min"
-    return f"{progress.size_px} px, loss {progress.loss:.3f}, {progress.views_per_s:.0f} views/s, {left} left"
+    return f"{progress.size_px} px, loss {progress.loss:.3f}, {progress.per_s:.0f} {unit}/s, {left} left"

@@ -1,14 +1,12 @@
 """One plain training loop for models of views of Earth from above."""
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
+from geoexplain.training.interrupts import interrupts_held
+from geoexplain.training.progress import Progress
 from geoexplain.training.run import (
     GeolocatorNetwork,
     Validate,
@@ -19,18 +17,6 @@ from geoexplain.training.run import (
 )
 from geoexplain.training.settings import ViewTraining
 from geoexplain.training.views import Imagery
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One report: views seen and in all, running loss, views per second, seconds left, resolution in px."""
-
-    seen: int
-    total: int
-    loss: float
-    views_per_s: float
-    left_s: float
-    size_px: int
 
 
 def train_views(
@@ -85,25 +71,6 @@ def train_views(
         run.save(file)
         raise
     return averaged_network(settings, run.centers_deg, run.best or run.average, imagery.device)
-
-
-@contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of a block: half a step would not resume to the weights of a whole one.
-
-    Only the main thread receives Ctrl-C, so in others nothing is done.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before or signal.default_int_handler)
-    if pressed and callable(before):
-        before(signal.SIGINT, None)
 
 
 def _progress(run: ViewRun, seen_before: int, elapsed_s: float, loss: float, size_px: int) -> Progress:

@@ -1,4 +1,7 @@
-"""Losses for geolocators. Logits (N, K), positions as unit vectors (N, 3); every loss is a scalar mean over N."""
+"""Losses for geolocators. Logits (N, K), positions as unit vectors (N, 3); a loss is a scalar mean over N, or (N,)."""
+
+import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -6,6 +9,9 @@ from torch import Tensor
 
 from geoexplain.geography.sphere import EARTH_RADIUS_KM
 from geoexplain.locator.heads import VonMisesFisherHead
+
+SMALLEST_DENSITY = 1e-9
+"""Per steradian; added to the mixture's density before its logarithm is taken."""
 
 
 def soft_cell_targets(positions: Tensor, directions: Tensor, bandwidth_km: float) -> Tensor:
@@ -41,3 +47,23 @@ def geolocation_loss(
     """
     targets = soft_cell_targets(positions, head.mvmf.directions(), bandwidth_km)
     return mixture_negative_log_likelihood(head, logits, positions) + auxiliary * soft_cross_entropy(logits, targets)
+
+
+def partition_losses(levels: Sequence[Tensor], classes: Tensor) -> Tensor:
+    """Sum over the levels of the cross-entropies (N,) of every photo, in nats.
+
+    levels  logits (N, K_l) of every partitioning; classes int64 (N, L), the true cell in each, in the same order.
+    Müller-Budack et al., ECCV 2018; Theiner et al., WACV 2022.
+    """
+    pairs = zip(levels, classes.unbind(dim=1), strict=True)
+    return torch.stack([F.cross_entropy(logits.float(), truth, reduction="none") for logits, truth in pairs]).sum(0)
+
+
+def mixture_bits(head: VonMisesFisherHead, logits: Tensor, positions: Tensor) -> Tensor:
+    """−log₂(p + 1e-9) of the mixture's density p per steradian at the true positions (N, 3): (N,), in bits.
+
+    The loss of CERTH's released code (Kordopatis-Zilos et al., ICMR 2021): the constant bounds what a photo far from
+    every component costs, at 29.9 bits, and with it what an outlier moves.
+    """
+    density = head.log_density(logits, positions)
+    return -torch.logaddexp(density, torch.full_like(density, math.log(SMALLEST_DENSITY))) / math.log(2)

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.training.augmentation import augment
 from geoexplain.training.depthwise import speed_up_depthwise
 from geoexplain.training.losses import geolocation_loss
+from geoexplain.training.optimisation import mixed_precision, parameter_groups, save_atomically, update_average
 from geoexplain.training.settings import Phase, ViewTraining
 from geoexplain.training.views import Imagery, render, sample_centers, sample_view_points
 
@@ -89,7 +89,7 @@ class ViewRun:
         self.network = network.to(device).to(memory_format=torch.channels_last)
         if device.type == "cpu":
             speed_up_depthwise(self.network)
-        parameters = _parameter_groups(self.network, settings.weight_decay)
+        parameters = parameter_groups(self.network, settings.weight_decay)
         self.optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate)
         self.average = {key: value.detach().clone() for key, value in self.network.state_dict().items()}
         self.best: dict[str, Tensor] | None = None
@@ -134,9 +134,7 @@ class ViewRun:
             "points": self.points.get_state(),
             "noise": self.noise.get_state(),
         }
-        partial = file.with_suffix(".partial")  # a kill while writing must not cost the last good one
-        torch.save(state, partial)
-        partial.replace(file)
+        save_atomically(state, file)
 
     @property
     def done(self) -> bool:
@@ -162,7 +160,7 @@ class ViewRun:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.rate_at(self.seen)
         self.network.train()
-        with _mixed_precision(images.device):
+        with mixed_precision(images.device):
             logits = self.run(images)
         bandwidth_km = self.settings.bandwidth_km
         loss = geolocation_loss(self.network.head, logits.float(), positions, bandwidth_km=bandwidth_km)
@@ -171,7 +169,7 @@ class ViewRun:
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
         self.seen += len(images)
-        _update_average(self.average, self.network.state_dict(), self.settings.average_decay, self.seen // len(images))
+        update_average(self.average, self.network.state_dict(), self.settings.average_decay, self.seen // len(images))
         return loss.detach(), images.shape[-1]
 
 
@@ -239,28 +237,3 @@ def _cell_centers(settings: ViewTraining) -> np.ndarray:
     generator = torch.Generator().manual_seed(settings.seed)
     samples = sample_centers(max(100 * settings.cells, 10_000), generator)
     return spherical_kmeans(samples, settings.cells, seed=settings.seed)
-
-
-def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices and filters only: biases, norms and concentrations have no reason to be near zero."""
-    parameters = list(network.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
-@torch.no_grad()
-def _update_average(average: dict[str, Tensor], state: dict[str, Tensor], decay: float, step: int) -> None:
-    decay = min(decay, (1 + step) / (10 + step))  # early weights are forgotten faster than they are outgrown
-    for key, value in state.items():
-        if value.is_floating_point():
-            average[key].lerp_(value.to(average[key].device), 1 - decay)
-        else:
-            average[key].copy_(value)
-
-
-def _mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
-    if device.type in {"cpu", "cuda"}:
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()

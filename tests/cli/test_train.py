@@ -19,7 +19,7 @@ from geoexplain.cli import main
 from geoexplain.cli.release import split_imagery
 from geoexplain.cli.train import describe_progress, parse_phases
 from geoexplain.training import run as training_run
-from geoexplain.training.loop import Progress
+from geoexplain.training.progress import Progress
 from geoexplain.training.settings import Phase
 from tests.cli.conftest import Run
 from tests.test_architecture import ROOT
@@ -202,7 +202,7 @@ def test_phases_are_read_as_written() -> None:
 
 
 def test_the_time_left_is_said_in_hours_and_minutes() -> None:
-    said = describe_progress(Progress(seen=1, total=2, loss=4.5, views_per_s=99.6, left_s=7500, size_px=96))
+    said = describe_progress(Progress(seen=1, total=2, loss=4.5, per_s=99.6, left_s=7500, size_px=96))
     assert said == "96 px, loss 4.500, 100 views/s, 2 h 5 min left"
     assert describe_progress(Progress(1, 2, 4.5, 99.6, 95, 96)).endswith("2 min left")
 

@@ -1,0 +1,80 @@
+"""Heads that are trained on photos: how each is made for a partitioning, and its loss per photo."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.geography.partition import hierarchy
+from geoexplain.geography.partitioning import Partitioning
+from geoexplain.locator.heads import Head, MultiPartitionHead, VonMisesFisherHead
+from geoexplain.training.losses import mixture_bits, partition_losses
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Where N photos were taken: cells int64 (N, L), coarse to fine, and unit vectors float32 (N, 3)."""
+
+    classes: Tensor
+    positions: Tensor
+
+
+@dataclass(frozen=True)
+class HeadKind:
+    """One kind of head.
+
+    summary  one line for people
+    build    features and partitioning → an untrained head
+    losses   head, features (N, D) float32 and truth → loss (N,) of every photo
+    levels   partitioning → how many of its levels the head is over, the finest ones
+    """
+
+    summary: str
+    build: Callable[[int, Partitioning], Head]
+    losses: Callable[[Head, Tensor, Truth], Tensor]
+    levels: Callable[[Partitioning], int]
+
+
+def _linear(feature_dim: int, partitioning: Partitioning) -> Head:
+    cells = len(partitioning.levels[0])
+    return MultiPartitionHead(feature_dim, [cells], torch.arange(cells)[:, None], product=False)
+
+
+def _multi(feature_dim: int, partitioning: Partitioning) -> Head:
+    if len(partitioning.levels) < 2:
+        raise DataError(
+            f"--head multi: expected a partitioning of several levels, got one ({partitioning.name}): "
+            "use --head linear, or build one with several."
+        )
+    table = torch.from_numpy(hierarchy(partitioning.levels[0], partitioning.levels[1:]))
+    sizes = [len(level) for level in reversed(partitioning.levels)]
+    return MultiPartitionHead(feature_dim, sizes, table, product=True)
+
+
+def _mixture(feature_dim: int, partitioning: Partitioning) -> Head:
+    return VonMisesFisherHead(feature_dim, torch.from_numpy(partitioning.levels[0].centers_deg))
+
+
+def _cross_entropies(head: Head, features: Tensor, truth: Truth) -> Tensor:
+    levels = head.levels(features)
+    return partition_losses(levels, truth.classes[:, -len(levels) :])
+
+
+def _bits(head: Head, features: Tensor, truth: Truth) -> Tensor:
+    assert isinstance(head, VonMisesFisherHead)
+    return mixture_bits(head, head(features), truth.positions)
+
+
+HEADS: dict[str, HeadKind] = {
+    "linear": HeadKind("one linear layer over the finest cells, cross-entropy", _linear, _cross_entropies, lambda _: 1),
+    "multi": HeadKind(
+        "one linear layer per level, sum of the cross-entropies",
+        _multi,
+        _cross_entropies,
+        lambda partitioning: len(partitioning.levels),
+    ),
+    "mvmf": HeadKind("mixture of von Mises–Fisher over the finest cells, CERTH's loss", _mixture, _bits, lambda _: 1),
+}
+"""Every head that can be trained, by name."""
