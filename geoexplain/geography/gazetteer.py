@@ -35,6 +35,8 @@ class Gazetteer:
     cities           C names
     city_deg         (C, 2)
     city_population  (C,) inhabitants
+    city_ids         (C,) numbers by which GeoNames knows them
+    city_divisions   C codes of the divisions that hold them, "FR.11", as `assets/world/admin1.csv` lists them
     cities_of        code → indices of its cities
     regions          rows (kind "sea" or "land", name, south, west, north, east ≥ west) in degrees, first match first
     """
@@ -47,6 +49,8 @@ class Gazetteer:
     cities: tuple[str, ...]
     city_deg: NDArray[np.float64]
     city_population: NDArray[np.float64]
+    city_ids: NDArray[np.int64]
+    city_divisions: tuple[str, ...]
     cities_of: dict[str, NDArray[np.int64]]
     regions: tuple[tuple[str, str, float, float, float, float], ...]
 
@@ -91,6 +95,8 @@ def _load() -> Gazetteer:
         cities=tuple(entry["name"] for entry in entries),
         city_deg=np.array([[entry["latitude"], entry["longitude"]] for entry in entries]),
         city_population=np.array([entry["population"] for entry in entries], dtype=np.float64),
+        city_ids=np.array([entry["geonameid"] for entry in entries]),
+        city_divisions=tuple(f"{entry['countrycode']}.{entry['admin1code']}" for entry in entries),
         cities_of={str(code): np.flatnonzero(city_codes == code) for code in np.unique(city_codes)},
         regions=regions,
     )

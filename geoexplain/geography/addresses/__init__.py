@@ -1,0 +1,6 @@
+"""Addresses of coordinates, fine to coarse: from the shipped gazetteer, Natural Earth's files, or Nominatim."""
+
+from geoexplain.geography.addresses.cell_places import place_trees, tree_of
+from geoexplain.geography.addresses.offline import territory_addresses
+
+__all__ = ["place_trees", "territory_addresses", "tree_of"]

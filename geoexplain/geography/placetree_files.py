@@ -1,0 +1,154 @@
+"""Place trees as a JSON file: what lies beside a model, and is not trusted when it is read."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from geoexplain.errors import DataError
+from geoexplain.geography.placetree import PlaceTree
+from geoexplain.research.files import printable, read_bytes
+
+FORMAT = "geoexplain-places/1"
+
+MAX_BYTES = 128 * 2**20
+MAX_TREES = 8
+LONGEST_TEXT = 254
+
+STEP_DEG = 1e-4
+"""Borders are rounded to this, about ten metres."""
+
+FURTHEST_LON_DEG = 540.0
+"""One turn beyond ±180 either way."""
+
+
+def write_place_trees(trees: Sequence[PlaceTree], file: Path) -> None:
+    """Write trees, at most MAX_TREES, as JSON with their borders as GeoJSON geometries, rounded to 1e-4 degrees.
+
+    The file is there whole or not at all. Raises DataError for too many trees, and OSError where nothing can be
+    written.
+    """
+    if len(trees) > MAX_TREES:
+        raise DataError(f"{printable(file.name)}: expected at most {MAX_TREES} trees, got {len(trees)}: write fewer.")
+    content = {"format": FORMAT, "trees": [_record(tree) for tree in trees]}
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_place_trees(file: Path) -> tuple[PlaceTree, ...]:
+    """The trees in a file that `write_place_trees` wrote.
+
+    Raises DataError for a file that is missing, larger than MAX_BYTES, damaged, or does not hold what it should.
+    """
+    name = printable(file.name)
+    data = read_bytes(file, MAX_BYTES)
+    try:
+        return tuple(_tree(record) for record in _trees(json.loads(data)))
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        shapely.errors.GEOSException,
+    ):
+        raise DataError(
+            f"{name}: expected the places of a model's cells ({FORMAT}), got something else or a damaged file: "
+            "build it again."
+        ) from None
+
+
+def _record(tree: PlaceTree) -> dict[str, Any]:
+    return {
+        "name": tree.name,
+        "labels": list(tree.labels),
+        "kinds": list(tree.kinds),
+        "parents": tree.parents.tolist(),
+        "of_cell": tree.of_cell.tolist(),
+        "borders": [None if border is None else _geometry(border) for border in tree.borders],
+    }
+
+
+def _geometry(border: BaseGeometry) -> dict[str, Any] | None:
+    """A (multi)polygon as GeoJSON; None if nothing is left of it at this precision."""
+    rounded = shapely.set_precision(shapely.make_valid(border), STEP_DEG)
+    parts = [part for part in shapely.get_parts(rounded) if part.geom_type == "Polygon" and part.area]
+    rings = [[_ring(ring) for ring in (part.exterior, *part.interiors)] for part in parts]
+    return {"type": "MultiPolygon", "coordinates": rings} if rings else None
+
+
+def _ring(ring: BaseGeometry) -> list[list[float]]:
+    return [[round(x, 4), round(y, 4)] for x, y in shapely.get_coordinates(ring).tolist()]
+
+
+def _trees(content: dict[str, Any]) -> list[Any]:
+    if content["format"] != FORMAT or len(content["trees"]) > MAX_TREES:
+        raise ValueError("format")
+    return _listed(content["trees"])
+
+
+def _tree(record: dict[str, Any]) -> PlaceTree:
+    return PlaceTree(
+        _texts([record["name"]])[0],
+        _texts(record["labels"]),
+        _texts(record["kinds"]),
+        _numbers(record["parents"]),
+        _numbers(record["of_cell"]),
+        tuple(None if geometry is None else _border(geometry) for geometry in _listed(record["borders"])),
+    )
+
+
+def _listed(values: object) -> list[Any]:
+    if not isinstance(values, list):
+        raise TypeError("list")
+    return values
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    texts = _listed(values)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("text")
+    return tuple(printable(text, LONGEST_TEXT) for text in texts)
+
+
+def _numbers(values: object) -> NDArray[np.int64]:
+    numbers = _listed(values)
+    if not all(type(number) is int for number in numbers):
+        raise TypeError("numbers")
+    return np.array(numbers, dtype=np.int64)
+
+
+def _border(geometry: dict[str, Any]) -> BaseGeometry | None:
+    if geometry["type"] != "MultiPolygon":
+        raise ValueError("geometry")
+    parts = [[_points(ring) for ring in _listed(part)] for part in _listed(geometry["coordinates"])]
+    shape = shapely.multipolygons([shapely.Polygon(shell, holes) for shell, *holes in parts])
+    if shapely.is_valid(shape):
+        return shape
+    pieces = shapely.get_parts(shapely.get_parts(shapely.make_valid(shape)))
+    areas = [piece for piece in pieces if piece.geom_type == "Polygon" and piece.area]
+    return shapely.multipolygons(areas) if areas else None
+
+
+def _points(ring: object) -> NDArray[np.float64]:
+    points = np.array(_listed(ring))
+    if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "if":
+        raise ValueError("ring")
+    # Written so that NaN, which compares as false, is refused too.
+    if not (np.abs(points) <= [FURTHEST_LON_DEG, 90.0]).all():
+        raise ValueError("coordinates")
+    return points.astype(np.float64)
