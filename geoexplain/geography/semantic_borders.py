@@ -1,0 +1,152 @@
+"""Borders of semantic classes: polygons where they are known, else what lies nearest within a known polygon."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.affinity import translate
+from shapely.geometry.base import BaseGeometry
+
+from geoexplain.errors import DataError
+from geoexplain.geography.address import Location
+from geoexplain.geography.hierarchy import Hierarchy
+from geoexplain.geography.partition import voronoi_outlines
+from geoexplain.geography.sphere import destination, great_circle_km, spherical_mean, unit_vectors
+
+BorderOf = Callable[[Location], BaseGeometry | None]
+"""The outline of a location, x = longitude in degrees, which may run past ±180; None where none is known."""
+
+UNCUT = 1e6
+"""As `reach` of outlines: the polygon that they are cut to bounds them, not the distance between neighbours."""
+
+FAR_KM = 6_700.0
+"""60°: of classes that lie no further from their middle, the far side of the Earth is kept out of all outlines."""
+
+
+def known_borders(hierarchy: Hierarchy, classes: NDArray[np.int64], border_of: BorderOf) -> dict[int, BaseGeometry]:
+    """The polygons that `border_of` knows of the K classes (K,) and of all locations that hold them, by location."""
+    known = {}
+    for location in {step for each in classes.tolist() for step in hierarchy.path(each)}:
+        border = border_of(hierarchy.locations[location])
+        shape = None if border is None else only_polygons([border])
+        if shape is not None:
+            known[location] = shape
+    return known
+
+
+def class_borders(
+    hierarchy: Hierarchy,
+    classes: NDArray[np.int64],
+    centers_deg: NDArray[np.float64],
+    known: Mapping[int, BaseGeometry],
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[BaseGeometry | None, ...]:
+    """Borders of K classes, locations (K,) with centres (K, 2) in degrees: (multi)polygons, x = longitude in degrees.
+
+    A location whose polygon is `known` has that one, also where finer classes lie in it. Any other has the region that
+    is nearest to its centre among all classes of the finest location above it whose polygon is known, cut to that
+    polygon; None where there is no such location. Longitudes lie within a turn of the centre's and may run past ±180.
+    `progress` hears (classes drawn, K).
+    """
+    holders = [next((step for step in hierarchy.path(each) if step in known), -1) for each in classes.tolist()]
+    below: dict[int, list[int]] = {holder: [] for holder in holders}
+    for cell, each in enumerate(classes.tolist()):
+        for step in hierarchy.path(each):
+            if step in below:
+                below[step].append(cell)
+    borders: list[BaseGeometry | None] = [None] * len(classes)
+    done = 0
+    for holder, cells in below.items():
+        waiting = [cell for cell in cells if holders[cell] == holder]
+        if holder >= 0:
+            waiting_finer = [cell for cell in waiting if classes[cell] != holder]
+            regions = _regions(centers_deg[cells]) if waiting_finer else []
+            shapely.prepare(known[holder])
+            for cell in waiting:
+                borders[cell] = known[holder]
+                if classes[cell] != holder and regions:
+                    borders[cell] = _cut(known[holder], regions[cells.index(cell)])
+        done += len(waiting)
+        if progress is not None:
+            progress(done, len(classes))
+    return tuple(borders)
+
+
+def only_polygons(shapes: Sequence[BaseGeometry]) -> BaseGeometry | None:
+    """The union of the polygons among shapes and in collections among them, valid; None when nothing is left."""
+    valid = [shape if shapely.is_valid(shape) else shapely.make_valid(shape) for shape in shapes]
+    parts = shapely.get_parts(shapely.get_parts(valid))
+    polygons = parts[(shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)]
+    if not len(polygons):
+        return None
+    return shapely.union_all(polygons) if len(shapes) > 1 else shapely.multipolygons(polygons)
+
+
+def _regions(sites_deg: NDArray[np.float64]) -> list[BaseGeometry]:
+    """What lies nearest to each of S sites (S, 2), sites at one place sharing theirs; the whole Earth for one place."""
+    # SphericalVoronoi takes sites within 1e-6 of each other for one, and then draws nothing.
+    _, first, place = np.unique(unit_vectors(sites_deg).round(5), axis=0, return_index=True, return_inverse=True)
+    if len(first) == 1:
+        return [shapely.box(-540, -90, 540, 90)] * len(sites_deg)
+    places = sites_deg[first]
+    outlines = voronoi_outlines(np.concatenate([places, _far_side(places)]), UNCUT)
+    regions = [_polygon(center, ring) for center, ring in zip(places, outlines, strict=False)]
+    return [regions[each] for each in place.reshape(-1)]
+
+
+def _far_side(sites_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Four places around the antipode of sites that lie together, (4, 2); none (0, 2) for sites all over the Earth.
+
+    With them there is a diagram for two sites, too, and no region reaches round the Earth.
+    """
+    try:
+        middle = spherical_mean(sites_deg)
+    except DataError:
+        return np.empty((0, 2))
+    if great_circle_km(middle, sites_deg).max() > FAR_KM:
+        return np.empty((0, 2))
+    antipode = np.array([-middle[0], middle[1] - 180.0])
+    return destination(antipode, [10.0, 100.0, 190.0, 280.0], 2_000.0)
+
+
+def _polygon(center_deg: NDArray[np.float64], ring: NDArray[np.float64]) -> BaseGeometry:
+    """A ring (V, 2) on the sphere as a polygon on the map, closed along the pole when the ring runs round one."""
+    corners = ring[:-1]
+    start = int(np.argmax(np.abs(corners[:, 1] - center_deg[1])))  # so that a map is cut opposite the centre
+    closed = np.roll(corners, -start, axis=0)[np.r_[0 : len(corners), 0]]
+    lat, lon = closed[:, 0], np.unwrap(closed[:, 1], period=360)
+    if abs(lon[-1] - lon[0]) > 180:
+        pole = np.copysign(90.0, center_deg[0])
+        lat, lon = np.append(lat, [pole, pole]), np.append(lon, [lon[-1], lon[0]])
+    return shapely.Polygon(np.stack([lon, lat], axis=-1))
+
+
+def _cut(shape: BaseGeometry, region: BaseGeometry) -> BaseGeometry | None:
+    """The part of a prepared polygon that lies in a region, whichever turn round the Earth the two are drawn on."""
+    if not shapely.is_valid(region):
+        region = shapely.make_valid(region)
+    west, _, east, _ = shapely.bounds(shape)
+    left, _, right, _ = shapely.bounds(region)
+    if right - left > 720:  # the whole Earth
+        return shape
+    parts = []
+    for turn in (-720.0, -360.0, 0.0, 360.0, 720.0):
+        if left + turn > east or right + turn < west:
+            continue
+        moved = translate(region, turn)
+        if shapely.contains_properly(shape, moved):
+            part = moved
+        elif shapely.intersects(shape, moved):
+            part = _overlap(shape, moved)
+        else:
+            continue
+        parts.append(translate(part, -turn))
+    return only_polygons(parts) if parts else None
+
+
+def _overlap(shape: BaseGeometry, region: BaseGeometry) -> BaseGeometry:
+    try:  # a country of ten thousand corners, for a town in it
+        return shapely.intersection(shapely.clip_by_rect(shape, *shapely.bounds(region)), region)
+    except shapely.GEOSException:  # clipped to a rectangle a polygon may touch itself
+        return shapely.intersection(shape, region)
