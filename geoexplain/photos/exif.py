@@ -61,6 +61,20 @@ def exif_position(file: Path) -> tuple[float, float] | None:
         return None
 
 
+def exif_artist(file: Path) -> str:
+    """Who took a photo, by its EXIF header (tag 315, Artist); "" when it does not say. No pixel is decoded."""
+    try:
+        if not file.is_file() or file.stat().st_size > MAX_BYTES:
+            return ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=FORMATS) as image:
+                artist = image.getexif().get(ExifTags.Base.Artist) if "exif" in image.info else None
+    except Exception:  # noqa: BLE001
+        return ""
+    return artist.strip("\0 ") if isinstance(artist, str) else ""
+
+
 def _position(gps: Mapping[int, object]) -> tuple[float, float] | None:
     tags = ExifTags.GPS
     if _letter(gps.get(tags.GPSStatus)) == "V":

@@ -15,8 +15,8 @@ def read_manifest(manifest: Path, images: Path) -> Manifest:
     """Read where photos were taken, and find their files in the folder `images`.
 
     A table (CSV in UTF-8 with commas, semicolons or tabs) has a header with one of PATHS or IDS, one of LATITUDES and
-    one of LONGITUDES. A path is relative to `images` and stays inside it. An id is such a path too, or else is matched
-    with file names as those of the pickles are.
+    one of LONGITUDES, and may have one of AUTHORS. A path is relative to `images` and stays inside it. An id is such a
+    path too, or else is matched with file names as those of the pickles are.
 
     An original metadata pickle (`.pkl`, or recognised by its content) has ids with or without `.jpg`. A file belongs
     to the id that its name without ending is; if there is none, to the id between underscores that comes first in it:
@@ -110,7 +110,7 @@ def _from_table(manifest: Path, images: Path, root: Path) -> Manifest:
                 f"{row.where}: expected a photo of its own for {printable(key)!r}, got that of "
                 f"{printable(owners[file])!r}: remove one of the lines."
             )
-        photos.append(Photo(key, file, row.lat_deg, row.lon_deg))
+        photos.append(Photo(key, file, row.lat_deg, row.lon_deg, row.author))
     return Manifest(tuple(photos), tuple(missing))
 
 

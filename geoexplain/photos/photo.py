@@ -12,14 +12,21 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 """A file with one of these endings, in any case, is taken for a photo."""
 
 
+LISTED = 1000
+
+
 @dataclass(frozen=True)
 class Photo:
-    """A photo and where it was taken: latitude in [-90, 90] and longitude in [-180, 180], in degrees."""
+    """A photo and where it was taken: latitude in [-90, 90] and longitude in [-180, 180], in degrees.
+
+    `author` tells photos of one person from those of others; "" is unknown.
+    """
 
     id: str
     file: Path
     lat_deg: float
     lon_deg: float
+    author: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,31 @@ class Manifest:
     photos: tuple[Photo, ...]
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What of a set of photos cannot be used: how many, and (which, why) of the first LISTED of them."""
+
+    count: int = 0
+    listed: tuple[tuple[str, str], ...] = ()
+
+
+class Tally:
+    """Counts what is left out, and lists as much of it as anybody reads."""
+
+    def __init__(self, before: LeftOut = LeftOut()):
+        self.count, self.listed = before.count, list(before.listed)
+
+    def add(self, which: str, why: str) -> None:
+        """One more."""
+        self.count += 1
+        if len(self.listed) < LISTED:
+            self.listed.append((which, why))
+
+    def result(self) -> LeftOut:
+        """What was counted so far."""
+        return LeftOut(self.count, tuple(self.listed))
 
 
 def photo_files(folder: Path) -> dict[str, Path]:

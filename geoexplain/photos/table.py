@@ -15,17 +15,22 @@ IDS = ("id", "img_id", "image_id", "photo_id")
 PATHS = ("path", "file", "filename", "file_name", "image", "image_path", "img_path")
 LATITUDES = ("lat", "latitude", "lat_deg")
 LONGITUDES = ("lon", "lng", "long", "longitude", "lon_deg")
+AUTHORS = ("author", "author_id", "user", "user_id", "owner", "photographer")
 """Names of columns, in any case; of several that are there, the first one of this list counts."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line: where it stands, for messages; the path it names, or None if it names only an id; the position."""
+    """One line: where it stands, for messages; the path it names, or None if it names only an id; the position.
+
+    `author` is "" where the table names none.
+    """
 
     where: str
     path: str | None
     lat_deg: float
     lon_deg: float
+    author: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class _Columns:
     path: int | None
     lat: int
     lon: int
+    author: int | None
 
 
 def read_rows(table: Path) -> dict[str, Row]:
@@ -42,39 +48,48 @@ def read_rows(table: Path) -> dict[str, Row]:
 
     Raises DataError as `read_manifest` says.
     """
+    rows: dict[str, Row] = {}
+    for key, row in table_rows(table):
+        if key in rows:
+            raise DataError(
+                f"{row.where}: expected each photo once, got {printable(key)!r} again, after "
+                f"{rows[key].where.removeprefix(printable(table.name) + ', ')}: remove one of the lines."
+            )
+        rows[key] = row
+    return rows
+
+
+def table_rows(table: Path) -> Iterator[tuple[str, Row]]:
+    """The lines of a table as (id, row), one at a time, so that a table of millions need not be held.
+
+    Raises DataError as `read_manifest` says, but for an id that stands there twice.
+    """
     name = printable(table.name)
     if not table.is_file():
         raise DataError(f"{name}: expected a table of photos, or a metadata pickle, found none: check the path.")
     if table.stat().st_size > MAX_BYTES:
         raise DataError(f"{name}: expected at most {MAX_BYTES:,} bytes, got more: split the table.")
-    rows: dict[str, Row] = {}
+    empty = True
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            for where, key, row in _read(file, name):
-                if key in rows:
-                    raise DataError(
-                        f"{where}: expected each photo once, got {printable(key)!r} again, after "
-                        f"{rows[key].where.removeprefix(name + ', ')}: remove one of the lines."
-                    )
-                rows[key] = row
+            for key, row in _read(file, name):
+                empty = False
+                yield key, row
     except UnicodeDecodeError:
         raise DataError(f"{name}: expected text in UTF-8, got another encoding: save the table as UTF-8.") from None
     except OSError as error:
         raise DataError(f"{name}: expected a readable table, got '{error.strerror}': check the file.") from None
-    if not rows:
+    if empty:
         raise DataError(f"{name}: expected a line for every photo, got none behind the header: is this the right file?")
-    return rows
 
 
-def _read(file: TextIO, name: str) -> Iterator[tuple[str, str, Row]]:
+def _read(file: TextIO, name: str) -> Iterator[tuple[str, Row]]:
     columns, skipped = _header(file, name)
     lines = csv.reader(file, delimiter=columns.delimiter, strict=True)
     try:
         for cells in lines:
             if any(cell.strip() for cell in cells):
-                where = f"{name}, line {skipped + lines.line_num:,}"
-                key, row = _row(cells, columns, where)
-                yield where, key, row
+                yield _row(cells, columns, f"{name}, line {skipped + lines.line_num:,}")
     except csv.Error as error:
         raise DataError(
             f"{name}, line {skipped + lines.line_num:,}: expected values between {columns.delimiter!r}, could not read "
@@ -112,7 +127,7 @@ def _columns(line: str, delimiter: str) -> _Columns | None:
     own, path, lat, lon = place(IDS), place(PATHS), place(LATITUDES), place(LONGITUDES)
     if lat is None or lon is None or own is path is None:
         return None
-    return _Columns(delimiter, own, path, lat, lon)
+    return _Columns(delimiter, own, path, lat, lon, place(AUTHORS))
 
 
 def _row(cells: list[str], columns: _Columns, where: str) -> tuple[str, Row]:
@@ -125,7 +140,8 @@ def _row(cells: list[str], columns: _Columns, where: str) -> tuple[str, Row]:
         raise DataError(f"{where}: expected the name of a photo, got none: complete or remove the line.")
     lat = _coordinate(cell(columns.lat), "a latitude from -90 to 90", 90, where)
     lon = _coordinate(cell(columns.lon), "a longitude from -180 to 180", 180, where)
-    return key, Row(where, path, lat, lon)
+    author = "" if columns.author is None else cell(columns.author)
+    return key, Row(where, path, lat, lon, author)
 
 
 def _coordinate(text: str, expected: str, limit: float, where: str) -> float:

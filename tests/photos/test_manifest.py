@@ -136,7 +136,10 @@ def test_columns_go_by_many_names(
     rows = [["author", lon, path, lat], ["x", "2.5", "a.jpg", "-1.5"], ["y", "-180", "sub/b.png", "90"]]
     manifest = read_manifest(table("\r\n".join(delimiter.join(row) for row in rows)), folder)
     assert manifest == Manifest(
-        (Photo("a.jpg", folder / "a.jpg", -1.5, 2.5), Photo("sub/b.png", folder / "sub" / "b.png", 90.0, -180.0))
+        (
+            Photo("a.jpg", folder / "a.jpg", -1.5, 2.5, "x"),
+            Photo("sub/b.png", folder / "sub" / "b.png", 90.0, -180.0, "y"),
+        )
     )
 
 

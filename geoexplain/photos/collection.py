@@ -1,0 +1,160 @@
+"""Photos of known position to train on, wherever they lie: one by one in a folder, or in shards."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from geoexplain.errors import DataError, ImageError
+from geoexplain.images import open_image
+from geoexplain.photos.exif import MAX_BYTES, exif_artist, geotagged_photos
+from geoexplain.photos.manifest import read_manifest
+from geoexplain.photos.photo import LeftOut, Manifest, Photo, Tally, existing_folder
+from geoexplain.photos.shards import open_shards
+from geoexplain.research.files import printable, read_bytes
+
+AuthorFrom = Literal["table", "exif", "folder"]
+
+
+class PhotoCollection(Protocol):
+    """N photos of known position, read one at a time; several threads may read at once."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What each photo is called, no two alike."""
+        ...
+
+    @property
+    def positions_deg(self) -> NDArray[np.float64]:
+        """Latitude and longitude, (N, 2)."""
+        ...
+
+    @property
+    def authors(self) -> tuple[str, ...]:
+        """Who took each photo, "" where that is unknown."""
+        ...
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What lay there too but cannot be used, and why."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, i: int, *, shorter_px: int | None = None) -> Image.Image:
+        """Photo i, upright, RGB, opened by `open_image`, with its `shorter_px` and its ImageError."""
+        ...
+
+    def encoded(self, i: int) -> bytes:
+        """Photo i as its file has it; ImageError when it cannot be read."""
+        ...
+
+    def stamp(self, i: int) -> tuple[int, int]:
+        """Two numbers that change when photo i does: bytes, and ns of the last change; (-1, -1) if there is none."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class FileCollection:
+    """Photos that are files of their own; see PhotoCollection."""
+
+    files: tuple[Path, ...]
+    keys: tuple[str, ...]
+    positions_deg: NDArray[np.float64]
+    authors: tuple[str, ...]
+    left_out: LeftOut
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, i: int, *, shorter_px: int | None = None) -> Image.Image:
+        """Photo i, upright, RGB; see open_image."""
+        return open_image(self.files[i], shorter_px=shorter_px)
+
+    def encoded(self, i: int) -> bytes:
+        """The bytes of photo i's file; ImageError when it cannot be read or has more than MAX_BYTES."""
+        try:
+            return read_bytes(self.files[i], MAX_BYTES)
+        except DataError as error:
+            raise ImageError(str(error)) from None
+
+    def stamp(self, i: int) -> tuple[int, int]:
+        """Bytes of photo i's file, and when it was last changed, in ns."""
+        try:
+            facts = self.files[i].stat()
+        except OSError:
+            return -1, -1
+        return facts.st_size, facts.st_mtime_ns
+
+
+def open_collection(
+    source: Path,
+    *,
+    manifest: Path | None = None,
+    author_from: AuthorFrom = "table",
+    index: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> PhotoCollection:
+    """The photos of a folder whose position is known.
+
+    A folder with files `*.msg` holds shards: see `open_shards`, also for `index`, a file that keeps the time of a pass
+    over them. Else its photos are those that `manifest` names (see `read_manifest`), or without one those whose EXIF
+    header states a position.
+
+    Args:
+        source: the folder.
+        manifest: a table with positions, and with authors if it has them.
+        author_from: who took a photo is said by the "table" or the shards' records, by the photo's own header ("exif",
+            Artist), or by the "folder" in `source` that it lies in, the outermost one.
+        index: for shards only.
+        progress: hears (photos, or shards, looked at, all).
+
+    Raises:
+        DataError: there is no photo of known position, or the table or `author_from` is not as described.
+    """
+    existing_folder(source)
+    if author_from not in get_args(AuthorFrom):
+        raise DataError(
+            f"expected authors from {' or '.join(get_args(AuthorFrom))}, got {printable(author_from)!r}: name one."
+        )
+    if any(source.glob("*.msg")):
+        if author_from != "table":
+            raise DataError(
+                f"expected the authors of photos in shards in their records or a table, got {author_from!r}: leave it."
+            )
+        return open_shards(source, manifest=manifest, index=index, progress=progress)
+    photos = geotagged_photos(source, progress) if manifest is None else read_manifest(manifest, source)
+    if not photos.photos:
+        raise DataError(
+            f"{printable(source.name)}: expected photos of known position, got none: give a table that says where they "
+            "were taken, or photos with GPS in their EXIF headers."
+        )
+    return _collection(photos, "no such file" if manifest else "its header states no position", author_from, source)
+
+
+def _collection(found: Manifest, why_missing: str, author_from: AuthorFrom, source: Path) -> FileCollection:
+    left_out = Tally()
+    for name in found.missing:
+        left_out.add(name, why_missing)
+    for name in found.unknown:
+        left_out.add(name, "its position is not in the table")
+    return FileCollection(
+        tuple(photo.file for photo in found.photos),
+        tuple(photo.id for photo in found.photos),
+        np.array([(photo.lat_deg, photo.lon_deg) for photo in found.photos], dtype=np.float64),
+        tuple(_author(photo, author_from, source) for photo in found.photos),
+        left_out.result(),
+    )
+
+
+def _author(photo: Photo, author_from: AuthorFrom, source: Path) -> str:
+    if author_from == "exif":
+        return exif_artist(photo.file)
+    if author_from == "folder":
+        folders = photo.file.relative_to(source).parts[:-1]
+        return folders[0] if folders else ""
+    return photo.author
