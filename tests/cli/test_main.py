@@ -26,6 +26,7 @@ KINDS = [
     ["tune"],
     ["train", "views"],
     ["train", "release"],
+    ["practice"],
     ["models", "add"],
     ["models", "remove"],
     ["models", "convert"],
