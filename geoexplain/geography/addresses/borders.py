@@ -9,6 +9,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from geoexplain.geography.address import Location
+from geoexplain.geography.addresses.natural import load_regions
 from geoexplain.geography.addresses.territories import load_territories
 from geoexplain.geography.gazetteer import load_gazetteer
 
@@ -23,9 +24,7 @@ def border_of(location: Location, naturalearth: Path | None = None) -> BaseGeome
     natural regions came from. Raises DataError when files are missing or damaged.
     """
     if naturalearth is not None:
-        from geoexplain.geography.addresses.natural import load_regions
-
-        found = load_regions(naturalearth).shape_of(location.key)
+        found = load_regions(naturalearth).shapes.get(location.key)
         if found is not None:
             return found
     if location.kind not in ("country", "subregion", "continent"):

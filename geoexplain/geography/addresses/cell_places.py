@@ -9,6 +9,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geoexplain.geography.address import Addresses, Location
 from geoexplain.geography.addresses.borders import border_of
+from geoexplain.geography.addresses.natural import natural_addresses
 from geoexplain.geography.addresses.offline import territory_addresses
 from geoexplain.geography.hierarchy import build_hierarchy
 from geoexplain.geography.partition import Partition
@@ -25,8 +26,6 @@ def place_trees(partition: Partition, naturalearth: Path | None = None) -> tuple
     """
     trees = [tree_of(territory_addresses(partition.centers_deg), border_of, TERRITORY)]
     if naturalearth is not None:
-        from geoexplain.geography.addresses.natural import natural_addresses
-
         addresses = natural_addresses(partition.centers_deg, naturalearth)
         trees.append(tree_of(addresses, partial(border_of, naturalearth=naturalearth), NATURE))
     return tuple(trees)

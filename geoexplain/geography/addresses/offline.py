@@ -1,23 +1,19 @@
 """Addresses from what comes with the package: city, region, country, part of the continent, continent; or the sea."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses
-from geoexplain.geography.addresses.territories import (
-    Territories,
-    chord,
-    load_territories,
-    owners_of,
-    with_territory,
-)
-from geoexplain.geography.gazetteer import Gazetteer, load_gazetteer
+from geoexplain.geography.addresses.forest import addresses_in, checked_points, last_part
+from geoexplain.geography.addresses.territories import Territories, chord, load_territories, with_territory
+from geoexplain.geography.gazetteer import load_gazetteer
 from geoexplain.geography.places import COAST_TOLERANCE_KM
 from geoexplain.geography.sphere import unit_vectors
 
 REGION_REACH_KM = 250.0
-"""No city of the country so near: the region is left open."""
+"""Where no city of the country is so near, the region is left open."""
 
 POINTS_AT_A_TIME = 200_000
 """Bounds the memory beside the result at some 100 MB."""
@@ -26,58 +22,57 @@ POINTS_AT_A_TIME = 200_000
 def territory_addresses(points_deg: ArrayLike) -> Addresses:
     """Addresses of points (N, 2) in degrees: city → region → country → part of the continent → continent.
 
-    The city is that of the same country in whose reach (`CITY_REACH_KM`) the point lies, of several the one with the
-    least distance in terms of its reach; without one the address begins with the region of the nearest city, or with
-    the country. At sea: the sea and its ocean. Countries reach 10 km out to sea, as for `place_names`.
+    The city is that of the same country in whose reach (`territories.CITY_REACH_KM`) the point lies, of several the
+    one with the least distance in terms of its reach; without one the address begins with the region of the nearest
+    city, or with the country. At sea: the sea and its ocean. Countries reach 10 km out to sea, as for `place_names`.
     Longitudes may run past ±180. Raises DataError for another shape, a latitude beyond ±90, or a value not finite.
     """
     points = checked_points(points_deg)
     world = load_territories()
-    leaves = [_leaves(world, points[i : i + POINTS_AT_A_TIME]) for i in range(0, len(points), POINTS_AT_A_TIME)]
-    leaf = np.concatenate([np.empty(0, dtype=np.int64), *leaves])
-    used, row = np.unique(leaf, return_inverse=True)
-    chains = [used]
-    while (chains[-1] >= 0).any():
-        chains.append(np.where(chains[-1] >= 0, world.parents[chains[-1]], -1))
-    table = np.stack(chains[:-1] or [used], axis=1)
-    kept, inverse = np.unique(table, return_inverse=True)  # −1, if it is there, comes first
-    skipped = int(bool(len(kept)) and kept[0] < 0)
-    paths = (inverse.reshape(table.shape) - skipped).astype(np.int32)[row.reshape(-1)]
-    return Addresses(points, tuple(world.locations[i] for i in kept[skipped:]), paths)
+    leaf = in_blocks(lambda block: _leaves(world, block), points)
+    return addresses_in(points, leaf, world.locations, world.parents)
 
 
-def checked_points(points_deg: ArrayLike) -> NDArray[np.float64]:
-    """Points (N, 2) in degrees with longitudes in [-180, 180).
-
-    Raises DataError for another shape, a latitude beyond ±90, or a value that is not finite.
-    """
-    points = np.asarray(points_deg, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise DataError(f"addresses: expected points of shape (N, 2), got {points.shape}; pass (latitude, longitude).")
-    if not np.isfinite(points).all() or (np.abs(points[:, 0]) > 90).any():
-        raise DataError("addresses: expected finite latitudes in [-90, 90], got others; are the columns swapped?")
-    return np.stack([points[:, 0], (points[:, 1] + 180) % 360 - 180], axis=1)
+def finest_seas(world: Territories, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The sea that holds each point (N, 2), longitudes in [-180, 180): locations (N,), −1 on land."""
+    leaf = np.full(len(points_deg), -1)
+    at_sea = np.flatnonzero(in_blocks(lambda block: _territories(world, block), points_deg) < 0)
+    _into_boxes(world, points_deg, leaf, at_sea, "sea")
+    return leaf
 
 
-def _leaves(world: Territories, points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The finest location of each point."""
-    gazetteer = load_gazetteer()
+def in_blocks(
+    find: Callable[[NDArray[np.float64]], NDArray[np.int64]], points_deg: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """`find` of points (N, 2), some of them at a time: int64 (N,)."""
+    blocks = range(0, len(points_deg), POINTS_AT_A_TIME)
+    found = [find(points_deg[start : start + POINTS_AT_A_TIME]) for start in blocks]
+    return np.concatenate([np.empty(0, dtype=np.int64), *found])
+
+
+def _territories(world: Territories, points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The territory of each point; −1 at sea."""
     vectors = unit_vectors(points)
-    territory = owners_of(world.parts, world.owner, points)
+    territory = last_part(world.parts, world.owner, points)
     for center, reach, owner in zip(*world.tiny, strict=True):
         territory[((vectors - center) ** 2).sum(axis=1) <= reach] = owner
     outside = np.flatnonzero(territory < 0)
     if len(outside):
+        gazetteer = load_gazetteer()
         distance, nearest = gazetteer.coast.query(vectors[outside], distance_upper_bound=chord(COAST_TOLERANCE_KM))
         near = np.isfinite(distance)
         territory[outside[near]] = world.of_shape[gazetteer.coast_country[nearest[near]]]
+    return territory
+
+
+def _leaves(world: Territories, points: NDArray[np.float64]) -> NDArray[np.int64]:
+    territory = _territories(world, points)
     at_sea = territory < 0
     leaf = np.where(at_sea, -1, world.territory[territory])
     land = np.flatnonzero(~at_sea)
     leaf[land] = _on_land(world, points[land], territory[land], leaf[land])
-    _in_boxes(world, gazetteer, points, leaf, np.flatnonzero(at_sea), "sea")
-    antarctic = np.flatnonzero([location.key == "continent:Antarctica" for location in world.locations])
-    _in_boxes(world, gazetteer, points, leaf, np.flatnonzero(leaf == antarctic), "land")
+    _into_boxes(world, points, leaf, np.flatnonzero(at_sea), "sea")
+    _into_boxes(world, points, leaf, np.flatnonzero(leaf == world.antarctica), "land")
     return leaf
 
 
@@ -101,19 +96,14 @@ def _on_land(
     return leaf
 
 
-def _in_boxes(
-    world: Territories,
-    gazetteer: Gazetteer,
-    points: NDArray[np.float64],
-    leaf: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    kind: str,
+def _into_boxes(
+    world: Territories, points: NDArray[np.float64], leaf: NDArray[np.int64], rows: NDArray[np.int64], kind: str
 ) -> None:
-    """Put the points at `rows` into the first box of that kind that holds them."""
-    for number, (its_kind, _, south, west, north, east) in enumerate(gazetteer.regions):
+    """Set the leaves at `rows` to the first box of that kind that holds each point."""
+    for location, (its_kind, _, south, west, north, east) in zip(world.boxes, load_gazetteer().regions, strict=True):
         if its_kind != kind or not len(rows):
             continue
         lat, lon = points[rows].T
         inside = (south <= lat) & (lat <= north) & ((lon - west) % 360 <= east - west)
-        leaf[rows[inside]] = world.regions[number]
+        leaf[rows[inside]] = location
         rows = rows[~inside]

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Location
 from geoexplain.geography.addresses.divisions import CONTINENTS, OCEANS, part_of
+from geoexplain.geography.addresses.forest import Forest, last_part
 from geoexplain.geography.gazetteer import WORLD, Gazetteer, load_gazetteer
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
@@ -48,7 +49,8 @@ class Territories:
     tiny        circles that belong to tiny countries: unit vectors (n, 3), squared chords (n,), territories (n,)
     city_trees  per class of CITY_REACH_KM: reach in km, tree over its cities, which of the C they are
     all_cities  tree over all C
-    regions     per row of the gazetteer's regions, seas and lands of Antarctica: its location
+    boxes       per row of the gazetteer's regions, seas and lands of Antarctica: its location
+    antarctica  the location of that continent
     """
 
     locations: tuple[Location, ...]
@@ -62,7 +64,8 @@ class Territories:
     tiny: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
     city_trees: tuple[tuple[float, cKDTree, NDArray[np.int64]], ...]
     all_cities: cKDTree
-    regions: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+    antarctica: int
 
 
 def with_territory(points_deg: NDArray[np.float64], territory: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -87,44 +90,24 @@ def load_territories() -> Territories:
         return _load()
 
 
-class _Forest:
-    """Locations while they are collected."""
-
-    def __init__(self) -> None:
-        self.locations: list[Location] = []
-        self.parents: list[int] = []
-        self.index: dict[str, int] = {}
-
-    def add(self, kind: str, code: str, name: str, parent: int = -1) -> int:
-        """Index of the location with this kind and code, which is added if it is new."""
-        key = f"{kind}:{code}"
-        if key not in self.index:
-            self.index[key] = len(self.locations)
-            self.locations.append(Location(key, name, kind))
-            self.parents.append(parent)
-        return self.index[key]
-
-
 @lru_cache(maxsize=1)
 def _load() -> Territories:
     gazetteer = load_gazetteer()
-    forest = _Forest()
+    forest = Forest()
     parts = {}
     for continent, its_parts in CONTINENTS.items():
         root = parts[continent] = forest.add("continent", continent, continent)
         parts.update({part: forest.add("subregion", part, part, root) for part in its_parts})
     codes, names, of_shape = _territories(gazetteer)
-    territory = []
-    for code, name, token in zip(codes, names, _tokens(codes, names), strict=True):
+    territory = [
         # The continent that is one country needs no second name.
-        own = (
-            parts["Antarctica"]
-            if code == "AQ"
-            else forest.add("country", token, name, parts.get(part_of(code, name), -1))
-        )
-        territory.append(own)
+        parts["Antarctica"] if code == "AQ" else forest.add("country", token, name, parts.get(part_of(code, name), -1))
+        for code, name, token in zip(codes, names, _tokens(codes, names), strict=True)
+    ]
     polygons, owner = _parts(gazetteer, of_shape)
-    cities, division, owners, kept = _cities(forest, gazetteer, codes, territory, polygons, owner)
+    cities, division, owners, kept = _cities(
+        forest, gazetteer, codes, territory, last_part(polygons, owner, gazetteer.city_deg)
+    )
     centers = with_territory(gazetteer.city_deg[kept], owners)
     population = gazetteer.city_population[kept]
     classes = np.searchsorted([least for least, _ in CITY_REACH_KM], population, side="right") - 1
@@ -132,7 +115,7 @@ def _load() -> Territories:
     for number, (_, reach_km) in enumerate(CITY_REACH_KM):
         rows = np.flatnonzero(classes == number)
         trees.append((reach_km, cKDTree(centers[rows]), rows))
-    regions = _regions(forest, gazetteer, parts["Antarctica"])
+    boxes = _boxes(forest, gazetteer, parts["Antarctica"])
     return Territories(
         locations=tuple(forest.locations),
         parents=np.array(forest.parents),
@@ -145,7 +128,8 @@ def _load() -> Territories:
         tiny=_tiny(gazetteer, codes, of_shape, kept, owners),
         city_trees=tuple(trees),
         all_cities=cKDTree(centers),
-        regions=regions,
+        boxes=boxes,
+        antarctica=parts["Antarctica"],
     )
 
 
@@ -180,26 +164,14 @@ def _parts(gazetteer: Gazetteer, of_shape: NDArray[np.int64]) -> tuple[shapely.S
     return shapely.STRtree(parts), of_shape[np.concatenate([shape, shape[east]])]
 
 
-def owners_of(tree: shapely.STRtree, owner: NDArray[np.int64], points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Owner of the part that holds each point (N, 2), longitudes in [-180, 180]; −1 in none, the last of several."""
-    lat, lon = points_deg.T
-    row, part = tree.query(shapely.points(lon, lat))
-    inside = shapely.intersects_xy(tree.geometries[part], lon[row], lat[row])
-    found = np.full(len(points_deg), -1)
-    np.maximum.at(found, row[inside], owner[part[inside]])
-    return found
-
-
 def _cities(
-    forest: _Forest,
+    forest: Forest,
     gazetteer: Gazetteer,
     codes: list[str],
     territory: list[int],
-    parts: shapely.STRtree,
-    owner: NDArray[np.int64],
+    inside: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Locations of the cities and of their divisions, the territory of each, and which of the gazetteer's they are."""
-    inside = owners_of(parts, owner, gazetteer.city_deg)
     first = {code: index for index, code in reversed(list(enumerate(codes)))}
     owners = np.array([first.get(division.partition(".")[0], -1) for division in gazetteer.city_divisions])
     # Of territories that share a code, such as Cyprus and Northern Cyprus, a city is in the one that holds it.
@@ -258,7 +230,7 @@ def _division_names() -> dict[str, str]:
         ) from error
 
 
-def _regions(forest: _Forest, gazetteer: Gazetteer, antarctica: int) -> NDArray[np.int64]:
+def _boxes(forest: Forest, gazetteer: Gazetteer, antarctica: int) -> NDArray[np.int64]:
     """The location of every row of the gazetteer's regions; ice shelves and lands are Antarctica's."""
     ocean_of = {sea: ocean for ocean, seas in OCEANS.items() for sea in seas.split(", ")}
     found = []
