@@ -1,0 +1,131 @@
+"""Partitionings by spherical k-means: cells of about equal weight, each what lies nearest to its centre.
+
+The finest level sorts coordinates to the nearest of its centres. A coarser level is made of whole cells of the next
+finer one, each of which goes to the nearest of fewer means: so every cell has one parent, and is a part of it.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from shapely.affinity import translate
+from shapely.geometry.base import BaseGeometry
+
+from geoexplain.errors import DataError
+from geoexplain.geography.partition import Partition, spherical_kmeans, voronoi_outlines
+from geoexplain.geography.partitioning import Assign, Partitioning
+from geoexplain.geography.places import place_names, unique_labels
+from geoexplain.geography.ring_polygons import ring_polygon
+from geoexplain.geography.sphere import degrees, unit_vectors
+
+SAMPLE = 100_000
+SAMPLE_PER_CELL = 25
+"""Means are found on so many coordinates drawn without replacement, the more the more cells; then all are sorted."""
+
+ITERATIONS = 25
+DIGITS = 7
+"""Of a centre in degrees, about a centimetre, as tables keep it: from there it sorts coordinates as when built."""
+
+SEAM_DEG = 1e-6
+"""Corners closer together than that are one where cells are joined."""
+
+
+def build_kmeans(
+    points_deg: NDArray[np.float64],
+    cells: Sequence[int],
+    *,
+    name: str = "kmeans",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Partitioning:
+    """The partitioning of points (N, 2) in degrees into about so many `cells` per level, given coarse to fine.
+
+    Spherical k-means (`spherical_kmeans`) on a sample of the points, which depends on `seed` and not on their order. A
+    cell that nothing is left in is left out, so there may be fewer. Cells run from south to north; labels are the names
+    of their centres, keys their numbers. `progress` hears (rounds done, rounds in all).
+    Raises DataError for numbers that do not rise from coarse to fine, and for more cells than points.
+    """
+    if not cells or cells[0] < 1 or any(fine <= coarse for coarse, fine in pairwise(cells)):
+        raise DataError(
+            "k-means partitioning: expected numbers of cells from 1 that rise from coarse to fine, got "
+            f"{', '.join(map(str, cells)) or 'none'}: give them like 200 2000."
+        )
+    sample = _sample(points_deg, max(SAMPLE, SAMPLE_PER_CELL * cells[-1]), seed)
+    means = []
+    for i, count in enumerate(cells):
+
+        def tell(step: int, steps: int, before: int = i) -> None:
+            if progress is not None:
+                progress(before * steps + step, len(cells) * steps)
+
+        found = spherical_kmeans(sample, count, seed=seed, iterations=ITERATIONS, progress=tell)
+        means.append(np.unique(found.round(DIGITS), axis=0))
+    finest = means[-1]
+    counts = np.bincount(assign_to_nearest(finest)(points_deg), minlength=len(finest))
+    finest, counts = finest[counts > 0], counts[counts > 0]  # nothing was nearest to what is left out
+    centers, parents = [finest], []
+    tallies = [counts]
+    for coarse in means[-2::-1]:
+        owner = assign_to_nearest(coarse)(centers[-1])
+        parents.append(np.unique(owner, return_inverse=True)[1])
+        sums = [np.bincount(parents[-1], weights=tallies[-1] * axis) for axis in unit_vectors(centers[-1]).T]
+        centers.append(degrees(np.stack(sums, axis=1)).round(DIGITS))
+        tallies.append(np.bincount(parents[-1], weights=tallies[-1]).astype(np.int64))
+    borders = _borders(centers, parents)
+    levels = []
+    for center, above, drawn in zip(centers, [*parents, None], borders, strict=True):
+        labels = tuple(unique_labels(place_names(center), center))
+        levels.append(Partition(f"{name}-{len(center)}", labels, center, above, drawn))
+    return Partitioning(
+        name=name,
+        kind="kmeans",
+        levels=tuple(levels),
+        keys=tuple(tuple(map(str, range(len(level)))) for level in levels),
+        counts=tuple(tallies),
+        borders=borders,
+        assign=assign_to_nearest(finest),
+        settings={"cells": list(map(int, cells)), "seed": seed, "sample": len(sample), "in_no_cell": 0},
+    )
+
+
+def assign_to_nearest(centers_deg: NDArray[np.float64]) -> Assign:
+    """The rule of a partitioning whose finest cells are what lies nearest to each centre (K, 2) in degrees."""
+    return partial(_nearest, KDTree(unit_vectors(centers_deg)))
+
+
+def _nearest(centers: KDTree, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
+    # Order along a chord is order along the great circle.
+    return centers.query(unit_vectors(points_deg), workers=-1)[1].astype(np.int64)
+
+
+def _sample(points_deg: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
+    in_order = points_deg[np.lexsort(points_deg.T)]
+    if len(in_order) <= count:
+        return in_order
+    return in_order[np.random.default_rng(seed).choice(len(in_order), count, replace=False)]
+
+
+def _borders(
+    centers_deg: Sequence[NDArray[np.float64]], parents: Sequence[NDArray[np.int64]]
+) -> tuple[tuple[BaseGeometry | None, ...], ...]:
+    """The outlines of the finest cells, and what those of each coarser cell make together."""
+    finest = zip(voronoi_outlines(centers_deg[0]), centers_deg[0], strict=True)
+    borders: list[list[BaseGeometry | None]] = [[_valid(ring_polygon(ring, center)) for ring, center in finest]]
+    for above, finer, coarser in zip(parents, centers_deg, centers_deg[1:], strict=False):
+        turn = 360.0 * np.round((coarser[above, 1] - finer[:, 1]) / 360)
+        parts: list[list[BaseGeometry]] = [[] for _ in coarser]
+        for cell, shape in enumerate(borders[-1]):
+            if shape is not None:
+                parts[above[cell]].append(translate(shape, turn[cell]) if turn[cell] else shape)
+        borders.append([_valid(shapely.union_all(each, grid_size=SEAM_DEG)) for each in parts])
+    return tuple(tuple(level) for level in borders)
+
+
+def _valid(shape: BaseGeometry) -> BaseGeometry | None:
+    pieces = shapely.get_parts(shapely.get_parts(shape if shapely.is_valid(shape) else shapely.make_valid(shape)))
+    areas = [piece for piece in pieces if piece.geom_type == "Polygon" and piece.area]
+    return None if not areas else areas[0] if len(areas) == 1 else shapely.multipolygons(areas)
