@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from geoexplain.errors import DataError
+from geoexplain.geography.coordinates import LATITUDES, LONGITUDES
 from geoexplain.research.files import printable
 
 MAX_BYTES = 512 * 2**20
