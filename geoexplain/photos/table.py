@@ -14,8 +14,6 @@ MAX_BYTES = 512 * 2**20
 
 IDS = ("id", "img_id", "image_id", "photo_id")
 PATHS = ("path", "file", "filename", "file_name", "image", "image_path", "img_path")
-LATITUDES = ("lat", "latitude", "lat_deg")
-LONGITUDES = ("lon", "lng", "long", "longitude", "lon_deg")
 AUTHORS = ("author", "author_id", "user", "user_id", "owner", "photographer")
 """Names of columns, in any case; of several that are there, the first one of this list counts."""
 
