@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from geoexplain.errors import DataError
 
 LONGEST_WAIT = timedelta(days=2)
-"""The others wait while the first process validates, however long that takes; a process that ends is noticed at once."""
+"""The others wait while the first one validates, however long that takes; that one has ended is noticed at once."""
 
 
 @dataclass(frozen=True)

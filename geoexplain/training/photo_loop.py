@@ -28,8 +28,8 @@ def train_photos(
     settings: PhotoTraining,
     network: Network,
     run_dir: Path,
-    processes: Processes,
     *,
+    processes: Processes,
     validate: Validate,
     resume: bool = False,
     workers: int = 0,
@@ -70,7 +70,7 @@ def train_photos(
                 if log is not None:
                     log.stepped(run.step - 1, step)
                 if step.interrupted:
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt  # noqa: TRY301 - heard by every process after the same step
                 if clock.checkpoint_due():
                     _save(run, log, run_dir)
                 if report is not None and log is not None and clock.report_due(step.loss):

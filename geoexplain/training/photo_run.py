@@ -205,18 +205,18 @@ class PhotoRun:
     def _next(self) -> Batch:
         number, before = self.schedule.phase_at(self.step)
         if number != self._phase:
-            phase = self.settings.phases[number]
+            settings, phase = self.settings, self.settings.phases[number]
             batches = PhotoBatches(
                 self.photos.collection,
                 self.photos.train,
                 size_px=phase.size_px,
                 batch=phase.batch,
-                seed=self.settings.seed + number,
+                seed=settings.seed + number,
                 workers=self.workers,
-                start=before * self.settings.accumulate,
+                start=before * settings.accumulate,
                 rank=self.processes.rank,
                 world=self.processes.world,
-                augment=True,
+                augment=settings.augmentation or False,
             )
             self._batches, self._phase = iter(batches), number
         return next(self._batches)

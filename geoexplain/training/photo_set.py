@@ -34,7 +34,7 @@ class PhotoSet:
     in_no_cell: int
 
     def truth(self, rows: NDArray[np.int64], device: torch.device) -> Truth:
-        """Where the photos of some rows were taken."""
+        """Where the photos of some rows (n,) were taken."""
         classes, positions = torch.from_numpy(self.classes[rows]), torch.from_numpy(self.positions[rows])
         return Truth(classes.to(device), positions.to(device))
 

@@ -6,10 +6,13 @@ from itertools import accumulate
 from typing import Any
 
 from geoexplain.errors import DataError
+from geoexplain.training.photo_augmentation import Augmentation
 
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "milestones")
 PRECISIONS = ("bf16", "float32")
+
+DEFAULT_AUGMENTATION = Augmentation()
 
 LOWEST_RATE = 0.01
 """Where the cosine ends, as a share of the learning rate."""
@@ -57,6 +60,8 @@ class PhotoTraining:
                    the rate times `factor` at each of `milestones`, in epochs
     decay_all      whether weight decay applies to biases and norms, too
     precision      "bf16" or "float32"
+    augmentation   what is changed in a photo each time it is seen; None: nothing
+    padding_for_px  as for `create_backbone`
     average_decay  of the moving average that is validated and released; 0: the weights themselves
 
     Raises DataError for values out of range.
@@ -78,6 +83,7 @@ class PhotoTraining:
     gradient_clip: float | None = 2.0
     precision: str = "bf16"
     average_decay: float = 0.99
+    augmentation: Augmentation | None = DEFAULT_AUGMENTATION
     padding_for_px: int | None = None
     seed: int = 0
 
@@ -207,5 +213,10 @@ PRESETS: dict[str, PhotoTraining] = {
 
 def from_plain(fields: dict[str, Any]) -> PhotoTraining:
     """Settings from what `dataclasses.asdict` made of them, read back from JSON."""
-    phases = tuple(PhotoPhase(**phase) for phase in fields["phases"])
-    return PhotoTraining(**{**fields, "phases": phases, "milestones": tuple(fields["milestones"])})
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    plain["phases"] = tuple(PhotoPhase(**phase) for phase in fields["phases"])
+    if fields["augmentation"] is not None:
+        changed = fields["augmentation"]
+        ranges = {key: tuple(changed[key]) for key in ("area", "aspect")}
+        plain["augmentation"] = Augmentation(**{**changed, **ranges})
+    return PhotoTraining(**plain)

@@ -11,7 +11,7 @@ from torch import Tensor
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.heads import MultiPartitionHead
 from geoexplain.locator.model import Network
-from geoexplain.training.photo_batches import PhotoBatches
+from geoexplain.training.photo_batches import evaluation_batches
 from geoexplain.training.photo_set import PhotoSet
 
 ALONE, PRODUCT = "f", "f*"
@@ -34,28 +34,14 @@ def level_logits(
     `progress` hears (done, photos).
     """
     device = next(network.parameters()).device
-    batches = iter(
-        PhotoBatches(
-            photos.collection,
-            rows,
-            size_px=size_px,
-            batch=min(batch, max(len(rows), 1)),
-            seed=0,
-            workers=workers,
-            start=0,
-            rank=0,
-            world=1,
-            augment=False,
-        )
-    )
     done = 0
-    while done < len(rows):
-        found = next(batches)
-        done = min(done + batch, len(rows))
-        with torch.inference_mode():
-            images = found.images.to(device).contiguous(memory_format=torch.channels_last)
-            if len(images):
-                yield found.rows, [logits.float() for logits in network.head.levels(network.backbone(images).float())]
+    for found in evaluation_batches(photos.collection, rows, size_px=size_px, batch=batch, workers=workers):
+        if len(found.rows):
+            with torch.inference_mode():
+                images = found.images.to(device).contiguous(memory_format=torch.channels_last)
+                levels = [logits.float() for logits in network.head.levels(network.backbone(images).float())]
+            yield found.rows, levels
+        done += len(found.rows) + len(found.failed)
         if progress is not None:
             progress(done, len(rows))
 
