@@ -64,7 +64,7 @@ class ByAddress:
     several classes in a place that is none itself, to that with the nearest centre. −1 where nothing is known.
 
     address_of   makes the addresses
-    places       location's key → its place in the tree, −1 for a location that is in none
+    places       key of a location with images → its place in the tree, −1 where that was dropped
     tree         the places that the K classes lie in
     centers_deg  float64 (K, 2), the centres of the classes
     """

@@ -12,6 +12,7 @@ from geoexplain.errors import DataError
 from geoexplain.geography.address import Location
 from geoexplain.geography.hierarchy import Hierarchy
 from geoexplain.geography.partition import voronoi_outlines
+from geoexplain.geography.ring_polygons import ring_polygon
 from geoexplain.geography.sphere import destination, great_circle_km, spherical_mean, unit_vectors
 
 BorderOf = Callable[[Location], BaseGeometry | None]
@@ -46,7 +47,7 @@ def class_borders(
 
     A location whose polygon is `known` has that one, also where finer classes lie in it. Any other has the region that
     is nearest to its centre among all classes of the finest location above it whose polygon is known, cut to that
-    polygon; None where there is no such location. Longitudes lie within a turn of the centre's and may run past ±180.
+    polygon; None where there is no such location. Such regions have longitudes around the centre's, even past ±180.
     `progress` hears (classes drawn, K).
     """
     holders = [next((step for step in hierarchy.path(each) if step in known), -1) for each in classes.tolist()]
@@ -60,13 +61,11 @@ def class_borders(
     for holder, cells in below.items():
         waiting = [cell for cell in cells if holders[cell] == holder]
         if holder >= 0:
-            waiting_finer = [cell for cell in waiting if classes[cell] != holder]
-            regions = _regions(centers_deg[cells]) if waiting_finer else []
             shapely.prepare(known[holder])
+            regions = dict(zip(cells, _regions(centers_deg[cells]), strict=True))
             for cell in waiting:
-                borders[cell] = known[holder]
-                if classes[cell] != holder and regions:
-                    borders[cell] = _cut(known[holder], regions[cells.index(cell)])
+                region = None if classes[cell] == holder else regions[cell]
+                borders[cell] = _cut(known[holder], region, centers_deg[cell, 1])
         done += len(waiting)
         if progress is not None:
             progress(done, len(classes))
@@ -75,6 +74,8 @@ def class_borders(
 
 def only_polygons(shapes: Sequence[BaseGeometry]) -> BaseGeometry | None:
     """The union of the polygons among shapes and in collections among them, valid; None when nothing is left."""
+    if not shapes:
+        return None
     valid = [shape if shapely.is_valid(shape) else shapely.make_valid(shape) for shape in shapes]
     parts = shapely.get_parts(shapely.get_parts(valid))
     polygons = parts[(shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)]
@@ -83,15 +84,15 @@ def only_polygons(shapes: Sequence[BaseGeometry]) -> BaseGeometry | None:
     return shapely.union_all(polygons) if len(shapes) > 1 else shapely.multipolygons(polygons)
 
 
-def _regions(sites_deg: NDArray[np.float64]) -> list[BaseGeometry]:
-    """What lies nearest to each of S sites (S, 2), sites at one place sharing theirs; the whole Earth for one place."""
+def _regions(sites_deg: NDArray[np.float64]) -> list[BaseGeometry | None]:
+    """What lies nearest to each of S sites (S, 2), those at one place sharing theirs; None, for one place, is all."""
     # SphericalVoronoi takes sites within 1e-6 of each other for one, and then draws nothing.
     _, first, place = np.unique(unit_vectors(sites_deg).round(5), axis=0, return_index=True, return_inverse=True)
     if len(first) == 1:
-        return [shapely.box(-540, -90, 540, 90)] * len(sites_deg)
+        return [None] * len(sites_deg)
     places = sites_deg[first]
     outlines = voronoi_outlines(np.concatenate([places, _far_side(places)]), UNCUT)
-    regions = [_polygon(center, ring) for center, ring in zip(places, outlines, strict=False)]
+    regions = [ring_polygon(ring, center) for ring, center in zip(outlines, places, strict=False)]
     return [regions[each] for each in place.reshape(-1)]
 
 
@@ -110,39 +111,30 @@ def _far_side(sites_deg: NDArray[np.float64]) -> NDArray[np.float64]:
     return destination(antipode, [10.0, 100.0, 190.0, 280.0], 2_000.0)
 
 
-def _polygon(center_deg: NDArray[np.float64], ring: NDArray[np.float64]) -> BaseGeometry:
-    """A ring (V, 2) on the sphere as a polygon on the map, closed along the pole when the ring runs round one."""
-    corners = ring[:-1]
-    start = int(np.argmax(np.abs(corners[:, 1] - center_deg[1])))  # so that a map is cut opposite the centre
-    closed = np.roll(corners, -start, axis=0)[np.r_[0 : len(corners), 0]]
-    lat, lon = closed[:, 0], np.unwrap(closed[:, 1], period=360)
-    if abs(lon[-1] - lon[0]) > 180:
-        pole = np.copysign(90.0, center_deg[0])
-        lat, lon = np.append(lat, [pole, pole]), np.append(lon, [lon[-1], lon[0]])
-    return shapely.Polygon(np.stack([lon, lat], axis=-1))
-
-
-def _cut(shape: BaseGeometry, region: BaseGeometry) -> BaseGeometry | None:
-    """The part of a prepared polygon that lies in a region, whichever turn round the Earth the two are drawn on."""
+def _cut(shape: BaseGeometry, region: BaseGeometry | None, lon_deg: float) -> BaseGeometry | None:
+    """The part of a prepared polygon that lies in a region, None for the whole Earth, around a longitude."""
+    if region is None:
+        return shape
     if not shapely.is_valid(region):
         region = shapely.make_valid(region)
     west, _, east, _ = shapely.bounds(shape)
     left, _, right, _ = shapely.bounds(region)
-    if right - left > 720:  # the whole Earth
-        return shape
-    parts = []
-    for turn in (-720.0, -360.0, 0.0, 360.0, 720.0):
+    parts: list[BaseGeometry] = []
+    for turn in (-720.0, -360.0, 0.0, 360.0, 720.0):  # the two may be drawn on different turns round the Earth
         if left + turn > east or right + turn < west:
             continue
         moved = translate(region, turn)
         if shapely.contains_properly(shape, moved):
-            part = moved
+            parts.append(moved)
         elif shapely.intersects(shape, moved):
-            part = _overlap(shape, moved)
-        else:
-            continue
-        parts.append(translate(part, -turn))
-    return only_polygons(parts) if parts else None
+            parts += shapely.get_parts(_overlap(shape, moved)).tolist()
+    return only_polygons([_beside(part, lon_deg) for part in parts if not part.is_empty])
+
+
+def _beside(shape: BaseGeometry, lon_deg: float) -> BaseGeometry:
+    """A shape on that turn round the Earth where its middle lies within 180° of a longitude."""
+    west, _, east, _ = shapely.bounds(shape)
+    return translate(shape, 360.0 * round((lon_deg - (west + east) / 2) / 360.0))
 
 
 def _overlap(shape: BaseGeometry, region: BaseGeometry) -> BaseGeometry:

@@ -35,6 +35,10 @@ LAST_IN_LABELS = "country"
 """The kind of location that a label's path ends with: a reader needs no continent after "Wadi Rum, Ma'an, Jordan"."""
 
 
+DIGITS = 7
+"""Of a centre in degrees, about a centimetre, as tables keep it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Level:
     """The K classes at one threshold.
@@ -66,8 +70,9 @@ def build_semantic(
     thresholds  distinct numbers of images from 1 up, in any order; levels come finest, that is lowest, first
     name        identifier of the partitioning
     border_of   knows outlines of locations; where it has none, a class is drawn as `class_borders` says
-    address_of  makes offline addresses such as these; then points are sorted by their address (`ByAddress`), else into
-                the class of the nearest coordinate (`NearestCoordinate`), and `settings["assign"]` says which
+    address_of  `territory_addresses`, if that made these, too: then points are sorted by their address (`ByAddress`),
+                else into the class of the nearest coordinate (`NearestCoordinate`); `settings["assign"]` says which.
+                Natural addresses need files that whoever reads the partitioning may not have: leave it out for them
     tree_name   "territory" or "nature": what the addresses, and so the places of the tree, are about
     progress    hears (classes drawn, classes of all levels), where there are borders to draw
 
@@ -105,7 +110,9 @@ def build_semantic(
     assign: Assign = nearest_coordinate(addresses.points_deg, levels[0].cells)
     if address_of is not None:
         keys = [location.key for location in hierarchy.locations]
-        places = dict(zip(keys, place_of[levels[0].finest].tolist(), strict=True))
+        of_location = zip(keys, place_of[levels[0].finest].tolist(), hierarchy.images.tolist(), strict=True)
+        # Of a location without images only its own address tells what holds it.
+        places = {key: place for key, place, images in of_location if images}
         assign = ByAddress(address_of, places, tree, centers[0])
     settings: dict[str, Any] = {
         "thresholds": limits,
@@ -149,7 +156,7 @@ def _centers(points_deg: NDArray[np.float64], cells: Indices, count: int) -> NDA
     lost = np.linalg.norm(sums, axis=1) <= 1e-9 * np.bincount(cells, minlength=count)
     for cell in np.flatnonzero(lost):
         centers[cell] = points[cells == cell][0]
-    return centers
+    return centers.round(DIGITS)
 
 
 def _names(hierarchy: Hierarchy, level: Level) -> list[str]:
