@@ -1,0 +1,108 @@
+"""Two processes over Gloo against one: the same batch normalisation, the same losses, the same end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from geoexplain.errors import CheckpointError, DataError
+from geoexplain.training.distributed import alone, processes
+from geoexplain.training.joint_norm import join_batch_norms
+from geoexplain.training.photo_run import load_photo_checkpoint
+from tests.conftest import free_port
+from tests.training.two_processes import SHARES, batch, normalised, norms, run_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def two_processes(what: str, folder: Path) -> list[int]:
+    """Start both, as torchrun would, and wait for them; their exit codes."""
+    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.training.two_processes", what, str(folder)],
+            cwd=ROOT,
+            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+        )
+        for rank in range(2)
+    ]
+    try:
+        return [process.wait(timeout=120) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("compared")
+    assert two_processes("compare", folder) == [0, 0]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("share", SHARES, ids=str)
+def test_joint_norms_are_ordinary_ones_on_the_joined_batch(
+    compared: list[dict[str, Any]], share: tuple[int, int]
+) -> None:
+    first, second = (one[f"norms {share[0]}-{share[1]}"] for one in compared)
+    whole = normalised(norms(), *batch())
+    for key, expected in whole.items():
+        kind = key.split()[0]
+        if kind in {"value", "input"}:
+            found = torch.cat([first[key], second[key]])
+        elif kind in {"weight", "bias"}:
+            found = first[key] + second[key]  # each has the part of its own photos
+        else:
+            found = first[key]
+            assert torch.equal(found, second[key])
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_two_processes_have_the_losses_of_one(compared: list[dict[str, Any]]) -> None:
+    # three photos cannot be read, so that the shares of some batches differ in size
+    run = run_of(alone(torch.device("cpu")))
+    losses = [run.advance().loss for _ in range(6)]
+    for one in compared:
+        assert one["losses"] == pytest.approx(losses, abs=1e-4)
+        assert one["failed"] == ["from 0", "from 1"]
+    for key, value in run.network.state_dict().items():
+        assert torch.equal(compared[0]["state"][key], compared[1]["state"][key])
+        torch.testing.assert_close(compared[0]["state"][key], value, rtol=1e-3, atol=1e-3)
+
+
+def test_ctrl_c_in_one_process_ends_both_after_the_same_step(tmp_path: Path) -> None:
+    assert two_processes("press", tmp_path) == [0, 0]
+    assert (tmp_path / "interrupted-0").exists()
+    assert (tmp_path / "interrupted-1").exists()
+    saved = load_photo_checkpoint(tmp_path / "checkpoint.pt")
+    assert 1 <= saved["step"] < 400
+    assert len((tmp_path / "losses.csv").read_text().splitlines()) == 1 + saved["step"]
+
+
+def test_the_end_of_one_process_ends_the_other(tmp_path: Path) -> None:
+    assert two_processes("fail", tmp_path) == [2, 3]
+    assert (tmp_path / "said").read_text().startswith("DataError: expected the other processes of the run to answer")
+
+
+def test_norms_of_other_kinds_are_refused() -> None:
+    with pytest.raises(CheckpointError, match="got BatchNorm1d"):
+        join_batch_norms(nn.Sequential(nn.BatchNorm1d(3)))
+
+
+def test_an_incomplete_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(DataError, match="torchrun --nproc-per-node"), processes():
+        pass
+
+
+def test_one_process_needs_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with processes(torch.device("cpu")) as joined:
+        assert (joined.rank, joined.world, joined.leads) == (0, 1, True)
+        assert joined.total(torch.tensor([3.0])).tolist() == [3.0]

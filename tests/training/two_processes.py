@@ -1,0 +1,127 @@
+"""What each of two joined processes does in a test; started as `python -m tests.training.two_processes WHAT FOLDER`."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from timm.layers.norm_act import BatchNormAct2d
+from torch import nn
+
+from geoexplain.training.distributed import Processes, processes
+from geoexplain.training.interrupts import interrupts_noted
+from geoexplain.training.joint_norm import join_batch_norms
+from geoexplain.training.photo_loop import train_photos
+from geoexplain.training.photo_run import PhotoRun
+from geoexplain.training.photo_settings import PhotoPhase
+from tests.training.photo_worlds import drawn, world_network, world_partitioning, world_photos, world_settings
+
+BROKEN = frozenset({1, 8, 17})
+SHARES = ((0, 5), (5, 6), (6, 6))
+"""Rows of a batch of 6 that process 0 has; the others are process 1's. In the last one it has none."""
+
+
+def settings_of(steps: int = 6):
+    return world_settings(phases=(PhotoPhase(32, 8, photos=8 * steps),), accumulate=1)
+
+
+def run_of(joined: Processes) -> PhotoRun:
+    settings, partitioning = settings_of(), world_partitioning()
+    photos = world_photos(drawn(48, BROKEN), partitioning)
+    return PhotoRun(photos, partitioning, settings, world_network(settings, partitioning), joined)
+
+
+def norms() -> nn.ModuleList:
+    torch.manual_seed(5)
+    plain, fused = nn.BatchNorm2d(3), BatchNormAct2d(3, act_layer=nn.SiLU)
+    for norm in (plain, fused):
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    return nn.ModuleList([plain, fused])
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(9)
+    x = 50 + torch.randn(6, 3, 4, 5, generator=generator) * torch.tensor([0.1, 1, 10]).view(1, 3, 1, 1)
+    return x, torch.randn(6, 3, 4, 5, generator=generator)
+
+
+def normalised(modules: nn.ModuleList, x: torch.Tensor, upstream: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Values, gradients and statistics of both norms for one batch and the gradient of what follows."""
+    found = {}
+    for number, module in enumerate(modules):
+        given = x.clone().requires_grad_(True)
+        value = module.train()(given)
+        (value * upstream).sum().backward()
+        found |= {f"value {number}": value.detach(), f"input {number}": given.grad}
+        found |= {f"weight {number}": module.weight.grad.clone(), f"bias {number}": module.bias.grad.clone()}
+        found |= {f"mean {number}": module.running_mean.clone(), f"variance {number}": module.running_var.clone()}
+        module.zero_grad()
+    return found
+
+
+def compare(joined: Processes, folder: Path) -> None:
+    results: dict[str, object] = {}
+    x, upstream = batch()
+    for start, stop in SHARES:
+        modules = norms()
+        assert join_batch_norms(modules) == 2
+        own = slice(0, stop) if joined.leads else slice(stop, 6)
+        results[f"norms {start}-{stop}"] = normalised(modules, x[own], upstream[own])
+    run = run_of(joined)
+    results["losses"] = [run.advance().loss for _ in range(6)]
+    results["failed"] = [key for key, _ in joined.gathered([(f"from {joined.rank}", "")])]
+    results["state"] = run.network.state_dict()
+    torch.save(results, folder / f"{joined.rank}.pt")
+
+
+def press(joined: Processes, folder: Path) -> None:
+    """Train; Ctrl-C is pressed in process 1 alone, in the middle of its second step."""
+    settings, partitioning = settings_of(400), world_partitioning()
+    collection = drawn(48)
+    if not joined.leads:
+        read = type(collection).read
+        left = [12]
+
+        def pressing(self: object, i: int, *, shorter_px: int | None = None) -> object:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+            return read(self, i, shorter_px=shorter_px)  # type: ignore[arg-type]
+
+        type(collection).read = pressing  # type: ignore[assignment,method-assign]
+    photos = world_photos(collection, partitioning)
+    try:
+        with interrupts_noted():
+            pass
+        train_photos(
+            photos,
+            partitioning,
+            settings,
+            world_network(settings, partitioning),
+            folder,
+            processes=joined,
+            validate=lambda _network, _size: ({}, (0.0,)),
+        )
+    except KeyboardInterrupt:
+        (folder / f"interrupted-{joined.rank}").touch()
+
+
+def fail(joined: Processes, folder: Path) -> None:
+    """Process 1 ends after two steps; process 0 must not wait for it."""
+    run = run_of(joined)
+    for step in range(6):
+        if step == 2 and not joined.leads:
+            sys.exit(3)
+        try:
+            run.advance()
+        except Exception as error:  # noqa: BLE001 - what it is, is what the test asks
+            (folder / "said").write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
+            os._exit(2)  # the group cannot be left in good order any more
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with processes(torch.device("cpu")) as joined_processes:
+        {"compare": compare, "press": press, "fail": fail}[sys.argv[1]](joined_processes, Path(sys.argv[2]))
