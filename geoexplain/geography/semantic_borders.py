@@ -11,15 +11,18 @@ from shapely.geometry.base import BaseGeometry
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Location
 from geoexplain.geography.hierarchy import Hierarchy
-from geoexplain.geography.partition import voronoi_outlines
+from geoexplain.geography.partition import LONGEST_EDGE_DEG, voronoi_outlines
 from geoexplain.geography.ring_polygons import ring_polygon
-from geoexplain.geography.sphere import destination, great_circle_km, spherical_mean, unit_vectors
+from geoexplain.geography.sphere import degrees, destination, great_circle_km, spherical_mean, unit_vectors
 
 BorderOf = Callable[[Location], BaseGeometry | None]
 """The outline of a location, x = longitude in degrees, which may run past ±180; None where none is known."""
 
 UNCUT = 1e6
 """As `reach` of outlines: the polygon that they are cut to bounds them, not the distance between neighbours."""
+
+SHORTEST_EDGE = 1e-4
+"""In radii of the Earth, 0.6 km: so near a pole edges may turn as they like."""
 
 FAR_KM = 6_700.0
 """60°: of classes that lie no further from their middle, the far side of the Earth is kept out of all outlines."""
@@ -51,24 +54,23 @@ def class_borders(
     `progress` hears (classes drawn, K).
     """
     holders = [next((step for step in hierarchy.path(each) if step in known), -1) for each in classes.tolist()]
-    below: dict[int, list[int]] = {holder: [] for holder in holders}
+    below: dict[int, list[int]] = {holder: [] for holder in holders if holder >= 0}
     for cell, each in enumerate(classes.tolist()):
         for step in hierarchy.path(each):
             if step in below:
                 below[step].append(cell)
     borders: list[BaseGeometry | None] = [None] * len(classes)
-    done = 0
+    done, tell = holders.count(-1), progress or (lambda _done, _total: None)
+    tell(done, len(classes))
     for holder, cells in below.items():
         waiting = [cell for cell in cells if holders[cell] == holder]
-        if holder >= 0:
-            shapely.prepare(known[holder])
-            regions = dict(zip(cells, _regions(centers_deg[cells]), strict=True))
-            for cell in waiting:
-                region = None if classes[cell] == holder else regions[cell]
-                borders[cell] = _cut(known[holder], region, centers_deg[cell, 1])
+        shapely.prepare(known[holder])
+        regions = dict(zip(cells, _regions(centers_deg[cells]), strict=True))
+        for cell in waiting:
+            region = None if classes[cell] == holder else regions[cell]
+            borders[cell] = _cut(known[holder], region, centers_deg[cell, 1])
         done += len(waiting)
-        if progress is not None:
-            progress(done, len(classes))
+        tell(done, len(classes))
     return tuple(borders)
 
 
@@ -92,8 +94,20 @@ def _regions(sites_deg: NDArray[np.float64]) -> list[BaseGeometry | None]:
         return [None] * len(sites_deg)
     places = sites_deg[first]
     outlines = voronoi_outlines(np.concatenate([places, _far_side(places)]), UNCUT)
-    regions = [ring_polygon(ring, center) for ring, center in zip(outlines, places, strict=False)]
+    regions = [ring_polygon(_finer(ring), center) for ring, center in zip(outlines, places, strict=False)]
     return [regions[each] for each in place.reshape(-1)]
+
+
+def _finer(ring_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A ring with points between where an edge, a great circle, runs past a pole: a straight line is far off there."""
+    while True:
+        vectors = unit_vectors(ring_deg)
+        turned = np.abs((np.diff(ring_deg[:, 1]) + 180) % 360 - 180)
+        apart = np.linalg.norm(np.diff(vectors, axis=0), axis=1)
+        wide = np.flatnonzero((turned > LONGEST_EDGE_DEG) & (apart > SHORTEST_EDGE))
+        if not len(wide):
+            return ring_deg
+        ring_deg = np.insert(ring_deg, wide + 1, degrees(vectors[wide] + vectors[wide + 1]), axis=0)
 
 
 def _far_side(sites_deg: NDArray[np.float64]) -> NDArray[np.float64]:
