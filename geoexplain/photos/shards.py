@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from geoexplain.errors import DataError, ImageError
+from geoexplain.geography.coordinates import LATITUDES, LONGITUDES
 from geoexplain.images import open_image
 from geoexplain.photos.photo import LeftOut, Tally
 from geoexplain.photos.shard_index import ShardFile, ShardIndex, read_index, shard_files, write_index
 from geoexplain.photos.shard_record import Blob, Extension, RecordError, Value, packed_record, read_record
-from geoexplain.photos.table import AUTHORS, IDS, LATITUDES, LONGITUDES, table_rows
+from geoexplain.photos.table import AUTHORS, IDS, table_rows
 from geoexplain.research.files import printable
 
 IMAGES = ("image", "img", "jpg", "jpeg")

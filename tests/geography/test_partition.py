@@ -254,7 +254,7 @@ def test_a_missing_table_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_is_not_read_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geoexplain.locator.checkpoints.cells.MAX_CELLS", 3)
+    monkeypatch.setattr("geoexplain.geography.cell_tables.MAX_CELLS", 3)
     partition_of(scattered(3)).save(tmp_path / "three.csv")
     partition_of(scattered(4)).save(tmp_path / "four.csv")
     assert len(read_cells(tmp_path / "three.csv", "three")) == 3

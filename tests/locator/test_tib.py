@@ -13,27 +13,12 @@ from torch import nn
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.explainer.explanation import explain
 from geoexplain.geography.partition import hierarchy
+from geoexplain.geography.tib_tables import read_partitionings
 from geoexplain.locator.checkpoints import load_tib
 from geoexplain.locator.checkpoints.tib import read_settings
-from geoexplain.locator.checkpoints.tib_tables import read_partitionings, s2_parent
 from geoexplain.locator.prediction import crop_logits, predict
 
 S2_HEADER = ["class_label", "hex_id", "imgs_per_cell", "latitude_mean", "longitude_mean"]
-
-
-@pytest.mark.parametrize(
-    ("token", "parent"),
-    # Children of face 0 (token 1) are 04, 0c, 14, 1c; those of 0c are 09, 0b, 0d, 0f. 89c25 and 89c24 lie in New York.
-    [("0b", "0c"), ("0f", "0c"), ("0c", "1"), ("1c", "1"), ("1", ""), ("89c25", "89c24"), ("89c24", "89c3")],
-)
-def test_the_parent_of_an_s2_cell(token: str, parent: str) -> None:
-    assert s2_parent(token) == parent
-
-
-@pytest.mark.parametrize("token", ["", "x", "0", "89c25f0000000000000", "02"])
-def test_what_is_no_s2_token_has_no_parent(token: str) -> None:
-    with pytest.raises(ValueError, match=r"S2 token|base 16"):
-        s2_parent(token)
 
 
 def write_s2(file: Path, cells: list[tuple[str, float, float]]) -> Path:

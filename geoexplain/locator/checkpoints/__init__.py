@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from geoexplain.errors import CheckpointError
-from geoexplain.locator.checkpoints.cells import cells_file, read_cells
+from geoexplain.geography.cell_tables import read_cells
+from geoexplain.locator.checkpoints.cells import cells_file
 from geoexplain.locator.checkpoints.certh import load_certh
 from geoexplain.locator.checkpoints.description import FORMAT
 from geoexplain.locator.checkpoints.imagenet import imagenet_backbone

@@ -13,12 +13,12 @@ import yaml
 from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError
+from geoexplain.geography.tib_tables import read_partitionings
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import RESNETS, Backbone, create_backbone
 from geoexplain.locator.checkpoints.certh import renamed_tensors
 from geoexplain.locator.checkpoints.foreign_names import foreign_names
 from geoexplain.locator.checkpoints.native import fill
-from geoexplain.locator.checkpoints.tib_tables import read_partitionings
 from geoexplain.locator.checkpoints.torchfile import checked_tensors, read_torch_file, state_dict
 from geoexplain.locator.heads import MultiPartitionHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network

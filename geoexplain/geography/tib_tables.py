@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
+from geoexplain.geography import s2
+from geoexplain.geography.cell_tables import MAX_CELLS, check_size
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.places import place_names
-from geoexplain.locator.checkpoints.cells import MAX_CELLS, check_size
 
 MAX_TREE_BYTES = 256 * 2**20
-COLUMNS = {
-    "s2": {"skiprows": 2, "index": "class_label", "label": "hex_id"},
-    "semp": {"skiprows": 0, "index": "class_index", "label": "class_label"},
+CENTERS = {"latitude": "latitude_mean", "longitude": "longitude_mean"}
+COLUMNS: Mapping[str, Mapping[str, Any]] = {
+    "s2": {"skiprows": 2, "index": "class_label", "label": "hex_id"} | CENTERS,
+    "semp": {"skiprows": 0, "index": "class_index", "label": "class_label"} | CENTERS,
 }
 """How the published tables are laid out; hparams.yaml may say otherwise."""
+
+COUNT = "imgs_per_cell"
+"""Optional column: how many photos the cell was built from."""
 
 SETTINGS = {
     "skiprows": "skiprows",
@@ -30,6 +36,20 @@ SETTINGS = {
     "longitude": "col_longitude",
 }
 """What a column is → what hparams.yaml calls the setting that names it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """K cells in the order of their classes.
+
+    names        the authors' names of the cells: S2 tokens, or locations
+    centers_deg  float64 (K, 2), their centres in degrees
+    counts       int64 (K,), photos in each; 0 where the table does not say
+    """
+
+    names: list[str] = field(repr=False)
+    centers_deg: NDArray[np.float64] = field(repr=False)
+    counts: NDArray[np.int64] = field(repr=False)
 
 
 def read_partitionings(
@@ -43,28 +63,29 @@ def read_partitionings(
 
     Labels are place names with the authors' own name of the cell. Raises DataError for a table that does not fit.
     """
-    layout = COLUMNS[kind] | {"latitude": "latitude_mean", "longitude": "longitude_mean"}
+    layout = dict(COLUMNS[kind])
     layout |= {part: columns[setting] for part, setting in SETTINGS.items() if setting in columns}
     if "col_latitute" in columns:  # as the published settings spell it
         layout["latitude"] = columns["col_latitute"]
-    tables = [read_table(file, layout) for file in files]
-    parents = _read_tree(tree, tables) if tree is not None else [_s2_parents(*pair) for pair in _pairs(tables)]
-    partitions = [
-        Partition(name, _labels(names, centers), centers, above)
-        for (names, centers), above in zip(tables, [None, *parents], strict=True)
-    ]
+    partitions = partitions_of([read_table(file, layout) for file in files], tree, name)
     return partitions[-1], tuple(partitions[-2::-1])
 
 
-Table = tuple[list[str], NDArray[np.float64]]
-"""The authors' names of the cells, in the order of their classes, and their centres (K, 2) in degrees."""
+def partitions_of(tables: Sequence[Table], tree: Path | None, name: str) -> list[Partition]:
+    """Tables, coarse to fine, as partitions in that order, as `read_partitionings` has them."""
+    pairs = pairwise(tables)
+    parents = [_s2_parents(*pair) for pair in pairs] if tree is None else _read_tree(tree, tables)
+    return [
+        Partition(name, _labels(table.names, table.centers_deg), table.centers_deg, above)
+        for table, above in zip(tables, [None, *parents], strict=True)
+    ]
 
 
 def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
     """One table. Raises DataError when it is too large, lacks a column or a number, or classes are not 0 … K − 1."""
     skip = layout["skiprows"]
     skip = skip if type(skip) is int and 0 <= skip <= 100 else 0
-    rows: dict[int, tuple[str, float, float]] = {}
+    rows: dict[int, tuple[str, float, float, int]] = {}
     twice = False
     try:
         check_size(file)
@@ -80,8 +101,9 @@ def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
             for line in islice(lines, MAX_CELLS + 1):
                 index = int(line[wanted[0]])
                 twice = twice or index in rows
-                rows[index] = (line[wanted[1]], float(line[wanted[2]]), float(line[wanted[3]]))
-    except (OSError, UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
+                count = int(min(max(float(line.get(COUNT) or 0), 0.0), 1e12))
+                rows[index] = (line[wanted[1]], float(line[wanted[2]]), float(line[wanted[3]]), count)
+    except (OSError, UnicodeDecodeError, csv.Error, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{file.name}: expected a CSV table with a class, a name, a latitude and a longitude in every row, "
             f"could not read it ({str(error)[:100]}): get the file again."
@@ -89,54 +111,27 @@ def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
     if not 0 < len(rows) <= MAX_CELLS or twice or sorted(rows) != list(range(len(rows))):
         raise DataError(f"{file.name}: expected the classes 0, 1, 2, … once each, got others: get the file again.")
     in_order = [rows[index] for index in range(len(rows))]
-    centers = np.array([(lat, lon) for _, lat, lon in in_order], dtype=np.float64)
+    centers = np.array([(lat, lon) for _, lat, lon, _ in in_order], dtype=np.float64)
     if not ((np.abs(centers) <= (90, 180)).all()):  # also false for NaN
         raise DataError(f"{file.name}: expected latitudes within ±90 and longitudes within ±180, got others.")
-    names = [name or "" for name, _, _ in in_order]
+    names = [name or "" for name, *_ in in_order]
     if len(set(names)) < len(names):
         raise DataError(f"{file.name}: expected every cell's name once, got one twice: get the file again.")
-    return names, centers
-
-
-def s2_parent(token: str) -> str:
-    """Token of the S2 cell one level up; "" for a face, which has none. Raises ValueError for what is no token.
-
-    A cell's 64-bit number ends in a single set bit, two places further left a level up
-    (s2geometry.io/devguide/s2cell_hierarchy).
-    """
-    number = int(token.ljust(16, "0"), 16)
-    last = number & -number
-    if number == 0 or len(token) > 16 or last.bit_length() % 2 == 0:
-        raise ValueError(f"{token!r} is no S2 token")
-    up = last << 2
-    if up >= 1 << 61:
-        return ""
-    return f"{(number & -up) | up:016x}".rstrip("0")
-
-
-def _pairs(tables: Sequence[Table]) -> list[tuple[Table, Table]]:
-    return list(pairwise(tables))
+    return Table(names, centers, np.array([count for *_, count in in_order], dtype=np.int64))
 
 
 def _s2_parents(coarse: Table, fine: Table) -> NDArray[np.int64]:
-    place = {name.lower(): index for index, name in enumerate(coarse[0])}
-    parents = []
-    for name in fine[0]:
-        try:
-            token = name.lower()
-            while token and token not in place:
-                token = s2_parent(token)
-        except ValueError:
-            raise DataError(
-                f"partitioning: expected S2 tokens such as '89c25', got {name[:40]!r}: is this table of another kind?"
-            ) from None
-        if not token:
-            raise DataError(
-                f"partitioning: expected every cell in one of the next coarser table, got {name[:40]!r} in none: "
-                "are these tables of one model?"
-            )
-        parents.append(place[token])
-    return np.array(parents, dtype=np.int64)
+    upper, lower = s2.from_tokens(coarse.names), s2.from_tokens(fine.names)
+    order = np.argsort(upper)
+    s2.check_apart(upper[order], [coarse.names[place] for place in order.tolist()])
+    found = s2.holding(upper[order], lower)
+    if (found < 0).any():
+        lost = fine.names[int(found.argmin())]
+        raise DataError(
+            f"partitioning: expected every cell in one of the next coarser table, got {lost[:40]!r} in none: "
+            "are these tables of one model?"
+        )
+    return order[found]
 
 
 def _read_tree(file: Path, tables: Sequence[Table]) -> list[NDArray[np.int64]]:
@@ -148,7 +143,7 @@ def _read_tree(file: Path, tables: Sequence[Table]) -> list[NDArray[np.int64]]:
         raise DataError(
             f"{file.name}: expected JSON, could not read it ({str(error)[:100]}): get the file again."
         ) from None
-    return [_tree_parents(file.name, tree, coarse[0], fine[0]) for coarse, fine in _pairs(tables)]
+    return [_tree_parents(file.name, tree, coarse.names, fine.names) for coarse, fine in pairwise(tables)]
 
 
 def _tree_parents(file: str, tree: Any, coarse: list[str], fine: list[str]) -> NDArray[np.int64]:
