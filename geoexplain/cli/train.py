@@ -21,6 +21,9 @@ from geoexplain.cli.release import (
     release,
     split_imagery,
 )
+from geoexplain.cli.train_embedding import add_embedding_arguments
+from geoexplain.cli.train_photos import add_photo_arguments
+from geoexplain.cli.train_progress import describe_progress
 from geoexplain.errors import DataError
 from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.evaluation.views import VIEW_RADII_KM, view_logits
@@ -95,7 +98,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_release_views(views)
     views.set_defaults(run=run_views)
-    add_release_arguments(kinds.add_parser("release", help="release a model from a run, finished or interrupted"))
+    add_release_arguments(kinds.add_parser("release", help="release a model of views, from a run over or not"))
+    add_photo_arguments(kinds.add_parser("photos", help="train a model of your own on geotagged photos"))
+    add_embedding_arguments(kinds.add_parser("embedding", help="give a model an embedding for Search within Cell"))
 
 
 def parse_phases(text: str) -> tuple[Phase, ...]:
@@ -189,10 +194,3 @@ def validation_accuracy(network: GeolocatorNetwork, imagery: Imagery, size_px: i
 def describe_accuracy(shares: dict[int, float]) -> str:
     """Accuracies in words: "45.0 % within 200 km, …"."""
     return ", ".join(f"{percent(share)} within {radius:,} km" for radius, share in shares.items())
-
-
-def describe_progress(progress: Progress, unit: str = "views") -> str:
-    """Resolution, loss, speed and time left in words."""
-    hours, minutes = divmod(round(progress.left_s / 60), 60)
-    left = f"{hours} h {minutes} min" if hours else f"{minutes} min"
-    return f"{progress.size_px} px, loss {progress.loss:.3f}, {progress.per_s:.0f} {unit}/s, {left} left"

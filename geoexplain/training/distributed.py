@@ -35,6 +35,19 @@ class Processes:
         """Whether this is the one process that writes, prints and validates."""
         return self.rank == 0
 
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        self.total(torch.zeros(1, device=self.device))
+
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """A block that process 0 ends before the others begin it, so that they find what it leaves behind."""
+        if not self.leads:
+            self.wait()
+        yield
+        if self.leads:
+            self.wait()
+
     def total(self, values: Tensor) -> Tensor:
         """The sum over all processes of a tensor on this process's device; every process has to ask at once."""
         if self.world > 1:

@@ -1,0 +1,82 @@
+"""The best network of a run on photos → a calibrated model with its figures."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoexplain.cli.batch import progress_bar
+from geoexplain.cli.photo_validation import VALIDATION_RADII_KM, describe_accuracy
+from geoexplain.errors import DataError
+from geoexplain.evaluation.accuracy import accuracy_by_km
+from geoexplain.geography.partitioning import Partitioning
+from geoexplain.locator.zoo import load_model
+from geoexplain.training.photo_release import calibrate, photo_model, write_photo_model
+from geoexplain.training.photo_run import PhotoRun
+from geoexplain.training.photo_set import PhotoSet
+from geoexplain.training.photo_validation import PRODUCT, validation_errors
+from geoexplain.training.release import write_card
+
+
+def release(
+    run: PhotoRun, photos: PhotoSet, partitioning: Partitioning, folder: Path, *, name: str, workers: int
+) -> Path:
+    """Calibrate a run's best network on the validation photos, write it with its card, read it back; its weights file.
+
+    A head over several levels answers with f or f*, whichever did better on the validation photos. Raises DataError
+    when none of these can be read.
+    """
+    network, size_px = run.chosen(), run.settings.phases[-1].size_px
+    with progress_bar(len(photos.validation), "photos", desc="calibrating") as bar:
+        temperatures = calibrate(
+            network,
+            photos,
+            size_px,
+            workers=workers,
+            progress=lambda done, _total: bar.update(done - bar.n) and None,
+        )
+    with progress_bar(len(photos.validation), "photos", desc="measuring") as bar:
+        errors = validation_errors(
+            network,
+            photos,
+            partitioning.levels[0].centers_deg,
+            size_px,
+            workers=workers,
+            progress=lambda done, _total: bar.update(done - bar.n) and None,
+        )
+    if not errors:
+        raise DataError("expected validation photos that can be read, got none: look into skipped.csv.")
+    found = {way: accuracy_by_km(km, VALIDATION_RADII_KM) for way, km in errors.items()}
+    better = max(found, key=lambda way: (sum(found[way].values()), -float(np.median(errors[way]))))
+    model = photo_model(network, partitioning, name=name, size_px=size_px, product=better == PRODUCT, device="cpu")
+    weights = write_photo_model(model, partitioning, folder)
+    facts: dict[str, Any] = {
+        "training": {
+            **asdict(run.settings),
+            "photos": len(photos.train),
+            "photos_in_no_cell": photos.in_no_cell,
+            "photos_seen": run.schedule.seen(run.step),
+            "processes": run.processes.world,
+        },
+        "partitioning": {"name": partitioning.name, "kind": partitioning.kind, **partitioning.settings},
+        "levels": [len(level) for level in partitioning.levels],
+        "temperatures": temperatures,
+        "answers": better,
+        "validation": {
+            way: {
+                "photos": len(km),
+                "accuracy_by_km": found[way],
+                "median_error_km": float(np.median(km)),
+            }
+            for way, km in errors.items()
+        },
+    }
+    # What is shipped is what the next command loads: fp16 weights, and cells rounded as in their tables.
+    card = write_card(load_model(str(weights), "cpu"), weights, facts)
+    print(f"{name} on {len(photos.validation):,} validation photos, one crop:")
+    for way, shares in found.items():
+        print(f"  {way:<2}  {describe_accuracy(shares)}, median {np.median(errors[way]):,.0f} km")
+    print(f"  temperatures {', '.join(f'{t:.3f}' for t in temperatures)}; answers with {better}")
+    print(f"released {weights} and {card}")
+    return weights

@@ -1,0 +1,144 @@
+"""A network trained on photos → a model to ship: calibrated on validation photos, with its cells and their borders."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from geoexplain.errors import DataError
+from geoexplain.geography.partition import Partition
+from geoexplain.geography.partitioning import Partitioning
+from geoexplain.images import Preprocess
+from geoexplain.locator.checkpoints import describe, save_geoexplain
+from geoexplain.locator.heads import MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
+from geoexplain.locator.model import GeoModel, Network
+from geoexplain.training.photo_set import PhotoSet
+from geoexplain.training.photo_validation import level_logits
+from geoexplain.training.release import fit_temperature, fold_temperature
+
+PURPOSE = "Photos like those it was trained on."
+
+NO_TEMPERATURE = 1.0
+
+
+def calibrate(
+    network: Network,
+    photos: PhotoSet,
+    size_px: int,
+    *,
+    most: int = 4000,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[float, ...]:
+    """Fit a temperature per level, coarse to fine, on validation photos, and fold it into the head for good.
+
+    The first `most` of those that lie in a cell are used; a level whose cells none of them tells apart keeps its own.
+    Guo et al. 2017, sect. 4.2.
+    """
+    rows = photos.validation[photos.classes[photos.validation, -1] >= 0][:most]
+    found: list[tuple[NDArray[np.int64], list[Tensor]]] = [
+        (read, [level.cpu() for level in levels])
+        for read, levels in level_logits(network, photos, rows, size_px, workers=workers, progress=progress)
+    ]
+    layers = temperature_layers(network)
+    if not found:
+        return (NO_TEMPERATURE,) * len(layers)
+    truth = photos.classes[np.concatenate([read for read, _ in found])][:, -len(layers) :]
+    temperatures = []
+    for number in range(len(layers)):
+        logits = torch.cat([levels[number] for _, levels in found])
+        temperatures.append(fit_temperature(logits, truth[:, number]) if logits.shape[1] > 1 else NO_TEMPERATURE)
+    fold(network, temperatures)
+    return tuple(temperatures)
+
+
+def temperature_layers(network: Network) -> list[nn.Linear]:
+    """The layers that give a network's logits, coarse to fine."""
+    head = network.head
+    if isinstance(head, VonMisesFisherHead):
+        return [head.mixture_weights]
+    assert isinstance(head, MultiPartitionHead)
+    return [layer for layer in head.classifier if isinstance(layer, nn.Linear)]
+
+
+@torch.no_grad()
+def fold(network: Network, temperatures: list[float]) -> None:
+    """Divide the logits of every level by its temperature > 0 for good."""
+    if isinstance(network.head, VonMisesFisherHead):
+        fold_temperature(network.head, temperatures[0])
+        return
+    for layer, temperature in zip(temperature_layers(network), temperatures, strict=True):
+        layer.weight.div_(temperature)
+        layer.bias.div_(temperature)
+
+
+def photo_model(
+    network: Network,
+    partitioning: Partitioning,
+    *,
+    name: str,
+    size_px: int,
+    title: str = "",
+    product: bool | None = None,
+    embedder: RetrievalEmbedding | None = None,
+    device: str | torch.device | None = None,
+) -> GeoModel:
+    """A trained network as a GeoModel with the partitioning's cells and, where they are known, their borders.
+
+    `product` says whether a head over several levels answers with f* or f; None leaves it as it is.
+    """
+    head = network.head
+    coarser: tuple[Partition, ...] = ()
+    if isinstance(head, MultiPartitionHead) and len(head.classifier) > 1:
+        coarser = partitioning.levels[1:]
+        head.product = head.product if product is None else product
+    finest = partitioning.levels[0]
+    borders = partitioning.borders[0]
+    if finest.borders is None and any(border is not None for border in borders):
+        finest = replace(finest, borders=borders)
+    if not coarser and finest.parents is not None:
+        finest = replace(finest, parents=None)
+    return GeoModel(
+        network.backbone,
+        head,
+        finest,
+        Preprocess(size_px=size_px),
+        name=name,
+        coarser=coarser,
+        embedder=embedder,
+        title=title,
+        purpose=PURPOSE,
+        device=device,
+    )
+
+
+def write_photo_model(model: GeoModel, partitioning: Partitioning, folder: Path) -> Path:
+    """Write a model as `<name>.safetensors` (fp16) with its tables, borders and places; return the first of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{model.name}.safetensors"
+    trees = () if partitioning.tree is None else (partitioning.tree,)
+    save_geoexplain(
+        model.network,
+        describe(model),
+        model.partition,
+        file,
+        coarser=model.coarser,
+        embedder=model.embedder,
+        trees=trees,
+    )
+    return file
+
+
+def check_name(name: str) -> str:
+    """A name that a model's files may have, which it returns. Raises DataError for another."""
+    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789._-")
+    if not name or len(name) > 64 or not set(name) <= allowed or not name[0].isalnum():
+        raise DataError(
+            f"--name: expected small letters, digits, '.', '_' and '-', at most 64 of them, got {name[:80]!r}: "
+            "choose another."
+        )
+    return name
