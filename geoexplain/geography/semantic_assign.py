@@ -36,7 +36,7 @@ class NearestCoordinate:
 
     def __call__(self, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
         """Points (N, 2) in degrees → classes int64 (N,); −1 near coordinates that are in none."""
-        _, nearest = self._index.query(unit_vectors(points_deg).reshape(-1, 3))
+        _, nearest = self._index.query(unit_vectors(points_deg).reshape(-1, 3), workers=-1)
         return self.cells[nearest].astype(np.int64)
 
 

@@ -83,6 +83,8 @@ def only_polygons(shapes: Sequence[BaseGeometry]) -> BaseGeometry | None:
     polygons = parts[(shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)]
     if not len(polygons):
         return None
+    if len(polygons) == 1:
+        return polygons[0]
     return shapely.union_all(polygons) if len(shapes) > 1 else shapely.multipolygons(polygons)
 
 

@@ -29,13 +29,14 @@ def write_semantic(partitioning: Partitioning, folder: Path) -> None:
     assign, tree = partitioning.assign, partitioning.tree
     if tree is None or not isinstance(assign, NearestCoordinate | ByAddress):
         raise DataError(f"partitioning {partitioning.name}: expected a semantic one, got another: build it again.")
-    (folder / (COORDINATES if isinstance(assign, ByAddress) else LOCATIONS)).unlink(missing_ok=True)
+    other = folder / (COORDINATES if isinstance(assign, ByAddress) else LOCATIONS)
     if isinstance(assign, NearestCoordinate):
         write_arrays(folder / COORDINATES, {"steps": assign.steps, "cells": assign.cells})
     else:
         content = {"format": FORMAT, "places": dict(assign.places)}
         write_bytes(folder / LOCATIONS, json.dumps(content, ensure_ascii=False).encode())
     try:
+        other.unlink(missing_ok=True)
         write_place_trees([tree], folder / TREE)
     except OSError as error:
         raise DataError(f"{TREE}: expected to write it, got '{error.strerror}': check the folder.") from None
@@ -53,9 +54,11 @@ def read_semantic(folder: Path, finest: Partition) -> tuple[Assign, PlaceTree]:
             f"{TREE}: expected one tree over {len(finest)} cells, got another: are these files of one kind?"
         )
     tree = trees[0]
-    if (tree.of_cell < 0).any() or len(set(tree.of_cell.tolist())) < len(finest):
-        raise DataError(f"{TREE}: expected a place of its own for each cell, got others: build the partitioning again.")
     if (folder / LOCATIONS).is_file():
+        if (tree.of_cell < 0).any() or len(set(tree.of_cell.tolist())) < len(finest):
+            raise DataError(
+                f"{TREE}: expected a place of its own for each cell, got others: build the partitioning again."
+            )
         return ByAddress(territory_addresses, _places(folder / LOCATIONS, len(tree)), tree, finest.centers_deg), tree
     steps, cells = read_arrays(folder / COORDINATES, {"steps": (np.int32, 2), "cells": (np.int32, 1)})
     fits = steps.shape == (len(cells), 2) and len(cells) and -1 <= cells.min() <= cells.max() < len(finest)

@@ -9,6 +9,7 @@ import shapely
 
 from geoexplain.errors import DataError
 from geoexplain.geography.addresses.offline import territory_addresses
+from geoexplain.geography.partition_files import read_partitioning, write_partitioning
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.geography.s2_partitioning import build_s2
 from geoexplain.geography.semantic_files import COORDINATES, LOCATIONS, TREE, read_semantic, write_semantic
@@ -43,6 +44,29 @@ def test_rule_and_tree_are_the_same_when_they_are_read(build: object, tmp_path: 
     for one, other in zip(tree.borders, made.tree.borders, strict=True):
         assert (one is None) == (other is None)
         assert one is None or one.symmetric_difference(other).area < 0.01
+
+
+@pytest.mark.parametrize("build", [by_coordinate, by_address])
+def test_a_folder_keeps_a_semantic_partitioning(build: object, tmp_path: Path) -> None:
+    made = build()
+    write_partitioning(made, tmp_path / "cells")
+    read = read_partitioning(tmp_path / "cells")
+    assert read.classes(POINTS).tolist() == made.classes(POINTS).tolist()
+    assert (read.kind, read.keys, dict(read.settings)) == (made.kind, made.keys, dict(made.settings))
+    assert [level.labels for level in read.levels] == [level.labels for level in made.levels]
+    assert [read.tree.words(place) for place in read.tree.of_cell] == [
+        made.tree.words(place) for place in made.tree.of_cell
+    ]
+
+
+def test_places_that_cells_share_are_refused(tmp_path: Path) -> None:
+    made = by_address()
+    write_semantic(made, tmp_path)
+    tree = json.loads((tmp_path / TREE).read_text(encoding="utf-8"))
+    tree["trees"][0]["of_cell"][0] = tree["trees"][0]["of_cell"][1]
+    (tmp_path / TREE).write_text(json.dumps(tree), encoding="utf-8")
+    with pytest.raises(DataError, match="a place of its own for each cell"):
+        read_semantic(tmp_path, made.levels[0])
 
 
 def test_offline_addresses_sort_points_as_people_would() -> None:
