@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "measure how often, and how honestly, a model is right",
     "tune": "find the weights of Combi-CAM that explain best",
     "train": "train a model, or release a trained one",
+    "addresses": "say which places hold each of many coordinates",
     "practice": "make a set of positions and photos to practise training on",
     "models": "list the models, add one, remove one",
     "gallery": "collect the photos that Search within Cell looks through",

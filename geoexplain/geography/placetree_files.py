@@ -1,7 +1,6 @@
 """Place trees as a JSON file: what lies beside a model, and is not trusted when it is read."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geoexplain.errors import DataError
 from geoexplain.geography.placetree import PlaceTree
+from geoexplain.research.archives import write_bytes
 from geoexplain.research.files import printable, read_bytes
 
 FORMAT = "geoexplain-places/1"
@@ -31,18 +31,12 @@ FURTHEST_LON_DEG = 540.0
 def write_place_trees(trees: Sequence[PlaceTree], file: Path) -> None:
     """Write trees, at most MAX_TREES, as JSON with their borders as GeoJSON geometries, rounded to 1e-4 degrees.
 
-    The file is there whole or not at all. Raises DataError for too many trees, and OSError where nothing can be
-    written.
+    The file is there whole or not at all. Raises DataError for too many trees, or where it cannot be written.
     """
     if len(trees) > MAX_TREES:
         raise DataError(f"{printable(file.name)}: expected at most {MAX_TREES} trees, got {len(trees)}: write fewer.")
     content = {"format": FORMAT, "trees": [_record(tree) for tree in trees]}
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_bytes(file, json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def read_place_trees(file: Path) -> tuple[PlaceTree, ...]:

@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses, Location
 
+SHAPES_AT_A_TIME = 2048
+"""Points as shapes: of many more, most of the time goes into memory from the system."""
+
 
 class Forest:
     """Locations while they are collected, each with the one that holds it; −1 for a root."""
@@ -48,11 +51,12 @@ def last_part(tree: shapely.STRtree, owner: NDArray[np.int64], points_deg: NDArr
 
     Polygons are prepared; longitudes of both are in [-180, 180].
     """
-    lat, lon = points_deg.T
-    row, part = tree.query(shapely.points(lon, lat))
-    inside = shapely.intersects_xy(tree.geometries[part], lon[row], lat[row])
     found = np.full(len(points_deg), -1)
-    np.maximum.at(found, row[inside], owner[part[inside]])
+    for start in range(0, len(points_deg), SHAPES_AT_A_TIME):
+        lat, lon = points_deg[start : start + SHAPES_AT_A_TIME].T
+        row, part = tree.query(shapely.points(lon, lat))
+        inside = shapely.intersects_xy(tree.geometries[part], lon[row], lat[row])
+        np.maximum.at(found, start + row[inside], owner[part[inside]])
     return found
 
 

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses, Location
 from geoexplain.geography.addresses.forest import Forest, addresses_in, checked_points, last_part
-from geoexplain.geography.addresses.offline import finest_seas, in_blocks
+from geoexplain.geography.addresses.offline import Progress, finest_seas, in_blocks
 from geoexplain.geography.addresses.territories import Territories, load_territories
 from geoexplain.geography.features import Feature
 from geoexplain.geography.naturalearth import read_layer
@@ -89,7 +89,7 @@ class NaturalRegions:
     shipped: Mapping[int, int] = field(repr=False)
 
 
-def natural_addresses(points_deg: ArrayLike, naturalearth: Path) -> Addresses:
+def natural_addresses(points_deg: ArrayLike, naturalearth: Path, *, progress: Progress = None) -> Addresses:
     """Addresses of points (N, 2) in degrees: the smallest natural region that holds each → larger ones → their kind.
 
     `naturalearth` is a folder of Natural Earth's files: regions, glaciers, lakes, and seas where it has them; else seas
@@ -101,7 +101,7 @@ def natural_addresses(points_deg: ArrayLike, naturalearth: Path) -> Addresses:
     table = np.full(len(world.locations) + 1, -1)  # −1 stays −1
     table[list(regions.shipped)] = list(regions.shipped.values())
     sea = table[finest_seas(world, points)]
-    leaf = in_blocks(regions.land.smallest, points)
+    leaf = in_blocks(regions.land.smallest, points, progress)
     lake = np.isin(leaf, np.flatnonzero([location.kind == "lake" for location in regions.locations]))
     named = in_blocks(regions.seas.smallest, points)
     leaf = np.where((sea < 0) | lake, leaf, np.where(named >= 0, named, sea))

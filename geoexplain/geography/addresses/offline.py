@@ -15,11 +15,15 @@ from geoexplain.geography.sphere import unit_vectors
 REGION_REACH_KM = 250.0
 """Where no city of the country is so near, the region is left open."""
 
-POINTS_AT_A_TIME = 200_000
-"""Bounds the memory beside the result at some 100 MB."""
+POINTS_AT_A_TIME = 100_000
+"""Bounds the memory beside the result at some 50 MB."""
 
 
-def territory_addresses(points_deg: ArrayLike) -> Addresses:
+Progress = Callable[[int, int], None] | None
+"""Hears (points done, all)."""
+
+
+def territory_addresses(points_deg: ArrayLike, *, progress: Progress = None) -> Addresses:
     """Addresses of points (N, 2) in degrees: city → region → country → part of the continent → continent.
 
     The city is that of the same country in whose reach (`territories.CITY_REACH_KM`) the point lies, of several the
@@ -29,7 +33,7 @@ def territory_addresses(points_deg: ArrayLike) -> Addresses:
     """
     points = checked_points(points_deg)
     world = load_territories()
-    leaf = in_blocks(lambda block: _leaves(world, block), points)
+    leaf = in_blocks(lambda block: _leaves(world, block), points, progress)
     return addresses_in(points, leaf, world.locations, world.parents)
 
 
@@ -42,12 +46,18 @@ def finest_seas(world: Territories, points_deg: NDArray[np.float64]) -> NDArray[
 
 
 def in_blocks(
-    find: Callable[[NDArray[np.float64]], NDArray[np.int64]], points_deg: NDArray[np.float64]
+    find: Callable[[NDArray[np.float64]], NDArray[np.int64]],
+    points_deg: NDArray[np.float64],
+    progress: Progress = None,
 ) -> NDArray[np.int64]:
     """`find` of points (N, 2), some of them at a time: int64 (N,)."""
-    blocks = range(0, len(points_deg), POINTS_AT_A_TIME)
-    found = [find(points_deg[start : start + POINTS_AT_A_TIME]) for start in blocks]
-    return np.concatenate([np.empty(0, dtype=np.int64), *found])
+    found = np.full(len(points_deg), -1)
+    for start in range(0, len(points_deg), POINTS_AT_A_TIME):
+        block = slice(start, start + POINTS_AT_A_TIME)
+        found[block] = find(points_deg[block])
+        if progress is not None:
+            progress(min(start + POINTS_AT_A_TIME, len(points_deg)), len(points_deg))
+    return found
 
 
 def _territories(world: Territories, points: NDArray[np.float64]) -> NDArray[np.int64]:

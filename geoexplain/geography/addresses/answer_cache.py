@@ -1,0 +1,93 @@
+"""What a reverse geocoder has answered, on disk: never asked twice, and never half an answer.
+
+An SQLite file that is committed after each answer, so that a process may be killed at any time.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from geoexplain.errors import DataError
+from geoexplain.geography.address import Location
+from geoexplain.research.files import printable
+
+APPLICATION = 0x67656F78
+"""SQLite's application_id of such files."""
+
+STEPS_PER_DEG = 100_000
+"""Coordinates are told apart, and asked for, to 1e-5 degrees: a metre."""
+
+PATIENCE_S = 30.0
+"""For another process that writes to the same file."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    source TEXT NOT NULL, lat INTEGER NOT NULL, lon INTEGER NOT NULL, answer TEXT NOT NULL,
+    PRIMARY KEY (source, lat, lon)
+) WITHOUT ROWID
+"""
+
+Address = tuple[Location, ...]
+"""Fine to coarse; empty where the server knows none."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerCache:
+    """The answers of one `source`, which says whom, in which language and how finely one asked."""
+
+    connection: sqlite3.Connection
+    source: str
+    name: str
+
+    def get(self, lat: int, lon: int) -> Address | None:
+        """What was answered for a coordinate in STEPS_PER_DEG; None if nothing was. Raises DataError for damage."""
+        with _told(self.name):
+            query = "SELECT answer FROM answers WHERE source = ? AND lat = ? AND lon = ?"
+            row = self.connection.execute(query, (self.source, lat, lon)).fetchone()
+            return None if row is None else tuple(_location(entry) for entry in json.loads(row[0]))
+
+    def put(self, lat: int, lon: int, address: Address) -> None:
+        """Keep an answer. Raises DataError when it cannot be written."""
+        answer = json.dumps([[step.key, step.name, step.kind] for step in address], ensure_ascii=False)
+        with _told(self.name), self.connection:
+            values = (self.source, lat, lon, answer)
+            self.connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", values)
+
+
+@contextmanager
+def open_cache(file: Path, source: str) -> Iterator[AnswerCache]:
+    """The cache in a file, which is made if there is none. Raises DataError for a file that is something else."""
+    name = printable(file.name)
+    with _told(name):
+        connection = sqlite3.connect(file, timeout=PATIENCE_S)
+    with closing(connection):
+        with _told(name):
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if tables and application != APPLICATION:
+                raise DataError(f"{name}: expected a cache of addresses, got another database: choose another file.")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            with connection:
+                connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                connection.execute(SCHEMA)
+        yield AnswerCache(connection, source, name)
+
+
+def _location(entry: list[str]) -> Location:
+    key, name, kind = entry
+    return Location(str(key), str(name), str(kind))
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise DataError(
+            f"{name}: expected a cache of addresses to read and write, got '{printable(str(error))}': choose another "
+            "file, or delete it."
+        ) from None
