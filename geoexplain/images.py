@@ -218,15 +218,14 @@ def _from_file(file: BinaryIO, name: str, shorter_px: int | None) -> Image.Image
             f"{name}: expected a JPEG, PNG, WebP, GIF or AVIF image, got something else or a damaged file: "
             "save it again as one of these."
         ) from None
-    _check_size(image.size, name)
-    if shorter_px is not None and image.format == "JPEG":
-        image.draft(None, (shorter_px, shorter_px))
-    return _decode(image, name)
+    return _decode(image, name, shorter_px)
 
 
-def _decode(image: Image.Image, name: str) -> Image.Image:
+def _decode(image: Image.Image, name: str, shorter_px: int | None = None) -> Image.Image:
     _check_size(image.size, name)
     try:
+        if shorter_px is not None and image.format == "JPEG":
+            image.draft(None, (shorter_px, shorter_px))
         image.load()
         return _strip(_upright(_to_rgb(image, name), _orientation(image)))
     except ImageError:

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -280,8 +281,9 @@ def test_bombs_are_refused_before_anything_is_decoded(
         monkeypatch.setattr(plugin, "load", decoded.append)
     content = bomb(kind, *size)
     assert len(content) < 2_000
-    with pytest.raises(ImageError, match="at most 50 megapixels and 12,000 px on a side"):
-        open_image(content)
+    for shorter_px in (None, 96):
+        with pytest.raises(ImageError, match="at most 50 megapixels and 12,000 px on a side"):
+            open_image(content, shorter_px=shorter_px)
     assert decoded == []
 
 
@@ -400,6 +402,33 @@ def test_a_hundred_random_mutations_open_or_are_refused(kind: str) -> None:
             del mutant[rng.randrange(len(mutant)) :]
         outcomes.append(opens_or_refuses(bytes(mutant)))
     assert not all(outcomes)
+
+
+@pytest.mark.parametrize(
+    ("shorter_px", "size"), [(301, (600, 800)), (300, (300, 400)), (100, (150, 200)), (75, (75, 100)), (1, (75, 100))]
+)
+def test_a_jpeg_is_decoded_no_larger_than_needed_and_no_smaller(shorter_px: int, size: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = photo(800, 600)
+    small = open_image(encode(image, "JPEG", exif=exif, quality=95), shorter_px=shorter_px)
+    assert (small.size, small.mode, small.info) == (size, "RGB", {})
+    upright = image.transpose(Image.Transpose.ROTATE_270).resize(size, Image.Resampling.BOX)
+    assert np.abs(pixels(small).astype(int) - pixels(upright)).mean() < 5  # JPEG alone makes 3
+    assert open_image(encode(image, "PNG"), shorter_px=shorter_px).size == (800, 600)
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_mutations_decoded_small_open_or_are_refused() -> None:
+    content = encode(photo(400, 300), "JPEG")
+    rng = random.Random(8)
+    for _ in range(100):
+        mutant = bytearray(content)
+        for _ in range(rng.randint(1, 12)):
+            mutant[rng.randrange(min(len(mutant), 700))] = rng.randrange(256)
+        with suppress(ImageError):
+            open_image(bytes(mutant), shorter_px=40).load()
 
 
 @pytest.mark.parametrize("kind", FORMATS)

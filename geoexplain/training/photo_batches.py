@@ -10,6 +10,7 @@ from itertools import count
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from geoexplain.errors import DataError, ImageError
@@ -22,14 +23,14 @@ BATCHES_AHEAD = 2
 
 _ORDER, _CHANGE = 0, 1  # what chance is for, so that an order and a change never share theirs
 
-Pixels = NDArray[np.uint8]
+Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Photos that go through the network together.
 
-    images  float32 (b, 3, S, S), normalised as Preprocess does, channels last; b may be 0
+    images  float32 (b, 3, S, S), normalised as Preprocess does; b may be 0
     rows    int64 (b,), which photos of the collection they are
     failed  (key, reason) of those that could not be read, and that the batch therefore does not have
     """
@@ -94,7 +95,7 @@ class PhotoBatches:
             )
 
     def __iter__(self) -> Iterator[Batch]:
-        return _batches(self.collection, self._lots(), self._pixels, self.size_px, self.workers)
+        return _batches(self.collection, self._lots(), self._view, self.size_px, self.workers)
 
     def _lots(self) -> Iterator[list[_Place]]:
         share = self.batch // self.world
@@ -116,13 +117,13 @@ class PhotoBatches:
         raw = np.random.Philox(np.random.SeedSequence((self.seed, _ORDER, epoch))).random_raw(len(self.rows))
         return self.rows[np.argsort(raw, kind="stable")]
 
-    def _pixels(self, place: _Place) -> Pixels:
+    def _view(self, place: _Place) -> Image.Image:
         if self.augment is False:
-            return np.asarray(evaluation_view(self.collection.read(place.row), self.size_px))
+            return evaluation_view(self.collection.read(place.row), self.size_px)
         augment = Augmentation() if self.augment is True else self.augment
         image = self.collection.read(place.row, shorter_px=augment.shorter_px(self.size_px))
         seed = (self.seed, _CHANGE, place.epoch, place.position)
-        return np.asarray(training_view(image, self.size_px, augment, seed))
+        return training_view(image, self.size_px, augment, seed)
 
 
 def evaluation_batches(
@@ -142,21 +143,21 @@ def evaluation_batches(
     own = rows[rank::world]
     lots = ([_Place(0, 0, row) for row in own[first : first + batch].tolist()] for first in range(0, len(own), batch))
 
-    def pixels(place: _Place) -> Pixels:
-        return np.asarray(evaluation_view(collection.read(place.row), size_px))
+    def view(place: _Place) -> Image.Image:
+        return evaluation_view(collection.read(place.row), size_px)
 
-    return _batches(collection, lots, pixels, size_px, workers)
+    return _batches(collection, lots, view, size_px, workers)
 
 
 def _batches(
     collection: PhotoCollection,
     lots: Iterable[list[_Place]],
-    pixels: Callable[[_Place], Pixels],
+    view: Callable[[_Place], Image.Image],
     size_px: int,
     workers: int,
 ) -> Iterator[Batch]:
-    make = partial(_attempt, pixels)
-    together = partial(_together, collection, Preprocess(size_px))
+    make = partial(_attempt, view, Preprocess(size_px))
+    together = partial(_together, collection, size_px)
     if not workers:
         yield from (together(lot, [make(place) for place in lot]) for lot in lots)
         return
@@ -165,7 +166,7 @@ def _batches(
     gatherer = ThreadPoolExecutor(1, thread_name_prefix="batch")
     waiting: deque[Future[Batch]] = deque()
 
-    def gather(lot: list[_Place], made: list[Future[Pixels | str]]) -> Batch:
+    def gather(lot: list[_Place], made: list[Future[Values | str]]) -> Batch:
         return together(lot, [future.result() for future in made])
 
     try:
@@ -181,22 +182,28 @@ def _batches(
         decoders.shutdown(cancel_futures=True)
 
 
-def _attempt(pixels: Callable[[_Place], Pixels], place: _Place) -> Pixels | str:
+def _attempt(view: Callable[[_Place], Image.Image], preprocess: Preprocess, place: _Place) -> Values | str:
+    """The network's input for one photo (3, S, S), or why there is none."""
     try:
-        return pixels(place)
+        pixels = np.asarray(view(place))  # (S, S, 3) uint8
     except ImageError as error:
         return str(error)
+    # The numbers of Preprocess.normalise bit by bit, but in place, and a photo at a time it stays in the cache.
+    values = pixels.transpose(2, 0, 1).astype(np.float32, order="C")
+    values /= 255
+    values -= np.array(preprocess.mean, dtype=np.float32).reshape(3, 1, 1)
+    values /= np.array(preprocess.std, dtype=np.float32).reshape(3, 1, 1)
+    return values
 
 
-def _together(
-    collection: PhotoCollection, preprocess: Preprocess, lot: list[_Place], made: list[Pixels | str]
-) -> Batch:
-    read = [(place.row, pixels) for place, pixels in zip(lot, made, strict=True) if not isinstance(pixels, str)]
-    failed = {
-        collection.keys[place.row]: reason for place, reason in zip(lot, made, strict=True) if isinstance(reason, str)
-    }
-    side = preprocess.size_px
-    stacked = np.stack([pixels for _, pixels in read]) if read else np.zeros((0, side, side, 3), np.uint8)
-    images = torch.from_numpy(stacked).permute(0, 3, 1, 2).to(torch.float32).div_(255)  # (b, 3, S, S), channels last
-    rows = np.array([row for row, _ in read], dtype=np.int64)
-    return Batch(preprocess.normalise(images), rows, list(failed.items()))
+def _together(collection: PhotoCollection, size_px: int, lot: list[_Place], made: list[Values | str]) -> Batch:
+    images, rows = [], []
+    failed: dict[str, str] = {}
+    for place, values in zip(lot, made, strict=True):
+        if isinstance(values, str):
+            failed[collection.keys[place.row]] = values
+        else:
+            images.append(values)
+            rows.append(place.row)
+    stacked = np.stack(images) if images else np.zeros((0, 3, size_px, size_px), np.float32)
+    return Batch(torch.from_numpy(stacked), np.array(rows, dtype=np.int64), list(failed.items()))

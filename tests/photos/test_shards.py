@@ -1,0 +1,342 @@
+"""Shards as their own writers make them, read back by offsets, and everything that may be wrong with one."""
+
+import io
+import os
+import random
+import tracemalloc
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geoexplain.errors import DataError, ImageError
+from geoexplain.images import open_image
+from geoexplain.photos import open_collection, write_shards
+from geoexplain.photos.shard_record import Blob, Extension, Nested, RecordError, read_record
+from geoexplain.photos.shards import MAX_IMAGE_BYTES, ShardCollection
+from tests.photos.pictures import jpeg
+
+PHOTOS = [(f"0a/{i}.jpg", jpeg(i), 10.5 * i - 40, -20.25 * i, f"user {i % 2}" if i % 3 else "") for i in range(7)]
+
+
+def record(i: int, **more: object) -> dict:
+    key, image, lat, lon, _ = PHOTOS[i]
+    return {"image": image, "id": key, "latitude": lat, "longitude": lon, **more}
+
+
+def shard(folder: Path, *records: object, number: int = 0, **options: object) -> Path:
+    folder.mkdir(exist_ok=True)
+    file = folder / f"shard_{number}.msg"
+    file.write_bytes(b"".join(msgpack.packb(entry, **options) for entry in records))
+    return file
+
+
+def opened(folder: Path, **options: object) -> ShardCollection:
+    collection = open_collection(folder, **options)
+    assert isinstance(collection, ShardCollection)
+    return collection
+
+
+def test_what_is_written_msgpack_reads(tmp_path: Path) -> None:
+    assert write_shards(PHOTOS, tmp_path, per_shard=3) == 7
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["shard_0.msg", "shard_1.msg", "shard_2.msg"]
+    found = [entry for file in files for entry in msgpack.Unpacker(io.BytesIO(file.read_bytes()))]
+    wanted = [record(i) | ({"author": PHOTOS[i][4]} if PHOTOS[i][4] else {}) for i in range(7)]
+    assert found == wanted
+
+
+@pytest.mark.parametrize("per_shard", [1, 3, 100])
+def test_written_shards_are_the_photos_again(tmp_path: Path, per_shard: int) -> None:
+    write_shards(PHOTOS, tmp_path, per_shard)
+    collection = opened(tmp_path)
+    assert collection.keys == tuple(key for key, *_ in PHOTOS)
+    assert collection.positions_deg.tolist() == [[lat, lon] for _, _, lat, lon, _ in PHOTOS]
+    assert collection.authors == tuple(author for *_, author in PHOTOS)
+    assert collection.left_out.count == 0
+    for i in (5, 0, 6, 2):
+        assert collection.encoded(i) == PHOTOS[i][1]
+        assert collection.read(i).tobytes() == open_image(PHOTOS[i][1]).tobytes()
+
+
+def test_shards_are_not_written_over(tmp_path: Path) -> None:
+    write_shards(PHOTOS[:1], tmp_path)
+    with pytest.raises(DataError, match="expected a folder without shards"):
+        write_shards(PHOTOS, tmp_path)
+    with pytest.raises(DataError, match="at least 1 photo"):
+        write_shards(PHOTOS, tmp_path / "other", 0)
+
+
+# Writers before MessagePack told bytes from text wrote both as one type; some wrote the keys as bytes.
+@pytest.mark.parametrize("options", [{}, {"use_bin_type": False}, {"use_single_float": True}])
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_keys_and_ids_are_text_or_bytes(tmp_path: Path, options: dict, as_bytes: bool) -> None:
+    records = [record(i, Author=b"anna") for i in range(3)]
+    if as_bytes:
+        records = [
+            {name.encode(): value.encode() if isinstance(value, str) else value for name, value in entry.items()}
+            for entry in records
+        ]
+    shard(tmp_path / "shards", *records, **options)
+    collection = opened(tmp_path / "shards")
+    assert collection.keys == ("0a/0.jpg", "0a/1.jpg", "0a/2.jpg")
+    assert collection.authors == ("anna",) * 3
+    np.testing.assert_allclose(collection.positions_deg, [photo[2:4] for photo in PHOTOS[:3]], atol=1e-5)
+    assert [collection.encoded(i) for i in range(3)] == [photo[1] for photo in PHOTOS[:3]]
+
+
+def test_shards_come_by_their_numbers(tmp_path: Path) -> None:
+    for number, i in ((10, 2), (9, 1), (0, 0)):
+        shard(tmp_path, record(i), number=number)
+    assert opened(tmp_path).keys == ("0a/0.jpg", "0a/1.jpg", "0a/2.jpg")
+
+
+@settings(max_examples=40)
+@given(
+    st.dictionaries(
+        st.text(max_size=8),
+        st.recursive(
+            st.none()
+            | st.booleans()
+            | st.integers(-(2**63), 2**64 - 1)
+            | st.floats(allow_nan=False)
+            | st.text(max_size=40)
+            | st.binary(max_size=40)
+            | st.integers(1000, 70_000).map(bytes)
+            | st.builds(msgpack.ExtType, st.integers(0, 127), st.binary(max_size=20)),
+            lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values, max_size=3),
+            max_leaves=6,
+        ),
+        max_size=20,
+    )
+)
+def test_every_kind_of_value_is_read_or_stepped_over(entry: dict) -> None:
+    data = msgpack.packb(entry)
+    path = Path(os.environ["GEOEXPLAIN_HOME"]) / "any.msg"
+    path.write_bytes(data + msgpack.packb({"next": 1}))
+    with path.open("rb") as file:
+        found = read_record(file)
+        assert file.tell() == len(data)
+        assert read_record(file) == {"next": 1}
+        assert read_record(file) is None
+    assert found is not None
+    assert found.keys() == entry.keys()
+    for name, value in entry.items():
+        got = found[name]
+        if isinstance(value, str | bytes):
+            wanted = value.encode() if isinstance(value, str) else value
+            assert isinstance(got, Blob)
+            assert (data + b" ")[got.offset : got.offset + got.length] == wanted
+            assert got.kept == (wanted if len(wanted) <= 1024 else None)
+        elif isinstance(value, msgpack.ExtType):
+            assert got == Extension()
+        elif isinstance(value, list | dict):
+            assert got == Nested()
+        else:
+            assert got == value
+            assert type(got) is type(value)
+
+
+def test_a_shard_that_ends_within_a_record_loses_that_record_alone(tmp_path: Path) -> None:
+    file = shard(tmp_path, record(0), record(1), record(2))
+    whole = file.read_bytes()
+    start = whole.rindex(b"\x84\xa5image")
+    for end in (start + 1, start + 9, start + 200, len(whole) - 1):
+        file.write_bytes(whole[:end])
+        collection = opened(tmp_path)
+        assert collection.keys == ("0a/0.jpg", "0a/1.jpg")
+        assert collection.left_out.count == 1
+        which, why = collection.left_out.listed[0]
+        assert which == f"shard_0.msg, record 3 at byte {start:,}"
+        assert why == f"the file ends within a record, and the {end - start:,} bytes from there on are left out"
+
+
+def test_what_is_behind_garbage_is_left_out_and_the_next_shard_is_not(tmp_path: Path) -> None:
+    file = shard(tmp_path, record(0))
+    with file.open("ab") as end:
+        end.write(b"no record" + msgpack.packb(record(1)))
+    shard(tmp_path, record(2), number=1)
+    collection = opened(tmp_path)
+    assert collection.keys == ("0a/0.jpg", "0a/2.jpg")
+    assert [why.split(",")[0] for _, why in collection.left_out.listed] == ["expected a record here"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ({"image": b"x", "latitude": 1.0, "longitude": 2.0}, "it has no id"),
+        ({**record(1), "id": b"\xff"}, "it has no id"),
+        ({**record(1), "id": "a\0b"}, "it has no id"),
+        ({**record(1), "image": b""}, "it has no image"),
+        ({**record(1), "image": [1]}, "it has no image"),
+        ({**record(1), "when": msgpack.Timestamp(1)}, "it holds an extension type, which is not read"),
+        (record(0), "the id '0a/0.jpg' came before"),
+    ],
+)
+def test_a_bad_record_is_left_out_and_those_behind_it_are_not(tmp_path: Path, bad: dict, why: str) -> None:
+    shard(tmp_path, record(0), None, bad, record(2))
+    collection = opened(tmp_path)
+    assert collection.keys == ("0a/0.jpg", "0a/2.jpg")
+    assert [reason for _, reason in collection.left_out.listed] == [why]
+
+
+@pytest.mark.parametrize("position", [{"latitude": None}, {"longitude": 181}, {"latitude": float("nan")}])
+def test_a_photo_without_a_position_to_believe_is_left_out(tmp_path: Path, position: dict) -> None:
+    shard(tmp_path, record(0), record(1, **position))
+    collection = opened(tmp_path)
+    assert collection.keys == ("0a/0.jpg",)
+    assert collection.left_out.listed == (("0a/1.jpg", "no position known"),)
+
+
+def test_lengths_are_not_believed(tmp_path: Path) -> None:
+    huge = b"\x82\xa2id\xa1a\xa5image"
+    bombs = [
+        huge + b"\xc6\xff\xff\xff\xff" + b"x" * 50,  # 4 GiB of image
+        b"\xdf\xff\xff\xff\xff",  # a map of 4 billion
+        b"\x81\xa1a\xdd\xff\xff\xff\xff" + b"\xc0" * 50_000,  # an array of 4 billion
+        b"\x81\xa1a" + b"\x91" * 50_000,  # nested without end
+        b"\x81\xa1a\xc9\xff\xff\xff\xff\x01",
+        b"\x81\xa1a\xc1",
+    ]
+    for number, bomb in enumerate(bombs):
+        (tmp_path / f"shard_{number}.msg").write_bytes(bomb)
+    shard(tmp_path, record(0), number=99)
+    tracemalloc.start()
+    collection = opened(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert collection.keys == ("0a/0.jpg",)
+    assert collection.left_out.count == len(bombs)
+    assert peak < 2**20
+
+
+def test_a_shard_is_stepped_through_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "shard_0.msg").open("wb") as file:
+        file.write(msgpack.packb(record(0)))
+        file.write(b"\x82\xa2id\xa3big\xa5image\xc6" + (MAX_IMAGE_BYTES + 1).to_bytes(4, "big"))
+        file.seek(MAX_IMAGE_BYTES + 1, os.SEEK_CUR)  # a hole, which takes no room on the disk
+        file.write(msgpack.packb(record(1)))
+    tracemalloc.start()
+    collection = opened(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert collection.keys == ("0a/0.jpg", "0a/1.jpg")
+    assert [why for _, why in collection.left_out.listed] == ["its image has 67,108,865 bytes, more than 67,108,864"]
+    assert collection.encoded(1) == PHOTOS[1][1]
+    assert peak < 2**20
+
+
+def test_mutations_never_crash(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    data = b"".join(msgpack.packb({**record(i), "image": PHOTOS[i][1][:40]}) for i in range(3))
+    path = tmp_path / "shard_0.msg"
+    for _ in range(500):
+        mutated = bytearray(data)
+        for _ in range(rng.randint(1, 4)):
+            mutated[rng.randrange(len(mutated))] = rng.randrange(256)
+        path.write_bytes(mutated)
+        with path.open("rb") as file:
+            try:
+                while read_record(file) is not None:
+                    pass
+            except RecordError:
+                pass
+        try:
+            collection = opened(tmp_path)
+        except DataError:
+            continue
+        assert all(collection.encoded(i) for i in range(len(collection)))
+
+
+def test_positions_and_authors_come_from_a_table_by_id(tmp_path: Path) -> None:
+    shard(tmp_path / "shards", *({"image": photo[1], "id": photo[0]} for photo in PHOTOS[:4]))
+    table = tmp_path / "mp16.csv"
+    table.write_text("IMG_ID,AUTHOR,LAT,LON,S3_Label\n0a/2.jpg,bo,1.5,2.5,0\nelse.jpg,x,0,0,1\n0a/0,ann,-3,4,2\n")
+    collection = opened(tmp_path / "shards", manifest=table)
+    assert collection.keys == ("0a/0.jpg", "0a/2.jpg")
+    assert collection.positions_deg.tolist() == [[-3, 4], [1.5, 2.5]]
+    assert collection.authors == ("ann", "bo")
+    assert [collection.encoded(i) for i in range(2)] == [PHOTOS[0][1], PHOTOS[2][1]]
+    assert collection.left_out.listed == (("0a/1.jpg", "no position known"), ("0a/3.jpg", "no position known"))
+
+    table.write_text("id,lat,lon\n0a/2.jpg,1,2\n0a/2,1,2\n")
+    with pytest.raises(DataError, match=r"mp16.csv, line 3: expected each photo once, got '0a/2' again"):
+        opened(tmp_path / "shards", manifest=table)
+    table.write_text("id,lat,lon\nother.jpg,1,2\n")
+    with pytest.raises(
+        DataError, match=r"got 4 photos and no position \(0a/0.jpg: no position known\): give the table"
+    ):
+        opened(tmp_path / "shards", manifest=table)
+
+
+def test_an_index_saves_the_pass_until_a_shard_changes(tmp_path: Path) -> None:
+    folder, index = tmp_path / "shards", tmp_path / "index.npz"
+    shard(folder, record(0), {"id": "x"}, record(1, latitude=None))
+    shard(folder, record(2), number=1)
+    passes: list[tuple[int, int]] = []
+
+    def open_again() -> ShardCollection:
+        passes.clear()
+        return opened(folder, index=index, progress=lambda done, total: passes.append((done, total)))
+
+    first = open_again()
+    assert passes == [(1, 2), (2, 2)]
+    second = open_again()
+    assert passes == []
+    for name in ("keys", "authors", "left_out", "files", "modified_ns"):
+        assert getattr(second, name) == getattr(first, name)
+    assert np.array_equal(second.places, first.places)
+    assert np.array_equal(second.positions_deg, first.positions_deg)
+
+    file = shard(folder, record(2), record(3), number=1)
+    assert len(open_again()) == 3
+    assert passes
+    os.utime(file, ns=(1, 1))
+    open_again()
+    assert passes
+    shard(folder, record(4), number=2)
+    assert len(open_again()) == 4
+
+
+def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:
+    folder, index = tmp_path / "shards", tmp_path / "index.npz"
+    shard(folder, record(0), record(1))
+    whole = opened(folder, index=index)
+    good = index.read_bytes()
+    rng = random.Random(1)
+    for _ in range(60):
+        damaged = bytearray(good)
+        for _ in range(3):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        index.write_bytes(damaged[: rng.choice([None, len(good) // 2])])
+        try:
+            collection = opened(folder, index=index)
+        except DataError:  # positions that are NaN by chance
+            continue
+        assert len(collection) <= 2
+        for i in range(len(collection)):
+            collection.encoded(i)
+    index.write_bytes(b"")
+    assert opened(folder, index=index).keys == whole.keys
+
+
+def test_a_shard_that_has_gone_is_an_unreadable_photo(tmp_path: Path) -> None:
+    file = shard(tmp_path, record(0), record(1))
+    collection = opened(tmp_path)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ImageError, match=r"shard_0.msg: expected a photo at byte"):
+        collection.read(1)
+    file.unlink()
+    with pytest.raises(ImageError, match=r"shard_0.msg: expected a readable shard, got 'No such file or directory'"):
+        collection.read(0)
+
+
+def test_an_empty_shard_has_no_photos(tmp_path: Path) -> None:
+    (tmp_path / "shard_0.msg").touch()
+    with pytest.raises(DataError, match="got 0 photos and no position"):
+        opened(tmp_path)
+    with pytest.raises(DataError, match="expected the authors of photos in shards in their records or a table"):
+        open_collection(tmp_path, author_from="exif")

@@ -1,0 +1,93 @@
+"""No author and no picture on two sides, whatever the order and whoever joins."""
+
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geoexplain.errors import DataError
+from geoexplain.photos import giant_sets, split_photos
+from geoexplain.photos.splits import SHARES
+
+PHOTOS = st.lists(
+    st.tuples(st.sampled_from(["", "", "ann", "bo", "cy", "dee", "0"]), st.integers(0, 40).map(str)), max_size=60
+)
+
+
+def parts_of(photos: list[tuple[str, str]], seed: int = 0, **shares: float) -> list[str]:
+    """The part of each photo."""
+    split = split_photos(*zip(*photos, strict=True), shares or SHARES, seed) if photos else {}
+    part_of = {row: part for part, rows in split.items() for row in rows.tolist()}
+    return [part_of[row] for row in range(len(photos))]
+
+
+@settings(max_examples=80, deadline=None)
+@given(photos=PHOTOS, seed=st.integers(0, 5), order=st.randoms())
+def test_ties_hold_and_the_order_does_not_matter(
+    photos: list[tuple[str, str]], seed: int, order: random.Random
+) -> None:
+    parts = parts_of(photos, seed, train=0.5, test=0.5)
+    for field in (0, 1):
+        sides: dict[str, set[str]] = {}
+        for photo, part in zip(photos, parts, strict=True):
+            sides.setdefault(photo[field], set()).add(part)
+        assert all(len(parts) == 1 for name, parts in sides.items() if name)
+    mixed = list(zip(photos, parts, strict=True))
+    order.shuffle(mixed)
+    assert parts_of([photo for photo, _ in mixed], seed, train=0.5, test=0.5) == [part for _, part in mixed]
+
+
+@settings(max_examples=80, deadline=None)
+@given(photos=PHOTOS, more=PHOTOS, seed=st.integers(0, 5))
+def test_nobody_moves_when_others_come(photos: list[tuple[str, str]], more: list[tuple[str, str]], seed: int) -> None:
+    apart = [(f"new {author}" if author else "", f"new {group}") for author, group in more]
+    before = parts_of(photos, seed, train=0.5, test=0.5)
+    assert parts_of(photos + apart, seed, train=0.5, test=0.5)[: len(photos)] == before
+    # Neither do more photos of the same authors move them, nor more copies of the same pictures.
+    alike = [(author, f"new {i}") for i, (author, _) in enumerate(photos) if author] + [("", g) for _, g in photos]
+    assert parts_of(photos + alike, seed, train=0.5, test=0.5)[: len(photos)] == before
+
+
+def test_every_photo_once_and_shares_about_met() -> None:
+    authors = [f"user {i % 4000}" for i in range(20_000)]
+    groups = [str(i) for i in range(20_000)]
+    split = split_photos(authors, groups, {"train": 0.8, "validation": 0.15, "test": 0.05}, 7)
+    assert list(split) == ["train", "validation", "test"]
+    assert np.array_equal(np.sort(np.concatenate(list(split.values()))), np.arange(20_000))
+    assert all(np.array_equal(rows, np.sort(rows)) for rows in split.values())
+    # 4,000 sets of five: a share p of them varies by sqrt(p (1 − p) / 4000), of which four are allowed.
+    for part, share in {"train": 0.8, "validation": 0.15, "test": 0.05}.items():
+        assert abs(len(split[part]) / 20_000 - share) < 4 * (share * (1 - share) / 4000) ** 0.5
+    other = split_photos(authors, groups, {"train": 0.8, "validation": 0.15, "test": 0.05}, 8)
+    assert not np.array_equal(split["test"], other["test"])
+
+
+def test_sets_that_are_too_large_are_named() -> None:
+    # ann and bo share a picture; the third to fifth photos are copies without an author.
+    photos = [("ann", "1"), ("ann", "2"), ("bo", "2"), ("", "7"), ("", "7"), ("", "8"), ("", "9")]
+    giants = giant_sets(*zip(*photos, strict=True), share=0.2)
+    assert [(giant.photos, giant.name) for giant in giants] == [(3, "ann"), (2, "7")]
+    assert giant_sets(*zip(*photos, strict=True), share=0.5) == ()
+    assert Counter(parts_of(photos, train=1.0)) == {"train": 7}
+
+
+def test_an_author_and_a_picture_of_one_name_are_not_tied() -> None:
+    giants = giant_sets(["x", ""], ["1", "x"], share=0.6)
+    assert giants == ()
+
+
+@pytest.mark.parametrize("shares", [{}, {"train": 0.5}, {"train": 1.1, "test": -0.1}, {"a": 1.0, "b": 0.0}])
+def test_shares_that_are_none_are_refused(shares: dict) -> None:
+    with pytest.raises(DataError, match="shares above 0 that add up to 1"):
+        split_photos(["a"], ["b"], shares)
+
+
+def test_a_photo_needs_a_group() -> None:
+    with pytest.raises(DataError, match="expected a group for each photo"):
+        split_photos(["a", "b"], ["1", ""])
+    with pytest.raises(DataError, match="got 2 and 1"):
+        split_photos(["a", "b"], ["1"])
+    assert [len(rows) for rows in split_photos([], []).values()] == [0, 0, 0]
