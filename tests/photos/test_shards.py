@@ -9,13 +9,11 @@ from pathlib import Path
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from geoexplain.errors import DataError, ImageError
 from geoexplain.images import open_image
 from geoexplain.photos import open_collection, write_shards
-from geoexplain.photos.shard_record import Blob, Extension, Nested, RecordError, read_record
+from geoexplain.photos.shard_record import RecordError, read_record
 from geoexplain.photos.shards import MAX_IMAGE_BYTES, ShardCollection
 from tests.photos.pictures import jpeg
 
@@ -92,52 +90,6 @@ def test_shards_come_by_their_numbers(tmp_path: Path) -> None:
     for number, i in ((10, 2), (9, 1), (0, 0)):
         shard(tmp_path, record(i), number=number)
     assert opened(tmp_path).keys == ("0a/0.jpg", "0a/1.jpg", "0a/2.jpg")
-
-
-@settings(max_examples=40)
-@given(
-    st.dictionaries(
-        st.text(max_size=8),
-        st.recursive(
-            st.none()
-            | st.booleans()
-            | st.integers(-(2**63), 2**64 - 1)
-            | st.floats(allow_nan=False)
-            | st.text(max_size=40)
-            | st.binary(max_size=40)
-            | st.integers(1000, 70_000).map(bytes)
-            | st.builds(msgpack.ExtType, st.integers(0, 127), st.binary(max_size=20)),
-            lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values, max_size=3),
-            max_leaves=6,
-        ),
-        max_size=20,
-    )
-)
-def test_every_kind_of_value_is_read_or_stepped_over(entry: dict) -> None:
-    data = msgpack.packb(entry)
-    path = Path(os.environ["GEOEXPLAIN_HOME"]) / "any.msg"
-    path.write_bytes(data + msgpack.packb({"next": 1}))
-    with path.open("rb") as file:
-        found = read_record(file)
-        assert file.tell() == len(data)
-        assert read_record(file) == {"next": 1}
-        assert read_record(file) is None
-    assert found is not None
-    assert found.keys() == entry.keys()
-    for name, value in entry.items():
-        got = found[name]
-        if isinstance(value, str | bytes):
-            wanted = value.encode() if isinstance(value, str) else value
-            assert isinstance(got, Blob)
-            assert (data + b" ")[got.offset : got.offset + got.length] == wanted
-            assert got.kept == (wanted if len(wanted) <= 1024 else None)
-        elif isinstance(value, msgpack.ExtType):
-            assert got == Extension()
-        elif isinstance(value, list | dict):
-            assert got == Nested()
-        else:
-            assert got == value
-            assert type(got) is type(value)
 
 
 def test_a_shard_that_ends_within_a_record_loses_that_record_alone(tmp_path: Path) -> None:
@@ -270,57 +222,6 @@ def test_positions_and_authors_come_from_a_table_by_id(tmp_path: Path) -> None:
         DataError, match=r"got 4 photos and no position \(0a/0.jpg: no position known\): give the table"
     ):
         opened(tmp_path / "shards", manifest=table)
-
-
-def test_an_index_saves_the_pass_until_a_shard_changes(tmp_path: Path) -> None:
-    folder, index = tmp_path / "shards", tmp_path / "index.npz"
-    shard(folder, record(0), {"id": "x"}, record(1, latitude=None))
-    shard(folder, record(2), number=1)
-    passes: list[tuple[int, int]] = []
-
-    def open_again() -> ShardCollection:
-        passes.clear()
-        return opened(folder, index=index, progress=lambda done, total: passes.append((done, total)))
-
-    first = open_again()
-    assert passes == [(1, 2), (2, 2)]
-    second = open_again()
-    assert passes == []
-    for name in ("keys", "authors", "left_out", "files", "modified_ns"):
-        assert getattr(second, name) == getattr(first, name)
-    assert np.array_equal(second.places, first.places)
-    assert np.array_equal(second.positions_deg, first.positions_deg)
-
-    file = shard(folder, record(2), record(3), number=1)
-    assert len(open_again()) == 3
-    assert passes
-    os.utime(file, ns=(1, 1))
-    open_again()
-    assert passes
-    shard(folder, record(4), number=2)
-    assert len(open_again()) == 4
-
-
-def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:
-    folder, index = tmp_path / "shards", tmp_path / "index.npz"
-    shard(folder, record(0), record(1))
-    whole = opened(folder, index=index)
-    good = index.read_bytes()
-    rng = random.Random(1)
-    for _ in range(60):
-        damaged = bytearray(good)
-        for _ in range(3):
-            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
-        index.write_bytes(damaged[: rng.choice([None, len(good) // 2])])
-        try:
-            collection = opened(folder, index=index)
-        except DataError:  # positions that are NaN by chance
-            continue
-        assert len(collection) <= 2
-        for i in range(len(collection)):
-            collection.encoded(i)
-    index.write_bytes(b"")
-    assert opened(folder, index=index).keys == whole.keys
 
 
 def test_a_shard_that_has_gone_is_an_unreadable_photo(tmp_path: Path) -> None:

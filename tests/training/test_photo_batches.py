@@ -89,7 +89,7 @@ def test_the_order_of_photos_and_their_changes_follow_the_seed(photos: PhotoColl
 
 
 def test_the_order_is_that_of_all_time() -> None:
-    # SplitMix is not needed to see it: the order is where raw numbers of Philox, seeded with (seed, 0, epoch), sort to.
+    # An epoch's order sorts the raw numbers of Philox, seeded with (seed, 0, epoch); those NumPy never changes.
     raw = np.random.Philox(np.random.SeedSequence((3, 0, 1))).random_raw(5).tolist()
     rows = np.array([10, 20, 30, 40, 50])
     batches = PhotoBatches(None, rows, size_px=8, batch=1, seed=3)  # type: ignore[arg-type]
