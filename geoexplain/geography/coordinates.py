@@ -71,7 +71,8 @@ class _Layout:
 def _read(table: Path, name: str) -> Iterator[tuple[NDArray[np.float64], int]]:
     """Blocks (n, 2), n ≥ 1, and the bytes read so far."""
     with table.open("rb") as data:
-        lines = _lines(io.TextIOWrapper(data, encoding="utf-8-sig", newline=""), name)
+        text = io.TextIOWrapper(data, encoding="utf-8-sig", newline="")  # closes `data` when nothing holds it any more
+        lines = _lines(text, name)
         layout = _header(lines, name)
         rows = 0
         while (block := _block(lines, layout)) is None or len(block):
@@ -128,7 +129,8 @@ def _block(lines: Iterator[str], layout: _Layout) -> NDArray[np.float64] | None:
 def _read_slowly(table: Path, name: str, known: int) -> Iterator[tuple[NDArray[np.float64], int]]:
     """The rows after so many `known` ones, as _read gives them. Raises DataError, with the line, where one is wrong."""
     with table.open("rb") as data:
-        lines = _lines(io.TextIOWrapper(data, encoding="utf-8-sig", newline=""), name)
+        text = io.TextIOWrapper(data, encoding="utf-8-sig", newline="")  # closes `data` when nothing holds it any more
+        lines = _lines(text, name)
         layout = _header(lines, name)
         points = _points(lines, layout, name)
         for _ in itertools.islice(points, known):
