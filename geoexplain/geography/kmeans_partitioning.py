@@ -20,7 +20,7 @@ from geoexplain.geography.partition import Partition, spherical_kmeans, voronoi_
 from geoexplain.geography.partitioning import Assign, Partitioning
 from geoexplain.geography.places import place_names, unique_labels
 from geoexplain.geography.ring_polygons import ring_polygon
-from geoexplain.geography.sphere import degrees, unit_vectors
+from geoexplain.geography.sphere import EARTH_RADIUS_KM, degrees, unit_vectors
 
 SAMPLE = 100_000
 SAMPLE_PER_CELL = 25
@@ -29,6 +29,9 @@ SAMPLE_PER_CELL = 25
 ITERATIONS = 25
 DIGITS = 7
 """Of a centre in degrees, about a centimetre, as tables keep it: from there it sorts coordinates as when built."""
+
+SLACK = 1.02
+"""A cell's outline reaches a little further than its furthest coordinate, since it is cut by a disc with corners."""
 
 SEAM_DEG = 1e-6
 """Corners closer together than that are one where cells are joined."""
@@ -65,8 +68,12 @@ def build_kmeans(
         found = spherical_kmeans(sample, count, seed=seed, iterations=ITERATIONS, progress=tell)
         means.append(np.unique(found.round(DIGITS), axis=0))
     finest = means[-1]
-    counts = np.bincount(assign_to_nearest(finest)(points_deg), minlength=len(finest))
-    finest, counts = finest[counts > 0], counts[counts > 0]  # nothing was nearest to what is left out
+    chord, owner = _index(finest).query(unit_vectors(points_deg), workers=-1)
+    counts = np.bincount(owner, minlength=len(finest))
+    furthest = np.zeros(len(finest))
+    np.maximum.at(furthest, owner, chord)
+    kept = counts > 0  # nothing was nearest to the others
+    finest, counts, furthest = finest[kept], counts[kept], furthest[kept]
     centers, parents = [finest], []
     tallies = [counts]
     for coarse in means[-2::-1]:
@@ -75,7 +82,7 @@ def build_kmeans(
         sums = [np.bincount(parents[-1], weights=tallies[-1] * axis) for axis in unit_vectors(centers[-1]).T]
         centers.append(degrees(np.stack(sums, axis=1)).round(DIGITS))
         tallies.append(np.bincount(parents[-1], weights=tallies[-1]).astype(np.int64))
-    borders = _borders(centers, parents)
+    borders = _borders(centers, parents, 2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(furthest / 2, 1.0)))
     levels = []
     for center, above, drawn in zip(centers, [*parents, None], borders, strict=True):
         labels = tuple(unique_labels(place_names(center), center))
@@ -94,11 +101,14 @@ def build_kmeans(
 
 def assign_to_nearest(centers_deg: NDArray[np.float64]) -> Assign:
     """The rule of a partitioning whose finest cells are what lies nearest to each centre (K, 2) in degrees."""
-    return partial(_nearest, KDTree(unit_vectors(centers_deg)))
+    return partial(_nearest, _index(centers_deg))
+
+
+def _index(centers_deg: NDArray[np.float64]) -> KDTree:
+    return KDTree(unit_vectors(centers_deg))  # order along a chord is order along the great circle
 
 
 def _nearest(centers: KDTree, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
-    # Order along a chord is order along the great circle.
     return centers.query(unit_vectors(points_deg), workers=-1)[1].astype(np.int64)
 
 
@@ -110,11 +120,14 @@ def _sample(points_deg: NDArray[np.float64], count: int, seed: int) -> NDArray[n
 
 
 def _borders(
-    centers_deg: Sequence[NDArray[np.float64]], parents: Sequence[NDArray[np.int64]]
+    centers_deg: Sequence[NDArray[np.float64]],
+    parents: Sequence[NDArray[np.int64]],
+    furthest_km: NDArray[np.float64],
 ) -> tuple[tuple[BaseGeometry | None, ...], ...]:
-    """The outlines of the finest cells, and what those of each coarser cell make together."""
-    finest = zip(voronoi_outlines(centers_deg[0]), centers_deg[0], strict=True)
-    borders: list[list[BaseGeometry | None]] = [[_valid(ring_polygon(ring, center)) for ring, center in finest]]
+    """What lies nearest to each of the finest cells, as far as its coordinates do, and what of it makes the coarser."""
+    rings = voronoi_outlines(centers_deg[0], reach_km=SLACK * furthest_km)
+    finest = [ring_polygon(ring, center) for ring, center in zip(rings, centers_deg[0], strict=True)]
+    borders: list[list[BaseGeometry | None]] = [[_valid(shape) for shape in finest]]
     for above, finer, coarser in zip(parents, centers_deg, centers_deg[1:], strict=False):
         turn = 360.0 * np.round((coarser[above, 1] - finer[:, 1]) / 360)
         parts: list[list[BaseGeometry]] = [[] for _ in coarser]

@@ -1,0 +1,118 @@
+"""A page with a Leaflet map and all it needs: folium, vendored Leaflet, our own base map and drawing code.
+
+The page holds its data as JSON without a character that HTML knows, and `assets/world/*.js` draws them: names of
+unknown origin reach it as text only.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import folium
+import numpy as np
+from branca.element import Element, Figure, MacroElement
+from folium.template import Template
+from numpy.typing import NDArray
+
+from geoexplain.errors import DataError
+from geoexplain.view.overlay import colormap_lut
+
+ASSETS = Path(__file__).parents[2] / "assets"
+
+
+class _Drawing(MacroElement):
+    """The call that draws the data once the Leaflet map exists."""
+
+    # branca parses what a macro returns as a template again: names must not pass through here
+    _template = Template("""
+        {% macro script(this, kwargs) %}
+            {{ this.function }}(
+                {{ this.map_name }}, JSON.parse(document.getElementById("geoexplain-data").textContent));
+        {% endmacro %}
+    """)
+
+    def __init__(self, function: str, map_name: str) -> None:
+        super().__init__()
+        self._name = "Drawing"
+        self.function = function
+        self.map_name = map_name
+
+
+class _Verbatim(Element):
+    """Text between two tags, written into the page as it stands."""
+
+    _template = Template("{{ this.opening }}{{ this.text }}{{ this.closing }}")
+
+    def __init__(self, opening: str, text: str, closing: str) -> None:
+        super().__init__()
+        self.opening = opening
+        self.text = text
+        self.closing = closing
+
+
+def fill_page(
+    chart: folium.Map,
+    function: str,
+    data: dict[str, Any],
+    world_files: Sequence[str],
+    *,
+    title: str,
+    leaflet_url: str | None = None,
+    world_url: str | None = None,
+) -> None:
+    """Put into the page of a map what it needs, so that `function`(map, data) of its scripts draws it.
+
+    world_files  scripts and style sheets of `assets/world`, in the order in which they are to be run
+    leaflet_url  URL of the folder `assets/leaflet`, without a final slash; None writes Leaflet into the page
+    world_url    URL of the folder `assets/world`, likewise
+
+    Raises DataError when a file of `assets` cannot be read.
+    """
+    figure = chart.get_root()
+    assert isinstance(figure, Figure)  # folium puts every map into one
+    chart.default_js, chart.default_css = [], []
+    folders = [("leaflet", leaflet_url, ["leaflet.css", "leaflet.js"]), ("world", world_url, world_files)]
+    for folder, url, names in folders:
+        for name in names:
+            if url is None:
+                tag = "style" if name.endswith(".css") else "script"
+                text = _file_text(ASSETS / folder / name)
+                figure.header.add_child(_Verbatim(f"<{tag}>", text, f"</{tag}>"), name=name)
+            elif name.endswith(".css"):
+                chart.default_css.append((name, f"{url}/{name}"))
+            else:
+                chart.default_js.append((name, f"{url}/{name}"))
+    opening = '<script type="application/json" id="geoexplain-data">'
+    figure.html.add_child(_Verbatim(opening, _script_safe_json(data), "</script>"))
+    chart.add_child(_Drawing(function, chart.get_name()))
+    figure.title = title
+
+
+def hex_colors(indices: NDArray[np.float64]) -> list[str]:
+    """Colours of the map "inferno" at indices from 0 to 255, as "#rrggbb"."""
+    return ["#" + bytes(color).hex() for color in colormap_lut("inferno")[np.rint(indices).astype(int)]]
+
+
+def _file_text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            f"map: expected the file assets/{path.parent.name}/{path.name}, but it cannot be read; "
+            "restore it from the repository."
+        ) from error
+    if path.suffix == ".css":  # an inlined sheet has no folder beside it
+        return re.sub(r"url\((images/[\w.-]+)\)", lambda match: _data_url(path.parent / match[1]), text)
+    return text
+
+
+def _data_url(path: Path) -> str:
+    return f"url(data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')})"
+
+
+def _script_safe_json(data: dict[str, Any]) -> str:
+    text = json.dumps(data, separators=(",", ":"))  # ASCII: also U+2028 is escaped
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
