@@ -12,6 +12,7 @@ from typing import Any
 from geoexplain.cli.arguments import add_model, chosen_model, complain, count, printable
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.cli.refine import add_crops, add_refinement, refinement
+from geoexplain.errors import DataError
 from geoexplain.evaluation.figures import RADII_KM, Figures, density_bins, table_of
 from geoexplain.evaluation.photos import BATCH, Question, evaluate_photos
 from geoexplain.evaluation.plot import plot_error_by_density
@@ -55,12 +56,38 @@ def add_arguments(photos: argparse.ArgumentParser) -> None:
         "--batch", type=count, default=BATCH, metavar="N", help="images per network pass (default: %(default)s)"
     )
     photos.add_argument("--workers", type=count, metavar="N", help="threads that decode (default: one per core)")
+    photos.add_argument(
+        "--f-and-fstar",
+        action="store_true",
+        help="ask a model with several partitionings both ways, see --hierarchy, into --out/f and --out/f-star",
+    )
     photos.add_argument("--published", metavar="SET|FILE.csv", help="print the figures of papers beside these")
     photos.add_argument("--resume", action="store_true", help="go on with the evaluation in --out")
     photos.set_defaults(run=run)
 
 
+WAYS = {"f": False, "f-star": True}
+"""Folder in --out → whether a cell's share is multiplied with those of the cells that hold it."""
+
+
 def run(args: argparse.Namespace) -> int:
+    """Evaluate once, or both ways; the exit code is that of the first way that did not end well."""
+    if not args.f_and_fstar:
+        return run_once(args)
+    if args.hierarchy is not None:
+        raise DataError("expected --f-and-fstar or --hierarchy, got both: leave one out.")
+    chosen_model(argparse.Namespace(**{**vars(args), "hierarchy": True}))  # refuses a model with one partitioning
+    code = 0
+    for folder, hierarchical in WAYS.items():
+        given = {**vars(args), "hierarchy": hierarchical, "out": args.out / folder}
+        found = run_once(argparse.Namespace(**given))
+        if found == EXIT_INTERRUPTED:
+            return found
+        code = code or found
+    return code
+
+
+def run_once(args: argparse.Namespace) -> int:
     """Evaluate, write what was found and print it; 1 when photos are missing or unreadable, 130 if interrupted."""
     published = [] if args.published is None else published_figures(args.published)
     manifest = read_manifest(args.manifest, args.images)
@@ -91,7 +118,8 @@ def run(args: argparse.Namespace) -> int:
     settings = json.loads((args.out / SETTINGS).read_text(encoding="utf-8"))
     summary = summary_of(results, manifest, settings, published)
     (args.out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    title = f"{model.name} on {args.manifest.name}: {summary['counts']['evaluated']:,} photos"
+    way = {None: "", False: " (f)", True: " (f*)"}[args.hierarchy]
+    title = f"{model.name}{way} on {args.manifest.name}: {summary['counts']['evaluated']:,} photos"
     plot_error_by_density(density_bins(results), title, question.rule.scale_km, args.out / PLOT)
     print(printable(text_of(results, manifest, title, question, published)))
     return 1 if summary["counts"]["unreadable"] or manifest.missing else 0

@@ -15,13 +15,8 @@ from geoexplain.locator.model import Network
 from geoexplain.locator.zoo import load_model
 from geoexplain.training.countries import country_partitioning
 from geoexplain.training.distributed import Processes
-from geoexplain.training.photo_run import (
-    PhotoRun,
-    checkpoint_file,
-    load_photo_checkpoint,
-    photo_network,
-    restored_network,
-)
+from geoexplain.training.photo_checkpoint import checkpoint_file, load_photo_checkpoint
+from geoexplain.training.photo_run import PhotoRun, photo_network, restored_network
 from geoexplain.training.photo_set import PhotoSet, photo_set
 from geoexplain.training.photo_settings import PhotoTraining
 

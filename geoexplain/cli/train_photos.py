@@ -19,11 +19,12 @@ from geoexplain.geography.partition_files import read_partitioning
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.locator.model import Network
 from geoexplain.training.distributed import Processes, processes
+from geoexplain.training.photo_checkpoint import checkpoint_file, load_photo_checkpoint
 from geoexplain.training.photo_heads import HEADS
-from geoexplain.training.photo_log import board
+from geoexplain.training.photo_log import summary_writer
 from geoexplain.training.photo_loop import train_photos
 from geoexplain.training.photo_release import check_name
-from geoexplain.training.photo_run import PhotoRun, checkpoint_file, load_photo_checkpoint
+from geoexplain.training.photo_run import PhotoRun
 from geoexplain.training.photo_set import PhotoSet, photo_set
 from geoexplain.training.photo_settings import PRECISIONS, PRESETS, PhotoPhase, PhotoTraining, Schedule
 from geoexplain.training.progress import Progress
@@ -162,12 +163,12 @@ def _run(args: argparse.Namespace, joined: Processes) -> int:
     parse_shares(args.shares)
     partitioning = read_partitioning(args.partition)
     check(args, settings, partitioning, joined)
+    network, settings = begin(args.backbone, args.model, settings, partitioning)
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         collection = open_photos(args, args.out, joined)
         parts = split(args, collection, args.out, joined)
         photos = photo_set(collection, parts["train"], parts["validation"], partitioning)
-        network, settings = begin(args.backbone, args.model, settings, partitioning)
         if args.pretrain_countries is not None and not checkpoint_file(args.out).exists():
             network = pretrained_on_countries(
                 photos,
@@ -216,7 +217,7 @@ def check(args: argparse.Namespace, settings: PhotoTraining, partitioning: Parti
             )
     HEADS[settings.head].build(1, partitioning)
     if args.tensorboard:
-        board(args.out, 0).close()
+        summary_writer()
 
 
 def describe_photos(photos: PhotoSet, partitioning: Partitioning, joined: Processes) -> str:

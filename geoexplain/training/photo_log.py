@@ -8,7 +8,7 @@ from typing import Any, TextIO
 from geoexplain.errors import DataError
 from geoexplain.training.photo_run import Step
 
-LOSSES, VALIDATION, SKIPPED, TENSORBOARD = "losses.csv", "validation.csv", "skipped.csv", "tensorboard"
+LOSSES, VALIDATION, SKIPPED, TENSORBOARD = "losses.csv", "accuracy.csv", "skipped.csv", "tensorboard"
 
 COLUMNS: dict[str, Sequence[str]] = {
     LOSSES: ("step", "photos", "loss", "learning_rate", "size_px"),
@@ -27,7 +27,9 @@ class PhotoLog:
     """
 
     def __init__(self, run_dir: Path, step: int, *, tensorboard: bool = False):
-        self._board = board(run_dir / TENSORBOARD, step) if tensorboard else None
+        self._board: Any = None
+        if tensorboard:
+            self._board = summary_writer()(str(run_dir / TENSORBOARD), purge_step=step)
         self._files: dict[str, TextIO] = {}
         self._skipped: set[str] = set()
         for name, columns in COLUMNS.items():
@@ -92,12 +94,10 @@ def _rows_before(file: Path, step: int, columns: int) -> list[list[str]]:
     return [row for row in rows if row[0].isdecimal() and int(row[0]) < step]
 
 
-def board(folder: Path, step: int) -> Any:
-    """TensorBoard's writer from a step on. Raises DataError when the package is missing."""
+def summary_writer() -> Any:
+    """TensorBoard's writer, a class. Raises DataError when the package is missing."""
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an optional package
     except ImportError:
-        raise DataError(
-            "--tensorboard: expected the package tensorboard, found none: pip install tensorboard."
-        ) from None
-    return SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
+        raise DataError("--tensorboard: expected the package tensorboard: pip install tensorboard.") from None
+    return SummaryWriter

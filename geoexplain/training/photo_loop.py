@@ -9,8 +9,9 @@ from geoexplain.geography.partitioning import Partitioning
 from geoexplain.locator.model import Network
 from geoexplain.training.distributed import Processes
 from geoexplain.training.interrupts import interrupts_noted
+from geoexplain.training.photo_checkpoint import checkpoint_file, load_photo_checkpoint
 from geoexplain.training.photo_log import PhotoLog
-from geoexplain.training.photo_run import PhotoRun, Score, checkpoint_file, load_photo_checkpoint
+from geoexplain.training.photo_run import PhotoRun, Score
 from geoexplain.training.photo_set import PhotoSet
 from geoexplain.training.photo_settings import PhotoTraining
 from geoexplain.training.progress import Progress

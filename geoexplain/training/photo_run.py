@@ -2,9 +2,9 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,10 @@ from geoexplain.training.distributed import Processes
 from geoexplain.training.joint_norm import join_batch_norms
 from geoexplain.training.optimisation import mixed_precision, parameter_groups, save_atomically, update_average
 from geoexplain.training.photo_batches import Batch, PhotoBatches
+from geoexplain.training.photo_checkpoint import FORMAT, check_resumable
 from geoexplain.training.photo_heads import HEADS
 from geoexplain.training.photo_set import PhotoSet, cells_fingerprint
-from geoexplain.training.photo_settings import PhotoTraining, Schedule, from_plain
-
-FORMAT = "geoexplain-photo-run/1"
+from geoexplain.training.photo_settings import PhotoTraining, Schedule
 
 Score = tuple[float, ...]
 """How good a network is in validation: compared element by element, higher is better."""
@@ -248,47 +247,6 @@ def backbone_facts(backbone: Backbone) -> dict[str, Any]:
         "bn_eps": backbone.bn_eps,
         "padding_for_px": backbone.padding_for_px,
     }
-
-
-def checkpoint_file(run_dir: Path) -> Path:
-    """Where a run keeps its checkpoint."""
-    return run_dir / "checkpoint.pt"
-
-
-def load_photo_checkpoint(file: Path) -> dict[str, Any]:
-    """Read the checkpoint of a run on photos. Raises CheckpointError when it is missing, damaged or another kind's."""
-    try:
-        saved = dict(torch.load(file, map_location="cpu", weights_only=True))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"expected a training checkpoint at {file}, found none: check the folder, or start without --resume."
-        ) from None
-    except Exception as error:  # noqa: BLE001 - a damaged file raises a dozen kinds of exception
-        raise CheckpointError(f"{file}: expected a training checkpoint, could not read it ({error}).") from None
-    if saved.get("format") != FORMAT:
-        raise CheckpointError(f"{file}: expected the checkpoint of a run on photos, got another: choose its folder.")
-    return saved
-
-
-FREE_TO_CHANGE: Sequence[str] = ("phases",)
-"""Settings that a run may go on with others of: it may become longer or shorter."""
-
-
-def check_resumable(saved: Mapping[str, Any], facts: Mapping[str, Any], settings: PhotoTraining) -> None:
-    """Raise CheckpointError unless a checkpoint was begun with these photos, cells, network and settings."""
-    for key, what in (("photos", "photos"), ("cells", "partitioning"), ("backbone", "network")):
-        if saved[key] != facts[key]:
-            raise CheckpointError(
-                f"--resume: expected the {what} that the run was begun with, got another: give the same options as "
-                "then, or choose another --out."
-            )
-    before = asdict(replace(from_plain(json.loads(saved["settings"])), phases=settings.phases))
-    for key, now in asdict(settings).items():
-        if key not in FREE_TO_CHANGE and before[key] != now:
-            raise CheckpointError(
-                f"--resume: expected {key} {before[key]!r}, as the run was begun with, got {now!r}: give the same "
-                "options as then, or choose another --out."
-            )
 
 
 def restored_network(saved: Mapping[str, Any], partitioning: Partitioning) -> Network:

@@ -13,7 +13,7 @@ from torch import nn
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.training.distributed import alone, processes
 from geoexplain.training.joint_norm import join_batch_norms
-from geoexplain.training.photo_run import load_photo_checkpoint
+from geoexplain.training.photo_checkpoint import load_photo_checkpoint
 from tests.conftest import free_port
 from tests.training.two_processes import SHARES, batch, normalised, norms, run_of
 

@@ -17,8 +17,9 @@ import torch
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.locator.model import Network
 from geoexplain.training.distributed import alone
+from geoexplain.training.photo_checkpoint import load_photo_checkpoint
 from geoexplain.training.photo_loop import train_photos
-from geoexplain.training.photo_run import PhotoRun, load_photo_checkpoint, restored_network
+from geoexplain.training.photo_run import PhotoRun, restored_network
 from geoexplain.training.photo_settings import PhotoPhase, PhotoTraining
 from geoexplain.training.photo_validation import validation_errors
 from tests.training.photo_worlds import (
@@ -69,7 +70,7 @@ def table(run_dir: Path, name: str) -> list[list[str]]:
 @pytest.mark.parametrize("head", ["linear", "multi", "mvmf"])
 def test_every_head_learns_where_a_colour_is(head: str) -> None:
     partitioning = world_partitioning()
-    settings = world_settings(head=head, phases=(PhotoPhase(32, 16, photos=1600),), learning_rate=5e-3)
+    settings = world_settings(head=head, phases=(PhotoPhase(32, 16, photos=1120),), learning_rate=5e-3)
     photos = world_photos(drawn(80), partitioning, validation=24)
     run = PhotoRun(photos, partitioning, settings, world_network(settings, partitioning), CPU)
     losses = [run.advance().loss for _ in range(run.schedule.steps)]
@@ -159,7 +160,7 @@ def test_a_killed_run_goes_on_with_the_very_next_losses(tmp_path: Path) -> None:
         resumed = trained(tmp_path / "killed", settings, broken=frozenset({3}), resume=True)
     finally:
         torch.set_num_threads(threads)
-    for name in ("losses.csv", "validation.csv", "skipped.csv"):
+    for name in ("losses.csv", "accuracy.csv", "skipped.csv"):
         assert table(tmp_path / "killed", name) == table(tmp_path / "whole", name)
     for key, value in whole.network.state_dict().items():
         assert torch.equal(resumed.network.state_dict()[key], value)
