@@ -1,6 +1,7 @@
 """The studio: what `make run` and Hugging Face Spaces start."""
 
 import os
+from pathlib import Path
 
 from geoexplain.locator.zoo import BUNDLED
 from geoexplain.studio.app import build, serve
@@ -9,7 +10,10 @@ from geoexplain.studio.models import Models
 TILES = os.environ.get("GEOEXPLAIN_TILES") == "1"
 UPLOADS = os.environ.get("GEOEXPLAIN_UPLOADS", "1") == "1"
 
-demo = build(Models(BUNDLED), tiles=TILES, uploads=UPLOADS)
+NATURALEARTH = os.environ.get("GEOEXPLAIN_NATURALEARTH")
+
+models = Models(BUNDLED, naturalearth=Path(NATURALEARTH) if NATURALEARTH else None)
+demo = build(models, tiles=TILES, uploads=UPLOADS)
 
 if __name__ == "__main__":
     serve(demo, tiles=TILES, uploads=UPLOADS)

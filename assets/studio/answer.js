@@ -1,11 +1,20 @@
-// The answer in words and figures, and the table of the best cells. Runs after density.js, whose curve also answers
-// what counts as localizable: that needs no request. Texts reach the page as text only.
+// The answer in words and figures, and the table of the best cells. Runs after places.js, and after density.js, whose
+// curve also answers what counts as localizable: that needs no request. Texts reach the page as text only.
 const find = (selector) => element.querySelector(selector);
 const all = (selector) => [...element.querySelectorAll(selector)];
 const root = find(".ge-answer");
 let searching = true; // whether what Search within Cell found is the answer
 let rule = null; // when the image counts as localizable; null: as the model has it
 let model = null; // the model of the last answer
+
+// These are the cells and places of another image while one is being located.
+function ask(what, label) {
+  if (root.ariaBusy === "true") return;
+  props.status = { state: "explaining", words: `Explaining ${label} …` };
+  trigger("choose", { ...what, model });
+}
+
+const places = geoexplainPlaces(find(".ge-trees"), ({ tree, place, label }) => ask({ tree, place }, label));
 
 function text(tag, content, className) {
   const node = document.createElement(tag);
@@ -33,11 +42,7 @@ function row(cell, index, target, highest) {
   const name = text("td", cell.label, "ge-name");
   if (cell.cell === target) name.append(text("span", "explained", "ge-badge"));
   line.append(text("td", index), name, text("td", cell.position, "ge-position"), share);
-  const choose = () => {
-    if (root.ariaBusy === "true") return; // these are the rows of another image
-    props.status = { state: "explaining", words: `Explaining ${cell.label} …` };
-    trigger("choose", { cell: cell.cell, model });
-  };
+  const choose = () => ask({ cell: cell.cell }, cell.label);
   line.addEventListener("click", choose);
   line.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
@@ -55,6 +60,7 @@ function show() {
   if (value.model !== model) rule = null;
   model = value.model;
   showPoint();
+  places.show(value.places);
   showVerdict();
   showSearch();
   find(".ge-density").replaceChildren(

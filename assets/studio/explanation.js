@@ -26,7 +26,7 @@ const scoreCam = geoexplainWork({
 const tuning = geoexplainTuning(find(".ge-tuning"), {
   ask: (question) => trigger("tune", question),
   stop: () => trigger("stoptuning"),
-  question: () => ({ cell: payload.target, model: payload.model, combi: combi() }),
+  question: () => ({ ...asked(), combi: combi() }),
   found: () => applyPreset(FOR_IMAGE),
 });
 let pendingPreset = menu.first_preset;
@@ -35,6 +35,9 @@ let pendingFrame = 0;
 const luts = Object.fromEntries(
   menu.colormaps.map(({ name, lut }) => [name, Uint8Array.from(atob(lut), (c) => c.charCodeAt(0))]),
 );
+
+// What is explained, as the server is asked about it.
+const asked = () => ({ model: payload.model, ...(payload.place || { cell: payload.target }) });
 
 const blocksAt = (level) => (level === "block" ? payload.blocks.map((_, i) => i) : payload.stage_ends);
 
@@ -200,7 +203,7 @@ function applyPreset(name) {
 
 function requestScore(score) {
   say("Working: the network runs once more …");
-  trigger("rescore", { score, cell: payload.target, model: payload.model });
+  trigger("rescore", { score, ...asked() });
 }
 
 function say(text) {
@@ -215,10 +218,11 @@ function paintLegend() {
 // What the page is about, for the panels below; null for nothing.
 function tellShown() {
   window.geoexplainShown = payload && {
-    ...Object.fromEntries(["model", "target", "label", "percent", "best", "image", "alt", "size"].map((key) => [key, payload[key]])),
+    ...Object.fromEntries(["model", "target", "place", "label", "percent", "cell", "best", "image", "alt", "size"].map((key) => [key, payload[key]])),
     // Combi-CAM as it is set at the moment of asking.
     colormap: () => state.colormap,
     combi,
+    asked,
   };
   document.dispatchEvent(new Event("geoexplain-shown"));
 }
@@ -229,7 +233,7 @@ function showEverything() {
   root.dataset.state = payload ? "done" : "empty";
   root.dataset.model = payload ? payload.model : "";
   scoreCam.forget(); // it belonged to what was shown before
-  const same = shown && payload && ["model", "image", "target"].every((key) => shown[key] === payload[key]);
+  const same = shown && payload && ["model", "image", "target", "alt"].every((key) => shown[key] === payload[key]);
   if (!(same && pendingPreset === FOR_IMAGE)) {
     if (pendingPreset === FOR_IMAGE) pendingPreset = null;
     if (state.preset === FOR_IMAGE) markPreset(null);
@@ -311,7 +315,7 @@ const showOpacity = () => {
 opacity.addEventListener("input", showOpacity);
 find(".ge-start").addEventListener("click", () =>
   scoreCam.start(
-    { score: payload.score, cell: payload.target, model: payload.model },
+    { score: payload.score, ...asked() },
     payload.blocks[payload.blocks.length - 1].channels,
   ),
 );

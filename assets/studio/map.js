@@ -1,4 +1,5 @@
-// The folium page in its frame: clicks out; target, theme and whether the search counts in.
+// The folium page in its frame: clicks out; in go what is explained, what is pointed at, the theme, whether the search
+// counts.
 const frame = element.querySelector("iframe");
 const empty = element.querySelector(".ge-map-empty");
 let searching = true;
@@ -12,7 +13,8 @@ function show() {
   if (page && frame.srcdoc !== page) frame.srcdoc = page;
 }
 
-frame.addEventListener("load", () => tell({ dark: dark(), searching, ...(props.target == null ? {} : { target: props.target }) }));
+const explained = () => ({ target: props.target ?? null, place: props.place ?? null });
+frame.addEventListener("load", () => tell({ dark: dark(), searching, ...explained() }));
 window.addEventListener("message", ({ source, data }) => {
   if (source !== frame.contentWindow || !data || data.source !== "geoexplain-map") return;
   const place = { lat: data.lat, lng: data.lng };
@@ -26,5 +28,6 @@ document.addEventListener("geoexplain-search", ({ detail }) => {
 });
 new MutationObserver(() => tell({ dark: dark() })).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 watch("value", show);
-watch("target", () => props.target == null || tell({ target: props.target }));
+for (const prop of ["target", "place"]) watch(prop, () => tell(explained()));
+document.addEventListener("geoexplain-pointed", ({ detail }) => tell({ pointed: detail }));
 show();

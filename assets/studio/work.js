@@ -62,7 +62,7 @@ function geoexplainWorkControls(root, work, unit) {
 }
 
 // A panel that does one such thing and shows what came back until the page is about something else. `parts` are what
-// gr.HTML gives to its script: { element, props, trigger, watch }. `question()` says what to ask besides model and cell,
+// gr.HTML gives to its script: { element, props, trigger, watch }. `question()` says what to ask besides what is shown,
 // `show(report)` draws the answer; `result` is hidden while there is none, and the section's data-state says how it is.
 function geoexplainPanel({ element, props, trigger, watch }, { name, unit, result, question, show }) {
   const section = element.querySelector(".ge-panel-body");
@@ -78,10 +78,7 @@ function geoexplainPanel({ element, props, trigger, watch }, { name, unit, resul
     find(result).hidden = shown === null;
     section.dataset.state = work.state;
   }
-  find(".ge-start").addEventListener("click", () => {
-    const { model, target } = window.geoexplainShown;
-    work.start({ model, cell: target, ...question() });
-  });
+  find(".ge-start").addEventListener("click", () => work.start({ ...window.geoexplainShown.asked(), ...question() }));
   find(".ge-cancel").addEventListener("click", work.stop);
   document.addEventListener("geoexplain-shown", () => {
     work.forget();

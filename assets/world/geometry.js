@@ -25,11 +25,11 @@
     return values;
   }
 
-  // Pairs of differences in 1/100 degree → [first, second, first, second, …] in degrees.
-  function decodePoints(text) {
+  // Pairs of differences in steps, 1/100 degree unless said otherwise → [first, second, first, second, …] in degrees.
+  function decodePoints(text, perDegree = 100) {
     const steps = decodeIntegers(text);
     for (let i = 2; i < steps.length; i++) steps[i] += steps[i - 2];
-    return steps.map((value) => value / 100);
+    return steps.map((value) => value / perDegree);
   }
 
   // All coordinates below are pixels at zoom 0; a zoom level is one scale factor away, so paths are built once.
@@ -80,6 +80,7 @@
     const levels = decodeIntegers(data.levels);
     const count = levels.length;
     const cells = { count, levels, lat: (i) => centers[2 * i], lon: (i) => centers[2 * i + 1] };
+    cells.has = () => false; // whether a cell has rings; others are discs
     cells.halfSize = () => 0;
     cells.xy = new Float64Array(2 * count);
     cells.unit = new Float64Array(3 * count);
@@ -89,23 +90,51 @@
       cells.unit.set(unitVector(cells.lat(i), cells.lon(i)), 3 * i);
     }
     if (data.corners) {
-      const corners = decodeIntegers(data.corners);
-      const ring = decodePoints(data.rings);
-      cells.start = [0];
-      for (const n of corners) cells.start.push(cells.start[cells.start.length - 1] + n);
+      const rings = decodeRings(map, data);
+      const first = sums(data.parts ? decodeIntegers(data.parts) : Array(count).fill(1)); // ring of each cell
+      cells.has = (i) => first[i] < first[i + 1];
+      cells.complete = first.every((n, i) => !i || n > first[i - 1]);
       cells.halfSize = (i) => {
-        const height = [Infinity, -Infinity];
-        for (let j = cells.start[i]; j < cells.start[i + 1]; j++) {
-          const { y } = project(map, ring[2 * j], ring[2 * j + 1]);
-          [height[0], height[1]] = [Math.min(height[0], y), Math.max(height[1], y)];
-        }
-        return (height[1] - height[0]) / 2;
+        const { top, bottom } = rings.box(first[i], first[i + 1]);
+        return Math.max(0, bottom - top) / 2;
       };
-      cells.trace = (i, path) =>
-        trace(map, path, (j) => ring[2 * j], (j) => ring[2 * j + 1], cells.start[i], cells.start[i + 1]);
+      cells.trace = (i, path) => rings.trace(path, first[i], first[i + 1]);
+      if (data.parts) {
+        const guessed = new Set(decodeIntegers(data.guessed)); // no border is known: these reach as far as the nearest
+        const boxes = Array.from({ length: count }, (_, i) => rings.box(first[i], first[i + 1]));
+        const area = ({ left, right, top, bottom }) => (right - left) * (bottom - top);
+        cells.box = (i) => boxes[i];
+        cells.bordered = boxes.map((_, i) => i).filter((i) => cells.has(i) && !guessed.has(i))
+          .sort((i, j) => area(boxes[i]) - area(boxes[j]));
+      }
     }
     return cells;
   }
+
+  // Rings by their number: `trace` adds some to a path, `box` is what some take up.
+  function decodeRings(map, { corners, rings, perDegree }) {
+    const points = decodePoints(rings, perDegree);
+    const start = sums(decodeIntegers(corners));
+    return {
+      count: start.length - 1,
+      trace: (path, from, to) => {
+        for (let ring = from; ring < to; ring++) {
+          trace(map, path, (j) => points[2 * j], (j) => points[2 * j + 1], start[ring], start[ring + 1]);
+        }
+      },
+      box: (from, to) => {
+        const box = { left: Infinity, right: -Infinity, top: Infinity, bottom: -Infinity };
+        for (let j = start[from]; j < start[to]; j++) {
+          const { x, y } = project(map, points[2 * j], points[2 * j + 1]);
+          [box.left, box.right] = [Math.min(box.left, x), Math.max(box.right, x)];
+          [box.top, box.bottom] = [Math.min(box.top, y), Math.max(box.bottom, y)];
+        }
+        return box;
+      },
+    };
+  }
+
+  const sums = (numbers) => numbers.reduce((all, n) => (all.push(all[all.length - 1] + n), all), [0]);
 
   function unitVector(lat, lon) {
     const [phi, lambda] = [(lat * Math.PI) / 180, (lon * Math.PI) / 180];
@@ -123,5 +152,5 @@
     return best;
   }
 
-  Object.assign(world, { project, decodePoints, trace, basemapPaths, decodeCells, nearestCell });
+  Object.assign(world, { project, decodeIntegers, decodePoints, trace, basemapPaths, decodeCells, decodeRings, nearestCell });
 })((window.geoexplainWorld ??= {}));

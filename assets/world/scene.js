@@ -1,8 +1,8 @@
-// Paints one prediction on one canvas: ground, cells by probability, what is marked. Needs geometry.js.
+// Paints one prediction on one canvas: ground, cells by probability, what is marked. Needs geometry.js and places.js.
 ((world) => {
   "use strict";
 
-  const { project, decodePoints, trace, basemapPaths, decodeCells, nearestCell } = world;
+  const { project, decodePoints, trace, basemapPaths, decodeCells, nearestCell, Places } = world;
 
   const THEMES = {
     light: {
@@ -104,6 +104,7 @@
       this.bucketPaths = this.buckets.map(() => null);
       if (!data.tiles) this.base = basemapPaths(map, window.geoexplainBasemap);
       this.searching = true;
+      this.places = new Places(this);
       this.lines = new Map([data, data.without].filter(Boolean).map(
         (marks) => [marks, { circle: this.line(marks.circle), truth: this.line(marks.truth) }]));
       this.scene = new Scene(this);
@@ -149,23 +150,26 @@
     }
 
     cellPath(index, radius) {
+      return this.cellsPath([index], radius);
+    }
+
+    cellsPath(indices, radius) {
+      const { cells } = this;
       const path = new Path2D();
-      if (this.cells.start) this.cells.trace(index, path);
-      else path.arc(this.cells.xy[2 * index], this.cells.xy[2 * index + 1], radius, 0, 2 * Math.PI);
+      for (const i of indices) {
+        if (cells.has(i)) cells.trace(i, path);
+        else {
+          path.moveTo(cells.xy[2 * i] + radius, cells.xy[2 * i + 1]);
+          path.arc(cells.xy[2 * i], cells.xy[2 * i + 1], radius, 0, 2 * Math.PI);
+        }
+      }
       return path;
     }
 
+    // Discs change with the zoom, rings do not.
     bucketPath(bucket, radius) {
-      if (this.cells.start && this.bucketPaths[bucket]) return this.bucketPaths[bucket];
-      const path = new Path2D();
-      for (const i of this.buckets[bucket]) {
-        if (this.cells.start) this.cells.trace(i, path);
-        else {
-          path.moveTo(this.cells.xy[2 * i] + radius, this.cells.xy[2 * i + 1]);
-          path.arc(this.cells.xy[2 * i], this.cells.xy[2 * i + 1], radius, 0, 2 * Math.PI);
-        }
-      }
-      return (this.bucketPaths[bucket] = path);
+      if (!this.cells.complete) return this.cellsPath(this.buckets[bucket], radius);
+      return (this.bucketPaths[bucket] ??= this.cellsPath(this.buckets[bucket], radius));
     }
 
     paintOcean({ context, px, west, world, map }) {
@@ -185,6 +189,7 @@
 
     paintCells({ context, px, zoom }) {
       const radius = this.radius(zoom) * px;
+      this.places.paintFill(context, this.theme.target, radius);
       this.buckets.forEach((members, bucket) => {
         if (!members.length) return;
         const level = ((bucket + 0.5) / BUCKETS) * 255;
@@ -192,7 +197,7 @@
         context.fillStyle = this.color(level);
         const path = this.bucketPath(bucket, radius);
         context.fill(path);
-        if (!this.cells.start) return;
+        if (!this.cells.complete) return;
         context.globalAlpha = 1;
         context.lineWidth = 0.6 * px;
         context.strokeStyle = this.theme.edge;
@@ -213,6 +218,7 @@
     paintMarks({ context, px, zoom, map }) {
       const { theme, data, marks, search } = this;
       const lines = this.lines.get(marks);
+      context.lineJoin = "round";
       const outline = (path, color, width, dash = []) => {
         context.setLineDash([]);
         context.lineWidth = (width + 2) * px;
@@ -225,6 +231,7 @@
         context.setLineDash([]);
       };
       const radius = (this.radius(zoom) + 2) * px;
+      this.places.paintOutline(outline, theme.target, radius);
       for (const i of data.top) outline(this.cellPath(i, radius), theme.top, 1.4);
       if (this.target !== null) outline(this.cellPath(this.target, radius), theme.target, 2.6);
       if (lines.circle) outline(lines.circle, theme.top, 1.3, [6, 5]);
@@ -288,18 +295,21 @@
 
     // The cell under a point, or -1; the point in degrees, longitude of any turn.
     cellAt(lat, lon) {
-      const index = nearestCell(this.cells, lat, lon);
       const here = project(this.map, lat, ((((lon + 180) % 360) + 360) % 360) - 180);
-      if (!this.cells.start) {
-        const zoom = this.map.options.crs.scale(this.map.getZoom()) / this.map.options.crs.scale(0);
-        const [x, y] = [this.cells.xy[2 * index], this.cells.xy[2 * index + 1]];
-        return Math.hypot(x - here.x, y - here.y) * zoom < 10 ? index : -1;
-      }
-      const path = this.cellPath(index, 0);
       const world = project(this.map, 0, 180).x - project(this.map, 0, -180).x;
+      const turns = [-1, 0, 1].map((k) => here.x + k * world);
       const context = this.scene._context;
       context.setTransform(1, 0, 0, 1, 0, 0);
-      return [-1, 0, 1].some((k) => context.isPointInPath(path, here.x + k * world, here.y)) ? index : -1;
+      const inside = (i) => turns.some((x) => context.isPointInPath(this.cellPath(i, 0), x, here.y));
+      for (const i of this.cells.bordered || []) { // the smallest first
+        const { left, right, top, bottom } = this.cells.box(i);
+        if (top <= here.y && here.y <= bottom && turns.some((x) => left <= x && x <= right) && inside(i)) return i;
+      }
+      const index = nearestCell(this.cells, lat, lon);
+      if (this.cells.has(index)) return inside(index) ? index : -1;
+      const zoom = this.map.options.crs.scale(this.map.getZoom()) / this.map.options.crs.scale(0);
+      const [x, y] = [this.cells.xy[2 * index], this.cells.xy[2 * index + 1]];
+      return Math.hypot(x - here.x, y - here.y) * zoom < 10 ? index : -1;
     }
 
     probabilityText(index) {
@@ -311,5 +321,5 @@
     }
   }
 
-  Object.assign(world, { View, percent });
+  Object.assign(world, { View, Scene, THEMES, percent });
 })((window.geoexplainWorld ??= {}));

@@ -1,4 +1,5 @@
-// The map of one prediction: labels, legend, hover, clicks. Needs Leaflet, geometry.js and scene.js, nothing else.
+// The map of one prediction: labels, legend, hover, clicks. Needs Leaflet, geometry.js, places.js and scene.js, nothing
+// else.
 // Names come from models and files of unknown origin: they reach the page through textContent only.
 ((world) => {
   "use strict";
@@ -151,6 +152,7 @@
         row("way", `from the centre of the cell, ${search.text}`);
       }
       if (view.target !== null) row("target", "cell being explained");
+      if (view.places.explained) row("target", `${view.places.explained.name}, being explained`);
       if (marks.circle) row("circle", `half of the probability, within ${marks.circle.text}`);
       if (marks.truth) row("truth", `true point, ${marks.truth.text} away`);
     };
@@ -221,7 +223,9 @@
     window.addEventListener("message", ({ source, data }) => {
       if (source !== window.parent || !data || data.source !== "geoexplain-studio") return;
       const known = Number.isInteger(data.target) && data.target >= 0 && data.target < view.cells.count;
-      if (known) view.target = data.target;
+      if (known || data.target === null) view.target = data.target;
+      if ("place" in data) view.places.explained = view.places.read(data.place);
+      if ("pointed" in data) view.places.pointed = view.places.read(data.pointed);
       if (typeof data.dark === "boolean") view.data.dark = data.dark;
       if (typeof data.searching === "boolean") view.searching = data.searching;
       view.explainMarks();

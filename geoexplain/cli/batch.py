@@ -16,6 +16,7 @@ from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import SearchWithinCell
+from geoexplain.view.place_path import place_path
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,24 @@ def describe_prediction(
         f"  cell         {prediction.cell}: {labels[prediction.cell]}",
         f"  probability  {percent(prediction.probabilities[prediction.cell])}",
         f"  density      {density}",
+        *describe_places(model, prediction),
         *describe_refinement(prediction, search),
     ]
     for rank, cell in enumerate(prediction.top(top), 1):
         share = percent(prediction.probabilities[cell])
         lines.append(f"  {rank}. {share:>8}  {labels[cell]} ({coordinates(*centers[cell])}, cell {cell})")
     return "\n".join(lines)
+
+
+def describe_places(model: GeoModel, prediction: Prediction) -> list[str]:
+    """A line for each tree of places: the most probable place of every level, coarse to fine, with its probability."""
+    lines = []
+    for tree in model.trees:
+        path = place_path(tree, prediction)
+        steps = " › ".join(f"{tree.labels[place]} {percent(path.shares[place])}" for place in path.places)
+        parted = "" if path.elsewhere is None else f"; the best cell lies in {tree.labels[path.elsewhere]}"
+        lines.append(f"  {tree.name:<11}  {steps or 'in no place'}{parted}")
+    return lines
 
 
 def describe_refinement(prediction: Prediction, search: SearchWithinCell | None) -> list[str]:

@@ -15,12 +15,15 @@ EPILOG = """\
    "search_within_cell": null, or
      {"cell", "searched", "top_k", "eps_km", "moved_km",
       "neighbours": [{"row", "latitude", "longitude", "similarity", "chosen"}, …]},
+   "places": [{"tree", "path": [{"label", "kind", "share"}, …], "best_cell"}, …],
    "top": [{"cell", "label", "latitude", "longitude", "probability"}, …]}
 or {"image", "error"}. "image" is the path as it was given, coordinates are degrees, "density" is the probability
 within so many km of the cell, "density_at_scale" the one within the rule's scale, which makes the image localizable
 when it exceeds the threshold. "search_within_cell" is null where nothing was searched: "searched" counts the photos
 of the cell, "row" is one's place in the gallery, "chosen" marks the cluster whose mean is the answer, "moved_km" is
-the way from the cell's centre to it. "top" holds the five best cells."""
+the way from the cell's centre to it. "places" sums the probability up the places that the cells lie in: "path" is the
+most probable of every level, coarse to fine, "share" its probability, and "best_cell" where the best cell lies in
+words. "top" holds the five best cells."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

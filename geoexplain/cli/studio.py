@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="offer the concepts that this SegFormer finds in photos; needs geoexplain[segformer] "
         f"(default: ${SEGFORMER_VARIABLE})",
     )
+    parser.add_argument(
+        "--naturalearth",
+        type=Path,
+        metavar="DIR",
+        help="Natural Earth's files (physical, 1:50m or 1:10m): cells are then also in deserts, ranges and seas",
+    )
     parser.set_defaults(run=run)
 
 
@@ -54,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.segformer:
         os.environ[SEGFORMER_VARIABLE] = str(args.segformer)
         load_segformer(args.segformer, device="cpu")  # says what is wrong with it before anybody asks
-    models = Models(args.model, keep=args.keep_models, device=args.device)
+    models = Models(args.model, keep=args.keep_models, device=args.device, naturalearth=args.naturalearth)
     shown = {"tiles": args.online_tiles, "uploads": not args.no_uploads}
     demo = build(models, **shown)
     with suppress(KeyboardInterrupt):  # the way to end it, also while it is still starting

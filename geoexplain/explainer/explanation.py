@@ -16,7 +16,7 @@ from geoexplain.locator.prediction import Prediction, crop_logits, predict
 from geoexplain.locator.retrieval import SearchWithinCell
 
 Target = int | tuple[float, float] | CellGroup | None
-"""What is explained: a cell, the cell nearest to (latitude, longitude) in degrees, several cells as one (those of a
+"""What is explained: a cell, the cell of a point, (latitude, longitude) in degrees, several cells as one (those of a
 place), or None for the top one."""
 
 
@@ -39,6 +39,12 @@ class Explanation:
     def target(self) -> int:
         """The explained cell; of a group the most probable one."""
         return self.trace.target
+
+    @property
+    def share(self) -> float:
+        """Probability, in [0, 1], of what is explained: of the cell, or of all cells of the group together."""
+        group = self.trace.group
+        return float(self.prediction.probabilities[[self.target] if group is None else list(group.cells)].sum())
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -109,7 +115,7 @@ def target_cell(model: GeoModel, target: int | tuple[float, float] | None) -> in
             f"expected a target latitude in [-90, 90] and longitude in [-180, 180], got {target}: "
             "give latitude first, in degrees."
         )
-    return model.partition.nearest(*target)
+    return model.partition.holding(*target)
 
 
 def locate(

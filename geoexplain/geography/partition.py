@@ -113,6 +113,11 @@ class Partition:
         """K closed rings (V, 2) in degrees, as `voronoi_outlines` draws them."""
         return list(self._outlines)
 
+    @cached_property
+    def spacing_km(self) -> float:
+        """Median distance in km from a centre to its nearest neighbour; infinite for a single cell."""
+        return _spacing_km(self.unit_vectors)
+
     def rings(self) -> list[list[NDArray[np.float64]]]:
         """For each of K cells its closed rings (V, 2) in degrees, latitude first, however far longitudes run.
 
@@ -156,26 +161,29 @@ def hierarchy(finest: Partition, coarser: Sequence[Partition]) -> NDArray[np.int
     return np.stack(columns[::-1], axis=1)
 
 
-def voronoi_outlines(centers_deg: NDArray[np.float64], reach: float = 1.6) -> tuple[NDArray[np.float64], ...]:
+def voronoi_outlines(
+    centers_deg: NDArray[np.float64], reach: float = 1.6, reach_km: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], ...]:
     """Outlines of the regions nearest to each centre (K, 2) in degrees: K closed rings (V, 2), (latitude, longitude).
 
     Longitudes are within 180° of the centre's and so run past ±180 where a cell crosses the antimeridian; only a ring
     around a pole jumps, once, opposite its centre.
 
     A region is cut at `reach` times the median distance between neighbouring centres, so that cells on a coast do
-    not claim half an ocean. Fewer than four centres, centres all on one circle, and coincident centres have no
-    Voronoi diagram: discs then.
+    not claim half an ocean; or else each at its own `reach_km` (K,). Fewer than four centres, centres all on one
+    circle, and coincident centres have no Voronoi diagram: discs then.
     """
     vectors = unit_vectors(centers_deg)
-    disc = Point(0, 0).buffer(min(max(reach * _spacing_km(vectors), 1.0), LARGEST_DISC_KM), quad_segs=6)
+    radii_km = np.full(len(vectors), reach * _spacing_km(vectors)) if reach_km is None else reach_km
+    discs = [Point(0, 0).buffer(km, quad_segs=6) for km in np.clip(radii_km, 1.0, LARGEST_DISC_KM)]
     try:
         diagram = SphericalVoronoi(vectors)
         diagram.sort_vertices_of_regions()
     except (ValueError, QhullError):
-        ring = np.asarray(disc.exterior.coords)
-        return tuple(_from_plane(center, ring) for center in centers_deg)
+        around = [np.asarray(disc.exterior.coords) for disc in discs]
+        return tuple(_from_plane(center, ring) for center, ring in zip(centers_deg, around, strict=True))
     rings = []
-    for center, corners in zip(centers_deg, diagram.regions, strict=True):
+    for center, corners, disc in zip(centers_deg, diagram.regions, discs, strict=True):
         cell = Polygon(_to_plane(center, degrees(_border(diagram.vertices[corners]))))
         clipped = cell.intersection(disc) if cell.is_valid else disc
         shape = clipped if isinstance(clipped, Polygon) and not clipped.is_empty else disc

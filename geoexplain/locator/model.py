@@ -1,5 +1,6 @@
 """GeoModel: a frozen network, the cells it chooses from, and how an image is prepared for it."""
 
+import threading
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from geoexplain.errors import DataError
+from geoexplain.geography.addresses.cell_places import place_trees
+from geoexplain.geography.fitting_places import fitting_places
 from geoexplain.geography.partition import Partition
+from geoexplain.geography.placetree import PlaceTree
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone, freeze
 from geoexplain.locator.heads import Head, RetrievalEmbedding
@@ -68,6 +72,7 @@ class GeoModel:
     device       where the network lies; None takes the GPU when there is one
     tuned        the Combi-CAM that was tuned for this model, if one was
     untuned      why tuned weights that lie beside the model are not used; empty otherwise
+    own_trees    the places that the model's files say its cells lie in; empty: `trees` finds them by the cells' centres
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class GeoModel:
         device: str | torch.device | None = None,
         tuned: StageWeights | None = None,
         untuned: str = "",
+        own_trees: tuple[PlaceTree, ...] = (),
     ):
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.network = Network(backbone, head)
@@ -97,6 +103,21 @@ class GeoModel:
         self.name, self.title, self.purpose = name, title or name, purpose
         self.rule, self.refine_km = rule or LocalizableRule(), refine_km
         self.tuned, self.untuned = tuned, untuned
+        for tree in own_trees:
+            if len(tree.of_cell) != len(partition):
+                raise DataError(
+                    f"model {name}: expected places of its {len(partition)} cells, got those of {len(tree.of_cell)}: "
+                    "are these of another model?"
+                )
+        self.own_trees, self._trees, self._finding_places = own_trees, own_trees, threading.Lock()
+
+    @property
+    def trees(self) -> tuple[PlaceTree, ...]:
+        """The places that the cells lie in, a tree or several: the model's own, or the territorial one, found once."""
+        with self._finding_places:  # the second of two threads waits for the first
+            if not self._trees:
+                self._trees = tuple(fitting_places(tree, self.partition) for tree in place_trees(self.partition))
+            return self._trees
 
     @property
     def head(self) -> Head:

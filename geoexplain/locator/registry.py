@@ -143,7 +143,14 @@ def _write(model: GeoModel, name: str, row: ZooRow | None, folder: Path) -> GeoM
     description |= {"title": row.title, "purpose": row.purpose} if row else {"title": model.title or name}
     file = folder / f"{name}.safetensors"
     save_geoexplain(
-        model.network, description, model.partition, file, coarser=model.coarser, embedder=model.embedder, half=False
+        model.network,
+        description,
+        model.partition,
+        file,
+        coarser=model.coarser,
+        embedder=model.embedder,
+        half=False,
+        trees=model.own_trees,
     )
     return load_geoexplain(file, "cpu")
 

@@ -11,6 +11,7 @@ from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import Neighbours, SearchWithinCell
 from geoexplain.studio.examples import Example
 from geoexplain.studio.models import Loaded
+from geoexplain.studio.places import Place, named, places_payload
 from geoexplain.view.density import density_curve
 from geoexplain.view.worldmap import half_probability_radius_km
 
@@ -37,12 +38,14 @@ def answer_payload(
     example: Example | None = None,
     *,
     trouble: str = "",
+    place: Place | None = None,
 ) -> dict[str, Any]:
-    """The answer in words and figures, and the rows of the table of cells; a chosen cell further down gets a row.
+    """The answer in words and figures, its places, and the rows of the table; a chosen cell further down gets a row.
 
     name     what the browser calls the model, so that what it asks about this answer names it
     found    the prediction with Search within Cell; `explanation` holds the one without, to switch to
     trouble  why nothing was searched although the model has a gallery
+    place    the place that is explained; None for a cell
     """
     prediction, target = explanation.prediction, explanation.target
     cells = loaded.model.partition
@@ -57,13 +60,14 @@ def answer_payload(
             "share": float(prediction.probabilities[cell]),
             "percent": percent(prediction.probabilities[cell]),
         }
-        for cell in (best if target in best else [*best, target])
+        for cell in (best if place is not None or target in best else [*best, target])
     ]
     curve = density_curve(prediction, cells)
     return {
         "model": name,
         "words": "An estimate from appearance alone; never evidence of where a picture was taken.",
         **_point(loaded, found, example),
+        "places": places_payload(loaded, prediction, place),
         "rule": {"scale_km": prediction.rule.scale_km, "threshold": prediction.rule.threshold},
         "localizable": prediction.localizable,
         "curve": {"km": curve[:, 0].tolist(), "share": curve[:, 1].tolist()},
@@ -73,7 +77,7 @@ def answer_payload(
         ],
         "search": _search(loaded, found, prediction, trouble, example),
         "rows": rows,
-        "target": target,
+        "target": target if place is None else None,
     }
 
 
@@ -81,15 +85,17 @@ def _point(loaded: Loaded, prediction: Prediction, example: Example | None) -> d
     """What depends on the predicted point."""
     radius_km = half_probability_radius_km(prediction, loaded.model.partition)
     digits = 1 if prediction.neighbours is None else 3
+    near, place = place_name(prediction.lat_deg, prediction.lon_deg), named(loaded, prediction)
     facts = [
         f"{position(prediction.lat_deg, prediction.lon_deg, digits)} ({prediction.source})",
+        *([f"The point: {near}"] if place else []),
         f"Half of the probability lies within {kilometres(radius_km)}",
     ]
     if example is not None:
         error_km = great_circle_km((prediction.lat_deg, prediction.lon_deg), (example.lat_deg, example.lon_deg))
         truth = position(example.lat_deg, example.lon_deg)
         facts.append(f"Truth: {example.title}, {truth}: {float(error_km):,.0f} km away")
-    return {"place": place_name(prediction.lat_deg, prediction.lon_deg), "facts": facts}
+    return {"place": place or near, "facts": facts}
 
 
 def _search(

@@ -29,6 +29,7 @@ from geoexplain.studio.panels.panel import add_panel
 from geoexplain.studio.payload import menu
 
 ASSETS = Path(__file__).parents[2] / "assets"
+STYLES = ("studio.css", "places.css", *(f"panels/{panel.name}.css" for panel in PANELS))
 
 ASK = "(...inputs) => { document.dispatchEvent(new Event('geoexplain-asks')); return inputs; }"
 
@@ -104,6 +105,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
                     html_template=markup.map_frame(),
                     js_on_load=markup.asset("map.js"),
                     target=None,
+                    place=None,
                     elem_id="map",
                 )
                 answer = gr.HTML(
@@ -111,7 +113,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
                     status=QUIET,
                     apply_default_css=False,
                     html_template=markup.answer_frame(),
-                    js_on_load=markup.asset("density.js") + markup.asset("answer.js"),
+                    js_on_load="".join(markup.asset(name) for name in ("density.js", "places.js", "answer.js")),
                     elem_id="answer",
                 )
         explanation = gr.HTML(
@@ -214,7 +216,7 @@ def serve(
         server_name=host,
         server_port=port,
         theme=gr.themes.Soft(primary_hue="orange", neutral_hue="slate", font=["system-ui", "sans-serif"]),
-        css="".join(markup.asset(name) for name in ("studio.css", *(f"panels/{panel.name}.css" for panel in PANELS))),
+        css="".join(markup.asset(name) for name in STYLES),
         footer_links=["api"],
         **settings,
         **options,

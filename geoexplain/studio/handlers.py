@@ -18,6 +18,7 @@ from geoexplain.studio.asked import number, refusals, still_shown, whole_number
 from geoexplain.studio.examples import examples, find_example
 from geoexplain.studio.models import Loaded, Models
 from geoexplain.studio.payload import explanation_payload, score_cam_payload
+from geoexplain.studio.places import Place, asked_explained, asked_place, asked_target
 from geoexplain.studio.tuning import tuned_for_image
 from geoexplain.studio.work import Cancelled, Progress, messages
 from geoexplain.view.export import prediction_record
@@ -61,25 +62,19 @@ class Handlers:
         yield *(_nothing() if image is None else self._everything(image, name, loaded)), name
 
     def show_cell(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[tuple[Any, Any, Any]]:
-        """Another cell chosen in the table, on the map, or another score → the same image explained anew."""
+        """Another cell or place, chosen in the answer or on the map, or another score → the image explained anew."""
         chosen = event._data or {}
         if image is None or chosen.get("model", name) != name:  # what was asked about is not shown any more
             yield gr.skip(), gr.skip(), gr.skip()
             return
         yield gr.skip(), gr.HTML(status=EXPLAINING), gr.skip()
-        if "cell" in chosen:
-            target: Any = whole_number(chosen["cell"])
-        else:
-            target = (number(chosen.get("lat")), (number(chosen.get("lng")) + 180) % 360 - 180)
         score = str(chosen.get("score", "probability"))
         loaded = self._loaded(name)
-        explanation = _explain(image, loaded.model, target, score)
-        found, trouble = _searched(loaded, explanation)
-        example = find_example(explanation.image)
+        place = asked_place(loaded, chosen)
+        explanation = _explain(image, loaded.model, asked_target(loaded, chosen), score)
         yield (
-            gr.HTML(target=explanation.target),
-            gr.HTML(value=answer_payload(name, loaded, explanation, found, example, trouble=trouble), status=QUIET),
-            gr.HTML(value=explanation_payload(name, loaded.model, explanation)),
+            gr.HTML(target=None if place else explanation.target, place=place and place.shape(loaded)),
+            *_answered(name, loaded, explanation, _searched(loaded, explanation), place),
         )
 
     def refused(self) -> Any:
@@ -97,8 +92,9 @@ class Handlers:
         """Score-CAM of the deepest stage, reporting after every chunk; stops when the browser cancels or goes away."""
         chosen = event._data or {}
         picture, run = still_shown(image, name, chosen), whole_number(chosen.get("run"))
-        model = self._loaded(name).model
-        explanation = _explain(picture, model, whole_number(chosen.get("cell")), str(chosen.get("score")))
+        loaded = self._loaded(name)
+        model = loaded.model
+        explanation = _explain(picture, model, asked_explained(loaded, chosen), str(chosen.get("score")))
 
         def work(progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
             trace = explanation.trace
@@ -112,14 +108,14 @@ class Handlers:
                 yield gr.HTML(score_cam=message)
 
     def run_tuning(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[Any]:
-        """The weights that explain the page's image and cell best, reporting after every trial; stops likewise."""
+        """The weights that explain the page's image and cell, or place, best; reports every trial, stops likewise."""
         chosen = event._data or {}
         picture, run = still_shown(image, name, chosen), whole_number(chosen.get("run"))
-        cell, combi = whole_number(chosen.get("cell")), chosen.get("combi")
-        model = self._loaded(name).model
+        loaded, combi = self._loaded(name), chosen.get("combi")
+        model, target = loaded.model, asked_explained(loaded, chosen)
 
         def work(progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
-            return tuned_for_image(model, picture, cell, combi, progress=progress, cancelled=cancelled)
+            return tuned_for_image(model, picture, target, combi, progress=progress, cancelled=cancelled)
 
         with closing(messages(run, work)) as heard:
             for message in heard:
@@ -150,7 +146,7 @@ class Handlers:
                 rule.threshold if threshold is None else number(threshold),
             )
             prediction = locate(image, loaded.model, rule=rule, search=within)
-        return prediction_record("", loaded.model, prediction, search=within)
+        return prediction_record("", loaded.model, prediction, search=within, trees=loaded.trees)
 
     def api_combi_cam(  # noqa: PLR0917 - Gradio passes inputs by position
         self,
@@ -188,9 +184,9 @@ class Handlers:
     def _everything(self, image: Image.Image, name: str, loaded: Loaded) -> tuple[Any, Any, Any]:
         explanation = _explain(image, loaded.model, None, "probability")
         example = find_example(explanation.image)
-        found, trouble = _searched(loaded, explanation)
+        searched = _searched(loaded, explanation)
         page = world_map_html(
-            found,
+            searched[0],
             loaded.model.partition,
             unsearched=explanation.prediction,
             target=explanation.target,
@@ -199,11 +195,8 @@ class Handlers:
             world_url=self.world_url,
             tiles=self.tiles,
         )
-        return (
-            gr.HTML(value={"page": page}, target=explanation.target),
-            gr.HTML(value=answer_payload(name, loaded, explanation, found, example, trouble=trouble), status=QUIET),
-            gr.HTML(value=explanation_payload(name, loaded.model, explanation)),
-        )
+        on_map = gr.HTML(value={"page": page}, target=explanation.target, place=None)
+        return on_map, *_answered(name, loaded, explanation, searched)
 
 
 def model_rows(models: Models) -> list[dict[str, Any]]:
@@ -216,7 +209,19 @@ def model_rows(models: Models) -> list[dict[str, Any]]:
 
 def _nothing() -> tuple[Any, Any, Any]:
     empty = gr.HTML(value={"words": WORDS_EMPTY}, status=QUIET)
-    return gr.HTML(value=None, target=None), empty, gr.HTML(value=None)
+    return gr.HTML(value=None, target=None, place=None), empty, gr.HTML(value=None)
+
+
+def _answered(
+    name: str, loaded: Loaded, explanation: Explanation, searched: tuple[Prediction, str], place: Place | None = None
+) -> tuple[Any, Any]:
+    found, trouble = searched
+    example = find_example(explanation.image)
+    answer = answer_payload(name, loaded, explanation, found, example, trouble=trouble, place=place)
+    return (
+        gr.HTML(value=answer, status=QUIET),
+        gr.HTML(value=explanation_payload(name, loaded.model, explanation, place)),
+    )
 
 
 def _explain(image: Image.Image, model: GeoModel, target: Any, score: str) -> Explanation:

@@ -76,8 +76,8 @@ def answer_frame() -> str:
     )
     return f"""
 <section class="ge-answer ge-ui" data-state="empty">
+  <div class="ge-where-box"><h2 class="ge-place"></h2><div class="ge-trees"></div></div>
   <div class="ge-result">
-    <h2 class="ge-place"></h2>
     <details class="ge-rule">
       <summary class="ge-verdict-line"><span class="ge-verdict"></span> <span class="ge-more">Change</span>
         <span class="ge-why"></span></summary>
@@ -166,7 +166,8 @@ def trust_heading() -> str:
     """What stands above the tabs of panels."""
     return (
         '<header class="ge-trust-head ge-ui"><h2>Can it be trusted?</h2>'
-        "<p>Heatmaps are easy to believe. Here they are put to the test, for the image and the cell above.</p></header>"
+        "<p>Heatmaps are easy to believe. Here they are put to the test, for the image and the cell or place above.</p>"
+        "</header>"
     )
 
 

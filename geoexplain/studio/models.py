@@ -4,12 +4,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
 
 from geoexplain.errors import DataError, GeoExplainError
+from geoexplain.geography.addresses.cell_places import NATURE, place_trees
+from geoexplain.geography.placetree import PlaceTree
 from geoexplain.locator import zoo
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.registry import open_search
@@ -86,21 +89,37 @@ class Offer:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in memory. `search` looks through its gallery, if it has one; `trouble` says why it cannot."""
+    """A model in memory.
+
+    search        looks through its gallery, if it has one
+    trouble       why it cannot
+    naturalearth  a folder of Natural Earth's files, for the natural places that its cells lie in
+    """
 
     model: GeoModel
     search: SearchWithinCell | None = None
     trouble: str = ""
+    naturalearth: Path | None = None
+
+    @cached_property
+    def trees(self) -> tuple[PlaceTree, ...]:
+        """The places that the model's cells lie in, the natural ones too where they are known; found once."""
+        own = self.model.trees
+        if self.naturalearth is None or any(tree.name == NATURE for tree in own):
+            return own
+        found = place_trees(self.model.partition, self.naturalearth)
+        return (*own, *(tree for tree in found if tree.name == NATURE))
 
 
 class Models:
     """The models of one studio: which there are, and the few in memory.
 
-    start   the model that people meet first: a name in the zoo, the path of a file, or a model. A model that is given
-            stays in memory besides the `keep` others, since nobody could load it again.
-    keep    how many may be in memory, at least 1
-    device  where they lie; None takes the GPU when there is one
-    load    loads a model by its name or path
+    start         the model that people meet first: a name in the zoo, the path of a file, or a model. A model that is
+                  given stays in memory besides the `keep` others, since nobody could load it again.
+    keep          how many may be in memory, at least 1
+    device        where they lie; None takes the GPU when there is one
+    load          loads a model by its name or path
+    naturalearth  a folder of Natural Earth's files: cells are then also in deserts, ranges and seas
 
     Raises CheckpointError or DataError when the first model cannot be loaded.
     """
@@ -112,8 +131,9 @@ class Models:
         keep: int = KEPT,
         device: str | torch.device | None = None,
         load: Callable[[str, str | torch.device | None], GeoModel] = zoo.load_model,
+        naturalearth: Path | None = None,
     ):
-        self._device, self._load = device, load
+        self._device, self._load, self._naturalearth = device, load, naturalearth
         self._recent: Recent[Offer, Loaded] = Recent(self._loaded, keep)
         self._given: Loaded | None = None
         self._at_hand: dict[Offer, GeoModel] = {}
@@ -121,14 +141,14 @@ class Models:
         if isinstance(start, GeoModel):
             row = known.get(start.name)
             self._first = row or _offer_of(start, start.name, "")
-            self._given = _with_gallery(start, self._first)
+            self._given = self._with_gallery(start, self._first)
         elif str(start) in known and known[str(start)].ready:
             self._first = known[str(start)]
         else:
             model = load(str(start), device)
             self._first = _offer_of(model, f"file:{model.name}", str(start))
             self._at_hand[self._first] = model
-        _ = self[self.start]  # what is wrong with it is to be said now, not to the first visitor
+        _ = self[self.start].trees  # what is wrong with them is to be said now, not to the first visitor
 
     def offered(self) -> list[Offer]:
         """Every model that is known at this moment, ready or not, the one that people meet first at the head."""
@@ -166,7 +186,16 @@ class Models:
             raise DataError(
                 f"model {row.name}: this machine could not load it ({type(error).__name__}); choose another one."
             ) from error
-        return _with_gallery(model, row)
+        return self._with_gallery(model, row)
+
+    def _with_gallery(self, model: GeoModel, row: Offer) -> Loaded:
+        """A model and the search through its gallery; a gallery that cannot be opened leaves the model usable."""
+        search, trouble = None, ""
+        try:
+            search = None if row.gallery is None else open_search(model, row.name, row.gallery)
+        except GeoExplainError as error:
+            trouble = str(error)
+        return Loaded(model, search, trouble, self._naturalearth)
 
 
 def _in_the_zoo() -> list[Offer]:
@@ -185,13 +214,3 @@ def _changed_s(file: Path) -> float:
 
 def _offer_of(model: GeoModel, name: str, source: str) -> Offer:
     return Offer(name, model.title, model.purpose, True, "", source, None)
-
-
-def _with_gallery(model: GeoModel, row: Offer) -> Loaded:
-    """A model and the search through its gallery; a gallery that cannot be opened leaves the model usable."""
-    if row.gallery is None:
-        return Loaded(model)
-    try:
-        return Loaded(model, open_search(model, row.name, row.gallery))
-    except GeoExplainError as error:
-        return Loaded(model, trouble=str(error))

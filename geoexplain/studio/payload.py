@@ -18,6 +18,7 @@ from geoexplain.explainer.tuned import TITLES
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import StageWeights
 from geoexplain.studio.answer import percent
+from geoexplain.studio.places import Place
 from geoexplain.view.overlay import COLORMAPS, colormap_lut
 
 SHOWN_SIDE_PX = 512
@@ -53,11 +54,14 @@ def menu() -> dict[str, Any]:
     }
 
 
-def explanation_payload(name: str, model: GeoModel, explanation: Explanation) -> dict[str, Any]:
+def explanation_payload(
+    name: str, model: GeoModel, explanation: Explanation, place: Place | None = None
+) -> dict[str, Any]:
     """Everything the browser needs to draw every panel and to blend any Combi-CAM by itself.
 
     "maps" holds, per gradient method, the raw float32 map of every block, little-endian base64; stages are the blocks
-    listed in "stage_ends". `name` is what the browser calls the model.
+    listed in "stage_ends". `name` is what the browser calls the model, `place` what is explained if that is no cell;
+    "target" is then its most probable cell.
     """
     trace = explanation.trace
     lengths = model.backbone.stage_lengths
@@ -74,12 +78,21 @@ def explanation_payload(name: str, model: GeoModel, explanation: Explanation) ->
     ]
     gradient_methods = [name for name, method in METHODS.items() if method.gradient]
     labels, shares = model.partition.labels, explanation.prediction.probabilities
-    label, share = labels[explanation.target], shares[explanation.target]
+    cell = {"cell": explanation.target, "label": labels[explanation.target]}
+    cell["percent"] = percent(shares[explanation.target])
+    group, share = trace.group, percent(explanation.share)
+    label = cell["label"] if group is None else group.label
+    what = f"cell {explanation.target}, {label} ({share})"
+    if group is not None:
+        cells = "1 cell" if len(group.cells) == 1 else f"{len(group.cells):,} cells"
+        what = f"{label} ({share}, {cells})"
     return {
         "model": name,
         "target": explanation.target,
+        "place": None if place is None else {"tree": place.tree, "place": place.place},
         "label": label,
-        "percent": percent(share),
+        "percent": share,
+        "cell": cell,
         "best": [
             {"cell": cell, "label": labels[cell], "percent": percent(shares[cell])}
             for cell in explanation.prediction.top(BEST_CELLS)
@@ -88,7 +101,7 @@ def explanation_payload(name: str, model: GeoModel, explanation: Explanation) ->
         "size": list(explanation.size_hw),
         "image": data_url(shown_image(model, explanation.image)),
         "alt": f"The image as the network sees it; explained: {label}",
-        "words": f"Explaining the {trace.score} of cell {explanation.target}, {label} ({percent(share)}).",
+        "words": f"Explaining the {trace.score} of {what}.",
         "blocks": blocks,
         "stage_ends": ends,
         "preset_weights": {

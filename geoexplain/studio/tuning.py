@@ -6,6 +6,7 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.objectives import OBJECTIVES
+from geoexplain.explainer.target import Explained
 from geoexplain.explainer.tuning import Setting, checked_choices, prepare, tune, value_of
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.work import Cancelled, Progress
@@ -14,16 +15,16 @@ OBJECTIVE, STEPS = "insertion-deletion", 12
 
 
 def tuned_for_image(
-    model: GeoModel, image: Image.Image, cell: int, combi: Any, *, progress: Progress, cancelled: Cancelled
+    model: GeoModel, image: Image.Image, target: Explained, combi: Any, *, progress: Progress, cancelled: Cancelled
 ) -> dict[str, Any]:
-    """The best setting that a search finds for one image and cell, or the page's own, and a line on what it gains.
+    """The best setting that a search finds for an image and a cell or place, or the page's own, and what it gains.
 
     `combi` is what the page says its Combi-CAM is; the search takes its method and level. Raises DataError for a cell
     that the model has not, or no such setting; ExplanationCancelledError when called off.
     """
     method, now = setting_of(combi)
     checked_choices(now.level, now.how, OBJECTIVE)
-    case = prepare(model, model.tensor(image), cell, method, cancelled=cancelled)
+    case = prepare(model, model.tensor(image), target, method, cancelled=cancelled)
     before = value_of(case, now, OBJECTIVE, STEPS)
     found = tune([case], level=now.level, objective=OBJECTIVE, steps=STEPS, progress=progress, cancelled=cancelled)
     better = before is None or found.value > before

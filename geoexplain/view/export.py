@@ -1,14 +1,24 @@
 """Predictions as records for scripts: one JSON object per image, its keys stable."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from geoexplain.explainer.explanation import Explanation
+from geoexplain.geography.placetree import PlaceTree
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import SearchWithinCell
+from geoexplain.view.place_path import path_record
 
 
 def prediction_record(
-    image: str, model: GeoModel, prediction: Prediction, top: int = 5, *, search: SearchWithinCell | None = None
+    image: str,
+    model: GeoModel,
+    prediction: Prediction,
+    top: int = 5,
+    *,
+    search: SearchWithinCell | None = None,
+    trees: Sequence[PlaceTree] | None = None,
 ) -> dict[str, Any]:
     """A prediction as plain data.
 
@@ -16,10 +26,12 @@ def prediction_record(
     prediction  of that image by `model`
     top         how many of the best cells to list
     search      what the prediction was made with; None: no search
+    trees       the places that the cells lie in; None: the model's
 
     Coordinates in degrees, probabilities in [0, 1]; "density" maps each radius in km, as text, to the prediction
-    density there, "density_at_scale" is the one that the rule compares with its threshold. Every value is plain
-    Python, ready for `json.dumps`.
+    density there, "density_at_scale" is the one that the rule compares with its threshold. "places" holds for every
+    tree its most probable places, coarse to fine, and in words where the best cell lies. Every value is plain Python,
+    ready for `json.dumps`.
     """
     cells = model.partition
     return {
@@ -35,6 +47,7 @@ def prediction_record(
         "density_at_scale": prediction.density,
         "localizable": prediction.localizable,
         "search_within_cell": None if search is None else search_record(prediction, search),
+        "places": [path_record(tree, prediction) for tree in (model.trees if trees is None else trees)],
         "top": [cell_record(model, prediction, cell) for cell in prediction.top(top)],
     }
 
@@ -49,6 +62,14 @@ def cell_record(model: GeoModel, prediction: Prediction, cell: int) -> dict[str,
         "longitude": float(cells.centers_deg[cell, 1]),
         "probability": float(prediction.probabilities[cell]),
     }
+
+
+def target_record(model: GeoModel, explanation: Explanation) -> dict[str, Any]:
+    """What is explained as plain data: the cell, or the place with its cells and their probability in [0, 1]."""
+    group = explanation.trace.group
+    if group is None:
+        return cell_record(model, explanation.prediction, explanation.target)
+    return {"place": group.label, "cells": list(group.cells), "probability": explanation.share}
 
 
 def search_record(prediction: Prediction, search: SearchWithinCell) -> dict[str, Any]:

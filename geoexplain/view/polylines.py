@@ -22,10 +22,13 @@ def encode_integers(values: ArrayLike) -> str:
     return codes[position < groups[:, None]].astype(np.uint8).tobytes().decode("ascii")
 
 
-def encode_points(points_deg: NDArray[np.float64]) -> str:
-    """Points (N, 2) in degrees as differences of 1/100 degree, about a kilometre, in the format of encode_integers."""
-    hundredths = np.rint(points_deg * 100).astype(np.int64)
-    return encode_integers(np.diff(hundredths, axis=0, prepend=np.zeros((1, 2), np.int64)).ravel())
+def encode_points(points_deg: NDArray[np.float64], per_degree: int = 100) -> str:
+    """Points (N, 2) in degrees as differences of 1/100 degree, about a kilometre, in the format of encode_integers.
+
+    per_degree  steps in a degree, at most 1,000,000
+    """
+    steps = np.rint(points_deg * per_degree).astype(np.int64)
+    return encode_integers(np.diff(steps, axis=0, prepend=np.zeros((1, 2), np.int64)).ravel())
 
 
 def cell_ring(outline: NDArray[np.float64]) -> NDArray[np.float64]:

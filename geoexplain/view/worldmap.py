@@ -5,65 +5,34 @@ Cell names are of unknown origin: they are embedded as JSON without a character 
 as text only.
 """
 
-import base64
-import json
-import re
 from pathlib import Path
 from typing import Any
 
 import folium
 import numpy as np
-from branca.element import Element, Figure, MacroElement
-from folium.template import Template
 from numpy.typing import ArrayLike, NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km
 from geoexplain.locator.prediction import Prediction
-from geoexplain.view.overlay import colormap_lut
-from geoexplain.view.polylines import cell_ring, encode_integers, encode_points, geodesic_circle, great_circle_line
+from geoexplain.view.cell_borders import ring_data
+from geoexplain.view.map_page import fill_page, hex_colors
+from geoexplain.view.polylines import encode_integers, encode_points, geodesic_circle, great_circle_line
 
-ASSETS = Path(__file__).parents[2] / "assets"
 TOP_CELLS = 5
 
 NAMED_FROM = 1e-3
 MOST_NAMES = 100
-MOST_OUTLINES = 5000  # beyond, cells are discs: a Voronoi diagram of 31,145 cells costs more than it shows
+MOST_OUTLINES = (
+    5000  # beyond, cells are discs, but for those named whose border is known: more costs more than it shows
+)
 SMALLEST_VIEW_DEG = 18.0  # about 2,000 km from south to north: a map without context places nothing
 WIDEST_FITTED_CIRCLE_KM = 3000.0
 STANDARD_PARALLEL_LIMIT_DEG = 60.0
 
 # Dark cells on the light map, bright ones on the dark map; the ends that would vanish in the ground are left out.
 _PALETTES = {"light": np.linspace(210, 25, 32), "dark": np.linspace(60, 250, 32)}
-
-
-class _Drawing(MacroElement):
-    """The call that draws the data once the Leaflet map exists."""
-
-    # branca parses what a macro returns as a template again: names must not pass through here
-    _template = Template("""
-        {% macro script(this, kwargs) %}
-            geoexplainMap({{ this.map_name }}, JSON.parse(document.getElementById("geoexplain-data").textContent));
-        {% endmacro %}
-    """)
-
-    def __init__(self, map_name: str) -> None:
-        super().__init__()
-        self._name = "Drawing"
-        self.map_name = map_name
-
-
-class _Verbatim(Element):
-    """Text between two tags, written into the page as it stands."""
-
-    _template = Template("{{ this.opening }}{{ this.text }}{{ this.closing }}")
-
-    def __init__(self, opening: str, text: str, closing: str) -> None:
-        super().__init__()
-        self.opening = opening
-        self.text = text
-        self.closing = closing
 
 
 def world_map(
@@ -94,7 +63,8 @@ def world_map(
                  makes the browser ask another host
 
     A click on the map posts {source: "geoexplain-map", lat, lng} in degrees to the page around it, and a message
-    {source: "geoexplain-studio", target?, dark?, searching?, show?} from there changes target and theme in place,
+    {source: "geoexplain-studio", target?, place?, pointed?, dark?, searching?, show?} from there changes target and
+    theme in place, marks the explained place and one that is pointed at (each as `place_shape` gives it, or null),
     switches what the search found on or off, and with show: "search" zooms to it.
     Raises DataError when prediction, partition, target or truth do not fit together.
     """
@@ -119,11 +89,15 @@ def world_map(
         max_lon=36000,
         max_bounds_viscosity=1.0,
     )
-    _attach_files(chart, leaflet_url, world_url, basemap=not tiles)
-    opening = '<script type="application/json" id="geoexplain-data">'
-    _figure(chart).html.add_child(_Verbatim(opening, _script_safe_json(data), "</script>"))
-    chart.add_child(_Drawing(chart.get_name()))
-    _figure(chart).title = "geoexplain: map of the prediction"
+    fill_page(
+        chart,
+        "geoexplainMap",
+        data,
+        [*(() if tiles else ("basemap.js",)), "geometry.js", "places.js", "scene.js", "worldmap.js", "worldmap.css"],
+        title="geoexplain: map of the prediction",
+        leaflet_url=leaflet_url,
+        world_url=world_url,
+    )
     return chart
 
 
@@ -187,12 +161,12 @@ def _drawing_data(
         "shares": {str(cell): float(f"{shares[cell]:.4g}") for cell in sorted(named)},
         "top": top,
         "target": target,
-        "palette": {theme: _hex_colors(indices) for theme, indices in _PALETTES.items()},
+        "palette": {theme: hex_colors(indices) for theme, indices in _PALETTES.items()},
     }
     if len(partition) <= MOST_OUTLINES:
-        rings = [cell_ring(outline) for outline in partition.outlines()]
-        data["corners"] = encode_integers([len(ring) for ring in rings])
-        data["rings"] = encode_points(np.concatenate(rings))
+        data |= ring_data(partition)
+    elif partition.borders is not None:
+        data |= ring_data(partition, [cell for cell in named if partition.borders[cell] is not None])
     data["fit"] = _view_box(prediction, partition, truth)
     return data
 
@@ -253,54 +227,6 @@ def _view_box(prediction: Prediction, partition: Partition, truth: NDArray[np.fl
     box = np.array([[south - spare_lat, west - spare_lon], [north + spare_lat, east + spare_lon]])
     box[:, 0] = box[:, 0].clip(-90, 90)
     return box.round(2).tolist()
-
-
-def _figure(chart: folium.Map) -> Figure:
-    figure = chart.get_root()
-    assert isinstance(figure, Figure)  # folium puts every map into one
-    return figure
-
-
-def _attach_files(chart: folium.Map, leaflet_url: str | None, world_url: str | None, *, basemap: bool) -> None:
-    own = [*(["basemap.js"] if basemap else []), "geometry.js", "scene.js", "worldmap.js"]
-    files = [("leaflet", leaflet_url, ["leaflet.css", "leaflet.js"]), ("world", world_url, ["worldmap.css", *own])]
-    chart.default_js, chart.default_css = [], []
-    header = _figure(chart).header
-    for folder, url, names in files:
-        for name in names:
-            if url is None:
-                tag = "style" if name.endswith(".css") else "script"
-                header.add_child(_Verbatim(f"<{tag}>", _file_text(ASSETS / folder / name), f"</{tag}>"), name=name)
-            elif name.endswith(".css"):
-                chart.default_css.append((name, f"{url}/{name}"))
-            else:
-                chart.default_js.append((name, f"{url}/{name}"))
-
-
-def _file_text(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(
-            f"map: expected the file assets/{path.parent.name}/{path.name}, but it cannot be read; "
-            "restore it from the repository."
-        ) from error
-    if path.suffix == ".css":  # an inlined sheet has no folder beside it
-        return re.sub(r"url\((images/[\w.-]+)\)", lambda match: _data_url(path.parent / match[1]), text)
-    return text
-
-
-def _data_url(path: Path) -> str:
-    return f"url(data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')})"
-
-
-def _script_safe_json(data: dict[str, Any]) -> str:
-    text = json.dumps(data, separators=(",", ":"))  # ASCII: also U+2028 is escaped
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _hex_colors(indices: NDArray[np.float64]) -> list[str]:
-    return ["#" + bytes(color).hex() for color in colormap_lut("inferno")[np.rint(indices).astype(int)]]
 
 
 def _kilometres(distance_km: float) -> str:

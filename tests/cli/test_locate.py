@@ -10,11 +10,12 @@ import pytest
 import geoexplain
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
+from geoexplain.view.place_path import path_record
 from tests.cli.conftest import Run, Terminal, smooth_colours
 
 KEYS = [
     "image", "model", "latitude", "longitude", "cell", "label", "probability", "density", "rule", "density_at_scale",
-    "localizable", "search_within_cell", "top",
+    "localizable", "search_within_cell", "places", "top",
 ]  # fmt: skip
 
 
@@ -40,6 +41,7 @@ def test_json_holds_what_the_python_interface_says(
         assert record["density_at_scale"] == prediction.density_by_km[model.rule.scale_km]
         assert record["localizable"] is prediction.localizable
         assert record["search_within_cell"] is None
+        assert record["places"] == [path_record(tree, prediction) for tree in model.trees]
         assert [row["cell"] for row in record["top"]] == best.tolist()
         for row in record["top"]:
             lat, lon = model.partition.centers_deg[row["cell"]]
@@ -60,10 +62,13 @@ def test_text_names_place_point_and_best_cells(run: Run, model: GeoModel, model_
     assert f"{prediction.lat_deg:.4f},{prediction.lon_deg:.4f}" in lines[1]
     assert lines[3].endswith(f"{100 * prediction.probabilities.max():.1f} %")
     assert lines[4].endswith(f"2,500 km {100 * prediction.density_by_km[2500]:.1f} %")
-    assert lines[5].split()[1] == ("yes:" if prediction.localizable else "no:")
-    assert lines[5].endswith(f"{100 * prediction.density_by_km[25]:.1f} % within 25 km, threshold 20.0 %")
-    assert [line.split()[0] for line in lines[6:]] == ["1.", "2.", "3.", "4.", "5."]
-    for cell, line in zip(prediction.top(5), lines[6:], strict=True):
+    (territory,) = (path_record(tree, prediction) for tree in model.trees)
+    steps = [f"{step['label']} {100 * step['share']:.1f} %" for step in territory["path"]]
+    assert lines[5].startswith(f"  territory    {' › '.join(steps)}")
+    assert lines[6].split()[1] == ("yes:" if prediction.localizable else "no:")
+    assert lines[6].endswith(f"{100 * prediction.density_by_km[25]:.1f} % within 25 km, threshold 20.0 %")
+    assert [line.split()[0] for line in lines[7:]] == ["1.", "2.", "3.", "4.", "5."]
+    for cell, line in zip(prediction.top(5), lines[7:], strict=True):
         assert f" cell {cell} (" in line
         assert f"{100 * prediction.probabilities[cell]:.1f} %" in line
 

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.geography.outline_files import write_outlines
+from geoexplain.geography.placetree import PlaceTree
+from geoexplain.geography.placetree_files import write_place_trees
 from geoexplain.locator.checkpoints import FORMAT, cells_file, describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.zoo import BUNDLED, load_model
 from tests.locator.models import LABELS, saved, small_model
@@ -235,4 +237,35 @@ def test_borders_travel_with_a_model_and_go_with_the_next_one(tmp_path: Path) ->
 def test_borders_of_other_cells_are_refused(file: Path) -> None:
     write_outlines(file.with_name("small.outlines.geojson"), [None] * 4, "abcd")
     with pytest.raises(DataError, match=r"small\.outlines\.geojson: expected borders of 5 cells, got 4"):
+        load_geoexplain(file, "cpu")
+
+
+# ---- places
+
+
+def places_of_five(cells: int = 5) -> PlaceTree:
+    labels, kinds = ("Earth", "the south"), ("planet", "half")
+    of_cell = np.array([0, 1, 0, -1, 1])[:cells]
+    return PlaceTree("nature", labels, kinds, np.array([-1, 0]), of_cell, (None, shapely.box(-180, -90, 180, 0)))
+
+
+def test_places_travel_with_a_model_and_others_are_found_by_the_centres(tmp_path: Path) -> None:
+    model = small_model()
+    file = tmp_path / "small.safetensors"
+    save_geoexplain(model.network, describe(model), model.partition, file, trees=[places_of_five()])
+    (tree,) = load_geoexplain(file, "cpu").trees
+    assert (tree.name, tree.labels, tree.of_cell.tolist()) == ("nature", ("Earth", "the south"), [0, 1, 0, -1, 1])
+    assert tree.borders[1] is not None
+    assert tree.borders[1].equals(shapely.box(-180, -90, 180, 0))
+    saved(model, tmp_path)
+    found = load_geoexplain(file, "cpu")
+    assert found.own_trees == ()
+    (territory,) = found.trees
+    assert territory.words(int(territory.of_cell[2])).split(", ")[-1] == "Europe"  # Iceland
+    assert found.trees is found.trees  # found once
+
+
+def test_places_of_other_cells_are_refused(file: Path) -> None:
+    write_place_trees([places_of_five(4)], file.with_name("small.places.json"))
+    with pytest.raises(DataError, match="expected places of its 5 cells, got those of 4"):
         load_geoexplain(file, "cpu")

@@ -146,10 +146,12 @@ def test_what_the_search_found(searching: Loaded, explanation: Explanation, foun
     assert {row["position"]: row["chosen"] for row in rows} == places
     # The mean of the three, half a degree of latitude from the centre, is the answer; without the search, the centre.
     assert answer["facts"][0] == f"{position(lat + BESIDE_DEG, lon, 3)} (search within cell)"
-    assert answer["place"] == place_name(lat + BESIDE_DEG, lon)
+    assert answer["facts"][1] == f"The point: {place_name(lat + BESIDE_DEG, lon)}"
     assert f"{6371 * math.radians(BESIDE_DEG):.1f} km from the centre of the cell" in answer["search"]["words"]
     assert answer["search"]["without"]["facts"][0] == f"{position(lat, lon)} (cell centre)"
-    assert answer["search"]["without"]["place"] == place_name(lat, lon)
+    assert answer["search"]["without"]["facts"][1] == f"The point: {place_name(lat, lon)}"
+    # Where the cell lies is said of both.
+    assert answer["place"] == answer["search"]["without"]["place"] == "Southern Ocean"  # 60° S: its northern limit
 
 
 def test_a_cell_without_photos_says_so(searching: Loaded, explanation: Explanation) -> None:

@@ -19,7 +19,7 @@ def test_a_record_is_json_with_the_promised_keys() -> None:
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert list(record) == [
         "image", "model", "latitude", "longitude", "cell", "label", "probability", "density", "rule",
-        "density_at_scale", "localizable", "search_within_cell", "top",
+        "density_at_scale", "localizable", "search_within_cell", "places", "top",
     ]  # fmt: skip
     assert (record["image"], record["model"], record["cell"], record["label"]) == ("a.jpg", "small", 1, LABELS[1])
     np.testing.assert_allclose((record["latitude"], record["longitude"], record["probability"]), (-33, 151, 0.5))
@@ -29,6 +29,11 @@ def test_a_record_is_json_with_the_promised_keys() -> None:
     assert record["density_at_scale"] == record["density"]["750"]
     assert record["localizable"] is True  # 0.5 within 750 km, above the model's 0.4
     assert record["search_within_cell"] is None
+    (territory,) = record["places"]
+    assert [step["label"] for step in territory["path"]][-2:] == ["Australia", "New South Wales"]
+    np.testing.assert_allclose([step["share"] for step in territory["path"]], 0.5)
+    assert territory["best_cell"].startswith("New South Wales, Australia")
+    assert prediction_record("a.jpg", model, predict(model, torch.from_numpy(np.log(shares))), trees=())["places"] == []
     assert [best["cell"] for best in record["top"]] == [1, 3]
     assert list(record["top"][0]) == ["cell", "label", "latitude", "longitude", "probability"]
     for best in record["top"]:

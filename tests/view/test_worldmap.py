@@ -120,7 +120,8 @@ def test_urls_are_used_where_given_and_tiles_only_on_request() -> None:
     linked = re.findall(r'<(?:script src|link rel="stylesheet" href)="([^"]*)"', page)
     assert sorted(linked) == [
         "static/leaflet/leaflet.css", "static/leaflet/leaflet.js", "static/world/basemap.js",
-        "static/world/geometry.js", "static/world/scene.js", "static/world/worldmap.css", "static/world/worldmap.js",
+        "static/world/geometry.js", "static/world/places.js", "static/world/scene.js", "static/world/worldmap.css",
+        "static/world/worldmap.js",
     ]  # fmt: skip
     assert linked.index("static/leaflet/leaflet.js") < linked.index("static/world/geometry.js")
     assert all((ASSETS / url.removeprefix("static/")).is_file() for url in linked)

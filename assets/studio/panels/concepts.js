@@ -180,10 +180,9 @@ const value = (name) => {
 };
 
 find(".ge-start").addEventListener("click", () => {
-  const { model, target, combi } = window.geoexplainShown;
+  const { asked, combi } = window.geoexplainShown;
   work.start({
-    model,
-    cell: target,
+    ...asked(),
     method: choice("method").value,
     segmenter: choice("segmenter").value,
     combi: combi(),

@@ -253,8 +253,9 @@ function startAnew() {
   layers = {};
   cells = about ? [...about.best] : [];
   pair = { here: null, there: null };
+  find(".ge-contrast-cells").textContent = about?.place ? `Cells are compared here: of ${about.label}, the most probable one.` : "";
   if (about) {
-    know({ cell: about.target, label: about.label, percent: about.percent });
+    know(about.cell);
     const others = cells.filter(({ cell }) => cell !== about.target);
     const kept = others.find(({ cell }) => cell === before) || others[0];
     pair = { here: about.target, there: kept ? kept.cell : null };

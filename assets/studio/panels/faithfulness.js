@@ -195,10 +195,9 @@ function repaint() {
 }
 
 find(".ge-start").addEventListener("click", () => {
-  const { model, target, combi } = window.geoexplainShown;
+  const { asked, combi } = window.geoexplainShown;
   work.start({
-    model,
-    cell: target,
+    ...asked(),
     steps: Number(find("[data-choice=steps]").value),
     scoreCam: find("[data-choice=score-cam]").checked,
     combi: combi(),

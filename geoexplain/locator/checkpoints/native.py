@@ -1,7 +1,8 @@
 """This project's own model files: one safetensors file beside tables of its cells.
 
 The safetensors file holds the weights (fp16 or fp32) and, in its metadata, a JSON description; the tables are CSV and
-have its stem, and so have the cells' borders where these are known (GeoJSON).
+have its stem, and so have the cells' borders (GeoJSON) and the places that the cells lie in (JSON), where they are
+known.
 """
 
 import json
@@ -19,9 +20,11 @@ from torch import Tensor, nn
 from geoexplain.errors import CheckpointError
 from geoexplain.geography.outline_files import read_outlines, write_outlines
 from geoexplain.geography.partition import Partition, hierarchy
+from geoexplain.geography.placetree import PlaceTree
+from geoexplain.geography.placetree_files import read_place_trees, write_place_trees
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import create_backbone
-from geoexplain.locator.checkpoints.cells import cells_file, outlines_file, read_partitions
+from geoexplain.locator.checkpoints.cells import cells_file, outlines_file, places_file, read_partitions
 from geoexplain.locator.checkpoints.description import FORMAT, read_description
 from geoexplain.locator.checkpoints.layout import check_finite, check_layout
 from geoexplain.locator.heads import Head, MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
@@ -47,11 +50,13 @@ def save_geoexplain(
     coarser: Sequence[Partition] = (),
     embedder: nn.Module | None = None,
     half: bool = True,
+    trees: Sequence[PlaceTree] = (),
 ) -> None:
     """Write a model in this project's format: weights with their description, tables of cells, borders of the finest.
 
     `network` has a Network's parts. `description` needs name, title, purpose, architecture, size_px; whatever else is
-    in FIELDS may be given. `half` stores fp16, which moves an answer by about a thousandth; otherwise fp32.
+    in FIELDS may be given. `half` stores fp16, which moves an answer by about a thousandth; otherwise fp32. `trees` are
+    the places that the cells lie in, where those that their centres tell are not meant.
 
     Raises CheckpointError when the weights cannot be written, and what the system raises when a table cannot.
     """
@@ -71,6 +76,10 @@ def save_geoexplain(
         outlines_file(file).unlink(missing_ok=True)  # one that was written over had some
     else:
         write_outlines(outlines_file(file), partition.borders, partition.labels)
+    if trees:
+        write_place_trees(trees, places_file(file))
+    else:
+        places_file(file).unlink(missing_ok=True)
     shutil.copymode(cells_file(file), file)  # safetensors lets nobody but the owner read what it writes
 
 
@@ -104,7 +113,7 @@ def load_geoexplain(
     (f* of Theiner et al.) or not (f); None is the model's own way.
 
     Raises CheckpointError for a file that is missing, damaged, of another format, or does not fit, or a model without
-    a hierarchy that is asked for one; DataError for a bad table of cells, or bad borders.
+    a hierarchy that is asked for one; DataError for a bad table of cells, bad borders, or bad places.
     """
     if not file.is_file():
         raise CheckpointError(f"expected a model file at {file}, found none: check the path.")
@@ -147,6 +156,7 @@ def load_geoexplain(
         device=device,
         tuned=tuned,
         untuned=untuned,
+        own_trees=read_place_trees(places_file(file)) if places_file(file).exists() else (),
     )
 
 

@@ -2,11 +2,12 @@
 
 A panel is a module here that exports a `Panel`, with NAME.js and NAME.css in assets/studio/panels, and a row in PANELS.
 Its script runs inside gr.HTML, after assets/studio/work.js: `geoexplainWork` asks, counts, cancels and hears reports.
-What the page is about is `window.geoexplainShown` (null for nothing): model, target, label, percent, best (the best
-cells, each with cell, label, percent), image (data URL), alt, size [H, W], and, as they are set, combi() and
-colormap(); the event "geoexplain-shown" on `document` says that it has changed, upon which a panel forgets what it
-showed. "geoexplain-picked" says where on the world map was clicked; a panel that wants the place for itself prevents
-the default, which is to explain it.
+What the page is about is `window.geoexplainShown` (null for nothing): model; what is explained with its label and
+percent, a place { tree, place } or, where that is null, the cell target; cell, the explained one or the most probable
+of the place, and best, the best ones, each with cell, label, percent; image (data URL), alt, size [H, W]; asked(), how
+the server is asked about it; and, as they are set, combi() and colormap(). The event "geoexplain-shown" on `document`
+says that it has changed, upon which a panel forgets what it showed. "geoexplain-picked" says where on the world map was
+clicked; a panel that wants the place for itself prevents the default, which is to explain it.
 """
 
 from geoexplain.studio.panels.agreement import AGREEMENT

@@ -44,7 +44,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     if not isinstance(slow, list) or not all(name in SLOW for name in slow):
         raise DataError(f"expected explanations out of {SLOW}, got others: reload the page.")
     model = question.loaded.model
-    explanation = explain(question.image, model, target=question.cell)
+    explanation = explain(question.image, model, target=question.target)
     heatmaps = draw_all(model, explanation.tensor, explanation.trace, cancelled=cancelled)
     for name in SLOW:
         if name in slow:

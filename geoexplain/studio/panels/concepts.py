@@ -112,7 +112,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     """Concept influence on the page's image, masks as packed bits. Raises DataError for what cannot be counted."""
     asked, model = question.asked, question.loaded.model
     segment = _segmenter(question)
-    explanation = explain(question.image, model, target=question.cell)
+    explanation = explain(question.image, model, target=question.target)
     position, source = _position(question, explanation)
     masks = segment(model.preprocess.view(explanation.image), position)
     drawing = _drawn(question, explanation, progress, cancelled)

@@ -36,7 +36,8 @@ def frame() -> str:
     return f"""
 <section class="ge-panel-body ge-contrast ge-ui" data-state="empty" aria-label="Two cells compared" style="{colours}">
   <p class="ge-trust-words">What in the image makes one place more probable than another? Orange speaks for the first,
-    blue for the second; what speaks for both alike cancels, so this is not the difference of two ordinary heatmaps.</p>
+    blue for the second; what speaks for both alike cancels, so this is not the difference of two ordinary heatmaps.
+    <span class="ge-contrast-cells"></span></p>
   <div class="ge-ask ge-sides">
     <label class="ge-side" data-side="here"><span>Why</span> <i></i><select></select></label>
     <button type="button" class="ge-swap" title="Ask the other way round">⇄ Swap</button>
@@ -78,7 +79,7 @@ def answer(question: Question, _progress: Progress, _cancelled: Cancelled) -> di
     """The raw maps of both cells at every block. Raises DataError for what is no cell or place, or one cell twice."""
     model = question.loaded.model
     against = _cell_or_place(question.asked.get("against"))
-    held = contrast(explain(question.image, model, target=question.cell), model, against)
+    held = contrast(explain(question.image, model, target=question.target), model, against)
     labels = model.partition.labels
     here, there = labels[held.target], labels[held.against]
     lengths = model.backbone.stage_lengths

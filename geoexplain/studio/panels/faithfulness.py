@@ -76,7 +76,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     looked_at, tried = try_explanations(
         model,
         model.tensor(question.image),
-        question.cell,
+        question.target,
         candidates,
         steps=steps,
         progress=progress,

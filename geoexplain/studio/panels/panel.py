@@ -11,10 +11,12 @@ import gradio as gr
 from gradio.components import Component
 from PIL import Image
 
+from geoexplain.explainer.target import Explained
 from geoexplain.studio.asked import refusals, still_shown, whole_number
 from geoexplain.studio.guards import CONCURRENCY_ID
 from geoexplain.studio.markup import asset
 from geoexplain.studio.models import Loaded, Models
+from geoexplain.studio.places import asked_explained
 from geoexplain.studio.work import Cancelled, Progress, messages
 
 
@@ -24,14 +26,14 @@ class Question:
 
     loaded  the model that the page has chosen
     image   the picture on the page, as uploaded
-    cell    the cell that the page explains; not yet known to be one of the model's
+    target  the cell that the page explains, not yet known to be one of the model's, or the cells of a place
     asked   what else the browser sent, taken for nothing until it is checked
     parts   the values of the panel's own components
     """
 
     loaded: Loaded
     image: Image.Image
-    cell: int
+    target: Explained
     asked: Mapping[str, Any]
     parts: tuple[Any, ...] = ()
 
@@ -87,7 +89,8 @@ def add_panel(panel: Panel, models: Models, image: Component, chosen: Component)
     def ask(event: gr.EventData, picture: Image.Image | None, name: Any, *values: Any) -> Iterator[Any]:
         asked = event._data or {}
         shown, run = still_shown(picture, name, asked), whole_number(asked.get("run"))
-        question = Question(_loaded(models, name), shown, whole_number(asked.get("cell")), asked, values)
+        loaded = _loaded(models, name)
+        question = Question(loaded, shown, asked_explained(loaded, asked), asked, values)
         with closing(messages(run, partial(panel.answer, question))) as heard:
             for message in heard:
                 yield gr.HTML(report=message)

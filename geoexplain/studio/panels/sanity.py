@@ -67,9 +67,9 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
             for name, heatmap in drawn.items():
                 strips[name].append(thumbnail(heatmap, colormap))
 
-    seen(0, 0, heatmaps(model, tensor, question.cell, candidates))
+    seen(0, 0, heatmaps(model, tensor, question.target, candidates))
     checks = sanity_checks(
-        model, tensor, question.cell, candidates, draws=draws, seen=seen, progress=progress, cancelled=cancelled
+        model, tensor, question.target, candidates, draws=draws, seen=seen, progress=progress, cancelled=cancelled
     )
     steps = next(iter(checks.values())).steps
     return {

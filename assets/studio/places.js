@@ -1,0 +1,112 @@
+// The places that the probability lies in: for each tree a line from coarse to fine, and below it what stands beside the
+// place that is pointed at. `choose({ tree, place, label })` asks to have one explained; the map hears which one is
+// pointed at. Arrow keys go along a line, Tab on to what stands beside. Texts reach the page as text only.
+function geoexplainPlaces(root, choose) {
+  const REST_MS = 140; // a pointer on its way to what stands beside crosses other levels
+  const nodes = (tree, selector) => [...tree.querySelectorAll(selector)];
+  let waiting = 0;
+
+  function make(tag, className, content) {
+    const node = document.createElement(tag);
+    if (className) node.className = className;
+    if (content !== undefined) node.textContent = content;
+    return node;
+  }
+
+  function point(shape) {
+    document.dispatchEvent(new CustomEvent("geoexplain-pointed", { detail: shape }));
+  }
+
+  const cellsOf = ({ cells }) => (cells === 1 ? "1 cell" : `${cells.toLocaleString("en")} cells`);
+
+  function button(tree, place) {
+    const node = make("button", "ge-place-button");
+    node.type = "button";
+    node.dataset.place = place.place;
+    node.style.setProperty("--share", Math.max(0, Math.min(1, place.share)));
+    node.title = `Explain ${place.label}: ${place.kind}, ${cellsOf(place)}`;
+    node.append(make("span", "", place.label), " ", make("b", "", place.percent));
+    if (place.place === tree.explained) node.setAttribute("aria-current", "true");
+    node.addEventListener("click", () => choose({ tree: tree.tree, place: place.place, label: place.label }));
+    for (const event of ["mouseenter", "focus"]) node.addEventListener(event, () => point(place.shape));
+    for (const event of ["mouseleave", "blur"]) node.addEventListener(event, () => point(null));
+    return node;
+  }
+
+  // What stands beside a level: one line, however many there are.
+  function showBeside(tree, box, index) {
+    const level = tree.levels[index];
+    nodes(box, ".ge-levels button").forEach((node, i) => {
+      node.tabIndex = i === index ? 0 : -1;
+      node.classList.toggle("ge-open", i === index);
+    });
+    const line = box.querySelector(".ge-beside");
+    if (line.dataset.of === String(level.place)) return;
+    line.dataset.of = level.place;
+    line.setAttribute("aria-label", `Instead of ${level.label}`);
+    const words = level.beside.length ? `instead of ${level.label}:` : `instead of ${level.label}: nothing that reaches 0.1 %`;
+    line.replaceChildren(make("span", "", words), ...level.beside.map((place) => button(tree, place)));
+    if (level.rest) line.append(make("span", "", `${level.rest.places} more: ${level.rest.percent}`));
+    line.scrollLeft = 0;
+  }
+
+  function build(tree, several) {
+    const box = make("div", "ge-tree");
+    box.dataset.tree = tree.tree;
+    const nav = make("nav");
+    nav.setAttribute("aria-label", `Places by probability: ${tree.title}`);
+    if (several) nav.append(make("span", "ge-tree-title", tree.title));
+    const list = make("ol", "ge-levels");
+    tree.levels.forEach((level, index) => {
+      const item = make("li");
+      const node = button(tree, level);
+      node.addEventListener("mouseenter", () => {
+        clearTimeout(waiting);
+        waiting = setTimeout(() => showBeside(tree, box, index), REST_MS);
+      });
+      node.addEventListener("mouseleave", () => clearTimeout(waiting));
+      node.addEventListener("focus", () => showBeside(tree, box, index));
+      item.append(node);
+      list.append(item);
+    });
+    list.addEventListener("keydown", (event) => {
+      const all = nodes(list, "button");
+      const at = all.indexOf(document.activeElement);
+      const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: all.length - 1 }[event.key];
+      if (at < 0 || to === undefined || !all[to]) return;
+      event.preventDefault();
+      all[to].focus();
+    });
+    nav.append(list);
+    const beside = make("div", "ge-beside");
+    beside.setAttribute("role", "group");
+    box.append(nav, beside);
+    if (tree.elsewhere) {
+      const line = make("p", "ge-elsewhere", "The best cell lies elsewhere: ");
+      line.append(button(tree, tree.elsewhere));
+      box.append(line);
+    }
+    return box;
+  }
+
+  // The level whose neighbours are shown at first: the explained one, or where the most probability lies beside.
+  function opened(tree) {
+    const explained = tree.levels.findIndex(({ place }) => place === tree.explained);
+    if (explained >= 0) return explained;
+    const beside = tree.levels.map(({ beside }) => (beside.length ? beside[0].share : 0));
+    return beside.indexOf(Math.max(...beside));
+  }
+
+  return {
+    show(trees) {
+      const told = (trees || []).filter(({ levels }) => levels.length);
+      const focused = root.contains(document.activeElement) && document.activeElement.closest("[data-place]");
+      const was = focused && { tree: focused.closest(".ge-tree").dataset.tree, place: focused.dataset.place };
+      clearTimeout(waiting);
+      point(null);
+      root.replaceChildren(...told.map((tree) => build(tree, told.length > 1)));
+      told.forEach((tree, i) => showBeside(tree, root.children[i], opened(tree)));
+      if (was) root.querySelector(`[data-tree="${was.tree}"] [data-place="${was.place}"]`)?.focus();
+    },
+  };
+}

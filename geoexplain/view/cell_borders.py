@@ -1,0 +1,142 @@
+"""The borders of cells and places as the map draws them: in one turn of the Earth, with few corners, apart."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.affinity import translate
+from shapely.geometry.base import BaseGeometry
+
+from geoexplain.geography.partition import Partition, polygon_rings
+from geoexplain.geography.placetree import PlaceTree
+from geoexplain.view.polylines import cell_ring, encode_integers, encode_points
+
+PER_DEGREE = 1000
+"""Steps of a known border: a cell may be a street. What lies nearest to a centre is drawn to 1/100 degree."""
+
+FINEST, COARSEST = 0.0003, 0.08  # of a shape's size: how far its border may be off
+SMALLEST_PART = 1e-3  # of a shape's area: islets that the map does not show
+MOST_CORNERS = 50_000
+"""Of all cells together: with more than that, all are drawn with fewer."""
+
+PLACE_CORNERS = 4000
+"""Of one place."""
+
+_drawn: WeakKeyDictionary[Partition, tuple[BaseGeometry | None, ...]] = WeakKeyDictionary()
+
+
+def ring_data(partition: Partition, cells: Iterable[int] | None = None) -> dict[str, Any]:
+    """What geometry.js needs to draw `cells`, or all, with their rings; the others are drawn as discs.
+
+    "rings" holds the corners of all rings, "corners" their number per ring; with borders also "parts", the number of
+    rings per cell, "guessed", the cells whose ring is drawn around what lies nearest, and "perDegree". Nothing where no
+    cell has a ring.
+    """
+    if partition.borders is None:
+        rings = [cell_ring(outline) for outline in partition.outlines()]
+        return {
+            "corners": encode_integers([len(ring) for ring in rings]),
+            "rings": encode_points(np.concatenate(rings)),
+        }
+    chosen = range(len(partition)) if cells is None else sorted(cells)
+    borders = drawn_borders(partition)
+    own: list[list[NDArray[np.float64]]] = [[] for _ in range(len(partition))]
+    outlines = partition.outlines() if any(borders[cell] is None for cell in chosen) else []
+    known = [cell for cell in chosen if borders[cell] is not None]
+    for cell, shape in zip(known, few_corners([borders[cell] for cell in known], MOST_CORNERS), strict=True):
+        own[cell] = [ring[:-1] for ring in polygon_rings(shape)]
+    for cell in chosen:
+        if borders[cell] is None:
+            own[cell] = [cell_ring(outlines[cell])]
+    flat = [ring for rings in own for ring in rings]
+    if not flat:
+        return {}
+    return {
+        "parts": encode_integers([len(rings) for rings in own]),
+        "guessed": encode_integers([cell for cell in chosen if borders[cell] is None]),
+        "corners": encode_integers([len(ring) for ring in flat]),
+        "rings": encode_points(np.concatenate(flat), PER_DEGREE),
+        "perDegree": PER_DEGREE,
+    }
+
+
+def outline_data(border: BaseGeometry) -> dict[str, Any]:
+    """A place's border, x = longitude in degrees, as geometry.js reads it: "rings", "corners" per ring, "perDegree"."""
+    (shape,) = few_corners([joined(border)], PLACE_CORNERS)
+    rings = [ring[:-1] for ring in polygon_rings(shape)]
+    return {
+        "corners": encode_integers([len(ring) for ring in rings]),
+        "rings": encode_points(np.concatenate(rings), PER_DEGREE),
+        "perDegree": PER_DEGREE,
+    }
+
+
+def drawn_borders(partition: Partition) -> tuple[BaseGeometry | None, ...]:
+    """The K borders, without what lies in a smaller cell: a country's cell is the rest around its cities'."""
+    if partition not in _drawn:
+        _drawn[partition] = _apart([None if one is None else joined(one) for one in partition.borders or ()])
+    return _drawn[partition]
+
+
+def _apart(borders: Sequence[BaseGeometry | None]) -> tuple[BaseGeometry | None, ...]:
+    shapes = [shapely.Polygon() if border is None else border for border in borders]
+    inner = shapely.point_on_surface(np.array(shapes, dtype=object))
+    areas = shapely.area(shapes)
+    small, large = shapely.STRtree(shapes).query(inner, predicate="within")
+    held: dict[int, list[BaseGeometry]] = {}
+    for one, other in zip(small.tolist(), large.tolist(), strict=True):
+        if areas[one] < areas[other]:
+            held.setdefault(other, []).append(shapes[one])
+    rest = list(borders)
+    for cell, inside in held.items():
+        left = shapely.difference(shapes[cell], shapely.union_all(inside))
+        rest[cell] = left if left.area > SMALLEST_PART * areas[cell] else shapes[cell]
+    return tuple(rest)
+
+
+def joined(border: BaseGeometry) -> BaseGeometry:
+    """A border cut at ±180°, as many maps cut it, in one piece that runs past it; any other as it is."""
+    parts = shapely.get_parts(border)
+    west, _, east, _ = shapely.bounds(parts).T
+    left, right = np.isclose(west, -180), np.isclose(east, 180)
+    if (left & right).any() or not (left.any() and right.any()):  # around a pole, or not cut
+        return border
+    moved = [translate(part, xoff=360) if end < 0 else part for part, end in zip(parts, east, strict=True)]
+    # What touched at the antimeridian may miss it by a hair.
+    return shapely.union_all(moved, grid_size=1e-6)
+
+
+def few_corners(shapes: Sequence[Any], most: int) -> list[BaseGeometry]:
+    """(Multi)polygons with at most about `most` corners together, each without parts too small for its size."""
+    shapes = [_large_parts(shape) for shape in shapes]
+    sizes = np.array([max(np.ptp(shape.bounds[::2]), np.ptp(shape.bounds[1::2]), 1e-9) for shape in shapes])
+    tolerance = FINEST
+    while True:
+        found = [_simplified(shape, tolerance * size) for shape, size in zip(shapes, sizes, strict=True)]
+        if tolerance >= COARSEST or sum(shapely.get_num_coordinates(found)) <= most:
+            return found
+        tolerance *= 2
+
+
+def _large_parts(shape: BaseGeometry) -> BaseGeometry:
+    parts = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
+    areas = shapely.area(parts)
+    return shapely.multipolygons([parts[i] for i in np.flatnonzero(areas >= SMALLEST_PART * areas.max())])
+
+
+def _simplified(shape: BaseGeometry, tolerance: float) -> BaseGeometry:
+    found: BaseGeometry = shapely.simplify(shape, tolerance)
+    return shape if found.is_empty else found
+
+
+def place_shape(tree: PlaceTree, place: int) -> dict[str, Any]:
+    """A place as the map marks it: its name with its border, or where none is known with its cells.
+
+    Raises DataError for a place that does not exist.
+    """
+    cells, border = tree.cells(place), tree.borders[place]
+    shape = {"cells": encode_integers(cells)} if border is None or border.is_empty else outline_data(border)
+    return {"name": tree.labels[place], **shape}
