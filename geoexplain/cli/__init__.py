@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "train a model, or release a trained one",
     "addresses": "say which places hold each of many coordinates",
     "practice": "make a set of positions and photos to practise training on",
+    "partition": "build the cells that a model is trained on, or look at them",
     "models": "list the models, add one, remove one",
     "gallery": "collect the photos that Search within Cell looks through",
     "inference": "the original inference.py's options and pictures",
