@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from geopy.adapters import get_retry_after
+from geopy.adapters import URLLibAdapter, get_retry_after
 from geopy.exc import GeocoderParseError, GeocoderTimedOut, GeocoderUnavailable, GeopyError
 from geopy.geocoders import Nominatim
 from numpy.typing import ArrayLike
@@ -140,6 +140,7 @@ def _server(host: str, user_agent: str, pace: Pace) -> Nominatim:
             domain=domain,
             scheme=scheme or "https",
             timeout=pace.timeout_s,  # type: ignore[arg-type]  # geopy's annotation names only its default
+            adapter_factory=URLLibAdapter,  # the other one would wait and ask again behind our back
         )
     except (GeopyError, ValueError) as error:
         raise DataError(
