@@ -18,6 +18,7 @@ from geoexplain.explainer.agreement import Agreement, agreement, draw_all
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.contrast import Contrast, SignedMap, contrast
 from geoexplain.explainer.explanation import Explanation, target_cell
+from geoexplain.explainer.target import CellGroup
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import odds_in_words, two_coloured, with_legend
 from geoexplain.view.export import cell_record
@@ -51,6 +52,8 @@ def checked_against(args: argparse.Namespace, model: GeoModel, recipe: Recipe) -
     against = target_cell(model, args.against)
     if against is None or not 0 <= against < len(model.partition):
         raise DataError(f"--against: expected a cell from 0 to {len(model.partition) - 1}, got {against}.")
+    if isinstance(recipe.target, CellGroup):
+        raise DataError(f"--against: expected --target to be a cell, got {recipe.target.label}: contrast two cells.")
     if against == recipe.target:
         raise DataError(f"--against: expected another cell than --target, got cell {against} for both.")
     if not {COMBI_CAM, *GRADIENT_METHODS} & set(recipe.methods):

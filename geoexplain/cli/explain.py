@@ -21,7 +21,14 @@ from geoexplain.cli.comparison import (
     describe_comparison,
     save_contrasts,
 )
-from geoexplain.cli.recipe import COMBI_CAM, DEFAULT_PRESET, GRADIENT_METHODS, Recipe, parse_target, read_recipe
+from geoexplain.cli.recipe import (
+    COMBI_CAM,
+    DEFAULT_PRESET,
+    GRADIENT_METHODS,
+    Recipe,
+    parse_target_or_place,
+    read_recipe,
+)
 from geoexplain.cli.refine import add_refinement, refinement
 from geoexplain.errors import DataError
 from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
@@ -35,7 +42,7 @@ from geoexplain.explainer.tuned import TUNED
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import STRONGEST_OPACITY
-from geoexplain.view.export import cell_record, prediction_record
+from geoexplain.view.export import prediction_record, target_record
 from geoexplain.view.overlay import COLORMAPS, DEFAULT_COLORMAP, overlay
 from geoexplain.view.worldmap import save_world_map
 
@@ -86,9 +93,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--target",
-        type=parse_target,
-        metavar="CELL|LAT,LON",
-        help="the cell to explain, by its number or by a place in it (default: the most probable one)",
+        type=parse_target_or_place,
+        metavar="CELL|LAT,LON|PLACE",
+        help="the cell to explain, by its number or by a point in it (default: the most probable one); or a place by "
+        "its name, such as Jordan or 'Lazio, Italy': then the sum of the probabilities of its cells is explained",
     )
     what.add_argument(
         "--score", choices=tuple(SCORES), help="explain the cell's probability or its logit (default: the preset's)"
@@ -235,7 +243,7 @@ def explanation_record(
     """What was explained and how, as plain data: the cell, the score, and each heatmap's file and make."""
     sums = {name: attribution_record(one.attribution) for name, one in attributions.items() if one.attribution}
     return {
-        "target": cell_record(model, explanation.prediction, explanation.target),
+        "target": target_record(model, explanation),
         "score": explanation.trace.score,
         "input_height_px": explanation.size_hw[0],
         "input_width_px": explanation.size_hw[1],
@@ -255,6 +263,15 @@ def explanation_record(
     }
 
 
+def target_in_words(model: GeoModel, explanation: Explanation) -> str:
+    """What is explained and how probable it is: "cell 12: near Lyon, France, 62 %"."""
+    group, share = explanation.trace.group, percent(explanation.share)
+    if group is None:
+        return f"cell {explanation.target}: {model.partition.labels[explanation.target]}, {share}"
+    cells = "1 cell" if len(group.cells) == 1 else f"{len(group.cells)} cells"
+    return f"{group.label} ({cells}), {share}"
+
+
 def describe(
     image: str,
     model: GeoModel,
@@ -264,12 +281,11 @@ def describe(
 ) -> str:
     """An explanation in words: where, which cell was explained, and which heatmaps have nothing to show."""
     sums = {name: completeness(one.attribution) for name, one in attributions.items() if one.attribution}
-    prediction, target = explanation.prediction, explanation.target
+    prediction = explanation.prediction
     point = coordinates(prediction.lat_deg, prediction.lon_deg)
-    share = percent(prediction.probabilities[target])
     lines = [
         f"{image}: {place_name(prediction.lat_deg, prediction.lon_deg)} ({point})",
-        f"  explained    cell {target}: {model.partition.labels[target]}, {share}, by its {explanation.trace.score}",
+        f"  explained    {target_in_words(model, explanation)}, by its {explanation.trace.score}",
     ]
     lines += [
         f"  {name:<12} {'flat: nothing in the image stands out' if heatmap.flat else sums.get(name) or _make(heatmap)}"

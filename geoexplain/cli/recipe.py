@@ -8,7 +8,9 @@ import numpy as np
 from geoexplain.cli.arguments import numbers
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import METHODS
-from geoexplain.explainer.explanation import Target, target_cell
+from geoexplain.explainer.explanation import target_cell
+from geoexplain.explainer.place import named_group
+from geoexplain.explainer.target import Explained
 from geoexplain.explainer.tuned import preset_of
 from geoexplain.locator.model import GeoModel
 
@@ -17,7 +19,7 @@ GRADIENT_METHODS = tuple(name for name, method in METHODS.items() if method.grad
 DEFAULT_PRESET = "as-published"
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str) -> int | tuple[float, float]:
     """`12` as a cell, `45.76,4.84` as a point in degrees; ArgumentTypeError for anything else."""
     try:
         if "," not in text:
@@ -30,12 +32,22 @@ def parse_target(text: str) -> Target:
     return lat, lon
 
 
+def parse_target_or_place(text: str) -> int | tuple[float, float] | str:
+    """A target as `parse_target` reads it, or, with a letter in it, the name of a place."""
+    try:
+        return parse_target(text)
+    except argparse.ArgumentTypeError:
+        if any(character.isalpha() for character in text):
+            return text.strip()
+        raise
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """What to draw of every image: the methods, the explained cell (None: the top one), and the make of Combi-CAM."""
+    """What to draw: the methods, the explained cell or place (None: the top cell), and the make of Combi-CAM."""
 
     methods: tuple[str, ...]
-    target: int | None
+    target: Explained | None
     score: str
     level: str
     how: str
@@ -64,9 +76,13 @@ def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
             f"--level: expected {preset.level}, which the preset {args.preset} and its {len(own)} weights are for, "
             f"got {level}: leave out --level, or add --weights."
         )
-    target = target_cell(model, args.target)
-    if target is not None and not 0 <= target < len(model.partition):
-        raise DataError(f"--target: expected a cell from 0 to {len(model.partition) - 1}, got {target}.")
+    target: Explained | None
+    if isinstance(args.target, str):
+        target = named_group(model, args.target)
+    else:
+        target = target_cell(model, args.target)
+        if target is not None and not 0 <= target < len(model.partition):
+            raise DataError(f"--target: expected a cell from 0 to {len(model.partition) - 1}, got {target}.")
     return Recipe(methods, target, args.score or preset.score, level, args.how or preset.how, weights, preset.method)
 
 

@@ -289,3 +289,29 @@ def test_score_cam_shows_progress_and_stops_at_once(
     assert outcome.code == 130
     assert shown.splitlines()[-1].endswith("geoexplain: interrupted.")
     assert list(out.iterdir()) == []
+
+
+def test_a_place_is_explained_by_the_sum_of_its_cells(
+    run: Run, model: GeoModel, model_file: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    (tree,) = model.trees
+    place = int(tree.of_cell[3])
+    cells = tree.cells(int(tree.path(place)[-1])).tolist()
+    name = tree.labels[tree.path(place)[-1]]
+    outcome = run("explain", photos[0], "--model", model_file, "--target", name, "--out", tmp_path / "out")
+    assert (outcome.code, outcome.err) == (0, "")
+    target = read(tmp_path / "out" / "explanation.json")["explanation"]["target"]
+    shares = geoexplain.locate(photos[0], model).probabilities
+    assert (target["place"], target["cells"]) == (name, cells)
+    assert target["probability"] == pytest.approx(shares[cells].sum())
+    assert f"explained    {name} (" in outcome.out
+    explanation = geoexplain.explain(photos[0], model, target=geoexplain.CellGroup(name, tuple(cells)))
+    with Image.open(tmp_path / "out" / "combi-cam.png") as drawn:
+        assert np.array_equal(np.asarray(drawn), np.asarray(overlay(explanation.image, explanation.combi_cam().values)))
+
+    against = run("explain", photos[0], "--model", model_file, "--target", name, "--against", "1", "--out", tmp_path)
+    assert against.code == 2
+    assert f"expected --target to be a cell, got {name}" in against.err
+    unknown = run("explain", photos[0], "--model", model_file, "--target", "Atlantis", "--out", tmp_path)
+    assert unknown.code == 2
+    assert "expected a place that cells of" in unknown.err

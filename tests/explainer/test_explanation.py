@@ -141,7 +141,8 @@ def test_what_cannot_be_explained_is_refused(model: GeoModel, picture: Image.Ima
 
 def test_the_public_names_are_these() -> None:
     assert sorted(geoexplain.__all__) == [
-        "CellGroup", "Contrast", "Explanation", "GeoModel", "Heatmap", "Prediction", "contrast", "explain", "load_model", "locate",
+        "CellGroup", "Contrast", "Explanation", "GeoModel", "Heatmap", "Prediction",
+        "contrast", "explain", "load_model", "locate",
     ]  # fmt: skip
     assert geoexplain.explain is explain
     assert geoexplain.locate is locate
