@@ -28,13 +28,11 @@ class HeadKind:
     summary  one line for people
     build    features and partitioning → an untrained head
     losses   head, features (N, D) float32 and truth → loss (N,) of every photo
-    levels   partitioning → how many of its levels the head is over, the finest ones
     """
 
     summary: str
     build: Callable[[int, Partitioning], Head]
     losses: Callable[[Head, Tensor, Truth], Tensor]
-    levels: Callable[[Partitioning], int]
 
 
 def _linear(feature_dim: int, partitioning: Partitioning) -> Head:
@@ -68,13 +66,12 @@ def _bits(head: Head, features: Tensor, truth: Truth) -> Tensor:
 
 
 HEADS: dict[str, HeadKind] = {
-    "linear": HeadKind("one linear layer over the finest cells, cross-entropy", _linear, _cross_entropies, lambda _: 1),
+    "linear": HeadKind("one linear layer over the finest cells, cross-entropy", _linear, _cross_entropies),
     "multi": HeadKind(
         "one linear layer per level, sum of the cross-entropies",
         _multi,
         _cross_entropies,
-        lambda partitioning: len(partitioning.levels),
     ),
-    "mvmf": HeadKind("mixture of von Mises–Fisher over the finest cells, CERTH's loss", _mixture, _bits, lambda _: 1),
+    "mvmf": HeadKind("mixture of von Mises–Fisher over the finest cells, CERTH's loss", _mixture, _bits),
 }
 """Every head that can be trained, by name."""

@@ -10,7 +10,6 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
 
 from geoexplain.training.distributed import Processes, processes
-from geoexplain.training.interrupts import interrupts_noted
 from geoexplain.training.joint_norm import join_batch_norms
 from geoexplain.training.photo_loop import train_photos
 from geoexplain.training.photo_run import PhotoRun
@@ -93,8 +92,6 @@ def press(joined: Processes, folder: Path) -> None:
         type(collection).read = pressing  # type: ignore[assignment,method-assign]
     photos = world_photos(collection, partitioning)
     try:
-        with interrupts_noted():
-            pass
         train_photos(
             photos,
             partitioning,
