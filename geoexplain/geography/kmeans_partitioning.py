@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition, spherical_kmeans, voronoi_outlines
 from geoexplain.geography.partitioning import Assign, Partitioning
-from geoexplain.geography.places import place_names, unique_labels
+from geoexplain.geography.places import Names, place_names, unique_labels
 from geoexplain.geography.ring_polygons import ring_polygon
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, degrees, unit_vectors
 
@@ -27,6 +27,8 @@ SAMPLE_PER_CELL = 25
 """Means are found on so many coordinates drawn without replacement, the more the more cells; then all are sorted."""
 
 ITERATIONS = 25
+WORTH_THREADS = 100_000
+
 DIGITS = 7
 """Of a centre in degrees, about a centimetre, as tables keep it: from there it sorts coordinates as when built."""
 
@@ -43,13 +45,14 @@ def build_kmeans(
     *,
     name: str = "kmeans",
     seed: int = 0,
+    names: Names = place_names,
     progress: Callable[[int, int], None] | None = None,
 ) -> Partitioning:
     """The partitioning of points (N, 2) in degrees into about so many `cells` per level, given coarse to fine.
 
     Spherical k-means (`spherical_kmeans`) on a sample of the points, which depends on `seed` and not on their order. A
-    cell that nothing is left in is left out, so there may be fewer. Cells run from south to north; labels are the names
-    of their centres, keys their numbers. `progress` hears (rounds done, rounds in all).
+    cell that nothing is left in is left out, so there may be fewer. Cells run from south to north; labels are what
+    `names` calls their centres, made distinct, keys their numbers. `progress` hears (rounds done, rounds in all).
     Raises DataError for numbers that do not rise from coarse to fine, and for more cells than points.
     """
     if not cells or cells[0] < 1 or any(fine <= coarse for coarse, fine in pairwise(cells)):
@@ -68,7 +71,7 @@ def build_kmeans(
         found = spherical_kmeans(sample, count, seed=seed, iterations=ITERATIONS, progress=tell)
         means.append(np.unique(found.round(DIGITS), axis=0))
     finest = means[-1]
-    chord, owner = _index(finest).query(unit_vectors(points_deg), workers=-1)
+    chord, owner = _query(_index(finest), points_deg)
     counts = np.bincount(owner, minlength=len(finest))
     furthest = np.zeros(len(finest))
     np.maximum.at(furthest, owner, chord)
@@ -85,7 +88,7 @@ def build_kmeans(
     borders = _borders(centers, parents, 2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(furthest / 2, 1.0)))
     levels = []
     for center, above, drawn in zip(centers, [*parents, None], borders, strict=True):
-        labels = tuple(unique_labels(place_names(center), center))
+        labels = tuple(unique_labels(names(center), center))
         levels.append(Partition(f"{name}-{len(center)}", labels, center, above, drawn))
     return Partitioning(
         name=name,
@@ -109,7 +112,14 @@ def _index(centers_deg: NDArray[np.float64]) -> KDTree:
 
 
 def _nearest(centers: KDTree, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
-    return centers.query(unit_vectors(points_deg), workers=-1)[1].astype(np.int64)
+    return _query(centers, points_deg)[1]
+
+
+def _query(centers: KDTree, points_deg: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The distance to the nearest of some unit vectors, along the chord, and which it is."""
+    threads = -1 if len(points_deg) > WORTH_THREADS else 1
+    chord, nearest = centers.query(unit_vectors(points_deg), workers=threads)
+    return chord, nearest.astype(np.int64)
 
 
 def _sample(points_deg: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Coordinates → place names that a person can picture, without a network: "near Lyon, France"."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import shapely
@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from geoexplain.errors import DataError
 from geoexplain.geography.gazetteer import Gazetteer, load_gazetteer
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km, spherical_mean, unit_vectors
+
+Names = Callable[[NDArray[np.float64]], list[str]]
+"""Points (N, 2) in degrees → what they are called, as `place_names` does it."""
 
 LARGE_CITY = 100_000  # inhabitants
 NEAR_KM = 100.0

@@ -22,7 +22,7 @@ from geoexplain.errors import DataError
 from geoexplain.geography import s2
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Assign, Partitioning
-from geoexplain.geography.places import place_names, unique_labels
+from geoexplain.geography.places import Names, place_names, unique_labels
 from geoexplain.geography.ring_polygons import s2_polygons
 from geoexplain.geography.sphere import degrees, unit_vectors
 
@@ -40,12 +40,13 @@ def build_s2(
     thresholds: Sequence[tuple[int, int]] = PUBLISHED,
     *,
     name: str = "s2",
+    names: Names = place_names,
     progress: Callable[[int, int], None] | None = None,
 ) -> Partitioning:
     """The S2 partitioning of points (N, 2) in degrees at one level for each (τ_min, τ_max), given coarse to fine.
 
-    Cells are in the order of their numbers; centres are the means of their coordinates on the sphere, labels the names
-    of these places, keys the tokens. `progress` hears (steps done, steps in all).
+    Cells are in the order of their numbers; centres are the means of their coordinates on the sphere, labels what
+    `names` calls these places, made distinct, keys the tokens. `progress` hears (steps done, steps in all).
     Raises DataError for thresholds other than 1 ≤ τ_min ≤ τ_max with τ_max falling or staying from coarse to fine, and
     when no cell holds as many coordinates as asked for.
     """
@@ -60,7 +61,7 @@ def build_s2(
     vectors = unit_vectors(points_deg[order])
     held = [_means(leaves, vectors, level) for level in cells]
     del vectors
-    places = _place_names([centers for _, centers in held])
+    places = _place_names([centers for _, centers in held], names)
     tell(3, steps)
     partitions, borders = [], []
     for i, (level, (_, centers)) in enumerate(zip(cells, held, strict=True)):
@@ -158,9 +159,9 @@ def _means(leaves: Cells, vectors: NDArray[np.float64], cells: Cells) -> tuple[N
     return end - start, degrees(np.add.reduceat(vectors, padded)[::2]).round(DIGITS)
 
 
-def _place_names(centers_deg: Sequence[NDArray[np.float64]]) -> list[list[str]]:
+def _place_names(centers_deg: Sequence[NDArray[np.float64]], names: Names) -> list[list[str]]:
     """The names of places (K, 2) of several levels; many cells are the same at several, and are named once."""
     points, place = np.unique(np.concatenate(centers_deg), axis=0, return_inverse=True)
-    names = place_names(points)
+    found = names(points)
     ends = np.cumsum([len(centers) for centers in centers_deg])[:-1]
-    return [[names[row] for row in part] for part in np.split(place.ravel(), ends)]
+    return [[found[row] for row in part] for part in np.split(place.ravel(), ends)]
