@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from geopy.adapters import URLLibAdapter, get_retry_after
-from geopy.exc import GeocoderParseError, GeocoderTimedOut, GeocoderUnavailable, GeopyError
+from geopy.exc import GeocoderParseError, GeocoderServiceError, GeocoderTimedOut, GeocoderUnavailable, GeopyError
 from geopy.geocoders import Nominatim
 from numpy.typing import ArrayLike
 
@@ -108,7 +108,8 @@ def nominatim_addresses(
             try:
                 address = asking.address(lat, lon)
             except _StopError as stop:
-                raise DataError(f"{stop} {done:,} of {len(distinct):,} coordinates are kept in {cache.name}.") from None
+                kept = f"{done - asking.missing:,} of {len(distinct):,} answers are kept in {printable(cache.name)}"
+                raise DataError(f"{stop} {kept}.") from None
             found.add(lat, lon, [found.location(step.key, step.name, step.kind) for step in address])
             if progress is not None:
                 progress(done + 1, len(distinct))
@@ -166,7 +167,8 @@ class _Asking:
         self.server, self.answers, self.pace, self.options = server, answers, pace, options
         self.cancelled = cancelled or (lambda: False)
         self.next_s = 0.0
-        self.failed = 0
+        self.failed = 0  # in a row
+        self.missing = 0
 
     def address(self, lat: int, lon: int) -> Address:
         """The address at a coordinate in STEPS_PER_DEG, from the cache or the server; empty for none."""
@@ -195,16 +197,17 @@ class _Asking:
                 f"{self.server.domain}: expected an address, got {problem}, {TRIES} times in a row: check the server, "
                 "then start again to go on."
             )
+        self.missing += 1
         return ()
 
     def _problem(self, error: Exception) -> str:
         """What went wrong, when it is worth another try. Raises _StopError when it is not."""
         status = getattr(error.__cause__, "status_code", None)
         if status is None:
-            if isinstance(error, GeocoderUnavailable):
-                return "no connection"
             if isinstance(error, GeocoderTimedOut):
                 return f"no answer in {self.pace.timeout_s:g} s"
+            if type(error) in (GeocoderServiceError, GeocoderUnavailable):  # others, of an answer, are their children
+                return "no connection"
             return (
                 "something that is no address" if isinstance(error, GeocoderParseError) else "an answer of another form"
             )

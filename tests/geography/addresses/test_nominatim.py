@@ -151,6 +151,7 @@ def test_a_server_out_of_order_is_said_after_a_while(server: Server, tmp_path: P
     with pytest.raises(DataError) as caught:
         ask(server, [*POINTS, (5.0, 5.0)], tmp_path / "cache")
     assert "got HTTP 500, 5 times in a row" in str(caught.value)
+    assert "1 of 5 answers are kept" in str(caught.value)
     assert len(server.heard) == 1 + nominatim.FAILURES_IN_A_ROW * nominatim.TRIES
     server.script = lambda count, lat, lon: answer(place())
     server.heard.clear()
@@ -181,7 +182,7 @@ def test_a_slow_answer_is_not_waited_for(server: Server, tmp_path: Path) -> None
 
 
 def test_one_can_stop_and_go_on(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cancelled.* 2 of 4 coordinates are kept in cache"):
+    with pytest.raises(DataError, match=r"cancelled.* 2 of 4 answers are kept in cache"):
         ask(server, POINTS, tmp_path / "cache", cancelled=lambda: len(server.heard) == 2)
     assert len(server.heard) == 2
     assert all(names(ask(server, POINTS, tmp_path / "cache")))
