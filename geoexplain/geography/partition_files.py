@@ -6,13 +6,14 @@ level first: cells.csv, cells.1.csv, … and outlines.geojson, outlines.1.geojso
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from geoexplain.errors import DataError
 from geoexplain.geography.cell_tables import read_cell_table
@@ -21,6 +22,8 @@ from geoexplain.geography.outline_files import read_outlines, write_outlines
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Assign, Partitioning
 from geoexplain.geography.placetree import PlaceTree
+from geoexplain.geography.ring_polygons import s2_polygons
+from geoexplain.geography.s2 import from_tokens
 from geoexplain.geography.s2_partitioning import assign_by_tokens
 from geoexplain.geography.semantic_files import read_semantic, write_semantic
 from geoexplain.research.archives import write_bytes
@@ -32,26 +35,30 @@ FORMAT = "geoexplain-partition/1"
 MAX_BYTES = 2**20
 MAX_LEVELS = 20
 MOST_COUNTED = 10**15
+SMALLEST_DEG = 5e-5
 
 
 @dataclass(frozen=True)
 class Kind:
     """What a kind of partitioning keeps beside tables and outlines.
 
-    write  (partitioning, folder): writes its further files
-    read   (folder, finest cells, their keys) → the rule that sorts points, and its own tree if it has one
+    read     (folder, finest cells, their keys) → the rule that sorts points, and its own tree if it has one
+    write    (partitioning, folder): writes its further files, if it has some
+    borders  keys → outlines, where these follow from those and need not be read
     """
 
-    write: Callable[[Partitioning, Path], None]
     read: Callable[[Path, Partition, tuple[str, ...]], tuple[Assign, PlaceTree | None]]
+    write: Callable[[Partitioning, Path], None] | None = None
+    borders: Callable[[tuple[str, ...]], Sequence[BaseGeometry]] | None = None
 
 
 KINDS: Mapping[str, Kind] = {
-    "s2": Kind(lambda _it, _folder: None, lambda _folder, _finest, keys: (assign_by_tokens(keys), None)),
-    "semantic": Kind(write_semantic, lambda folder, finest, _keys: read_semantic(folder, finest)),
-    "kmeans": Kind(
-        lambda _it, _folder: None, lambda _folder, finest, _keys: (assign_to_nearest(finest.centers_deg), None)
+    "s2": Kind(
+        lambda _folder, _finest, keys: (assign_by_tokens(keys), None),
+        borders=lambda keys: s2_polygons(from_tokens(keys)),
     ),
+    "semantic": Kind(lambda folder, finest, _keys: read_semantic(folder, finest), write_semantic),
+    "kmeans": Kind(lambda _folder, finest, _keys: (assign_to_nearest(finest.centers_deg), None)),
 }
 
 
@@ -70,13 +77,14 @@ def write_partitioning(partitioning: Partitioning, folder: Path) -> None:
                 file.unlink(missing_ok=True)
         for level, cells in enumerate(partitioning.levels):
             _write_cells(cells_file(folder, level), cells, partitioning.keys[level], partitioning.counts[level])
-            write_outlines(outlines_file(folder, level), partitioning.borders[level], cells.labels)
+            write_outlines(outlines_file(folder, level), _large(partitioning.borders[level]), cells.labels)
     except OSError as error:
         raise DataError(
             f"{printable(folder.name)}: expected to write a partitioning there, got '{error.strerror}': "
             "check the folder."
         ) from None
-    kind.write(partitioning, folder)
+    if kind.write is not None:
+        kind.write(partitioning, folder)
     lost = int(partitioning.settings.get("in_no_cell", 0))
     facts = {
         "format": FORMAT,
@@ -112,7 +120,8 @@ def read_partitioning(folder: Path) -> Partitioning:
                 f"{file.name}: expected {said['cells']:,} cells, as {DESCRIPTION} says, got {len(cells):,}: "
                 "are these files of one partitioning?"
             )
-        drawn = read_outlines(outlines_file(folder, level), len(cells))
+        file = outlines_file(folder, level)
+        drawn = tuple(kind.borders(names)) if kind.borders is not None else read_outlines(file, len(cells))
         levels.append(replace(cells, borders=drawn if any(border is not None for border in drawn) else None))
         keys.append(names)
         counts.append(_counts(counted, file.name))
@@ -148,6 +157,14 @@ def _kind(kind: str, name: str) -> Kind:
             f"partitioning {name}: expected one of the kinds {', '.join(KINDS)}, got {printable(str(kind))!r}."
         )
     return KINDS[kind]
+
+
+def _large(borders: Sequence[BaseGeometry | None]) -> list[BaseGeometry | None]:
+    """The outlines without those, of S2 cells a few centimetres wide, that nothing is left of in a file."""
+    widths = [
+        0.0 if border is None else min(np.ptp(border.bounds[::2]), np.ptp(border.bounds[1::2])) for border in borders
+    ]
+    return [border if width > SMALLEST_DEG else None for border, width in zip(borders, widths, strict=True)]
 
 
 def _write_cells(file: Path, cells: Partition, keys: tuple[str, ...], counts: NDArray[np.int64]) -> None:
