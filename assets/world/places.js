@@ -16,7 +16,7 @@
       if (!place || typeof place !== "object") return null;
       const { count } = this.view.cells;
       const name = String(place.name ?? "");
-      if (typeof place.rings === "string") {
+      if (typeof place.rings === "string" && typeof place.corners === "string") {
         const rings = decodeRings(this.view.map, place);
         const path = new Path2D();
         rings.trace(path, 0, rings.count);

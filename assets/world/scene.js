@@ -231,8 +231,8 @@
         context.setLineDash([]);
       };
       const radius = (this.radius(zoom) + 2) * px;
-      this.places.paintOutline(outline, theme.target, radius);
       for (const i of data.top) outline(this.cellPath(i, radius), theme.top, 1.4);
+      this.places.paintOutline(outline, theme.target, radius);
       if (this.target !== null) outline(this.cellPath(this.target, radius), theme.target, 2.6);
       if (lines.circle) outline(lines.circle, theme.top, 1.3, [6, 5]);
       if (lines.truth) outline(lines.truth, theme.truth, 2);

@@ -25,7 +25,9 @@ MOST_CORNERS = 50_000
 PLACE_CORNERS = 4000
 """Of one place."""
 
+# As long as a partition lives: every map of it draws the same.
 _drawn: WeakKeyDictionary[Partition, tuple[BaseGeometry | None, ...]] = WeakKeyDictionary()
+_encoded: WeakKeyDictionary[Partition, dict[str, Any]] = WeakKeyDictionary()
 
 
 def ring_data(partition: Partition, cells: Iterable[int] | None = None) -> dict[str, Any]:
@@ -35,13 +37,20 @@ def ring_data(partition: Partition, cells: Iterable[int] | None = None) -> dict[
     rings per cell, "guessed", the cells whose ring is drawn around what lies nearest, and "perDegree". Nothing where no
     cell has a ring.
     """
+    if cells is not None:
+        return _encode(partition, sorted(cells))
+    if partition not in _encoded:
+        _encoded[partition] = _encode(partition, range(len(partition)))
+    return _encoded[partition]
+
+
+def _encode(partition: Partition, chosen: Sequence[int]) -> dict[str, Any]:
     if partition.borders is None:
         rings = [cell_ring(outline) for outline in partition.outlines()]
         return {
             "corners": encode_integers([len(ring) for ring in rings]),
             "rings": encode_points(np.concatenate(rings)),
         }
-    chosen = range(len(partition)) if cells is None else sorted(cells)
     borders = drawn_borders(partition)
     own: list[list[NDArray[np.float64]]] = [[] for _ in range(len(partition))]
     outlines = partition.outlines() if any(borders[cell] is None for cell in chosen) else []

@@ -3,12 +3,17 @@
 import io
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+import shapely
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+import geoexplain
 from geoexplain.geography.partition import Partition
+from geoexplain.geography.placetree import PlaceTree
 from geoexplain.locator.model import GeoModel
+from geoexplain.studio.examples import examples
 from tests.browser.studio import choose_example, open_studio, running_studio, upload
 from tests.conftest import Heard, listened_page
 from tests.explainer.networks import random_model
@@ -42,6 +47,13 @@ ALIEN = """() => [...document.querySelectorAll("script, img, svg, iframe, style,
     .map((e) => e.outerHTML)"""
 
 
+def places_of(cells: int) -> PlaceTree:
+    """Every cell in a place of its own, all in one, all with names from a stranger; one has a border."""
+    borders = (shapely.box(-170, -80, 170, 80), *[None] * cells)
+    names = (PAYLOADS[0], *PAYLOADS)
+    return PlaceTree(PAYLOADS[5], names, names, np.array([-1] + [0] * cells), np.arange(1, cells + 1), borders)
+
+
 @pytest.fixture(scope="module")
 def model() -> GeoModel:
     harmless = random_model(len(PAYLOADS))
@@ -54,6 +66,7 @@ def model() -> GeoModel:
         name=PAYLOADS[1],
         title=PAYLOADS[2],
         purpose=PAYLOADS[3],
+        own_trees=(places_of(len(PAYLOADS)),),
         device="cpu",
     )
 
@@ -102,6 +115,27 @@ def test_every_label_is_shown_as_it_is_written(page: Page, studio: str, model: G
             row.hover()
     assert seen
     assert seen <= set(PAYLOADS)
+
+
+def test_every_place_is_named_as_it_is_written(page: Page, studio: str, model: GeoModel) -> None:
+    open_studio(page, studio)
+    choose_example(page, 0)
+    frame = page.query_selector("#map iframe").content_frame()
+    cell = geoexplain.locate(examples()[0].file, model).cell
+    expect(page.locator(".ge-place")).to_contain_text(PAYLOADS[cell][:12])
+    for place, label in ((0, PAYLOADS[0]), (cell + 1, PAYLOADS[cell])):
+        button = page.locator(f".ge-tree button[data-place='{place}']").first
+        assert button.evaluate("e => e.firstChild.textContent") == label
+        button.hover()
+        button.click()
+        page.wait_for_selector(f".ge-tree button[data-place='{place}'][aria-current=true]", timeout=60_000)
+        frame.wait_for_function(
+            """text => [...document.querySelectorAll(".geoexplain-legend-row")]
+                .some((row) => row.lastChild.textContent === text)""",
+            arg=f"{label}, being explained",
+        )
+        for other in page.locator(".ge-beside button").all():
+            other.hover()
 
 
 @pytest.mark.parametrize("name", FILE_NAMES)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shapely
 from PIL import Image
 from playwright.sync_api import Frame, Page, expect
 
@@ -24,6 +25,7 @@ from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import Neighbours
+from geoexplain.view.cell_borders import outline_data
 from geoexplain.view.polylines import encode_integers
 from geoexplain.view.worldmap import half_probability_radius_km, save_world_map, world_map_html
 
@@ -336,6 +338,50 @@ def test_photos_found_are_dots_and_can_be_switched_off(
         x, y = pixel_of(frame, *point)
         assert 0 < x < 900
         assert 0 < y < 400
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_cells_are_drawn_with_their_borders_and_places_are_marked(
+    chromium_page: Page, site: str, tmp_path: Path, dark: bool
+) -> None:
+    # In the South Pacific: a square with a hole, an island in two parts, and twice what lies nearest.
+    frame_of = shapely.box(-124, -44, -116, -36) - shapely.box(-121, -41, -119, -39)
+    island = shapely.MultiPolygon([shapely.box(-112, -44, -110, -42), shapely.box(-112, -38, -110, -36)])
+    centers = [[-40, -123], [-40, -111], [-52, -120], [-28, -120]]
+    partition = replace(partition_of(centers, ["Square", "Island", "Cc", "Dd"]), borders=(frame_of, island, None, None))
+    prediction = prediction_at(-40, -123, [0.6, 0.3, 0.05, 0.05])
+    frame = show_in_frame(chromium_page, site, tmp_path, prediction, partition, dark=dark)
+    frame.locator(".geoexplain-legend summary").click()
+    frame.evaluate("document.querySelector('.geoexplain-labels').style.display = 'none'")
+    square, hole, first, between, second = (-43, -123), (-40.5, -119.5), (-43, -111), (-40, -111), (-37, -111)
+
+    def colors() -> list[tuple[int, ...]]:
+        chromium_page.wait_for_timeout(150)
+        return colors_at(chromium_page, frame, [square, hole, first, between, second])
+
+    shown = colors()
+    assert shown[2] == shown[4] != shown[0]
+    assert shown[1] == shown[3]  # nothing but ocean
+    assert len(set(shown)) == 3
+    for where, text in ((square, "Square: 60 %"), (second, "Island: 30 %")):
+        chromium_page.mouse.move(*pixel_of(frame, *where))
+        expect(frame.locator(".geoexplain-tip")).to_have_text(text)
+    chromium_page.mouse.move(*pixel_of(frame, *hole))
+    expect(frame.locator(".geoexplain-tip")).to_be_hidden()
+    chromium_page.mouse.move(2, 2)
+
+    place = json.dumps({"name": "Strait", **outline_data(shapely.box(-118.5, -45, -109, -35))})
+    chromium_page.evaluate(TELL % f"{{place: {place}, target: null}}")
+    expect(frame.locator(".geoexplain-legend")).to_contain_text("Strait, being explained")
+    marked = colors()
+    assert marked[:2] == shown[:2]
+    assert marked[3] != shown[3]  # within the place
+    for nonsense in ("{rings: 7}", "'all'", "{cells: '@@@@'}", "7", "{name: 'x'}", "{rings: ''}"):
+        chromium_page.evaluate(TELL % f"{{pointed: {nonsense}}}")
+    assert colors()[:2] == shown[:2]
+    chromium_page.evaluate(TELL % "{place: null, pointed: null}")
+    assert colors() == shown
 
 
 @pytest.mark.browser

@@ -75,7 +75,7 @@ function paintCurves() {
   for (const kind of ["deletion", "insertion"]) {
     const svg = find(`[data-curve="${kind}"] svg`);
     svg.replaceChildren();
-    svg.setAttribute("aria-label", `Probability of the cell while pixels are changed, ${kind}, ${rowOf(chosen).title}`);
+    svg.setAttribute("aria-label", `Probability of ${window.geoexplainShown.label} while pixels are changed, ${kind}, ${rowOf(chosen).title}`);
     for (const part of [0, 0.5, 1]) {
       const level = part * result.highest;
       svg.append(node("line", { x1: PLOT.left, x2: PLOT.right, y1: y(level), y2: y(level), class: "ge-curve-grid" }));
