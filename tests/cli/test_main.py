@@ -26,6 +26,7 @@ KINDS = [
     ["tune"],
     ["train", "views"],
     ["train", "release"],
+    ["addresses"],
     ["practice"],
     ["models", "add"],
     ["models", "remove"],

@@ -5,6 +5,7 @@ for no address. NAME.locations.csv, beside it: key, name, kind.
 """
 
 import csv
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -98,7 +99,7 @@ def _rows(
     if not file.is_file():
         raise DataError(f"{name}: expected a table with {', '.join(titles)}, found none: check the path.")
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
+        with file.open("rb") as data, io.TextIOWrapper(data, encoding="utf-8-sig", newline="") as text:
             size = file.stat().st_size
             lines = csv.reader(_lines(text, name), strict=True)
             if next(lines, None) != titles:
@@ -110,7 +111,7 @@ def _rows(
                     raise DataError(f"{where}: expected {what}, got {len(row)} values more: correct the table.")
                 yield where, row
                 if progress is not None and count % ROWS_AT_A_TIME == 0:
-                    progress(min(text.buffer.tell(), size), size)
+                    progress(min(data.tell(), size), size)
             if progress is not None:
                 progress(size, size)
     except csv.Error as error:
