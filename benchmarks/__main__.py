@@ -3,6 +3,13 @@
 import subprocess
 import sys
 
-for name in ("bench_explain", "bench_faithfulness", "bench_real_size", "bench_evaluate", "bench_studio"):
+for name in (
+    "bench_explain",
+    "bench_faithfulness",
+    "bench_real_size",
+    "bench_evaluate",
+    "bench_partition",
+    "bench_studio",
+):
     print(f"\n## {name}\n", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], check=True)

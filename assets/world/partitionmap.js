@@ -24,6 +24,8 @@
   function asControl(map, box, position) {
     L.DomEvent.disableClickPropagation(box);
     L.DomEvent.disableScrollPropagation(box);
+    // Leaflet looks for the control around what was clicked, which may be gone from the page by then.
+    box.addEventListener("click", (event) => event.stopPropagation());
     const control = L.control({ position });
     control.onAdd = () => box;
     control.addTo(map);

@@ -12,10 +12,14 @@ def scattered_points(seed: int, most: int = 120) -> np.ndarray:
     rng = np.random.default_rng(seed)
     count = int(rng.integers(1, most + 1))
     towns = TOWNS[rng.choice(len(TOWNS), rng.integers(1, len(TOWNS) + 1), replace=False)]
-    around = destination(towns[rng.integers(len(towns), size=count)], rng.uniform(0, 360, count), rng.gamma(1, 300, count))
+    around = destination(
+        towns[rng.integers(len(towns), size=count)], rng.uniform(0, 360, count), rng.gamma(1, 300, count)
+    )
     anywhere = degrees(rng.normal(size=(count, 3)))
     points = np.where(rng.random((count, 1)) < rng.random(), anywhere, around)
-    edges = np.array([(90.0, 0.0), (-90.0, 0.0), (0.0, 180.0), (0.0, -180.0), (10.0, 180.0), (45.0, -180.0), (0.0, 0.0)])
+    edges = np.array(
+        [(90.0, 0.0), (-90.0, 0.0), (0.0, 180.0), (0.0, -180.0), (10.0, 180.0), (45.0, -180.0), (0.0, 0.0)]
+    )
     special = rng.random(count) < 0.1
     points[special] = edges[rng.integers(len(edges), size=int(special.sum()))]
     doubled = rng.random(count) < 0.2

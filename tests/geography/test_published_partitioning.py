@@ -56,10 +56,12 @@ def test_semantic_tables_and_their_tree(tmp_path: Path) -> None:
     ]
     tree = tmp_path / "h_dict.json"
     tree.write_text(
-        json.dumps({
-            "m_4": {"R1": "R1", "R2": "R2", "R3": "R30", "R30": "R30"},
-            "m_3": {"R1": "R10", "R2": "R10", "R30": "R30"},
-        })
+        json.dumps(
+            {
+                "m_4": {"R1": "R1", "R2": "R2", "R3": "R30", "R30": "R30"},
+                "m_3": {"R1": "R10", "R2": "R10", "R30": "R30"},
+            }
+        )
     )
     found = read_published(files, tree)
     assert found.kind == "semantic"

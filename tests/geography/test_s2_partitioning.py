@@ -1,7 +1,5 @@
 """The S2 partitioning: a plain recursion over another implementation as the oracle, invariants, values by hand."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 import s2sphere
@@ -108,16 +106,20 @@ def check(built: Partitioning, points: np.ndarray, limits: list[tuple[int, int]]
             assert parents is None
 
 
+def built_or_none(points: np.ndarray, limits: list[tuple[int, int]]) -> Partitioning | None:
+    try:
+        return build_s2(points, limits, names=nameless)
+    except DataError:
+        return None
+
+
 def test_invariants_hold_for_a_thousand_inputs() -> None:
     built_any = 0
     for seed in SEEDS:
         points, limits = scattered_points(seed), settings_of(seed)
-        try:
-            built = build_s2(points, limits, names=nameless)
-        except DataError as error:
-            assert "expected a cell with at least" in str(error)
-            finest = Counter(s2.ancestors(s2.leaf_ids(points), 0).tolist())
-            assert max(least for least, _ in limits) > 1 or not finest
+        built = built_or_none(points, limits)
+        if built is None:  # single coordinates would have been cells
+            assert max(least for least, _ in limits) > 1
             continue
         built_any += 1
         check(built, points, limits)
@@ -126,7 +128,10 @@ def test_invariants_hold_for_a_thousand_inputs() -> None:
             again = build_s2(points[order], limits, names=nameless)
             assert again.keys == built.keys
             assert (again.classes(points) == built.classes(points)).all()
-            assert all(np.abs(a.centers_deg - b.centers_deg).max() < 1e-6 for a, b in zip(again.levels, built.levels))
+            assert all(
+                np.abs(a.centers_deg - b.centers_deg).max() < 1e-6
+                for a, b in zip(again.levels, built.levels, strict=True)
+            )
     assert built_any > 700
 
 

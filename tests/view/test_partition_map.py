@@ -20,7 +20,9 @@ POINTS = np.array([(10.0, 10.0)] * 8 + [(-10.0, -10.0)] * 4 + [(5.0, 179.0), (5.
 
 
 def made() -> Partitioning:
-    return build_s2(POINTS, [(3, 12), (3, 8)], name="hand", names=lambda points: [f"{a:.0f}, {b:.0f}" for a, b in points])
+    return build_s2(
+        POINTS, [(3, 12), (3, 8)], name="hand", names=lambda points: [f"{a:.0f}, {b:.0f}" for a, b in points]
+    )
 
 
 def test_the_page_asks_for_nothing_and_takes_names_for_text() -> None:
