@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.cli.conftest import Run
 from tests.test_architecture import ROOT
 
 
@@ -45,3 +46,11 @@ def test_the_studio_serves_the_chosen_model_until_ctrl_c(model_file: Path, tmp_p
             server.kill()
             server.wait()
     assert "Traceback" not in log.read_text(encoding="utf-8")
+
+
+def test_what_is_no_natural_earth_is_said_before_anything_is_served(run: Run, model_file: Path, tmp_path: Path) -> None:
+    outcome = run("studio", "--model", model_file, "--naturalearth", tmp_path)
+    assert outcome.code == 2
+    (sentence,) = outcome.err.splitlines()
+    assert "expected" in sentence
+    assert "geography_regions_polys" in sentence
