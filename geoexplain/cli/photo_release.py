@@ -12,7 +12,7 @@ from geoexplain.errors import DataError
 from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.locator.zoo import load_model
-from geoexplain.training.photo_release import calibrate, photo_model, write_photo_model
+from geoexplain.training.photo_release import calibrate, fold, photo_model, write_photo_model
 from geoexplain.training.photo_run import PhotoRun
 from geoexplain.training.photo_set import PhotoSet
 from geoexplain.training.photo_validation import PRODUCT, validation_errors
@@ -29,7 +29,7 @@ def release(
     """
     network, size_px = run.chosen(), run.settings.phases[-1].size_px
     with progress_bar(len(photos.validation), "photos", desc="calibrating") as bar:
-        temperatures = calibrate(
+        calibration = calibrate(
             network,
             photos,
             size_px,
@@ -49,6 +49,10 @@ def release(
         raise DataError("expected validation photos that can be read, got none: look into skipped.csv.")
     found = {way: accuracy_by_km(km, VALIDATION_RADII_KM) for way, km in errors.items()}
     better = max(found, key=lambda way: (sum(found[way].values()), -float(np.median(errors[way]))))
+    temperatures = calibration.levels
+    if better == PRODUCT:  # no answer changes, only how sure it is
+        temperatures = tuple(t * calibration.product for t in temperatures)
+        fold(network, (calibration.product,) * len(temperatures))
     model = photo_model(network, partitioning, name=name, size_px=size_px, product=better == PRODUCT, device="cpu")
     weights = write_photo_model(model, partitioning, folder)
     facts: dict[str, Any] = {

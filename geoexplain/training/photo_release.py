@@ -1,7 +1,7 @@
 """A network trained on photos → a model to ship: calibrated on validation photos, with its cells and their borders."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,25 @@ from geoexplain.locator.checkpoints import describe, save_geoexplain
 from geoexplain.locator.heads import MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, Network
 from geoexplain.training.photo_set import PhotoSet
-from geoexplain.training.photo_validation import level_logits
+from geoexplain.training.photo_validation import PRODUCT, answers, level_logits
 from geoexplain.training.release import fit_temperature, fold_temperature
 
 PURPOSE = "Photos like those it was trained on."
 
 NO_TEMPERATURE = 1.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """By what logits are divided so that shares are probabilities.
+
+    levels   one temperature > 0 per level, coarse to fine
+    product  one more for all levels of a model that answers with f*: levels that agree are counted as if each had seen
+             the photo for itself, so their product is too sure of itself
+    """
+
+    levels: tuple[float, ...]
+    product: float = NO_TEMPERATURE
 
 
 def calibrate(
@@ -33,8 +46,8 @@ def calibrate(
     most: int = 4000,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[float, ...]:
-    """Fit a temperature per level, coarse to fine, on validation photos, and fold it into the head for good.
+) -> Calibration:
+    """Fit a temperature per level on validation photos, and fold it into the head for good; and one for the product f*.
 
     The first `most` of those that lie in a cell are used; a level whose cells none of them tells apart keeps its own.
     Guo et al. 2017, sect. 4.2.
@@ -46,14 +59,16 @@ def calibrate(
     ]
     layers = temperature_layers(network)
     if not found:
-        return (NO_TEMPERATURE,) * len(layers)
+        return Calibration((NO_TEMPERATURE,) * len(layers))
     truth = photos.classes[np.concatenate([read for read, _ in found])][:, -len(layers) :]
-    temperatures = []
-    for number in range(len(layers)):
-        logits = torch.cat([levels[number] for _, levels in found])
-        temperatures.append(fit_temperature(logits, truth[:, number]) if logits.shape[1] > 1 else NO_TEMPERATURE)
+    logits = [torch.cat(level) for level in zip(*(levels for _, levels in found), strict=True)]
+    temperatures = tuple(
+        fit_temperature(level, truth[:, number]) if level.shape[1] > 1 else NO_TEMPERATURE
+        for number, level in enumerate(logits)
+    )
     fold(network, temperatures)
-    return tuple(temperatures)
+    product = answers(network, [level / t for level, t in zip(logits, temperatures, strict=True)]).get(PRODUCT)
+    return Calibration(temperatures, NO_TEMPERATURE if product is None else fit_temperature(product, truth[:, -1]))
 
 
 def temperature_layers(network: Network) -> list[nn.Linear]:
@@ -66,7 +81,7 @@ def temperature_layers(network: Network) -> list[nn.Linear]:
 
 
 @torch.no_grad()
-def fold(network: Network, temperatures: list[float]) -> None:
+def fold(network: Network, temperatures: Sequence[float]) -> None:
     """Divide the logits of every level by its temperature > 0 for good."""
     if isinstance(network.head, VonMisesFisherHead):
         fold_temperature(network.head, temperatures[0])

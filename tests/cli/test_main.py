@@ -24,10 +24,17 @@ KINDS = [
     ["evaluate", "sanity"],
     ["evaluate", "concepts"],
     ["tune"],
+    ["practice"],
+    ["addresses"],
+    ["partition", "build", "s2"],
+    ["partition", "build", "semantic"],
+    ["partition", "build", "kmeans"],
+    ["partition", "show"],
+    ["partition", "import"],
     ["train", "views"],
     ["train", "release"],
-    ["addresses"],
-    ["practice"],
+    ["train", "photos"],
+    ["train", "embedding"],
     ["models", "add"],
     ["models", "remove"],
     ["models", "convert"],
@@ -47,12 +54,14 @@ def parser_of(words: list[str]) -> argparse.ArgumentParser:
 
 
 def test_every_command_and_kind_is_looked_at() -> None:
-    found = []
     for name in COMMANDS:
         assert callable(importlib.import_module(f"geoexplain.cli.{name}").add_arguments)
-        nested = [a.choices for a in parser_of([name])._actions if isinstance(a, argparse._SubParsersAction)]
-        found += [[name, kind] for kinds in nested for kind in kinds] or [[name]]
-    assert found == KINDS
+    assert [words for name in COMMANDS for words in kinds_of([name])] == KINDS
+
+
+def kinds_of(words: list[str]) -> list[list[str]]:
+    nested = [a.choices for a in parser_of(words)._actions if isinstance(a, argparse._SubParsersAction)]
+    return [found for kinds in nested for kind in kinds for found in kinds_of([*words, kind])] or [words]
 
 
 @pytest.mark.parametrize("words", KINDS, ids=" ".join)
@@ -89,7 +98,7 @@ def test_version_is_that_of_the_package(run: Run) -> None:
         (["locate", "a.png", "--device", "abacus"], "expected a device of this machine, such as cpu, got 'abacus'"),
         (["explain", "a.png", "--opacity", "1.5"], "expected an opacity from 0 to 1, got '1.5'"),
         (["explain", "a.png", "--opacity", "nan"], "expected an opacity from 0 to 1, got 'nan'"),
-        (["explain", "a.png", "--target", "north"], "expected a cell such as 12, or a latitude and longitude"),
+        (["explain", "a.png", "--target", "12;7"], "expected a cell such as 12, or a latitude and longitude"),
         (["explain", "a.png", "--method", "gradcam"], "invalid choice: 'gradcam'"),
         (["evaluate", "views", "--imagery", "x", "--views", "0"], "expected a whole number of at least 1, got '0'"),
         (["train", "views", "--imagery", "x", "--out", "y", "--phases", "96:96"], "expected PX:BATCH:VIEWS"),

@@ -11,10 +11,18 @@ from geoexplain.errors import DataError
 from geoexplain.locator.zoo import load_model
 from geoexplain.training.countries import country_partitioning
 from geoexplain.training.distributed import alone
-from geoexplain.training.photo_release import calibrate, check_name, photo_model, temperature_layers, write_photo_model
+from geoexplain.training.photo_release import (
+    calibrate,
+    check_name,
+    fold,
+    photo_model,
+    temperature_layers,
+    write_photo_model,
+)
 from geoexplain.training.photo_run import PhotoRun
 from geoexplain.training.photo_settings import PhotoPhase
 from geoexplain.training.photo_validation import answers, level_logits
+from geoexplain.training.release import fit_temperature
 from tests.training.photo_worlds import CENTERS, drawn, world_network, world_partitioning, world_photos, world_settings
 
 
@@ -55,11 +63,20 @@ def test_every_level_is_calibrated_by_itself() -> None:
     for _ in range(2):  # after so few steps the first temperature is at the end of its range
         calibrate(network, photos, 32)
     # what is calibrated needs no temperature; logits made 2 and 3 times too large need just that
-    assert calibrate(network, photos, 32) == pytest.approx((1.0, 1.0), abs=0.01)
+    assert calibrate(network, photos, 32).levels == pytest.approx((1.0, 1.0), abs=0.01)
     for layer, factor in zip(temperature_layers(network), (2.0, 3.0), strict=True):
         layer.weight.data *= factor
         layer.bias.data *= factor
-    assert calibrate(network, photos, 32) == pytest.approx((2.0, 3.0), rel=0.01)
+    found = calibrate(network, photos, 32)
+    assert found.levels == pytest.approx((2.0, 3.0), rel=0.01)
+
+    # Both levels know the same of a photo: their product counts it twice, until it is calibrated, too.
+    assert found.product > 1.2
+    fold(network, (found.product, found.product))
+    rows, levels = zip(*level_logits(network, photos, photos.validation, 32), strict=True)
+    product = torch.cat([answers(network, batch)["f*"] for batch in levels])
+    truth = photos.classes[np.concatenate(rows)][:, -1]
+    assert fit_temperature(product, truth) == pytest.approx(1.0, abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["", "Mine", "../x", "a b", ".hidden", "x" * 65])
