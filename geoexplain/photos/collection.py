@@ -14,6 +14,7 @@ from geoexplain.images import open_image
 from geoexplain.photos.exif import MAX_BYTES, exif_artist, geotagged_photos
 from geoexplain.photos.manifest import read_manifest
 from geoexplain.photos.photo import LeftOut, Manifest, Photo, Tally, existing_folder
+from geoexplain.photos.shard_index import is_shard
 from geoexplain.photos.shards import open_shards
 from geoexplain.research.files import printable, read_bytes
 
@@ -101,8 +102,8 @@ def open_collection(
 ) -> PhotoCollection:
     """The photos of a folder whose position is known.
 
-    A folder with files `*.msg` holds shards: see `open_shards`, also for `index`, a file that keeps the time of a pass
-    over them. Else its photos are those that `manifest` names (see `read_manifest`), or without one those whose EXIF
+    A folder with files `*.msg` holds shards, unless they are Outlook's messages: see `open_shards`, also for `index`, a
+    file that keeps the time of a pass over them. Else its photos are those that `manifest` names (see `read_manifest`), or without one those whose EXIF
     header states a position.
 
     Args:
@@ -121,34 +122,50 @@ def open_collection(
         raise DataError(
             f"expected authors from {' or '.join(get_args(AuthorFrom))}, got {printable(author_from)!r}: name one."
         )
-    if any(source.glob("*.msg")):
+    if any(is_shard(file) for file in source.glob("*.msg")):
         if author_from != "table":
             raise DataError(
                 f"expected the authors of photos in shards in their records or a table, got {author_from!r}: leave it."
             )
         return open_shards(source, manifest=manifest, index=index, progress=progress)
     photos = geotagged_photos(source, progress) if manifest is None else read_manifest(manifest, source)
-    if not photos.photos:
+    collection = _collection(photos, "no such file" if manifest else "its header states no position", author_from, source)
+    if not collection.files:
         raise DataError(
             f"{printable(source.name)}: expected photos of known position, got none: give a table that says where they "
             "were taken, or photos with GPS in their EXIF headers."
         )
-    return _collection(photos, "no such file" if manifest else "its header states no position", author_from, source)
+    return collection
 
 
 def _collection(found: Manifest, why_missing: str, author_from: AuthorFrom, source: Path) -> FileCollection:
     left_out = Tally()
+    photos = []
+    for photo in found.photos:
+        if _is_text(photo.id):
+            photos.append(photo)
+        else:
+            left_out.add(printable(photo.id), "its name is not in UTF-8, as the tables of a run are: rename it")
     for name in found.missing:
         left_out.add(name, why_missing)
     for name in found.unknown:
         left_out.add(name, "its position is not in the table")
     return FileCollection(
-        tuple(photo.file for photo in found.photos),
-        tuple(photo.id for photo in found.photos),
-        np.array([(photo.lat_deg, photo.lon_deg) for photo in found.photos], dtype=np.float64),
-        tuple(_author(photo, author_from, source) for photo in found.photos),
+        tuple(photo.file for photo in photos),
+        tuple(photo.id for photo in photos),
+        np.array([(photo.lat_deg, photo.lon_deg) for photo in photos], dtype=np.float64).reshape(-1, 2),
+        tuple(_author(photo, author_from, source) for photo in photos),
         left_out.result(),
     )
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name is text: Python reads the bytes of other encodings as halves of letters."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _author(photo: Photo, author_from: AuthorFrom, source: Path) -> str:

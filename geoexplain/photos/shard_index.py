@@ -15,6 +15,9 @@ from geoexplain.research.files import printable
 
 FORMAT = "geoexplain-shard-index/1"
 
+OUTLOOK = bytes.fromhex("d0cf11e0a1b11ae1")
+"""What a message saved by Outlook begins with, a compound file ([MS-CFB], sect. 2.2); no MessagePack map does."""
+
 
 @dataclass(frozen=True)
 class ShardFile:
@@ -41,9 +44,20 @@ class ShardIndex:
     left_out: LeftOut
 
 
+def is_shard(file: Path) -> bool:
+    """Whether a file ending in .msg is meant as a shard: not, if it begins as Outlook's messages do."""
+    if not file.is_file():
+        return False
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(OUTLOOK)) != OUTLOOK
+    except OSError:
+        return True  # what cannot be read is told when it is to be
+
+
 def shard_files(folder: Path) -> tuple[Path, ...]:
     """The shards of a folder, those with a number by their number; DataError when there is none."""
-    files = [file for file in folder.glob("*.msg") if file.is_file()]
+    files = [file for file in folder.glob("*.msg") if is_shard(file)]
     if not files:
         raise DataError(f"{printable(folder.name)}: expected shards (*.msg), found none: give the folder they are in.")
     return tuple(sorted(files, key=_by_number))

@@ -1,5 +1,7 @@
 """One way to read photos to train on, whether they are files with headers, files in a table, or shards."""
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,23 @@ def test_a_folder_of_geotagged_photos(folder: Path) -> None:
     assert [collection.read(i).size for i in range(3)] == [(60, 45), (45, 60), (60, 45)]  # the second lay on its side
     assert collection.read(1).tobytes() == open_image(folder / "bo" / "b.jpg").tobytes()
     assert collection.encoded(2) == (folder / "c.jpg").read_bytes()
+
+
+def test_a_message_of_outlook_is_no_shard(folder: Path) -> None:
+    (folder / "Re holiday.msg").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504))
+    assert open_collection(folder).keys == ("ann/2019/a.jpg", "bo/b.jpg", "c.jpg")
+    (folder / "damaged.msg").write_bytes(b"\xd0\xcf")  # still meant as one
+    with pytest.raises(DataError, match="damaged.msg, record 1"):
+        open_collection(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every file name is text")
+def test_a_photo_whose_name_no_table_can_hold_is_left_out(folder: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")  # Latin-1
+    geotagged(folder / name, 5, 3, 4)
+    collection = open_collection(folder)
+    assert collection.keys == ("ann/2019/a.jpg", "bo/b.jpg", "c.jpg")
+    assert ("caf?.jpg", "its name is not in UTF-8, as the tables of a run are: rename it") in collection.left_out.listed
 
 
 def test_authors_are_headers_or_folders_by_choice(folder: Path) -> None:
