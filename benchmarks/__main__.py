@@ -8,6 +8,8 @@ for name in (
     "bench_faithfulness",
     "bench_real_size",
     "bench_evaluate",
+    "bench_addresses",
+    "bench_semantic",
     "bench_partition",
     "bench_studio",
 ):

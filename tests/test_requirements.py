@@ -40,6 +40,11 @@ REQUIREMENTS = read("requirements.txt")
 DEVELOPMENT = read("requirements-dev.txt")
 
 
+# Named by nobody: PyTorch's writer of logs asks for it.
+THROUGH_ANOTHER = {"tensorboard"}
+# Imported by pandas, which Gradio brings, wherever it is installed.
+BY_OTHERS = {"pyarrow"}
+
 # What only some people need: each is imported where it is used, and development has them all.
 OPTIONAL = {
     row.name: row
@@ -63,14 +68,18 @@ def imported() -> set[str]:
 
 
 def test_what_is_imported_is_listed() -> None:
-    assert imported() - COMES_WITH.keys() - REQUIREMENTS.keys() == OPTIONAL.keys()
+    assert imported() - COMES_WITH.keys() - REQUIREMENTS.keys() == OPTIONAL.keys() - THROUGH_ANOTHER
 
 
 def test_extras_are_tested_and_nobody_else_needs_them() -> None:
     assert {name: DEVELOPMENT[name] for name in OPTIONAL} == OPTIONAL
     assert not OPTIONAL.keys() & REQUIREMENTS.keys()
     done = subprocess.run(
-        [sys.executable, "-c", IMPORT_ALL, *OPTIONAL], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", IMPORT_ALL, *(OPTIONAL.keys() - BY_OTHERS)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

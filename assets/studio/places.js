@@ -44,7 +44,7 @@ function geoexplainPlaces(root, choose) {
     if (line.dataset.of === String(level.place)) return;
     line.dataset.of = level.place;
     line.setAttribute("aria-label", `Instead of ${level.label}`);
-    const words = level.beside.length ? `instead of ${level.label}:` : `instead of ${level.label}: nothing that reaches 0.1 %`;
+    const words = level.beside.length ? `instead of ${level.label}:` : `instead of ${level.label}: nothing above 0.1 %`;
     line.replaceChildren(make("span", "", `${words} `), ...level.beside.map((place) => button(tree, place)));
     if (level.rest) line.append(make("span", "", `${level.rest.places} more: ${level.rest.percent}`));
     line.scrollLeft = 0;

@@ -6,7 +6,6 @@ MP-16. What the locations are called is in another file, an Arrow table (.feathe
 """
 
 import bz2
-import importlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -118,8 +117,8 @@ def _names(file: Path) -> dict[str, tuple[str, str]]:
     """Key → name and kind."""
     name = printable(file.name)
     try:
-        pa = importlib.import_module("pyarrow")
-        feather = importlib.import_module("pyarrow.feather")
+        import pyarrow as pa  # noqa: PLC0415 - an optional package
+        from pyarrow import feather  # noqa: PLC0415
     except ImportError:
         raise DataError(f"{name}: expected pyarrow, which reads Arrow tables, got none: pip install pyarrow.") from None
     try:
