@@ -26,6 +26,8 @@ from geoexplain.training.distributed import Processes
 FINGERPRINTS, SHARD_INDEX = "fingerprints.npz", "shards.npz"
 """What a run keeps so as not to look at every photo again."""
 
+LEFT_OUT = "left-out.csv"
+
 PARTS = ("train", "validation", "test")
 SHARES = (0.9, 0.05, 0.05)
 
@@ -117,6 +119,7 @@ def split(args: argparse.Namespace, collection: PhotoCollection, folder: Path, j
             )
         for part, rows in parts.items():
             write_manifest(collection, rows, folder / f"{part}.csv")
+        write_left_out(collection, folder / LEFT_OUT)
     for part in PARTS[:2]:
         if not len(parts[part]):
             raise DataError(f"--shares: expected photos for {part}, got none of {len(collection)}: give more photos.")
@@ -131,3 +134,10 @@ def write_manifest(collection: PhotoCollection, rows: Rows, file: Path) -> None:
         for row in rows.tolist():
             lat, lon = collection.positions_deg[row]
             writer.writerow([collection.keys[row], f"{lat:.7f}", f"{lon:.7f}"])
+
+
+def write_left_out(collection: PhotoCollection, file: Path) -> None:
+    """What of SOURCE cannot be used, and why, as far as the collection lists it."""
+    # A file's name may hold bytes that are no text.
+    with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as table:
+        csv.writer(table).writerows([("photo", "reason"), *collection.left_out.listed])

@@ -13,7 +13,7 @@ from geoexplain.geography.partitioning import Partitioning
 from geoexplain.locator.model import Network
 from geoexplain.training.photo_loop import Validate
 from geoexplain.training.photo_run import Score
-from geoexplain.training.photo_set import PhotoSet
+from geoexplain.training.photo_set import PhotoSet, evenly
 from geoexplain.training.photo_validation import validation_errors
 
 VALIDATION_RADII_KM = (1, 25, 200, 750, 2500)
@@ -21,11 +21,11 @@ VALIDATION_RADII_KM = (1, 25, 200, 750, 2500)
 
 
 def validator(photos: PhotoSet, partitioning: Partitioning, most: int, workers: int) -> Validate:
-    """Scores a network on the first `most` validation photos and prints what it finds.
+    """Scores a network on at most `most` validation photos, evenly spaced, and prints what it finds.
 
     The score is the sum of the accuracies by the better way of answering, then the median error.
     """
-    some = replace(photos, validation=photos.validation[:most])
+    some = replace(photos, validation=evenly(photos.validation, most))
     centers_deg = partitioning.levels[0].centers_deg
 
     def validate(network: Network, size_px: int) -> tuple[dict[str, dict[int, float]], Score]:

@@ -1,6 +1,7 @@
 """`geoexplain train embedding`: the features of a model → an embedding for Search within Cell."""
 
 import argparse
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -88,8 +89,12 @@ def embed(
     parts: dict[str, NDArray[np.int64]],
     device: torch.device,
 ) -> None:
-    """Give a released model an embedding, in its own files."""
+    """Give a released model an embedding, in its own files, of which its card knows."""
     learn(args, load_model(str(weights), device), collection, parts, weights.parent)
+    card = weights.with_suffix(".card.json")
+    facts = json.loads(card.read_text(encoding="utf-8"))
+    facts |= {"embedding": args.embedding_width, "bytes": weights.stat().st_size}
+    card.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def learn(

@@ -9,7 +9,7 @@ from pathlib import Path
 from geoexplain.cli.arguments import add_device, complain, count, number
 from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.photo_release import release
-from geoexplain.cli.photo_sets import add_photo_source, open_photos, parse_shares, split
+from geoexplain.cli.photo_sets import LEFT_OUT, add_photo_source, open_photos, parse_shares, split
 from geoexplain.cli.photo_start import Trainer, begin, pretrained_on_countries
 from geoexplain.cli.photo_validation import validator
 from geoexplain.cli.train_embedding import add_embedding_options, embed
@@ -39,14 +39,15 @@ COUNTRIES = "countries"
 
 EPILOG = """\
 SOURCE is a folder of photos whose EXIF headers say where they were taken, one of photos that --manifest places, or
-one of msgpack shards. Photos that cannot be read are skipped, and listed in RUN_DIR/skipped.csv; those in no cell of
-the partitioning are not trained on. RUN_DIR/train.csv, validation.csv and test.csv say which photo is on which side.
+one of msgpack shards. What has no position or no file is left out, and listed in RUN_DIR/left-out.csv; photos that
+cannot be read are skipped, and listed in skipped.csv; those in no cell of the partitioning are not trained on.
+train.csv, validation.csv and test.csv say which photo is on which side.
 
 Presets: theiner-2022 (SGD at 0.01 halved nine times in 20 epochs, EfficientNet-B4 at 300 px), certh-2021 (the same
 network and size, mixture of von Mises–Fisher), quick-cpu (a few minutes on two cores). Every option overrides them.
 
 Several GPUs, or processes: torchrun --nproc-per-node N -m geoexplain train photos …; the same --phases give the same
-result, since a batch is shared out among the processes.
+losses, since a batch is shared out among the processes: but for rounding, which is coarse with --precision bf16.
 
 Ctrl-C saves the run; give the same command with --resume to go on, also after a kill. On a CPU the same seed,
 settings and number of threads (OMP_NUM_THREADS) give the same weights, interrupted or not. Once training is over, the
@@ -225,7 +226,7 @@ def describe_photos(photos: PhotoSet, partitioning: Partitioning, joined: Proces
     levels = " in ".join(f"{len(level):,}" for level in partitioning.levels)
     left = photos.collection.left_out
     without = f", {photos.in_no_cell:,} in no cell" if photos.in_no_cell else ""
-    unusable = f", {left.count:,} without a position" if left.count else ""
+    unusable = f", {left.count:,} left out (see {LEFT_OUT})" if left.count else ""
     return (
         f"training on {len(photos.train):,} photos{without}{unusable}, validating on {len(photos.validation):,}; "
         f"{levels} cells; {joined.world} process{'es' * (joined.world > 1)} on {joined.device}"

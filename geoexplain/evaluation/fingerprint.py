@@ -6,6 +6,7 @@ import json
 import torch
 
 from geoexplain.evaluation.record import PhotoResult
+from geoexplain.locator.heads import MultiPartitionHead
 from geoexplain.locator.model import GeoModel
 from geoexplain.photos import Manifest
 
@@ -14,6 +15,8 @@ def model_fingerprint(model: GeoModel) -> str:
     """SHA-256, in hexadecimal, of all weights, cells and settings that decide a model's answers."""
     digest = hashlib.sha256()
     settings = [repr(model.preprocess), model.refine_km, model.partition.labels, model.partition.centers_deg.tolist()]
+    if isinstance(model.head, MultiPartitionHead) and model.head.product:
+        settings.append("f*")  # the same weights answer otherwise
     digest.update(json.dumps(settings).encode())
     for module in (model.network, model.embedder):
         for name, tensor in module.state_dict().items() if module is not None else ():

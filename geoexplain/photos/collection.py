@@ -103,8 +103,8 @@ def open_collection(
     """The photos of a folder whose position is known.
 
     A folder with files `*.msg` holds shards, unless they are Outlook's messages: see `open_shards`, also for `index`, a
-    file that keeps the time of a pass over them. Else its photos are those that `manifest` names (see `read_manifest`), or without one those whose EXIF
-    header states a position.
+    file that keeps the time of a pass over them. Else its photos are those that `manifest` names (see `read_manifest`),
+    or without one those whose EXIF header states a position; names that are not in UTF-8 are left out.
 
     Args:
         source: the folder.
@@ -129,7 +129,9 @@ def open_collection(
             )
         return open_shards(source, manifest=manifest, index=index, progress=progress)
     photos = geotagged_photos(source, progress) if manifest is None else read_manifest(manifest, source)
-    collection = _collection(photos, "no such file" if manifest else "its header states no position", author_from, source)
+    collection = _collection(
+        photos, "no such file" if manifest else "its header states no position", author_from, source
+    )
     if not collection.files:
         raise DataError(
             f"{printable(source.name)}: expected photos of known position, got none: give a table that says where they "

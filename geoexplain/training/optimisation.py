@@ -1,12 +1,14 @@
 """What every training run does alike: groups of parameters, the moving average, mixed precision, atomic files."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from geoexplain.errors import CheckpointError
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -37,7 +39,15 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def save_atomically(state: Mapping[str, Any], file: Path) -> None:
-    """Write a checkpoint: a kill while writing must not cost the last good one."""
+    """Write a checkpoint: a kill while writing must not cost the last good one. CheckpointError where it cannot be."""
     partial = file.with_suffix(".partial")
-    torch.save(dict(state), partial)
-    partial.replace(file)
+    try:
+        torch.save(dict(state), partial)
+        partial.replace(file)
+    except (OSError, RuntimeError) as error:  # of a full disk torch makes a RuntimeError
+        with suppress(OSError):
+            partial.unlink()
+        raise CheckpointError(
+            f"{file}: expected to write a checkpoint, could not ({type(error).__name__}): make room on the disk, or "
+            "choose a folder that may be written to, and go on with --resume."
+        ) from error

@@ -13,6 +13,10 @@ from geoexplain.training.photo_settings import PhotoTraining, from_plain
 
 FORMAT = "geoexplain-photo-run/1"
 
+FACTS = ("settings", "photos", "cells", "backbone")
+STATE = ("network", "optimiser", "average", "best", "best_score", "best_size_px", "step", "validated")
+"""What a checkpoint holds beside its format: what the run is, and where it is."""
+
 
 def checkpoint_file(run_dir: Path) -> Path:
     """Where a run keeps its checkpoint."""
@@ -28,8 +32,10 @@ def load_photo_checkpoint(file: Path) -> dict[str, Any]:
             f"expected a training checkpoint at {file}, found none: check the folder, or start without --resume."
         ) from None
     except Exception as error:  # noqa: BLE001 - a damaged file raises a dozen kinds of exception
-        raise CheckpointError(f"{file}: expected a training checkpoint, could not read it ({error}).") from None
-    if saved.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{file}: expected a training checkpoint, could not read it ({type(error).__name__}): choose another --out."
+        ) from None
+    if saved.get("format") != FORMAT or not saved.keys() >= {*FACTS, *STATE}:
         raise CheckpointError(f"{file}: expected the checkpoint of a run on photos, got another: choose its folder.")
     return saved
 

@@ -21,19 +21,19 @@ COLUMNS: dict[str, Sequence[str]] = {
 class PhotoLog:
     """The tables of one run, open for the rows to come.
 
-    Rows of steps from `step` on are taken out: a killed run had written them after its last checkpoint, and writes
-    them again. `skipped` is how many different photos could not be read. Raises DataError when `tensorboard` is asked
-    for and not installed.
+    Rows of steps from `step` on are taken out, and those of validations after `validated` steps: a killed run had
+    written them after its last checkpoint, and writes them again. `skipped` is how many different photos could not be
+    read. Raises DataError when `tensorboard` is asked for and not installed.
     """
 
-    def __init__(self, run_dir: Path, step: int, *, tensorboard: bool = False):
+    def __init__(self, run_dir: Path, step: int, validated: int, *, tensorboard: bool = False):
         self._board: Any = None
         if tensorboard:
             self._board = summary_writer()(str(run_dir / TENSORBOARD), purge_step=step)
         self._files: dict[str, TextIO] = {}
         self._skipped: set[str] = set()
         for name, columns in COLUMNS.items():
-            rows = _rows_before(run_dir / name, step, len(columns))
+            rows = _rows_before(run_dir / name, validated if name == VALIDATION else step, len(columns))
             partial = (run_dir / name).with_suffix(".partial")
             with partial.open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([columns, *rows])

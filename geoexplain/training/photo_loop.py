@@ -55,7 +55,7 @@ def train_photos(
     run_dir.mkdir(parents=True, exist_ok=True)
     saved = load_photo_checkpoint(checkpoint_file(run_dir)) if resume else None
     run = PhotoRun(photos, partitioning, settings, network, processes, saved=saved, workers=workers)
-    log = PhotoLog(run_dir, run.step, tensorboard=tensorboard) if processes.leads else None
+    log = PhotoLog(run_dir, run.step, run.validated, tensorboard=tensorboard) if processes.leads else None
     clock = _Clock(run, checkpoint_every_s, report_every_s)
     with interrupts_noted() as pressed:
         try:

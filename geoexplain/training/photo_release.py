@@ -16,7 +16,7 @@ from geoexplain.images import Preprocess
 from geoexplain.locator.checkpoints import describe, save_geoexplain
 from geoexplain.locator.heads import MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, Network
-from geoexplain.training.photo_set import PhotoSet
+from geoexplain.training.photo_set import PhotoSet, evenly
 from geoexplain.training.photo_validation import PRODUCT, answers, level_logits
 from geoexplain.training.release import fit_temperature, fold_temperature
 
@@ -49,10 +49,10 @@ def calibrate(
 ) -> Calibration:
     """Fit a temperature per level on validation photos, and fold it into the head for good; and one for the product f*.
 
-    The first `most` of those that lie in a cell are used; a level whose cells none of them tells apart keeps its own.
-    Guo et al. 2017, sect. 4.2.
+    At most `most` of those that lie in a cell are used, evenly spaced; a level whose cells none of them tells apart
+    keeps its own. Guo et al. 2017, sect. 4.2.
     """
-    rows = photos.validation[photos.classes[photos.validation, -1] >= 0][:most]
+    rows = evenly(photos.validation[photos.classes[photos.validation, -1] >= 0], most)
     found: list[tuple[NDArray[np.int64], list[Tensor]]] = [
         (read, [level.cpu() for level in levels])
         for read, levels in level_logits(network, photos, rows, size_px, workers=workers, progress=progress)

@@ -142,7 +142,7 @@ class PhotoRun:
 
     def scored(self, score: Score) -> None:
         """Remember the averages if they are the best so far; scores at different resolutions do not compare."""
-        if self.size_px > self.best_size_px or score > self.best_score:
+        if (self.size_px, score) > (self.best_size_px, self.best_score):
             self.best = {key: value.detach().clone() for key, value in self.average.items()}
             self.best_score, self.best_size_px = score, self.size_px
         self.validated = self.step

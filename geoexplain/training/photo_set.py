@@ -70,6 +70,11 @@ def photo_set(
     return PhotoSet(collection, held, validation, classes, positions, len(train) - len(held))
 
 
+def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most `most` of the rows (n,), evenly spaced: the first ones would be those of the first folders."""
+    return rows if len(rows) <= most else rows[np.arange(most) * len(rows) // most]
+
+
 def cells_fingerprint(partitioning: Partitioning) -> str:
     """A digest of a partitioning's cells: their keys and centres on every level."""
     digest = hashlib.sha256()

@@ -28,6 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for row, (lat, lon) in enumerate(photos.positions_deg):
             photos.read(row).save(folder / "photos" / f"{row}.png")
             table.writerow([f"{row}.png", lat, lon])
+        table.writerow(["gone.png", 1, 2])
     (folder / "photos" / "7.png").write_bytes(b"not a picture")
     write_partitioning(build_kmeans(photos.positions_deg, [3, 6]), folder / "cells")
     return folder
@@ -45,15 +46,18 @@ def test_a_model_is_trained_released_and_evaluated_both_ways(
     embedding = ["--embedding", "--near-km", "20", "--embedding-steps", "3", "--embedding-width", "8"]
     assert main(words(world, out, "--pretrain-countries", "1", *embedding)) == 0
     said = capsys.readouterr().out
+    assert ", 1 left out (see left-out.csv), validating" in said
     assert "6 in 3 cells" in said
     assert "validation at 32 px, f*:" in said
     model = out / "release" / "mine.safetensors"
     card = json.loads(model.with_suffix(".card.json").read_text(encoding="utf-8"))
     assert card["training"]["photos_seen"] == 160
     assert card["levels"] == [6, 3]
+    assert (card["embedding"], card["bytes"]) == (8, model.stat().st_size)
     assert set(card["validation"]) == {"f", "f*"}
     rows = {part: (out / f"{part}.csv").read_text().splitlines()[1:] for part in ("train", "validation", "test")}
     assert sum(len(part) for part in rows.values()) == 60
+    assert (out / "left-out.csv").read_text().splitlines() == ["photo,reason", "gone.png,no such file"]
     assert len({row for part in rows.values() for row in part}) == 60
     evaluate = ["evaluate", "photos", "--manifest", str(out / "test.csv"), "--images", str(world / "photos")]
     assert main([*evaluate, "--model", str(model), "--out", str(tmp_path / "ev"), "--f-and-fstar"]) in {0, 1}

@@ -12,14 +12,17 @@ import pytest
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.figures import RADII_KM, table_of
+from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.evaluation.photos import Question, evaluate_photos
 from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE
 from geoexplain.explainer.explanation import locate
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.retrieval import SearchWithinCell
 from geoexplain.photos import Manifest, Photo
+from geoexplain.training.photo_release import photo_model
 from tests.evaluation.photos import OnePhotoPerCell, counting_model, manifest_of, write_photos
 from tests.locator.models import CENTERS, LABELS, small_model
+from tests.training.photo_worlds import world_network, world_partitioning, world_settings
 
 RULE = LocalizableRule(scale_km=750, threshold=0.4)
 FILES = (SETTINGS, ANSWERS, TABLE)
@@ -205,6 +208,16 @@ def test_another_model_or_manifest_does_not_go_on(tmp_path: Path) -> None:
         evaluate_photos(small_model(), Manifest(manifest.photos[1:]), images, question, tmp_path / "out", resume=True)
     with pytest.raises(DataError, match="add --resume"):
         evaluate_photos(small_model(), manifest, images, question, tmp_path / "out")
+
+
+def test_the_product_of_partitionings_is_another_way_of_answering() -> None:
+    settings, cells = world_settings(), world_partitioning()
+    network = world_network(settings, cells)
+    found = []
+    for product in (False, True, False):
+        model = photo_model(network, cells, name="world", size_px=48, product=product, device="cpu")
+        found.append(model_fingerprint(model))
+    assert found[0] == found[2] != found[1]
 
 
 @pytest.mark.parametrize("text", ["no settings", "3", "{", "[1]"])

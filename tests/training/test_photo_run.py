@@ -17,9 +17,11 @@ import torch
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.locator.model import Network
 from geoexplain.training.distributed import alone
+from geoexplain.training.optimisation import save_atomically
 from geoexplain.training.photo_checkpoint import load_photo_checkpoint
 from geoexplain.training.photo_loop import train_photos
 from geoexplain.training.photo_run import PhotoRun, restored_network
+from geoexplain.training.photo_set import evenly
 from geoexplain.training.photo_settings import PhotoPhase, PhotoTraining
 from geoexplain.training.photo_validation import validation_errors
 from tests.training.photo_worlds import (
@@ -130,6 +132,11 @@ def test_photos_in_no_cell_are_left_out_and_counted() -> None:
         world_photos(far, world_partitioning())
 
 
+def test_part_of_the_photos_is_spread_over_all() -> None:
+    assert evenly(np.arange(10) + 5, 4).tolist() == [5, 7, 10, 12]
+    assert evenly(np.arange(3), 4).tolist() == [0, 1, 2]
+
+
 def kill_while_training(run_dir: Path, after_steps: int) -> None:
     """Train in a process of its own and kill it, without warning, once so many steps are written down."""
     code = (
@@ -177,6 +184,18 @@ def test_rows_after_the_last_checkpoint_are_written_again(tmp_path: Path) -> Non
     assert table(tmp_path, "losses.csv") == before
 
 
+def test_a_validation_that_no_checkpoint_knows_of_stands_there_once(tmp_path: Path) -> None:
+    settings = world_settings()
+    trained(tmp_path, settings)
+    before = table(tmp_path, "accuracy.csv")
+    # As a kill leaves it between the table and the checkpoint that says that the last validation is done.
+    file = tmp_path / "checkpoint.pt"
+    saved = load_photo_checkpoint(file)
+    torch.save({**saved, "validated": 6}, file)
+    trained(tmp_path, settings, resume=True)
+    assert table(tmp_path, "accuracy.csv") == before
+
+
 def test_the_best_weights_are_kept(tmp_path: Path) -> None:
     scores = iter([(0.2,), (0.9,), (0.1,), (0.3,)])
     seen: list[dict[str, torch.Tensor]] = []
@@ -197,6 +216,28 @@ def test_the_best_weights_are_kept(tmp_path: Path) -> None:
     assert not torch.equal(chosen["head.classifier.0.weight"], seen[3]["head.classifier.0.weight"])
 
 
+def test_scores_at_a_smaller_resolution_do_not_compete() -> None:
+    partitioning = world_partitioning()
+    settings = world_settings(phases=(PhotoPhase(48, 8, photos=8), PhotoPhase(32, 8, photos=8)))
+    photos = world_photos(drawn(), partitioning)
+    run = PhotoRun(photos, partitioning, settings, world_network(settings, partitioning), CPU)
+    for score in ((0.2,), (0.9,)):
+        run.advance()
+        run.scored(score)
+    assert (run.size_px, run.best_size_px, run.best_score) == (32, 48, (0.2,))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device without room")
+def test_a_disk_without_room_is_told_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.pt"
+    file.write_bytes(b"the last good one")
+    (tmp_path / "checkpoint.partial").symlink_to("/dev/full")
+    with pytest.raises(CheckpointError, match="expected to write a checkpoint, could not"):
+        save_atomically({"weights": torch.zeros(100_000)}, file)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert file.read_bytes() == b"the last good one"
+
+
 def test_resuming_with_others_is_refused(tmp_path: Path) -> None:
     settings = world_settings()
     with pytest.raises(CheckpointError, match="expected a training checkpoint at"):
@@ -206,6 +247,9 @@ def test_resuming_with_others_is_refused(tmp_path: Path) -> None:
         trained(tmp_path, replace(settings, learning_rate=0.1), resume=True)
     with pytest.raises(CheckpointError, match="expected the photos that the run was begun with"):
         trained(tmp_path, settings, resume=True, photos=50)
+    torch.save({"format": "geoexplain-photo-run/1"}, tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match="expected the checkpoint of a run on photos, got another"):
+        trained(tmp_path, settings, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(b"half a checkpoint")
     with pytest.raises(CheckpointError, match="could not read it"):
         trained(tmp_path, settings, resume=True)
