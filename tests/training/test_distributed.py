@@ -20,28 +20,29 @@ from tests.training.two_processes import SHARES, batch, normalised, norms, run_o
 ROOT = Path(__file__).parents[2]
 
 
-def two_processes(what: str, folder: Path) -> list[int]:
-    """Start both, as torchrun would, and wait for them; their exit codes."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What both processes left behind, which are started as torchrun would; 2 and 3 are their exit codes."""
+    folder = tmp_path_factory.mktemp("two")
     common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     started = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.training.two_processes", what, str(folder)],
+            [sys.executable, "-m", "tests.training.two_processes", str(folder)],
             cwd=ROOT,
             env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
         )
         for rank in range(2)
     ]
     try:
-        return [process.wait(timeout=120) for process in started]
+        assert [process.wait(timeout=300) for process in started] == [2, 3]
     finally:
         for process in started:
             process.kill()
+    return folder
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("compared")
-    assert two_processes("compare", folder) == [0, 0]
+def compared(folder: Path) -> list[dict[str, Any]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
@@ -75,18 +76,16 @@ def test_two_processes_have_the_losses_of_one(compared: list[dict[str, Any]]) ->
         torch.testing.assert_close(compared[0]["state"][key], value, rtol=1e-3, atol=1e-3)
 
 
-def test_ctrl_c_in_one_process_ends_both_after_the_same_step(tmp_path: Path) -> None:
-    assert two_processes("press", tmp_path) == [0, 0]
-    assert (tmp_path / "interrupted-0").exists()
-    assert (tmp_path / "interrupted-1").exists()
-    saved = load_photo_checkpoint(tmp_path / "checkpoint.pt")
+def test_ctrl_c_in_one_process_ends_both_after_the_same_step(folder: Path) -> None:
+    assert (folder / "interrupted-0").exists()
+    assert (folder / "interrupted-1").exists()
+    saved = load_photo_checkpoint(folder / "checkpoint.pt")
     assert 1 <= saved["step"] < 400
-    assert len((tmp_path / "losses.csv").read_text().splitlines()) == 1 + saved["step"]
+    assert len((folder / "losses.csv").read_text().splitlines()) == 1 + saved["step"]
 
 
-def test_the_end_of_one_process_ends_the_other(tmp_path: Path) -> None:
-    assert two_processes("fail", tmp_path) == [2, 3]
-    assert (tmp_path / "said").read_text().startswith("DataError: expected the other processes of the run to answer")
+def test_the_end_of_one_process_ends_the_other(folder: Path) -> None:
+    assert (folder / "said").read_text().startswith("DataError: expected the other processes of the run to answer")
 
 
 def test_norms_of_other_kinds_are_refused() -> None:

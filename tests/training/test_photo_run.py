@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -137,41 +137,68 @@ def test_part_of_the_photos_is_spread_over_all() -> None:
     assert evenly(np.arange(3), 4).tolist() == [0, 1, 2]
 
 
-def kill_while_training(run_dir: Path, after_steps: int) -> None:
-    """Train in a process of its own and kill it, without warning, once so many steps are written down."""
+def kill_while_training(run_dir: Path, before_read: int) -> None:
+    """Train in a process of its own, which is killed, without warning, before it reads its so manieth photo."""
     code = (
+        "import os, signal\n"
         "from pathlib import Path\n"
+        "from tests.training.photo_worlds import DrawnPhotos, world_settings\n"
         "from tests.training.test_photo_run import trained\n"
-        "from tests.training.photo_worlds import world_settings\n"
+        f"read, left = DrawnPhotos.read, [{before_read}]\n"
+        "def killing(self, i, **options):\n"
+        "    left[0] -= 1\n"
+        "    if not left[0]:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return read(self, i, **options)\n"
+        "DrawnPhotos.read = killing\n"
         f"trained(Path({str(run_dir)!r}), world_settings(accumulate=2), broken=frozenset({{3}}))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        checkpoint = run_dir / "checkpoint.pt"
-        if checkpoint.exists() and load_photo_checkpoint(checkpoint)["step"] >= after_steps:
-            process.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.005)
     assert process.wait() == -signal.SIGKILL
 
 
-def test_a_killed_run_goes_on_with_the_very_next_losses(tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        settings = world_settings(accumulate=2)
-        whole = trained(tmp_path / "whole", settings, broken=frozenset({3}))
-        kill_while_training(tmp_path / "killed", after_steps=2)
-        assert load_photo_checkpoint(tmp_path / "killed" / "checkpoint.pt")["step"] < whole.schedule.steps
-        resumed = trained(tmp_path / "killed", settings, broken=frozenset({3}), resume=True)
-    finally:
-        torch.set_num_threads(threads)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_killed_run_goes_on_with_the_very_next_losses(tmp_path: Path) -> None:
+    settings = world_settings(accumulate=2)
+    whole = trained(tmp_path / "whole", settings, broken=frozenset({3}))
+    # In the second batch of the third step: two of six are saved, the first validation and the next size to come.
+    kill_while_training(tmp_path / "killed", before_read=2 * 16 + 8 + 5)
+    assert load_photo_checkpoint(tmp_path / "killed" / "checkpoint.pt")["step"] == 2
+    resumed = trained(tmp_path / "killed", settings, broken=frozenset({3}), resume=True)
     for name in ("losses.csv", "accuracy.csv", "skipped.csv"):
         assert table(tmp_path / "killed", name) == table(tmp_path / "whole", name)
     for key, value in whole.network.state_dict().items():
         assert torch.equal(resumed.network.state_dict()[key], value)
         assert torch.equal(resumed.average[key], whole.average[key])
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("steps", range(1, 6))
+def test_from_any_checkpoint_a_run_goes_on_with_the_very_next_losses(tmp_path: Path, steps: int) -> None:
+    partitioning, settings = world_partitioning(), world_settings(accumulate=2)
+    photos = world_photos(drawn(48, frozenset({3})), partitioning)
+
+    def run(saved: dict | None = None) -> PhotoRun:
+        return PhotoRun(photos, partitioning, settings, world_network(settings, partitioning), CPU, saved=saved)
+
+    def losses(moved: PhotoRun) -> list[float]:
+        return [moved.advance().loss for _ in range(moved.schedule.steps - moved.step)]
+
+    whole = run()
+    for _ in range(steps):
+        whole.advance()
+    whole.save(tmp_path / "checkpoint.pt")
+    resumed = run(load_photo_checkpoint(tmp_path / "checkpoint.pt"))
+    assert losses(resumed) == losses(whole)
+    assert all(torch.equal(resumed.average[key], value) for key, value in whole.average.items())
 
 
 def test_rows_after_the_last_checkpoint_are_written_again(tmp_path: Path) -> None:

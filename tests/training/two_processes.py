@@ -1,10 +1,11 @@
-"""What each of two joined processes does in a test; started as `python -m tests.training.two_processes WHAT FOLDER`."""
+"""What each of two joined processes does in a test; started as `python -m tests.training.two_processes FOLDER`."""
 
 import os
 import signal
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from timm.layers.norm_act import BatchNormAct2d
 from torch import nn
@@ -77,7 +78,7 @@ def compare(joined: Processes, folder: Path) -> None:
     torch.save(results, folder / f"{joined.rank}.pt")
 
 
-def press(joined: Processes, folder: Path) -> None:
+def press(joined: Processes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train; Ctrl-C is pressed in process 1 alone, in the middle of its second step."""
     settings, partitioning = settings_of(400), world_partitioning()
     collection = drawn(48)
@@ -91,7 +92,7 @@ def press(joined: Processes, folder: Path) -> None:
                 os.kill(os.getpid(), signal.SIGINT)
             return read(self, i, shorter_px=shorter_px)  # type: ignore[arg-type]
 
-        type(collection).read = pressing  # type: ignore[assignment,method-assign]
+        monkeypatch.setattr(type(collection), "read", pressing)
     photos = world_photos(collection, partitioning)
     try:
         train_photos(
@@ -123,4 +124,7 @@ def fail(joined: Processes, folder: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with processes(torch.device("cpu")) as joined_processes:
-        {"compare": compare, "press": press, "fail": fail}[sys.argv[1]](joined_processes, Path(sys.argv[2]))
+        compare(joined_processes, Path(sys.argv[1]))
+        with pytest.MonkeyPatch.context() as changed:
+            press(joined_processes, Path(sys.argv[1]), changed)
+        fail(joined_processes, Path(sys.argv[1]))
