@@ -38,7 +38,7 @@ def read_coordinates(table: Path, *, progress: Callable[[int, int], None] | None
     Raises DataError for a file that is not such a table, with the line, for a value that is none on Earth, and for
     more than MAX_ROWS rows.
     """
-    name = printable(table.name)
+    name = printable(table.name or str(table))
     if not table.is_file():
         raise DataError(f"{name}: expected a CSV table of coordinates, found none: check the path.")
     try:

@@ -50,7 +50,16 @@ def read_outlines(file: Path, cells: int) -> tuple[BaseGeometry | None, ...]:
         found = json.loads(data)
         features = found["features"] if found["type"] == "FeatureCollection" else None
         borders = [_border(feature["geometry"]) for feature in features or []]
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        shapely.errors.GEOSException,
+    ):
         raise DataError(
             f"{name}: expected GeoJSON with one polygon, or null, per cell, got something else or a damaged file: "
             "get the file again."
@@ -93,4 +102,4 @@ def _ring(corners: Sequence[Sequence[float]]) -> np.ndarray[Any, np.dtype[np.flo
     on_earth = ring.dtype.kind in "if" and (np.abs(ring) <= [FARTHEST_LON_DEG, 90.0]).all()
     if len(ring) < 4 or not on_earth:
         raise ValueError("ring")
-    return ring.astype(np.float64)
+    return np.round(ring.astype(np.float64), DIGITS)  # GEOS fails on corners that are next to nothing apart

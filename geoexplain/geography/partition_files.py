@@ -180,7 +180,7 @@ def _write_cells(file: Path, cells: Partition, keys: tuple[str, ...], counts: ND
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    name = printable(folder.name)
+    name = printable(folder.name or str(folder))
     if not (folder / DESCRIPTION).is_file():
         raise DataError(
             f"{name}: expected the folder of a partitioning, found no {DESCRIPTION} in it: "

@@ -44,7 +44,7 @@ class PlaceTree:
                 raise DataError(
                     f"places of {self.name}: expected {what} from -1 to {places - 1}, got others; build the tree again."
                 )
-        if (self._depth < 0).any():
+        if (self.depth < 0).any():
             raise DataError(
                 f"places of {self.name}: expected every place below a root, got some that hold each other; "
                 "build the tree again."
@@ -54,16 +54,14 @@ class PlaceTree:
         return len(self.labels)
 
     @cached_property
-    def _depth(self) -> NDArray[np.int64]:
-        """Steps from each place up to its root; −1 for places in a circle."""
-        depth = np.where(self.parents < 0, 0, -1)
-        for _ in range(len(self.parents)):
-            open_ = np.flatnonzero(depth < 0)
-            above = depth[self.parents[open_]]
-            if not (above >= 0).any():
-                break
-            depth[open_[above >= 0]] = above[above >= 0] + 1
-        return depth
+    def depth(self) -> NDArray[np.int64]:
+        """int64 (M,): steps from each place up to its root."""
+        end = len(self.parents)  # holds the roots, and itself
+        above = np.append(np.where(self.parents < 0, end, self.parents), end)
+        depth = np.append(np.where(self.parents < 0, 0, 1), 0)
+        for _ in range(end.bit_length()):  # each time twice as far up: a chain of M places takes log M rounds
+            depth, above = depth + depth[above], above[above]
+        return np.where(above == end, depth, -1)[:end]  # −1 for places in a circle
 
     def path(self, place: int) -> list[int]:
         """A place and all that hold it, fine to coarse; empty for −1."""

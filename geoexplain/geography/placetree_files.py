@@ -21,8 +21,12 @@ MAX_BYTES = 128 * 2**20
 MAX_TREES = 8
 LONGEST_TEXT = 254
 
-STEP_DEG = 1e-4
+DIGITS = 4
+STEP_DEG = 10**-DIGITS
 """Borders are rounded to this, about ten metres."""
+
+DEEPEST = 200
+"""Places above one another: every cell knows all of its own."""
 
 FURTHEST_LON_DEG = 540.0
 """One turn beyond ±180 either way."""
@@ -31,10 +35,12 @@ FURTHEST_LON_DEG = 540.0
 def write_place_trees(trees: Sequence[PlaceTree], file: Path) -> None:
     """Write trees, at most MAX_TREES, as JSON with their borders as GeoJSON geometries, rounded to 1e-4 degrees.
 
-    The file is there whole or not at all. Raises DataError for too many trees, or where it cannot be written.
+    The file is there whole or not at all. Raises DataError for too many trees, or too deep ones, or where it cannot be written.
     """
     if len(trees) > MAX_TREES:
         raise DataError(f"{printable(file.name)}: expected at most {MAX_TREES} trees, got {len(trees)}: write fewer.")
+    if any(tree.depth.max(initial=0) >= DEEPEST for tree in trees):
+        raise DataError(f"{printable(file.name)}: expected less than {DEEPEST} places above one another, got more.")
     content = {"format": FORMAT, "trees": [_record(tree) for tree in trees]}
     write_bytes(file, json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
 
@@ -86,7 +92,7 @@ def _geometry(border: BaseGeometry) -> dict[str, Any] | None:
 
 
 def _ring(ring: BaseGeometry) -> list[list[float]]:
-    return [[round(x, 4), round(y, 4)] for x, y in shapely.get_coordinates(ring).tolist()]
+    return [[round(x, DIGITS), round(y, DIGITS)] for x, y in shapely.get_coordinates(ring).tolist()]
 
 
 def _trees(content: dict[str, Any]) -> list[Any]:
@@ -96,7 +102,7 @@ def _trees(content: dict[str, Any]) -> list[Any]:
 
 
 def _tree(record: dict[str, Any]) -> PlaceTree:
-    return PlaceTree(
+    tree = PlaceTree(
         _texts([record["name"]])[0],
         _texts(record["labels"]),
         _texts(record["kinds"]),
@@ -104,6 +110,9 @@ def _tree(record: dict[str, Any]) -> PlaceTree:
         _numbers(record["of_cell"]),
         tuple(None if geometry is None else _border(geometry) for geometry in _listed(record["borders"])),
     )
+    if tree.depth.max(initial=0) >= DEEPEST:
+        raise ValueError("depth")
+    return tree
 
 
 def _listed(values: object) -> list[Any]:
@@ -145,4 +154,4 @@ def _points(ring: object) -> NDArray[np.float64]:
     # Written so that NaN, which compares as false, is refused too.
     if not (np.abs(points) <= [FURTHEST_LON_DEG, 90.0]).all():
         raise ValueError("coordinates")
-    return points.astype(np.float64)
+    return np.round(points.astype(np.float64), DIGITS)  # GEOS fails on corners that are next to nothing apart

@@ -16,6 +16,7 @@ from geoexplain.geography import s2
 from geoexplain.geography.cell_tables import MAX_CELLS, check_size
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.places import place_names
+from geoexplain.research.files import read_bytes
 
 MAX_TREE_BYTES = 256 * 2**20
 CENTERS = {"latitude": "latitude_mean", "longitude": "longitude_mean"}
@@ -135,11 +136,10 @@ def _s2_parents(coarse: Table, fine: Table) -> NDArray[np.int64]:
 
 
 def _read_tree(file: Path, tables: Sequence[Table]) -> list[NDArray[np.int64]]:
-    if file.stat().st_size > MAX_TREE_BYTES:
-        raise DataError(f"{file.name}: expected at most {MAX_TREE_BYTES // 2**20} MiB of JSON, got more.")
+    data = read_bytes(file, MAX_TREE_BYTES)
     try:
-        tree = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        tree = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{file.name}: expected JSON, could not read it ({str(error)[:100]}): get the file again."
         ) from None

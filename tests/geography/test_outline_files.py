@@ -56,6 +56,13 @@ def test_what_crosses_itself_is_mended(tmp_path: Path) -> None:
     assert border.area == pytest.approx(2)  # two triangles of height 1 over a side of 2
 
 
+def test_what_geos_itself_fails_on_is_mended(tmp_path: Path) -> None:
+    torn = [[1, 0], [84.96237488868564, 5.991428195636871], [1e-300, 0], [90, 5e-324], [1e-9, -90], [1e-9, 5e-324]]
+    (border,) = read_outlines(written(tmp_path / "a.json", collection({"type": "Polygon", "coordinates": [torn]})), 1)
+    assert border is not None
+    assert border.is_valid
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -119,3 +119,24 @@ def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         write_place_trees([wadi_rum_tree()] * 9, tmp_path / "t.json")
     with pytest.raises(DataError, match="expected to write it"):
         write_place_trees([wadi_rum_tree()], tmp_path / "nowhere" / "t.json")
+
+
+def chain(places: int) -> dict[str, Any]:
+    """A tree in which every place lies in the one before it."""
+    parents = [[*range(-1, places - 1)], ["a"] * places, ["k"] * places, [None] * places]
+    columns = dict(zip(("parents", "labels", "kinds", "borders"), parents, strict=True))
+    return {"format": placetree_files.FORMAT, "trees": [{"name": "x", "of_cell": [places - 1], **columns}]}
+
+
+def test_a_tower_of_places_is_refused_before_every_cell_knows_all_of_it(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(json.dumps(chain(placetree_files.DEEPEST)))
+    (tree,) = read_place_trees(tmp_path / "t.json")
+    assert tree.depth.tolist() == list(range(placetree_files.DEEPEST))
+    # Step by step these would take an hour, and a cell's chain of them as much memory as the file.
+    for places in (placetree_files.DEEPEST + 1, 1_000_000):
+        (tmp_path / "t.json").write_text(json.dumps(chain(places)))
+        with pytest.raises(DataError, match=r"^t\.json: expected the places"):
+            read_place_trees(tmp_path / "t.json")
+    one = PlaceTree("x", ("a",) * 300, ("k",) * 300, np.arange(-1, 299), np.array([299]), (None,) * 300)
+    with pytest.raises(DataError, match="expected less than 200 places above one another"):
+        write_place_trees([one], tmp_path / "t.json")

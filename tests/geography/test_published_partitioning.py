@@ -82,6 +82,8 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     files = [semantic_table(tmp_path / "a.csv", ["R10"]), semantic_table(tmp_path / "b.csv", ["R1", "R2"])]
     with pytest.raises(DataError, match=r"h_dict\.json, which says what lies in what"):
         read_published(files)
+    with pytest.raises(DataError, match=r"none\.json: expected a readable file"):
+        read_published(files, tmp_path / "none.json")
     with pytest.raises(DataError, match=r"none\.csv: expected a readable table"):
         read_published([tmp_path / "none.csv"])
     with pytest.raises(DataError, match="got '5' in none"):

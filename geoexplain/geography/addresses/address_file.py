@@ -85,7 +85,7 @@ def _position(lat: str, lon: str, where: str) -> tuple[float, float]:
         position = float(lat), float(lon)
     except ValueError:
         position = (np.nan, np.nan)
-    if not (abs(position[0]) <= 90 and abs(position[1]) <= 360):
+    if not (abs(position[0]) <= 90 and abs(position[1]) <= 180):
         got = printable(f"{lat}, {lon}")
         raise DataError(f"{where}: expected a latitude and a longitude in degrees, got {got!r}: correct the line.")
     return position
@@ -107,8 +107,8 @@ def _rows(
             for count, row in enumerate(lines):
                 where = f"{name}, line {lines.line_num:,}"
                 if len(row) != len(titles) or count >= MAX_ROWS:
-                    what = f"{len(titles)} values" if count < MAX_ROWS else f"at most {MAX_ROWS:,} lines"
-                    raise DataError(f"{where}: expected {what}, got {len(row)} values more: correct the table.")
+                    enough = f"{len(titles)} values, got {len(row)}", f"at most {MAX_ROWS:,} lines, got more"
+                    raise DataError(f"{where}: expected {enough[count >= MAX_ROWS]}: correct the table.")
                 yield where, row
                 if progress is not None and count % ROWS_AT_A_TIME == 0:
                     progress(min(data.tell(), size), size)

@@ -65,9 +65,10 @@ def test_progress_ends_with_the_file(tmp_path: Path) -> None:
         ("", "a.csv: expected the columns"),
         ("latitude,longitude,address\n1,2,W1\n91,2,W1\n", "a.csv, line 3: expected a latitude"),
         ("latitude,longitude,address\n1,nan,W1\n", "a.csv, line 2: expected a latitude"),
+        ("latitude,longitude,address\n1,200,W1\n", "a.csv, line 2: expected a latitude"),  # a folder would not take it
         ("latitude,longitude,address\n1,x,W1\n", "a.csv, line 2: expected a latitude"),
         ("latitude,longitude,address\n1,2,W1 < W9\n", "line 2: expected at most 64 keys of the table of locations"),
-        ("latitude,longitude,address\n1,2\n", "line 2: expected 3 values"),
+        ("latitude,longitude,address\n1,2\n", "line 2: expected 3 values, got 2: correct"),
         ('latitude,longitude,address\n1,2,"W1\n', "line 2: expected values between commas"),
         ("latitude,longitude,address\n1,2," + " < ".join(["W1"] * 65) + "\n", "line 2: expected at most 64 keys"),
         ("latitude,longitude,address\n1,2," + "x" * 200_000 + "\n", "expected lines of less than 100,000"),
