@@ -102,4 +102,4 @@ def _ring(corners: Sequence[Sequence[float]]) -> np.ndarray[Any, np.dtype[np.flo
     on_earth = ring.dtype.kind in "if" and (np.abs(ring) <= [FARTHEST_LON_DEG, 90.0]).all()
     if len(ring) < 4 or not on_earth:
         raise ValueError("ring")
-    return np.round(ring.astype(np.float64), DIGITS)  # GEOS fails on corners that are next to nothing apart
+    return ring.astype(np.float64).round(DIGITS)  # GEOS fails on corners that are next to nothing apart

@@ -35,7 +35,7 @@ FURTHEST_LON_DEG = 540.0
 def write_place_trees(trees: Sequence[PlaceTree], file: Path) -> None:
     """Write trees, at most MAX_TREES, as JSON with their borders as GeoJSON geometries, rounded to 1e-4 degrees.
 
-    The file is there whole or not at all. Raises DataError for too many trees, or too deep ones, or where it cannot be written.
+    The file is there whole or not at all. Raises DataError for too many, too deep ones, or where it cannot be written.
     """
     if len(trees) > MAX_TREES:
         raise DataError(f"{printable(file.name)}: expected at most {MAX_TREES} trees, got {len(trees)}: write fewer.")
@@ -154,4 +154,4 @@ def _points(ring: object) -> NDArray[np.float64]:
     # Written so that NaN, which compares as false, is refused too.
     if not (np.abs(points) <= [FURTHEST_LON_DEG, 90.0]).all():
         raise ValueError("coordinates")
-    return np.round(points.astype(np.float64), DIGITS)  # GEOS fails on corners that are next to nothing apart
+    return points.astype(np.float64).round(DIGITS)  # GEOS fails on corners that are next to nothing apart

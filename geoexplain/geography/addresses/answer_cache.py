@@ -5,6 +5,7 @@ An SQLite file that is committed after each answer, so that a process may be kil
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -23,12 +24,17 @@ STEPS_PER_DEG = 100_000
 PATIENCE_S = 30.0
 """For another process that writes to the same file."""
 
+LONGEST_QUEUE = 60
+"""Turns that one waits at most for others who ask the same server."""
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     source TEXT NOT NULL, lat INTEGER NOT NULL, lon INTEGER NOT NULL, answer TEXT NOT NULL,
     PRIMARY KEY (source, lat, lon)
 ) WITHOUT ROWID
 """
+
+TURNS = "CREATE TABLE IF NOT EXISTS turns (server TEXT PRIMARY KEY, next_s REAL NOT NULL) WITHOUT ROWID"
 
 Address = tuple[Location, ...]
 """Fine to coarse; empty where the server knows none."""
@@ -56,6 +62,21 @@ class AnswerCache:
             values = (self.source, lat, lon, answer)
             self.connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", values)
 
+    def turn_s(self, server: str, every_s: float) -> float:
+        """Take the next turn to ask a server that is asked `every_s` seconds, by all who share the file: seconds to it.
+
+        Raises DataError when it cannot be written.
+        """
+        with _told(self.name), self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            row = self.connection.execute("SELECT next_s FROM turns WHERE server = ?", (server,)).fetchone()
+            now_s = time.time()
+            # Who has set the clock back need not wait for the day to come again.
+            wait_s = 0.0 if row is None else min(max(row[0] - now_s, 0.0), LONGEST_QUEUE * every_s)
+            values = (server, now_s + wait_s + every_s)
+            self.connection.execute("INSERT OR REPLACE INTO turns VALUES (?, ?)", values)
+        return wait_s
+
 
 @contextmanager
 def open_cache(file: Path, source: str) -> Iterator[AnswerCache]:
@@ -74,6 +95,7 @@ def open_cache(file: Path, source: str) -> Iterator[AnswerCache]:
             with connection:
                 connection.execute(f"PRAGMA application_id = {APPLICATION}")
                 connection.execute(SCHEMA)
+                connection.execute(TURNS)
         yield AnswerCache(connection, source, name)
 
 

@@ -4,7 +4,7 @@ Each coordinate, rounded to a metre, is asked for once (`/reverse`, addressdetai
 are the locations, fine to coarse; house numbers, postal codes and ISO codes are left out. A building, a park or another
 sight is known by its OpenStreetMap object ("W5013364") when that is what the server found. Of streets, cities and what
 else holds others the server names the object only where nothing finer is found: they are known by kind and name, and by
-the city, state and country that hold them ("suburb:Gros-Caillou|Paris|fr"), so that they are one location everywhere.
+the city, state and country that hold them ("suburb:Gros-Caillou|Paris|FR"), so that they are one location everywhere.
 
 The public server, nominatim.openstreetmap.org, allows one request per second and no bulk work: large sets need a server
 of one's own.
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from geopy.adapters import URLLibAdapter, get_retry_after
@@ -120,7 +121,11 @@ def nominatim_addresses(
 def _server(host: str, user_agent: str, pace: Pace) -> Nominatim:
     scheme, _, domain = host.rpartition("://")
     domain = domain.strip("/")
-    if scheme not in ("", "http", "https") or not domain or not all(letter.isprintable() for letter in domain):
+    try:
+        name = urlsplit(f"//{domain}").hostname or ""
+    except ValueError:
+        name = ""
+    if scheme not in ("", "http", "https") or not name or not all(letter.isprintable() for letter in domain):
         raise DataError(f"--nominatim: expected a host such as nominatim.example.org, got {printable(host)!r}.")
     if not user_agent.strip() or not user_agent.isascii() or not user_agent.isprintable():
         raise DataError(
@@ -129,7 +134,7 @@ def _server(host: str, user_agent: str, pace: Pace) -> Nominatim:
         )
     if not (0 <= pace.rate_limit_s < math.inf and 0 < pace.timeout_s < math.inf and 0 <= pace.first_wait_s < math.inf):
         raise DataError("Nominatim: expected seconds between requests ≥ 0 and for an answer > 0, got others.")
-    public = domain.partition(":")[0].partition("/")[0].lower()
+    public = name.rstrip(".")
     if (public == PUBLIC or public.endswith(f".{PUBLIC}")) and pace.rate_limit_s < PUBLIC_RATE_S:
         raise DataError(
             f"Nominatim: expected at least {PUBLIC_RATE_S:g} second between requests to {public}, got "
@@ -154,7 +159,7 @@ class _StopError(Exception):
 
 
 class _Asking:
-    """A conversation with one server: when it was asked last, and how often it failed."""
+    """A conversation with one server: when it wants to be asked again, and how often it failed."""
 
     def __init__(
         self,
@@ -178,7 +183,7 @@ class _Asking:
         problem = ""
         for wait_s in (0.0, *(self.pace.first_wait_s * 2**turn for turn in range(TRIES - 1))):
             self._wait(max(wait_s, self.next_s - time.monotonic()))
-            self.next_s = time.monotonic() + self.pace.rate_limit_s
+            self._wait(self.answers.turn_s(self.server.domain, self.pace.rate_limit_s))
             try:
                 place = self.server.reverse((lat / STEPS_PER_DEG, lon / STEPS_PER_DEG), **self.options)
                 address = () if place is None else tuple(parts(place.raw))
@@ -248,7 +253,7 @@ def parts(answer: Mapping[str, Any]) -> Iterator[Location]:
         for kind, name in address.items()
         if kind not in LEFT_OUT and not kind.startswith("ISO") and isinstance(name, str) and name.strip()
     ][:MAX_STEPS]
-    country = _text(str(address.get("country_code") or ""))
+    country = _text(str(address.get("country_code") or "")).upper()  # as the shipped borders know it
     for i, (kind, name) in enumerate(steps):
         coarser = [above for its_kind, above in steps[i + 1 :] if its_kind in (*CITIES, *STATES)]
         key = f"country:{country or name}" if kind == "country" else "|".join([f"{kind}:{name}", *coarser, country])
