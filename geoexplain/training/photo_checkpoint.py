@@ -46,7 +46,8 @@ FREE_TO_CHANGE: Sequence[str] = ("phases",)
 
 def check_resumable(saved: Mapping[str, Any], facts: Mapping[str, Any], settings: PhotoTraining) -> None:
     """Raise CheckpointError unless a checkpoint was begun with these photos, cells, network and settings."""
-    for key, what in (("photos", "photos"), ("cells", "partitioning"), ("backbone", "network")):
+    # Cells first: of others, other photos may lie in none and are not trained on.
+    for key, what in (("cells", "partitioning"), ("photos", "photos"), ("backbone", "network")):
         if saved[key] != facts[key]:
             raise CheckpointError(
                 f"--resume: expected the {what} that the run was begun with, got another: give the same options as "

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geoexplain.errors import CheckpointError
+from geoexplain.errors import CheckpointError, DataError
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.locator.backbone import Backbone, create_backbone
 from geoexplain.locator.model import Network
@@ -152,7 +153,10 @@ class PhotoRun:
         return evaluated(self.network, self.best or self.average)
 
     def advance(self, pressed: Callable[[], bool] = lambda: False) -> Step:
-        """Train on the batches of the next step, together with the other processes; `pressed`: was Ctrl-C, here?"""
+        """Train on the batches of the next step, together with the other processes; `pressed`: was Ctrl-C, here?
+
+        Raises DataError when the loss is not finite any more; the weights then stay as they are.
+        """
         settings = self.settings
         rate = self.schedule.rate_at(self.step)
         for group in self.optimiser.param_groups:
@@ -171,6 +175,11 @@ class PhotoRun:
                 counts[1] += self._backward(batch)
         counts[2], counts[3] = len(failed), float(pressed())
         photos, loss, failures, presses = self.processes.sum_gradients(self.network.parameters(), counts).tolist()
+        if photos and not math.isfinite(loss):
+            raise DataError(
+                f"training: expected a finite loss, got {loss} in step {self.step + 1:,}: begin again with a smaller "
+                "--learning-rate and another --out."
+            )
         if photos:
             self._move(photos)
         self.step += 1

@@ -18,10 +18,10 @@ from geoexplain.errors import CheckpointError, DataError
 from geoexplain.locator.model import Network
 from geoexplain.training.distributed import alone
 from geoexplain.training.optimisation import save_atomically
-from geoexplain.training.photo_checkpoint import load_photo_checkpoint
+from geoexplain.training.photo_checkpoint import check_resumable, load_photo_checkpoint
 from geoexplain.training.photo_loop import train_photos
 from geoexplain.training.photo_run import PhotoRun, restored_network
-from geoexplain.training.photo_set import evenly
+from geoexplain.training.photo_set import cells_fingerprint, evenly
 from geoexplain.training.photo_settings import PhotoPhase, PhotoTraining
 from geoexplain.training.photo_validation import validation_errors
 from tests.training.photo_worlds import (
@@ -118,6 +118,18 @@ def test_a_run_of_photos_none_of_which_can_be_read_ends_without_a_loss(tmp_path:
     state = run.network.state_dict()
     for key, value in world_network(run.settings, world_partitioning()).state_dict().items():
         assert torch.equal(state[key], value)
+
+
+def test_weights_that_have_run_away_are_told() -> None:
+    partitioning, settings = world_partitioning(), world_settings()
+    network = world_network(settings, partitioning)
+    run = PhotoRun(world_photos(drawn(), partitioning), partitioning, settings, network, CPU)
+    run.advance()
+    next(network.head.parameters()).data.fill_(torch.inf)
+    before = {key: value.clone() for key, value in run.average.items()}
+    with pytest.raises(DataError, match=r"expected a finite loss, got (nan|inf) in step 2: begin again with a smaller"):
+        run.advance()
+    assert all(torch.equal(run.average[key], value) for key, value in before.items())
 
 
 def test_photos_in_no_cell_are_left_out_and_counted() -> None:
@@ -272,6 +284,11 @@ def test_resuming_with_others_is_refused(tmp_path: Path) -> None:
     trained(tmp_path, settings)
     with pytest.raises(CheckpointError, match=r"expected learning_rate 0\.002, as the run was begun with, got 0\.1"):
         trained(tmp_path, replace(settings, learning_rate=0.1), resume=True)
+    cells = world_partitioning(levels=1)
+    with pytest.raises(CheckpointError, match="expected the partitioning that the run was begun with"):
+        check_resumable(
+            load_photo_checkpoint(tmp_path / "checkpoint.pt"), {"cells": cells_fingerprint(cells)}, settings
+        )
     with pytest.raises(CheckpointError, match="expected the photos that the run was begun with"):
         trained(tmp_path, settings, resume=True, photos=50)
     torch.save({"format": "geoexplain-photo-run/1"}, tmp_path / "checkpoint.pt")
