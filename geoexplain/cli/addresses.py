@@ -89,6 +89,13 @@ def _check(args: argparse.Namespace) -> None:
         raise DataError("--emp16: expected it alone, got another source of addresses too: leave one of them out.")
     if args.nominatim is not None and args.user_agent is None:
         raise DataError("--nominatim: expected --user-agent, which tells the server's owner who asks: add it.")
+    if args.out.is_dir():
+        raise DataError(f"{args.out}: expected a file to write, found a folder: choose another name.")
+    given = [file for file in (args.coordinates, args.emp16, args.names, args.cache) if file is not None]
+    written = [args.out, locations_file(args.out)]
+    for file in given:
+        if any(file.exists() and out.exists() and file.samefile(out) for out in written):
+            raise DataError(f"{args.out}: expected another file than {file}, which is read: choose another name.")
     if not args.out.parent.is_dir():
         raise DataError(f"{args.out}: expected a folder to write into, found none: make {args.out.parent}.")
 

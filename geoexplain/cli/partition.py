@@ -1,6 +1,7 @@
 """`geoexplain partition`: cells over the Earth, built from coordinates: the classes that a geolocator is trained on."""
 
 import argparse
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.cli.addresses import follow
-from geoexplain.cli.arguments import count
+from geoexplain.cli.arguments import count, printable
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses
@@ -30,6 +31,12 @@ from geoexplain.view.partition_map import save_partition_map
 MAP = "map.html"
 SEMANTIC_TAU = (100, 125, 250)
 KMEANS_CELLS = (200, 2000)
+OF_A_BUILD = re.compile(
+    r"(cells(\.\d+)?\.csv|outlines(\.\d+)?\.geojson|places\.json|coordinates\.npz|locations\.json|map\.html)"
+    r"(\.\d+\.part)?|partition\.json\.\d+\.part"
+)
+"""Files that a build leaves when it is cut short, before partition.json."""
+
 LEVELS = {1: ("cells",), 2: ("coarse", "fine"), 3: ("coarse", "middle", "fine")}
 
 BUILD_EPILOG = """\
@@ -192,14 +199,15 @@ def describe(partitioning: Partitioning, folder: Path) -> None:
     levels = len(partitioning.levels)
     names = LEVELS.get(levels, tuple(f"level {i + 1}" for i in range(levels)))
     for name, cells, counts in zip(names, partitioning.levels[::-1], partitioning.counts[::-1], strict=True):
-        largest = int(counts.argmax())
-        held = f"{counts.min():,} to {counts.max():,} coordinates each, most in {cells.labels[largest]}"
-        print(f"  {name:<11} {len(cells):>7,} cells{f', {held}' if total else ''}")
-    print(f"  coordinates {total:>7,}{f', {lost:,} ({percent(lost / total)}) of them in no cell' if lost else ''}")
+        largest = printable(cells.labels[int(counts.argmax())])
+        held = f"{counts.min():,} to {counts.max():,} coordinates each, the fullest: {largest}"
+        print(f"  {name:<11} {len(cells):>7,} {'cell ' if len(cells) == 1 else 'cells'}{f', {held}' if total else ''}")
+    known = f"{total:>7,}{f', {lost:,} ({percent(lost / total)}) of them in no cell' if lost else ''}"
+    print(f"  coordinates {known if total else 'not known'}")
     for key, value in partitioning.settings.items():
         if key != "in_no_cell":
             words = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-            print(f"  {key:<11} {words}")
+            print(f"  {printable(key):<11} {printable(words)}")
 
 
 def _coordinates(args: argparse.Namespace) -> NDArray[np.float64]:
@@ -225,12 +233,14 @@ def _check_new(args: argparse.Namespace) -> None:
     out: Path = args.out
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: expected a folder to write, found a file: choose another name.")
-    if out.exists() and any(out.iterdir()) and not (args.force and (out / DESCRIPTION).is_file()):
-        what = (
-            "a partitioning: give --force to replace it, or choose another"
-            if (out / DESCRIPTION).is_file()
-            else "something else: choose another"
-        )
+    names = [file.name for file in out.iterdir()] if out.exists() else []
+    if DESCRIPTION in names:
+        what = "a partitioning: give --force to replace it, or choose another"
+    elif all(OF_A_BUILD.fullmatch(name) for name in names):
+        what = "what is left of an interrupted build: give --force to replace it, or choose another"
+    else:
+        what = "something else: choose another"
+    if names and not (args.force and "--force" in what):
         raise DataError(f"{out}: expected a folder that is new or empty, found {what}.")
 
 

@@ -92,3 +92,17 @@ def test_what_does_not_go_together_is_said(run: Run, table: Path, words: list[st
     assert outcome.code == 2
     assert said in outcome.err
     assert not table.with_name("a.csv").exists()
+
+
+def test_what_is_read_is_not_written_over(run: Run, table: Path) -> None:
+    before = table.read_text()
+    twin = table.rename(table.with_name("a.locations.csv"))
+    for source, out in ((twin, twin), (twin, table.with_name("a.csv")), (twin, table.parent / "." / twin.name)):
+        outcome = run("addresses", "--coordinates", source, "--out", out)
+        assert outcome.code == 2
+        assert "expected another file" in outcome.err
+    assert twin.read_text() == before
+    outcome = run("addresses", "--coordinates", twin, "--out", table.parent)
+    assert (outcome.code, "found a folder" in outcome.err) == (2, True)
+    assert [path.name for path in table.parent.iterdir()] == ["a.locations.csv"]
+    assert not table.parent.with_name(f"{table.parent.name}.locations.csv").exists()

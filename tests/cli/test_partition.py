@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def test_import(tmp_path: Path, run: Run) -> None:
     assert done.code == 0, done.err
     assert "3 cells" in done.out
     assert read_partitioning(tmp_path / "theirs").levels[0].parents.tolist() == [0, 0, 1]
-    assert run("partition", "show", tmp_path / "theirs").out.count("coordinates") == 1
+    assert "coordinates not known" in run("partition", "show", tmp_path / "theirs").out
 
 
 @pytest.mark.parametrize("tau", ["50", "a:b", "9:3", "0:5", "-1:5", "5:", "1:2:3"])
@@ -106,3 +107,34 @@ def test_a_wrong_line_is_named_and_nothing_made(tmp_path: Path, run: Run) -> Non
     assert refused.code == 2
     assert "photos.csv, line 3" in refused.err
     assert not (tmp_path / "x").exists()
+
+
+def test_what_a_terminal_would_obey_is_shown(tmp_path: Path, run: Run, table: Path) -> None:
+    out = tmp_path / "cells"
+    assert run("partition", "build", "kmeans", "--cells", 2, "--coordinates", table, "--out", out).code == 0
+    facts = json.loads((out / "partition.json").read_text(encoding="utf-8"))
+    facts["settings"] |= {"\x1b[31mred": "\x1b]0;title\x07", "list": ["\x1b[2J", {"\x1b[1m": 1}]}
+    (out / "partition.json").write_text(json.dumps(facts), encoding="utf-8")
+    cells = (out / "cells.csv").read_text(encoding="utf-8")
+    hostile = re.sub(r'(?m)^("?)(?!label)(?=.)', "\\1\x1b[7m", cells)
+    (out / "cells.csv").write_text(hostile, encoding="utf-8")
+    shown = run("partition", "show", out)
+    assert shown.code == 0
+    assert shown.out.replace("\n", "").isprintable()
+    assert "the fullest: ?[7m" in shown.out
+
+
+@pytest.mark.parametrize("kind", ["s2", "semantic"])
+def test_an_interrupted_build_can_be_made_again(tmp_path: Path, run: Run, table: Path, kind: str) -> None:
+    tau = {"s2": "5:50", "semantic": "20"}[kind]
+    words = ("partition", "build", kind, "--tau", tau, "--coordinates", table, "--out", tmp_path / "cells")
+    assert run(*words).code == 0
+    (tmp_path / "cells" / "partition.json").rename(tmp_path / "cells" / "partition.json.77.part")
+    refused = run(*words)
+    assert (refused.code, "left of an interrupted build: give --force" in refused.err) == (2, True)
+    assert run(*words, "--force").code == 0
+    assert run("partition", "show", tmp_path / "cells").code == 0
+    (tmp_path / "cells" / "partition.json").unlink()
+    (tmp_path / "cells" / "mine.csv").touch()
+    refused = run(*words, "--force")
+    assert (refused.code, "found something else" in refused.err) == (2, True)
