@@ -65,7 +65,7 @@
         if (!path) return;
         context.globalAlpha = OPACITY;
         context.fillStyle = this.color(bucket);
-        context.fill(path, "evenodd");
+        context.fill(path); // holes run the other way round; where two cells overlap there is none
         context.globalAlpha = 1;
         context.lineWidth = 0.5 * px;
         context.strokeStyle = this.data.dark ? "rgba(10,14,19,.55)" : "rgba(255,255,255,.6)";
@@ -120,7 +120,7 @@
       boxes.forEach(({ left, right, top, bottom }, i) => {
         const area = (right - left) * (bottom - top);
         if (y < top || y > bottom || area >= smallest) return;
-        const inside = turns.some((x) => left <= x && x <= right && context.isPointInPath(path(i), x, y, "evenodd"));
+        const inside = turns.some((x) => left <= x && x <= right && context.isPointInPath(path(i), x, y));
         if (inside) [best, smallest] = [{ level: this.level, cell: i }, area];
       });
       return best;

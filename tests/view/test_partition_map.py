@@ -1,14 +1,18 @@
 """The map of a partitioning: nothing from elsewhere in its page, and in a real browser the cell that one clicks."""
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from geoexplain.geography.kmeans_partitioning import build_kmeans
+from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.geography.s2_partitioning import build_s2
 from geoexplain.view.partition_map import partition_map, save_partition_map
@@ -83,6 +87,36 @@ def test_a_cell_says_what_it_is_and_lies_in(chromium_page: Page, tmp_path: Path)
     expect(card).to_contain_text("12 coordinates")
     chromium_page.get_by_role("button", name="Close").click()
     expect(card).to_contain_text("Click a cell")
+
+
+@pytest.mark.browser
+def test_where_cells_overlap_there_is_no_hole(chromium_page: Page, tmp_path: Path) -> None:
+    with_lake = shapely.box(-20, -20, 10, 20) - shapely.box(-15, -5, -7, 5)
+    cells = Partition("n", ("range", "plateau"), np.array([(0.0, -5.0), (0.0, 5.0)]))
+    borders = (with_lake, shapely.box(5, -20, 30, 20))
+    counts = np.array([7, 7])
+    both = Partitioning("n", "semantic", (cells,), (("a", "b"),), (counts,), (borders,), cells.nearest_many)
+    save_partition_map(tmp_path / "map.html", both, dark=False)
+    chromium_page.set_viewport_size({"width": 1200, "height": 700})
+    chromium_page.goto((tmp_path / "map.html").as_uri())
+    expect(chromium_page.locator(".geoexplain-cell")).to_contain_text("Click a cell")
+    chromium_page.evaluate("window[document.querySelector('.folium-map').id].setView([0, 0], 3, {animate: false})")
+    places = {"both": (-8.0, 7.5), "range": (-15.0, -12.0), "lake": (-2.0, -11.0), "sea": (-26.0, -25.0)}
+    spots = [tuple(map(int, pixel_of(chromium_page, *place))) for place in places.values()]
+
+    def seen() -> dict[str, np.ndarray]:
+        picture = np.asarray(Image.open(io.BytesIO(chromium_page.screenshot())).convert("RGB")).astype(int)
+        return {name: picture[y, x] for name, (x, y) in zip(places, spots, strict=True)}
+
+    colors = seen()
+    for _ in range(100):  # until it is painted
+        if np.abs(colors["range"] - colors["sea"]).max() > 40:
+            break
+        chromium_page.wait_for_timeout(50)
+        colors = seen()
+    assert np.abs(colors["range"] - colors["sea"]).max() > 40
+    assert np.abs(colors["both"] - colors["range"]).max() < 10
+    assert np.abs(colors["lake"] - colors["sea"]).max() < 10
 
 
 @pytest.mark.browser
