@@ -52,7 +52,7 @@ def build_s2(
     """
     _check(thresholds)
     tell, steps = progress or (lambda _done, _total: None), 3 + len(thresholds)
-    leaves = s2.leaf_ids(points_deg)
+    leaves = _leaf_ids(points_deg)
     tell(1, steps)
     order = np.argsort(leaves)
     leaves = leaves[order]
@@ -101,7 +101,16 @@ def assign_by_tokens(tokens: Sequence[str]) -> Assign:
 
 
 def _assign(cells: Cells, places: NDArray[np.int64], points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
-    return places[s2.holding(cells, s2.leaf_ids(points_deg))]
+    return places[s2.holding(cells, _leaf_ids(points_deg))]
+
+
+def _leaf_ids(points_deg: NDArray[np.float64]) -> Cells:
+    """As `s2.leaf_ids`, which tells −180° from 180° as S2 does: here a place is in one cell however it is written."""
+    west = points_deg[:, 1] == -180
+    if west.any():
+        points_deg = points_deg.copy()
+        points_deg[west, 1] = 180.0
+    return s2.leaf_ids(points_deg)
 
 
 def _check(thresholds: Sequence[tuple[int, int]]) -> None:

@@ -15,6 +15,11 @@ from tests.geography.scattered import nameless, scattered_points
 SEEDS = range(1000)
 
 
+def eastern(points: np.ndarray) -> np.ndarray:
+    """The points with 180° in the place of −180°, which S2 itself tells apart."""
+    return np.stack([points[:, 0], np.where(points[:, 1] == -180, 180, points[:, 1])], axis=1)
+
+
 def settings_of(seed: int) -> list[tuple[int, int]]:
     rng = np.random.default_rng(seed + 10**6)
     most = np.sort(rng.integers(1, 60, rng.integers(1, 4)))[::-1].tolist()
@@ -38,7 +43,7 @@ def recursive_cells(leaves: list[s2sphere.CellId], least: int, most: int) -> dic
 @pytest.mark.parametrize("seed", range(12))
 def test_one_level_is_what_a_plain_recursion_finds(seed: int) -> None:
     points = scattered_points(seed, 400)
-    leaves = [s2sphere.CellId.from_lat_lng(s2sphere.LatLng.from_degrees(*point)) for point in points.tolist()]
+    leaves = [s2sphere.CellId.from_lat_lng(s2sphere.LatLng.from_degrees(*point)) for point in eastern(points).tolist()]
     expected = recursive_cells(leaves, 2, 20)
     built = build_s2(points, [(2, 20)])
     assert dict(zip(built.keys[0], built.counts[0].tolist(), strict=True)) == expected
@@ -64,6 +69,14 @@ def test_more_of_them_at_one_place_than_a_cell_may_hold() -> None:
     assert s2.levels(s2.from_tokens(built.keys[0])).tolist() == [s2.LEAF_LEVEL]
 
 
+def test_the_antimeridian_is_one_line_from_either_side() -> None:
+    points = np.array([(10.0, 180.0), (10.0, -180.0)] * 3)
+    built = build_s2(points, [(6, 6), (6, 6)])
+    assert [len(level) for level in built.levels] == [1, 1]
+    assert built.classes(points).tolist() == [[0, 0]] * 6
+    assert points[1].tolist() == [10.0, -180.0]  # what was given stays as it was
+
+
 def test_what_the_coarser_level_drops_the_finer_ones_drop_too() -> None:
     points = np.array([(1.0, 1.0)] * 8 + [(1.0, 91.0)] * 3)
     alone = build_s2(points, [(2, 4)])
@@ -86,7 +99,7 @@ def check(built: Partitioning, points: np.ndarray, limits: list[tuple[int, int]]
     classes = built.classes(points)
     inside = classes[:, -1] >= 0
     assert built.settings["in_no_cell"] == (~inside).sum()
-    leaves = s2.leaf_ids(points)
+    leaves = s2.leaf_ids(eastern(points))
     for level, (keys, counts) in enumerate(zip(built.keys, built.counts, strict=True)):
         least, most = limits[::-1][level]
         cells = s2.from_tokens(keys)
@@ -140,7 +153,7 @@ def test_centres_are_means_and_labels_distinct_places() -> None:
     built = build_s2(points, [(3, 40), (3, 15)])
     classes = built.classes(points)
     for level, cells in enumerate(built.levels):
-        leaf = s2.holding(s2.from_tokens(built.keys[level]), s2.leaf_ids(points))
+        leaf = s2.holding(s2.from_tokens(built.keys[level]), s2.leaf_ids(eastern(points)))
         means = np.array([spherical_mean(points[leaf == cell]) for cell in range(len(cells))])
         assert great_circle_km(cells.centers_deg, means).max() < 1e-4
         assert len(set(cells.labels)) == len(cells)

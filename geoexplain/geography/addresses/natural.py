@@ -47,7 +47,10 @@ COVERS = ("glacier", "lake")
 HELD = 0.75
 """Share of a region's area that has to lie in a larger one for that to hold it: outlines are drawn for labels."""
 
-ENDINGS = {"Mts.": "Mountains", "Ra.": "Range", "Plat.": "Plateau", "Pen.": "Peninsula", "I.": "Island"}
+ABBREVIATIONS = {
+    **{"Mts.": "Mountains", "Ra.": "Range", "Cord.": "Cordillera", "Plat.": "Plateau", "Pen.": "Peninsula"},
+    **{"I.": "Island", "L.": "Lake", "Res.": "Reservoir"},
+}
 SMALL_WORDS = {"Of", "The", "And", "De", "Del", "Do", "Da", "Du", "Des"}
 
 
@@ -151,7 +154,7 @@ def _name(feature: Feature) -> str:
     name = str(feature.properties.get("name_en") or feature.properties.get("name") or "").strip()
     if name.isupper():  # as Natural Earth writes what it labels large
         name = re.sub(r"[^\W\d_]+(?:[’'‘][^\W\d_]+)*", lambda word: word[0].capitalize(), name)
-    words = [ENDINGS.get(word, word) for word in name.split()]
+    words = [ABBREVIATIONS.get(word, word) for word in name.split()]
     return " ".join(word.lower() if i and word in SMALL_WORDS else word for i, word in enumerate(words))
 
 

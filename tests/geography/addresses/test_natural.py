@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     ]
     write_geojson(tmp_path / "ne_50m_geography_regions_polys.geojson", regions)
     lakes = [
-        ({"featurecla": "Lake", "name": "Mirror"}, [square(1.5, 25.5, 2, 26)]),
+        ({"featurecla": "Lake", "name": "L. Mirror"}, [square(1.5, 25.5, 2, 26)]),
         ({"featurecla": "Lake"}, [square(9, 25, 10, 26)]),
     ]
     write_geojson(tmp_path / "ne_50m_lakes.geojson", lakes)
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 POINTS = {
-    (25.7, 1.7): ["Mirror", "Blue Mountains", "Great Sand", "Deserts"],
+    (25.7, 1.7): ["Lake Mirror", "Blue Mountains", "Great Sand", "Deserts"],
     (26.5, 2.5): ["Blue Mountains", "Great Sand", "Deserts"],
     (29.5, 0.5): ["Great Sand", "Deserts"],
     (27.0, 5.5): ["Plain of the Half", "Plains"],  # the smaller one, though the desert is there too
@@ -51,7 +51,7 @@ POINTS = {
 def test_the_smallest_region_and_what_holds_it(folder: Path) -> None:
     found = natural_addresses(list(POINTS), folder)
     assert names(found) == list(POINTS.values())
-    assert keys(found)[0] == ["lake:Mirror", "mountains:Blue Mountains", "desert:Great Sand", "kind:Deserts"]
+    assert keys(found)[0] == ["lake:Lake Mirror", "mountains:Blue Mountains", "desert:Great Sand", "kind:Deserts"]
 
 
 def test_order_and_turns_do_not_matter(folder: Path) -> None:
