@@ -200,8 +200,9 @@ def describe(partitioning: Partitioning, folder: Path) -> None:
     names = LEVELS.get(levels, tuple(f"level {i + 1}" for i in range(levels)))
     for name, cells, counts in zip(names, partitioning.levels[::-1], partitioning.counts[::-1], strict=True):
         largest = printable(cells.labels[int(counts.argmax())])
-        held = f"{counts.min():,} to {counts.max():,} coordinates each, the fullest: {largest}"
-        print(f"  {name:<11} {len(cells):>7,} {'cell ' if len(cells) == 1 else 'cells'}{f', {held}' if total else ''}")
+        span = f"{counts.min():,}" if counts.min() == counts.max() else f"{counts.min():,} to {counts.max():,}"
+        held = f", {span} coordinates each, the fullest: {largest}" if total else ""
+        print(f"  {name:<11} {len(cells):>7,} cell{'s' * (len(cells) > 1)}{held}")
     known = f"{total:>7,}{f', {lost:,} ({percent(lost / total)}) of them in no cell' if lost else ''}"
     print(f"  coordinates {known if total else 'not known'}")
     for key, value in partitioning.settings.items():

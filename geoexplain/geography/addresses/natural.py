@@ -48,8 +48,14 @@ HELD = 0.75
 """Share of a region's area that has to lie in a larger one for that to hold it: outlines are drawn for labels."""
 
 ABBREVIATIONS = {
-    **{"Mts.": "Mountains", "Ra.": "Range", "Cord.": "Cordillera", "Plat.": "Plateau", "Pen.": "Peninsula"},
-    **{"I.": "Island", "L.": "Lake", "Res.": "Reservoir"},
+    "Mts.": "Mountains",
+    "Ra.": "Range",
+    "Cord.": "Cordillera",
+    "Plat.": "Plateau",
+    "Pen.": "Peninsula",
+    "I.": "Island",
+    "L.": "Lake",
+    "Res.": "Reservoir",
 }
 SMALL_WORDS = {"Of", "The", "And", "De", "Del", "Do", "Da", "Du", "Des"}
 
