@@ -17,7 +17,6 @@ import shapely
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses
 from geoexplain.geography.addresses import nominatim
-from geoexplain.geography.addresses.answer_cache import LONGEST_QUEUE, open_cache
 from geoexplain.geography.addresses.borders import border_of
 from geoexplain.geography.addresses.nominatim import nominatim_addresses
 from tests.geography.addresses.names import keys, names
@@ -135,15 +134,6 @@ def test_whoever_shares_the_cache_shares_the_pace(server: Server, tmp_path: Path
     times = sorted(heard[0] for heard in server.heard)
     assert len(times) == 8
     assert times[-1] - times[0] >= 7 * 0.15 - 0.05
-
-
-def test_a_clock_that_was_set_back_is_not_waited_for(tmp_path: Path) -> None:
-    with open_cache(tmp_path / "cache", "x") as cache:
-        assert [cache.turn_s(name, 2.0) == 0 for name in ("a", "b")] == [True, True]
-        assert 0 < cache.turn_s("a", 2.0) <= 2.0
-        with cache.connection:
-            cache.connection.execute("UPDATE turns SET next_s = next_s + 1e6")
-        assert cache.turn_s("a", 2.0) == LONGEST_QUEUE * 2.0
 
 
 def test_its_countries_have_the_shipped_borders(server: Server, tmp_path: Path) -> None:
