@@ -25,7 +25,7 @@ CHAIN = re.findall(r"^    geoexplain (.+)$", SECTION, flags=re.MULTILINE)
 SMALLER = {
     "practice": "practice --imagery earth --coordinates 4000 --photos 240 --size 40",
     "50:5000 50:2000 50:1000": "5:800 5:400 5:200",
-    "100 125 250": "10 15 40",
+    "100 125 250": "60 90 200",
     "128:64:12800": "32:16:64 --shares .6,.2,.2",
 }
 """What takes minutes in the README → the same in seconds."""
@@ -97,7 +97,7 @@ def test_the_studio_opens_on_it_and_a_place_is_explained(folder: Path, monkeypat
     (tree,) = model.trees
     shares = tree.shares(prediction.probabilities)
     path = tree.path(int(tree.of_cell[prediction.cell]))
-    assert len(path) >= 2
+    assert path and (tree.parents >= 0).any()
     assert all(shares[fine] <= shares[coarse] + 1e-12 for fine, coarse in pairwise(path))
     explanation = geoexplain.explain(photo, model, target=place_group(tree, path[-1]))
     assert explanation.share == pytest.approx(shares[path[-1]])

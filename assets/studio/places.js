@@ -48,6 +48,12 @@ function geoexplainPlaces(root, choose) {
     line.replaceChildren(make("span", "", `${words} `), ...level.beside.map((place) => button(tree, place)));
     if (level.rest) line.append(make("span", "", `${level.rest.places} more: ${level.rest.percent}`));
     line.scrollLeft = 0;
+    fade(line);
+  }
+
+  // Whether there is more to the right, which can be scrolled to.
+  function fade(line) {
+    line.classList.toggle("ge-more", line.scrollWidth - line.clientWidth - line.scrollLeft > 2);
   }
 
   function build(tree, several) {
@@ -80,6 +86,8 @@ function geoexplainPlaces(root, choose) {
     nav.append(list);
     const beside = make("div", "ge-beside");
     beside.setAttribute("role", "group");
+    beside.addEventListener("scroll", () => fade(beside));
+    new ResizeObserver(() => fade(beside)).observe(beside);
     box.append(nav, beside);
     if (tree.elsewhere) {
       const line = make("p", "ge-elsewhere", "The best cell lies elsewhere: ");

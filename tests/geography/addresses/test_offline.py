@@ -53,6 +53,23 @@ def test_what_anybody_would_say(lat: float, lon: float, expected: list[str]) -> 
     assert one(lat, lon) == expected
 
 
+@pytest.mark.parametrize(
+    ("lat", "lon", "country"),
+    [
+        (22.5455, 114.0683, "China"),  # Shenzhen, which the 1:50m borders put into Hong Kong
+        (22.2796, 114.1655, "Hong Kong"),
+        (31.7587, -106.4869, "United States"),  # El Paso, into Mexico
+        (31.7202, -106.4608, "Mexico"),  # Ciudad Juárez, next to it
+        (16.0179, -16.4896, "Senegal"),  # Saint-Louis, into Mauritania
+        (47.6603, 9.1758, "Germany"),  # Konstanz, into Switzerland
+        (44.9572, 34.1108, "Russia"),  # Simferopol: no slip of the pen, Natural Earth draws who holds it
+        (31.769, 35.2163, "Palestine"),  # Jerusalem likewise
+    ],
+)
+def test_cities_on_a_border_are_in_their_own_country(lat: float, lon: float, country: str) -> None:
+    assert country in one(lat, lon)
+
+
 def test_fiji_lies_on_both_sides_of_the_antimeridian() -> None:
     # The second is a photo of EMP-16, where it has the same address: Northern (Division), Fiji.
     for lon in (179.98, -179.998283):
