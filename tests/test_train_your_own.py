@@ -97,7 +97,8 @@ def test_the_studio_opens_on_it_and_a_place_is_explained(folder: Path, monkeypat
     (tree,) = model.trees
     shares = tree.shares(prediction.probabilities)
     path = tree.path(int(tree.of_cell[prediction.cell]))
-    assert path and (tree.parents >= 0).any()
+    assert path
+    assert (tree.parents >= 0).any()
     assert all(shares[fine] <= shares[coarse] + 1e-12 for fine, coarse in pairwise(path))
     explanation = geoexplain.explain(photo, model, target=place_group(tree, path[-1]))
     assert explanation.share == pytest.approx(shares[path[-1]])

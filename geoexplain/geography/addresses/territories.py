@@ -138,7 +138,7 @@ def _load() -> Territories:
             owners,
             np.maximum(
                 _tiny_reach_km(codes, of_shape)[owners],
-                _across_reach_km(gazetteer, codes, of_shape, kept, owners, inside[kept]),
+                _across_reach_km(gazetteer, codes, of_shape, kept=kept, owners=owners, inside=inside[kept]),
             ),
         ),
         city_trees=tuple(trees),
@@ -226,11 +226,12 @@ def _across_reach_km(
     gazetteer: Gazetteer,
     codes: list[str],
     of_shape: NDArray[np.int64],
+    *,
     kept: NDArray[np.int64],
     owners: NDArray[np.int64],
     inside: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Per city that is kept, how far around it is its own country's although the polygons say another's; 0 elsewhere."""
+    """Per kept city, how far around it is its own country's although the polygons say another's; 0 for the others."""
     reach_km = np.zeros(len(kept))
     for row in np.flatnonzero((inside >= 0) & (inside != owners)).tolist():
         if frozenset({codes[owners[row]], codes[inside[row]]}) in DISPUTED:
