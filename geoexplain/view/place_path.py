@@ -63,12 +63,12 @@ def siblings(tree: PlaceTree, path: PlacePath, place: int) -> list[int]:
 
 
 def place_words(tree: PlaceTree, place: int) -> str:
-    """A place as people write it, no further than its country: "Wadi Rum, Ma'an, Jordan"; empty for −1."""
+    """A place as people write it, no further than its country or sea: "Wadi Rum, Ma'an, Jordan"; empty for −1."""
     names: list[str] = []
     for step in tree.path(place)[:LONGEST_NAME]:
         if not names or tree.labels[step] != names[-1]:
             names.append(tree.labels[step])
-        if tree.kinds[step] == "country":
+        if tree.kinds[step] in {"country", "sea"}:
             break
     return ", ".join(names)
 

@@ -7,6 +7,7 @@ import pytest
 
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.prediction import Prediction
+from geoexplain.geography.placetree import PlaceTree
 from geoexplain.view.place_path import path_record, place_path, place_words, siblings
 from tests.geography.trees import (
     AFRICA,
@@ -97,6 +98,12 @@ def test_what_stands_beside_a_place_the_most_probable_first() -> None:
 )
 def test_a_name_goes_as_far_as_the_country(place: int, words: str) -> None:
     assert place_words(wadi_rum_tree(), place) == words
+
+
+def test_a_sea_needs_no_ocean_beside_it() -> None:
+    above = np.array([-1, 0])
+    tree = PlaceTree("territory", ("Indian Ocean", "Red Sea"), ("ocean", "sea"), above, above, (None, None))
+    assert [place_words(tree, place) for place in (0, 1)] == ["Indian Ocean", "Red Sea"]
 
 
 def test_a_path_as_plain_data() -> None:
