@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from geoexplain.geography.placetree import PlaceTree
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.prediction import Prediction
-from geoexplain.geography.placetree import PlaceTree
 from geoexplain.view.place_path import path_record, place_path, place_words, siblings
 from tests.geography.trees import (
     AFRICA,
