@@ -1,10 +1,12 @@
 """The best network of a run on photos → a calibrated model with its figures."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.photo_validation import VALIDATION_RADII_KM, describe_accuracy
@@ -20,12 +22,19 @@ from geoexplain.training.release import write_card
 
 
 def release(
-    run: PhotoRun, photos: PhotoSet, partitioning: Partitioning, folder: Path, *, name: str, workers: int
+    run: PhotoRun,
+    photos: PhotoSet,
+    partitioning: Partitioning,
+    folder: Path,
+    *,
+    name: str,
+    test: NDArray[np.int64],
+    workers: int,
 ) -> Path:
     """Calibrate a run's best network on the validation photos, write it with its card, read it back; its weights file.
 
-    A head over several levels answers with f or f*, whichever did better on the validation photos. Raises DataError
-    when none of these can be read.
+    A head over several levels answers with f or f*, whichever did better on the validation photos; the photos at
+    `test` only say how well that does. Raises DataError when no validation photo can be read.
     """
     network, size_px = run.chosen(), run.settings.phases[-1].size_px
     with progress_bar(len(photos.validation), "photos", desc="calibrating") as bar:
@@ -36,19 +45,25 @@ def release(
             workers=workers,
             progress=lambda done, _total: bar.update(done - bar.n) and None,
         )
-    with progress_bar(len(photos.validation), "photos", desc="measuring") as bar:
-        errors = validation_errors(
-            network,
-            photos,
-            partitioning.levels[0].centers_deg,
-            size_px,
-            workers=workers,
-            progress=lambda done, _total: bar.update(done - bar.n) and None,
-        )
+
+    def measured(rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        with progress_bar(len(rows), "photos", desc="measuring") as bar:
+            return validation_errors(
+                network,
+                photos,
+                partitioning.levels[0].centers_deg,
+                size_px,
+                rows=rows,
+                workers=workers,
+                progress=lambda done, _total: bar.update(done - bar.n) and None,
+            )
+
+    errors = measured(photos.validation)
     if not errors:
         raise DataError("expected validation photos that can be read, got none: look into skipped.csv.")
     found = {way: accuracy_by_km(km, VALIDATION_RADII_KM) for way, km in errors.items()}
     better = max(found, key=lambda way: (sum(found[way].values()), -float(np.median(errors[way]))))
+    unseen = measured(test)
     temperatures = calibration.levels
     if better == PRODUCT:  # no answer changes, only how sure it is
         temperatures = tuple(t * calibration.product for t in temperatures)
@@ -67,20 +82,28 @@ def release(
         "levels": [len(level) for level in partitioning.levels],
         "temperatures": temperatures,
         "answers": better,
-        "validation": {
-            way: {
-                "photos": len(km),
-                "accuracy_by_km": found[way],
-                "median_error_km": float(np.median(km)),
-            }
-            for way, km in errors.items()
-        },
+        "validation": _record(errors),
+        "test": _record(unseen),
     }
     # What is shipped is what the next command loads: fp16 weights, and cells rounded as in their tables.
     card = write_card(load_model(str(weights), "cpu"), weights, facts)
-    print(f"{name} on {len(photos.validation):,} validation photos, one crop:")
-    for way, shares in found.items():
-        print(f"  {way:<2}  {describe_accuracy(shares)}, median {np.median(errors[way]):,.0f} km")
+    for what, rows, answered in (("validation", photos.validation, errors), ("test", test, unseen)):
+        if answered:
+            print(f"{name} on {len(rows):,} {what} photos, their centre squares:")
+        for way, km in answered.items():
+            shares = describe_accuracy(accuracy_by_km(km, VALIDATION_RADII_KM))
+            print(f"  {way:<2}  {shares}, median {np.median(km):,.0f} km")
     print(f"  temperatures {', '.join(f'{t:.3f}' for t in temperatures)}; answers with {better}")
     print(f"released {weights} and {card}")
     return weights
+
+
+def _record(errors: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    return {
+        way: {
+            "photos": len(km),
+            "accuracy_by_km": accuracy_by_km(km, VALIDATION_RADII_KM),
+            "median_error_km": float(np.median(km)),
+        }
+        for way, km in errors.items()
+    }

@@ -187,7 +187,7 @@ def _run(args: argparse.Namespace, joined: Processes) -> int:
         if not joined.leads:
             return 0
         folder = args.release or args.out / "release"
-        weights = release(trained, photos, partitioning, folder, name=name, workers=args.workers)
+        weights = release(trained, photos, partitioning, folder, name=name, test=parts["test"], workers=args.workers)
         if args.embedding:
             embed(args, weights, collection, parts, joined.device)
     except KeyboardInterrupt:

@@ -52,16 +52,18 @@ def validation_errors(
     centers_deg: NDArray[np.float64],
     size_px: int,
     *,
+    rows: NDArray[np.int64] | None = None,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
-    """Great-circle distance in km from every validation photo to the centre of its top cell, (n,).
+    """Great-circle distance in km from every validation photo, or those at `rows`, to the centre of its top cell, (n,).
 
     By ALONE and, for a head over several levels, by PRODUCT. Photos that cannot be read are left out.
     """
+    asked = photos.validation if rows is None else rows
     errors: dict[str, list[NDArray[np.float64]]] = {}
-    for rows, levels in level_logits(network, photos, photos.validation, size_px, workers=workers, progress=progress):
-        truth = photos.collection.positions_deg[rows]
+    for read, levels in level_logits(network, photos, asked, size_px, workers=workers, progress=progress):
+        truth = photos.collection.positions_deg[read]
         for way, scores in answers(network, levels).items():
             cells = scores.argmax(dim=1).cpu().numpy()
             errors.setdefault(way, []).append(great_circle_km(centers_deg[cells], truth))

@@ -56,6 +56,10 @@ def test_a_model_is_trained_released_and_evaluated_both_ways(
     assert (card["embedding"], card["bytes"]) == (8, model.stat().st_size)
     assert set(card["validation"]) == {"f", "f*"}
     rows = {part: (out / f"{part}.csv").read_text().splitlines()[1:] for part in ("train", "validation", "test")}
+    for part in ("validation", "test"):
+        readable = sum(not row.startswith("7.png,") for row in rows[part])
+        assert {way: found["photos"] for way, found in card[part].items()} == {"f": readable, "f*": readable}
+        assert f"mine on {len(rows[part])} {part} photos" in said
     assert sum(len(part) for part in rows.values()) == 60
     assert (out / "left-out.csv").read_text().splitlines() == ["photo,reason", "gone.png,no such file"]
     assert len({row for part in rows.values() for row in part}) == 60
