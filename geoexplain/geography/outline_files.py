@@ -21,6 +21,18 @@ DIGITS = 5
 FARTHEST_LON_DEG = 540.0
 """Borders across the antimeridian run past ±180, but none beyond a whole turn from there."""
 
+DAMAGED = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    shapely.errors.GEOSException,
+)
+"""What reading JSON with geometries of unknown origin may raise where it is not what it should be."""
+
 
 def write_outlines(file: Path, borders: Sequence[BaseGeometry | None], labels: Sequence[str]) -> None:
     """Write the borders of K cells, (multi)polygons with x = longitude in degrees, with the labels of the cells.
@@ -50,16 +62,7 @@ def read_outlines(file: Path, cells: int) -> tuple[BaseGeometry | None, ...]:
         found = json.loads(data)
         features = found["features"] if found["type"] == "FeatureCollection" else None
         borders = [_border(feature["geometry"]) for feature in features or []]
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        shapely.errors.GEOSException,
-    ):
+    except DAMAGED:
         raise DataError(
             f"{name}: expected GeoJSON with one polygon, or null, per cell, got something else or a damaged file: "
             "get the file again."

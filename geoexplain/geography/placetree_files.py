@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from geoexplain.errors import DataError
+from geoexplain.geography.outline_files import DAMAGED, FARTHEST_LON_DEG
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.research.archives import write_bytes
 from geoexplain.research.files import printable, read_bytes
@@ -27,9 +28,6 @@ STEP_DEG = 10**-DIGITS
 
 DEEPEST = 200
 """Places above one another: every cell knows all of its own."""
-
-FURTHEST_LON_DEG = 540.0
-"""One turn beyond ±180 either way."""
 
 
 def write_place_trees(trees: Sequence[PlaceTree], file: Path) -> None:
@@ -56,16 +54,7 @@ def read_place_trees(file: Path) -> tuple[PlaceTree, ...]:
         return tuple(_tree(record) for record in _trees(json.loads(data)))
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        shapely.errors.GEOSException,
-    ):
+    except DAMAGED:
         raise DataError(
             f"{name}: expected the places of a model's cells ({FORMAT}), got something else or a damaged file: "
             "build it again."
@@ -152,6 +141,6 @@ def _points(ring: object) -> NDArray[np.float64]:
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "if":
         raise ValueError("ring")
     # Written so that NaN, which compares as false, is refused too.
-    if not (np.abs(points) <= [FURTHEST_LON_DEG, 90.0]).all():
+    if not (np.abs(points) <= [FARTHEST_LON_DEG, 90.0]).all():
         raise ValueError("coordinates")
     return points.astype(np.float64).round(DIGITS)  # GEOS fails on corners that are next to nothing apart
