@@ -15,6 +15,7 @@ WINGS = (
     "images",
     "geography",
     "photos",
+    "imagery",
     "locator",
     "explainer",
     "view",

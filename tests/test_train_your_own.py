@@ -16,8 +16,8 @@ from geoexplain.explainer.place import place_group
 from geoexplain.geography.partition_files import read_partitioning
 from geoexplain.studio.app import build
 from geoexplain.studio.models import Models
+from tests.imagery.earths import grid_deg, write_png
 from tests.test_readme import README
-from tests.training.earths import grid_deg, write_png
 
 SECTION = README[README.index("## Train your own") : README.index("With photos of your own")]
 CHAIN = re.findall(r"^    geoexplain (.+)$", SECTION, flags=re.MULTILINE)

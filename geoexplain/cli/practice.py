@@ -10,8 +10,8 @@ import numpy as np
 from geoexplain.cli.arguments import count, number
 from geoexplain.cli.batch import progress_bar
 from geoexplain.errors import DataError
+from geoexplain.imagery.earth import Imagery, imagery_files, load_imagery
 from geoexplain.training.practice import PracticeSet, practice_photos, practice_set
-from geoexplain.training.views import Imagery, imagery_files, load_imagery
 
 COORDINATES, MANIFEST, PHOTOS = "coordinates.csv", "photos.csv", "photos"
 PER_FOLDER = 1000

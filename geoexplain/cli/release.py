@@ -15,11 +15,11 @@ from geoexplain.cli.evaluate_views import table
 from geoexplain.errors import DataError
 from geoexplain.evaluation.views import evaluate_views, view_logits
 from geoexplain.geography.sphere import great_circle_km
+from geoexplain.imagery.earth import Imagery, imagery_files, load_imagery
 from geoexplain.images import Preprocess
 from geoexplain.locator.zoo import load_model
 from geoexplain.training.release import fit_temperature, view_model, write_card, write_release
 from geoexplain.training.run import checkpoint_file, load_checkpoint, saved_network, saved_settings
-from geoexplain.training.views import Imagery, imagery_files, load_imagery
 
 FOOTPRINT_KM, ROTATION_DEG = (500.0, 2000.0), 30.0
 """The views that figures are given for: those that `geoexplain evaluate views` draws unless told otherwise."""

@@ -28,12 +28,12 @@ from geoexplain.errors import DataError
 from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.evaluation.views import VIEW_RADII_KM, view_logits
 from geoexplain.geography.sphere import great_circle_km
+from geoexplain.imagery.earth import Imagery, imagery_files, load_imagery
 from geoexplain.images import Preprocess
 from geoexplain.training.loop import train_views
 from geoexplain.training.progress import Progress
 from geoexplain.training.run import GeolocatorNetwork, checkpoint_file, load_checkpoint
 from geoexplain.training.settings import Phase, ViewTraining
-from geoexplain.training.views import Imagery, imagery_files, load_imagery
 
 DEFAULTS = ViewTraining()
 EXIT_INTERRUPTED = 130

@@ -16,9 +16,10 @@ from geoexplain.evaluation.batches import BATCHES_AHEAD, Sample, network_input, 
 from geoexplain.evaluation.fingerprint import manifest_fingerprint
 from geoexplain.evaluation.photos import asked_of
 from geoexplain.geography.footprint import Footprint
+from geoexplain.imagery.earth import Imagery
+from geoexplain.imagery.views import render, sample_view_points
 from geoexplain.images import Preprocess
 from geoexplain.photos import Manifest
-from geoexplain.training.views import Imagery, render, sample_view_points
 
 
 @dataclass(frozen=True, eq=False)

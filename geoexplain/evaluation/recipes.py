@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from geoexplain.evaluation.pictures import Source, photo_source, view_source
+from geoexplain.imagery.earth import load_imagery
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model
 from geoexplain.photos import read_manifest
-from geoexplain.training.views import load_imagery
 
 
 @dataclass(frozen=True)

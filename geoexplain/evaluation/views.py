@@ -13,10 +13,11 @@ from torch import Tensor
 from geoexplain.errors import DataError
 from geoexplain.evaluation.accuracy import accuracy_by_km, expected_calibration_error
 from geoexplain.geography.sphere import great_circle_km
+from geoexplain.imagery.earth import Imagery
+from geoexplain.imagery.views import render, sample_view_points
 from geoexplain.images import Preprocess
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import predict
-from geoexplain.training.views import Imagery, render, sample_view_points
 
 VIEW_RADII_KM = (200, 750, 2500)
 """Region, country, continent: what a view of a few hundred kilometres can be held to."""

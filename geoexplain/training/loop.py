@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from geoexplain.imagery.earth import Imagery
 from geoexplain.training.interrupts import interrupts_held
 from geoexplain.training.progress import Progress
 from geoexplain.training.run import (
@@ -16,7 +17,6 @@ from geoexplain.training.run import (
     load_checkpoint,
 )
 from geoexplain.training.settings import ViewTraining
-from geoexplain.training.views import Imagery
 
 
 def train_views(

@@ -11,7 +11,8 @@ from PIL import Image
 from geoexplain.errors import DataError
 from geoexplain.geography.gazetteer import load_gazetteer
 from geoexplain.geography.sphere import destination
-from geoexplain.training.views import Imagery, ViewPoints, render
+from geoexplain.imagery.earth import Imagery
+from geoexplain.imagery.views import ViewPoints, render
 
 MOST_COORDINATES = 20_000_000
 PHOTOS_OF_AN_AUTHOR = 20.0

@@ -14,15 +14,16 @@ from torch import Tensor, nn
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.geography.partition import spherical_kmeans
 from geoexplain.geography.sphere import unit_vectors
+from geoexplain.imagery.augmentation import augment
+from geoexplain.imagery.earth import Imagery
+from geoexplain.imagery.views import render, sample_centers, sample_view_points
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.heads import VonMisesFisherHead
-from geoexplain.training.augmentation import augment
 from geoexplain.training.depthwise import speed_up_depthwise
 from geoexplain.training.losses import geolocation_loss
 from geoexplain.training.optimisation import mixed_precision, parameter_groups, save_atomically, update_average
 from geoexplain.training.settings import Phase, ViewTraining
-from geoexplain.training.views import Imagery, render, sample_centers, sample_view_points
 
 
 class GeolocatorNetwork(nn.Module):

@@ -9,8 +9,8 @@ from PIL import Image
 
 from geoexplain.cli.evaluate_views import PACKAGED, find_imagery, table
 from geoexplain.evaluation.views import ViewReport, evaluate_views
+from geoexplain.imagery.earth import load_imagery
 from geoexplain.locator.model import GeoModel
-from geoexplain.training.views import load_imagery
 from tests.cli.conftest import Run
 
 

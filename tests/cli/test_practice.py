@@ -10,7 +10,7 @@ from PIL import Image
 from geoexplain.cli import main
 from geoexplain.photos.manifest import read_manifest
 from geoexplain.training.practice import practice_set
-from tests.training.earths import write_png
+from tests.imagery.earths import write_png
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 
 from geoexplain.evaluation.recipes import Photos, Recipe, Views
 from tests.evaluation.photos import write_photos
+from tests.imagery.earths import write_png
 from tests.locator.models import saved, small_model
-from tests.training.earths import write_png
 
 
 def views_recipe(folder: Path, views: int = 6) -> Recipe:

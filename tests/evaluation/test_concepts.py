@@ -26,13 +26,13 @@ from geoexplain.explainer.attribution import integrated_gradients, smoothgrad_sq
 from geoexplain.explainer.concepts import ConceptInfluence, concept_influence, dilated
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.segmenters import LandCover, Masks
+from geoexplain.imagery.earth import load_imagery
 from geoexplain.images import Preprocess, open_image
 from geoexplain.locator.model import GeoModel
-from geoexplain.training.views import load_imagery
 from tests.evaluation.photos import counting_model, manifest_of, write_photos
 from tests.explainer.segformers import save_segformer, weights
+from tests.imagery.earths import grid_deg, write_png
 from tests.locator.models import small_model
-from tests.training.earths import grid_deg, write_png
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.faithfulness import deletion
 from geoexplain.explainer.subject import subject
 from geoexplain.explainer.tuned import TUNED_CANDIDATE
+from geoexplain.imagery.earth import load_imagery
 from geoexplain.locator.model import GeoModel
-from geoexplain.training.views import load_imagery
 from tests.evaluation.photos import counting_model, manifest_of, write_photos
+from tests.imagery.earths import write_png
 from tests.locator.models import small_model
-from tests.training.earths import write_png
 
 QUICK = Examination(("grad-cam", "combi-cam", "random", "edges"), ("deletion", "average-drop", "adcc"), steps=4)
 

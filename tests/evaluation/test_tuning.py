@@ -13,12 +13,12 @@ from geoexplain.evaluation.pictures import Source, photo_source, view_source
 from geoexplain.evaluation.tuning import REFERENCES, held_out_gains, interval, split, tuning_cases, verdict
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.tuning import Setting
+from geoexplain.imagery.earth import load_imagery
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval
-from geoexplain.training.views import load_imagery
 from tests.evaluation.photos import manifest_of, write_photos
 from tests.explainer.networks import random_model
-from tests.training.earths import write_png
+from tests.imagery.earths import write_png
 
 STEPS = 3
 

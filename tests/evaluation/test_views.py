@@ -13,11 +13,11 @@ from geoexplain.evaluation.accuracy import accuracy_by_km, expected_calibration_
 from geoexplain.evaluation.views import evaluate_views, view_logits
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import great_circle_km, unit_vectors
+from geoexplain.imagery.earth import Imagery
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone
 from geoexplain.locator.model import GeoModel, LocalizableRule
-from geoexplain.training.views import Imagery
-from tests.training.earths import grid_deg
+from tests.imagery.earths import grid_deg
 
 SIZE_PX = 32
 SAMPLING = {"footprint_km": (500.0, 2000.0), "rotation_deg": 30.0}

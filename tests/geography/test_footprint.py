@@ -11,8 +11,9 @@ from geoexplain.errors import DataError
 from geoexplain.geography.footprint import Footprint, on_lake, on_land, pixel_positions, within
 from geoexplain.geography.gazetteer import load_gazetteer
 from geoexplain.geography.sphere import degrees, great_circle_km, unit_vectors
-from geoexplain.training.views import Imagery, ViewPoints, render
-from tests.training.earths import grid_deg
+from geoexplain.imagery.earth import Imagery
+from geoexplain.imagery.views import ViewPoints, render
+from tests.imagery.earths import grid_deg
 
 
 @pytest.mark.parametrize("rotation_deg", [0, 30, -90])

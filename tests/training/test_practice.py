@@ -8,9 +8,9 @@ import pytest
 from geoexplain.errors import DataError
 from geoexplain.geography.gazetteer import load_gazetteer
 from geoexplain.geography.sphere import great_circle_km
+from geoexplain.imagery.earth import load_imagery
 from geoexplain.training.practice import FARTHEST_KM, practice_photos, practice_set
-from geoexplain.training.views import load_imagery
-from tests.training.earths import grid_deg, write_png
+from tests.imagery.earths import grid_deg, write_png
 
 
 def test_positions_are_those_of_people() -> None:

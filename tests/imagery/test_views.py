@@ -11,17 +11,9 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.geography.sphere import degrees, great_circle_km, unit_vectors
-from geoexplain.training.views import (
-    LAND_MASK,
-    Imagery,
-    ViewPoints,
-    imagery_files,
-    load_imagery,
-    render,
-    sample_centers,
-    sample_view_points,
-)
-from tests.training.earths import grid_deg, write_png
+from geoexplain.imagery.earth import Imagery, imagery_files, load_imagery
+from geoexplain.imagery.views import LAND_MASK, ViewPoints, render, sample_centers, sample_view_points
+from tests.imagery.earths import grid_deg, write_png
 
 LAND = np.asarray(Image.open(LAND_MASK))
 LAND_SHARE_OF_EARTH = 0.292

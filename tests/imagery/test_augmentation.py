@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from geoexplain.training.augmentation import (
+from geoexplain.imagery.augmentation import (
     augment,
     blur,
     cloud_veil,

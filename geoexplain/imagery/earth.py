@@ -1,0 +1,120 @@
+"""Whole-earth imagery: equirectangular images with their halvings, packed so that any view is one gather."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from geoexplain.errors import DataError
+
+MAX_LEVELS = 5
+"""An image and at most four halvings of it: 2,700 rows down to 169."""
+
+
+@dataclass(frozen=True, eq=False)
+class Imagery:
+    """Equirectangular images of one size with their halvings, packed for one gather.
+
+    texels   uint8 (P, 4): red, green, blue, water (0 land … 255 open water) of every pixel of every image and level
+    offsets  int64 (levels,): where a level starts; inside, images follow one another, then rows from north to south
+    heights  int64 (levels,): rows of one image of a level; it is twice as wide
+    names    file names, in the order in which `source` counts them
+    """
+
+    texels: Tensor
+    offsets: Tensor
+    heights: Tensor
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the texels lie, and where views of them are rendered."""
+        return self.texels.device
+
+
+def imagery_files(folder: Path) -> list[Path]:
+    """The JPEG, PNG and TIFF files of a folder by name; raises DataError when there is none."""
+    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+    if not files:
+        raise DataError(
+            f"--imagery {folder}: expected equirectangular JPEG, PNG or TIFF images, found none: name another folder."
+        )
+    return files
+
+
+def load_imagery(files: Sequence[Path], device: str | torch.device = "cpu", height: int = 2700) -> Imagery:
+    """Read whole-earth images (twice as wide as high, north up, 180° W at the left edge) into one Imagery.
+
+    All become as high as the highest of them, but at most `height` rows. Raises DataError for no files, and for a
+    file that cannot be read or is not equirectangular.
+    """
+    if not files:
+        raise DataError("expected at least one equirectangular image, got none: name a folder that holds some.")
+    height = min(height, max(_equirectangular_height(file) for file in files))
+    pixels = []
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                rgb = image.convert("RGB")
+        except (OSError, Image.DecompressionBombError) as error:
+            raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
+        if rgb.height != height:
+            rgb = rgb.resize((2 * height, height), Image.Resampling.LANCZOS)
+        pixels.append(torch.from_numpy(np.asarray(rgb).copy()))
+    water = _water_mask(pixels)
+    images = torch.stack([torch.cat([rgb, water], dim=-1) for rgb in pixels]).to(device)  # (M, H, W, 4)
+    levels = [images]
+    while len(levels) < MAX_LEVELS and levels[-1].shape[1] % 2 == 0:
+        levels.append(_halve(levels[-1]))
+    texels = torch.cat([level.reshape(-1, 4) for level in levels])
+    counts = torch.tensor([0] + [level.shape[0] * level.shape[1] * level.shape[2] for level in levels[:-1]])
+    heights = torch.tensor([level.shape[1] for level in levels])
+    return Imagery(texels, counts.cumsum(0).to(device), heights.to(device), tuple(file.name for file in files))
+
+
+def _equirectangular_height(file: Path) -> int:
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+    except (OSError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
+    if width != 2 * height:
+        raise DataError(f"{file.name}: expected an equirectangular image, twice as wide as high, got {width}×{height}.")
+    return int(height)
+
+
+def _halve(images: Tensor) -> Tensor:
+    m, h, w, c = images.shape
+    blocks = images.view(m, h // 2, 2, w // 2, 2, c)
+    total = blocks[:, :, 0, :, 0].to(torch.int16)
+    for i, j in ((0, 1), (1, 0), (1, 1)):
+        total += blocks[:, :, i, :, j]
+    return ((total + 2) // 4).to(torch.uint8)
+
+
+def _water_mask(pixels: Sequence[Tensor]) -> Tensor:
+    """uint8 (H, W, 1), 255 where every image with a flat sea shows the sea's colour: one colour over a fifth of it.
+
+    Blue Marble's months paint all water in one near-black blue. A rendering with a sea floor has no such colour and
+    is left out; if all are like that the mask is empty and nothing is recoloured.
+    """
+    water = None
+    for rgb in pixels:
+        coarse = rgb[::8, ::8].reshape(-1, 3).int()
+        codes, counts = torch.unique((coarse[:, 0] << 16) + (coarse[:, 1] << 8) + coarse[:, 2], return_counts=True)
+        if counts.max() < 0.2 * len(coarse):
+            continue
+        code = int(codes[counts.argmax()])
+        sea = torch.tensor([code >> 16, (code >> 8) & 255, code & 255], dtype=torch.int16)
+        here = (rgb.to(torch.int16) - sea).abs().amax(dim=-1, keepdim=True) <= 12
+        water = here if water is None else water & here
+    if water is None:
+        return torch.zeros(*pixels[0].shape[:2], 1, dtype=torch.uint8)
+    return water.to(torch.uint8) * 255
