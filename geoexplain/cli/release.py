@@ -16,7 +16,7 @@ from geoexplain.errors import DataError
 from geoexplain.evaluation.views import evaluate_views, view_logits
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.imagery.earth import Imagery, imagery_files, load_imagery
-from geoexplain.images import Preprocess
+from geoexplain.locator.backbone import preprocess_for
 from geoexplain.locator.zoo import load_model
 from geoexplain.training.release import fit_temperature, view_model, write_card, write_release
 from geoexplain.training.run import checkpoint_file, load_checkpoint, saved_network, saved_settings
@@ -89,7 +89,7 @@ def release(run_dir: Path, validation: Imagery, folder: Path, views: int) -> Non
         logits, truth_deg = view_logits(
             network,
             validation,
-            Preprocess(size_px=size_px),
+            preprocess_for(settings.architecture, size_px),
             views=views,
             footprint_km=FOOTPRINT_KM,
             rotation_deg=ROTATION_DEG,

@@ -3,9 +3,11 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from geoexplain.cli.arguments import add_device, complain, count, number
@@ -28,11 +30,14 @@ from geoexplain.errors import DataError
 from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.evaluation.views import VIEW_RADII_KM, view_logits
 from geoexplain.geography.sphere import great_circle_km
-from geoexplain.imagery.earth import Imagery, imagery_files, load_imagery
-from geoexplain.images import Preprocess
+from geoexplain.imagery.earth import Imagery, imagery_files, load_clouds, load_imagery
+from geoexplain.imagery.effects import Surroundings
+from geoexplain.imagery.markings import load_markings
+from geoexplain.imagery.others import load_others, other_files
+from geoexplain.locator.backbone import preprocess_for
 from geoexplain.training.loop import train_views
 from geoexplain.training.progress import Progress
-from geoexplain.training.run import GeolocatorNetwork, checkpoint_file, load_checkpoint
+from geoexplain.training.run import GeolocatorNetwork, ViewSources, checkpoint_file, load_checkpoint
 from geoexplain.training.settings import Phase, ViewTraining
 
 DEFAULTS = ViewTraining()
@@ -66,6 +71,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images kept for the final test (default: 200403 200409)",
     )
     views.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="folder of the run: its checkpoint")
+    views.add_argument(
+        "--start",
+        type=Path,
+        metavar="FILE",
+        help="weights to begin with, of ImageNet or of a network for the same cells, under the names of timm or of the "
+        "package efficientnet_pytorch (default: random ones)",
+    )
+    views.add_argument(
+        "--weights",
+        type=parse_weights,
+        default=(),
+        metavar="PART=W,…",
+        help="how often images whose names have this part are drawn, in comparison with 1 for the others",
+    )
+    views.add_argument(
+        "--clouds",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="whole-earth maps of clouds, white on black (default: none)",
+    )
+    views.add_argument(
+        "--others",
+        type=Path,
+        metavar="DIR",
+        help="pictures that are no views of Earth, which the network learns to place nowhere, besides generated ones",
+    )
+    views.add_argument(
+        "--learning-rate",
+        type=number(float, 1e-6, 1, "a number from 0.000001 to 1"),
+        default=DEFAULTS.learning_rate,
+        metavar="RATE",
+        help="the highest one (default: %(default)g)",
+    )
     views.add_argument("--release", type=Path, metavar="DIR", help="folder for the model (default: RUN_DIR/release)")
     views.add_argument("--resume", action="store_true", help="go on from the checkpoint in RUN_DIR")
     views.add_argument(
@@ -118,6 +157,19 @@ def parse_phases(text: str) -> tuple[Phase, ...]:
     return phases
 
 
+def parse_weights(text: str) -> tuple[tuple[str, float], ...]:
+    """`etopo1=2,natural_earth_3=5` as pairs; ArgumentTypeError for anything else."""
+    try:
+        pairs = tuple((part, float(weight)) for part, _, weight in (one.partition("=") for one in text.split(",")))
+    except ValueError:
+        pairs = ()
+    if not pairs or any(not part or not 0 <= weight <= 1000 for part, weight in pairs):
+        raise argparse.ArgumentTypeError(
+            f"expected parts of names with weights from 0 to 1000, such as etopo1=2,natural_earth_3=5, got {text!r}"
+        )
+    return pairs
+
+
 def run_views(args: argparse.Namespace) -> int:
     """Train, or go on training, then release; 130 when interrupted."""
     if checkpoint_file(args.out).exists() and not args.resume:
@@ -125,12 +177,19 @@ def run_views(args: argparse.Namespace) -> int:
             f"{args.out}: expected a folder without a run, found one: add --resume, or choose another --out."
         )
     training, validation = split_imagery(imagery_files(args.imagery), args.validation, args.held_out)
-    settings = replace(DEFAULTS, phases=args.phases, cells=args.cells, seed=args.seed)
+    settings = replace(
+        DEFAULTS,
+        phases=args.phases,
+        cells=args.cells,
+        seed=args.seed,
+        weights=args.weights,
+        learning_rate=args.learning_rate,
+    )
     device = args.device or default_device()
     if args.resume:  # what cannot be resumed should not wait for the imagery
         load_checkpoint(checkpoint_file(args.out), settings)
-    imagery, unseen = load_imagery(training, device), load_imagery(validation, device)
-    print(f"training on {len(imagery)} images, validating on {', '.join(unseen.names)}, on {device}")
+    sources, unseen = view_sources(args, training, device), load_imagery(validation, device)
+    print(f"training on {len(sources.imagery)} images, validating on {', '.join(unseen.names)}, on {device}")
     bar = progress_bar(
         settings.total_views(), "views", bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} views{postfix}"
     )
@@ -152,11 +211,12 @@ def run_views(args: argparse.Namespace) -> int:
 
     try:
         train_views(
-            imagery,
+            sources,
             settings,
             args.out,
             validate=validate,
             resume=args.resume,
+            start=args.start,
             compile_network=args.compile,
             checkpoint_every_s=args.checkpoint_every,
             validate_every_views=args.validate_every,
@@ -170,9 +230,16 @@ def run_views(args: argparse.Namespace) -> int:
             complain("interrupted before the first step: nothing is saved, give the same command to begin again.")
         return EXIT_INTERRUPTED
     bar.close()
-    del imagery
+    del sources
     release(args.out, unseen, args.release or args.out / "release", args.release_views)
     return 0
+
+
+def view_sources(args: argparse.Namespace, training: Sequence[Path], device: torch.device) -> ViewSources:
+    """Everything that views are made of, read from the files that the options name."""
+    clouds = load_clouds(args.clouds, device) if args.clouds else None
+    others = load_others(other_files(args.others)) if args.others else []
+    return ViewSources(load_imagery(training, device), Surroundings(clouds, load_markings()), others)
 
 
 def validation_accuracy(network: GeolocatorNetwork, imagery: Imagery, size_px: int, views: int) -> dict[int, float]:
@@ -180,7 +247,7 @@ def validation_accuracy(network: GeolocatorNetwork, imagery: Imagery, size_px: i
     logits, truth_deg = view_logits(
         network,
         imagery,
-        Preprocess(size_px=size_px),
+        preprocess_for(network.backbone.architecture, size_px),
         views=views,
         footprint_km=FOOTPRINT_KM,
         rotation_deg=ROTATION_DEG,

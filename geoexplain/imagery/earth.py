@@ -19,7 +19,8 @@ MAX_LEVELS = 5
 class Imagery:
     """Equirectangular images of one size with their halvings, packed for one gather.
 
-    texels   uint8 (P, 4): red, green, blue, water (0 land … 255 open water) of every pixel of every image and level
+    texels   uint8 (P, C) of every pixel of every image and level. For pictures of the Earth C is 4: red, green, blue,
+             water (0 land … 255 open water); for clouds and borders it is 1
     offsets  int64 (levels,): where a level starts; inside, images follow one another, then rows from north to south
     heights  int64 (levels,): rows of one image of a level; it is twice as wide
     names    file names, in the order in which `source` counts them
@@ -55,28 +56,47 @@ def load_imagery(files: Sequence[Path], device: str | torch.device = "cpu", heig
     All become as high as the highest of them, but at most `height` rows. Raises DataError for no files, and for a
     file that cannot be read or is not equirectangular.
     """
-    if not files:
-        raise DataError("expected at least one equirectangular image, got none: name a folder that holds some.")
-    height = min(height, max(_equirectangular_height(file) for file in files))
-    pixels = []
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                rgb = image.convert("RGB")
-        except (OSError, Image.DecompressionBombError) as error:
-            raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
-        if rgb.height != height:
-            rgb = rgb.resize((2 * height, height), Image.Resampling.LANCZOS)
-        pixels.append(torch.from_numpy(np.asarray(rgb).copy()))
+    height = _common_height(files, height)
+    pixels = [_read(file, height) for file in files]
     water = _water_mask(pixels)
     images = torch.stack([torch.cat([rgb, water], dim=-1) for rgb in pixels]).to(device)  # (M, H, W, 4)
+    return pack(images, tuple(file.name for file in files))
+
+
+def load_clouds(files: Sequence[Path], device: str | torch.device = "cpu", height: int = 2048) -> Imagery:
+    """Read whole-earth maps of clouds, white on black, into one Imagery of one channel; as `load_imagery` otherwise."""
+    height = _common_height(files, height)
+    grey = [_read(file, height).float().mean(dim=-1, keepdim=True).round().to(torch.uint8) for file in files]
+    return pack(torch.stack(grey).to(device), tuple(file.name for file in files))
+
+
+def _common_height(files: Sequence[Path], height: int) -> int:
+    if not files:
+        raise DataError("expected at least one equirectangular image, got none: name a folder that holds some.")
+    return min(height, max(_equirectangular_height(file) for file in files))
+
+
+def _read(file: Path, height: int) -> Tensor:
+    """uint8 (height, 2 height, 3)."""
+    try:
+        with Image.open(file) as image:
+            rgb = image.convert("RGB")
+    except (OSError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
+    if rgb.height != height:
+        rgb = rgb.resize((2 * height, height), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(rgb).copy())
+
+
+def pack(images: Tensor, names: tuple[str, ...]) -> Imagery:
+    """Images uint8 (M, H, 2 H, C) with their halvings as an Imagery."""
     levels = [images]
     while len(levels) < MAX_LEVELS and levels[-1].shape[1] % 2 == 0:
         levels.append(_halve(levels[-1]))
-    texels = torch.cat([level.reshape(-1, 4) for level in levels])
+    texels = torch.cat([level.reshape(-1, images.shape[-1]) for level in levels])
     counts = torch.tensor([0] + [level.shape[0] * level.shape[1] * level.shape[2] for level in levels[:-1]])
     heights = torch.tensor([level.shape[1] for level in levels])
-    return Imagery(texels, counts.cumsum(0).to(device), heights.to(device), tuple(file.name for file in files))
+    return Imagery(texels, counts.cumsum(0).to(images.device), heights.to(images.device), names)
 
 
 def _equirectangular_height(file: Path) -> int:

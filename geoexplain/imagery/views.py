@@ -12,6 +12,7 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.geography.sphere import EARTH_RADIUS_KM
+from geoexplain.imagery.camera import Camera, Ground, camera_ground, equidistant_ground
 from geoexplain.imagery.earth import Imagery
 
 LAND_MASK = Path(__file__).parents[2] / "assets" / "world" / "land-mask.png"
@@ -60,16 +61,24 @@ class ViewPoints:
     footprint_km  float32 (N,), side of the square that is seen
     rotation_deg  float32 (N,), bearing of the picture's upper edge: 0 is north up, 90 is east up
     source        int64 (N,), which image of the imagery is seen
+    camera        from where, for perspective views; None for equidistant maps
     """
 
     centers_deg: Tensor
     footprint_km: Tensor
     rotation_deg: Tensor
     source: Tensor
+    camera: Camera | None = None
 
-    def __getitem__(self, some: slice) -> "ViewPoints":
+    def __getitem__(self, some: slice | Tensor) -> "ViewPoints":
         """Some of the views, in order."""
-        return ViewPoints(self.centers_deg[some], self.footprint_km[some], self.rotation_deg[some], self.source[some])
+        camera = None if self.camera is None else self.camera[some]
+        return ViewPoints(
+            self.centers_deg[some], self.footprint_km[some], self.rotation_deg[some], self.source[some], camera
+        )
+
+    def __len__(self) -> int:
+        return len(self.source)
 
 
 def sample_view_points(
@@ -99,31 +108,36 @@ def sample_view_points(
 def render(imagery: Imagery, points: ViewPoints, size_px: int) -> Tensor:
     """Views as float32 (N, 4, size_px, size_px) in [0, 1] on the imagery's device: red, green, blue, water.
 
-    Azimuthal equidistant projection around each centre (Snyder 1987, p. 195), the upper edge at bearing
-    `rotation_deg`; bilinear within the level whose pixels are nearest in size to the view's.
+    Bilinear within the level whose pixels are nearest in size to the view's. What a camera sees beside the Earth is
+    what lies nearest to the ray; `ground_seen` tells where that is.
     """
-    device = imagery.device
+    ground = ground_seen(points, size_px, imagery.device)
+    return texels_at(imagery, points.source, ground, level_of(imagery, points.footprint_km, size_px))
+
+
+def ground_seen(points: ViewPoints, size_px: int, device: torch.device) -> Ground:
+    """The places in the pixels of N views."""
     lat_0, lon_0 = torch.deg2rad(points.centers_deg.to(device)).float().unbind(-1)
     footprint, rotation = points.footprint_km.to(device).float(), torch.deg2rad(points.rotation_deg.to(device)).float()
-    ticks = (torch.arange(size_px, device=device) + 0.5) / size_px - 0.5
-    south, east = torch.meshgrid(ticks, ticks, indexing="ij")
-    shape = (-1, 1, 1)
-    cos_r, sin_r = rotation.cos().view(shape), rotation.sin().view(shape)
-    x = (east * cos_r - south * sin_r) * (footprint / EARTH_RADIUS_KM).view(shape)  # (N, S, S), radians east
-    y = -(east * sin_r + south * cos_r) * (footprint / EARTH_RADIUS_KM).view(shape)
-    distance = torch.hypot(x, y).clamp_min(1e-9)
-    sine, cosine = distance.sin() / distance, distance.cos()
-    sin_0, cos_0 = lat_0.sin().view(shape), lat_0.cos().view(shape)
-    lat = torch.asin((cosine * sin_0 + y * sine * cos_0).clamp(-1, 1))
-    lon = lon_0.view(shape) + torch.atan2(x * sine, cos_0 * cosine - y * sine * sin_0)
+    if points.camera is None:
+        return equidistant_ground(lat_0, lon_0, footprint, rotation, size_px=size_px)
+    return camera_ground(lat_0, lon_0, footprint, rotation, camera=points.camera, size_px=size_px)
 
+
+def level_of(imagery: Imagery, footprint_km: Tensor, size_px: int) -> Tensor:
+    """The level (N,) of an imagery whose pixels are nearest in size to those of views so wide."""
     top = imagery.heights[0].item()
-    scale = (footprint / size_px) / (math.pi * EARTH_RADIUS_KM / top)
-    level = scale.clamp_min(1e-6).log2().round().long().clamp(0, len(imagery.heights) - 1)
+    scale = (footprint_km.to(imagery.device).float() / size_px) / (math.pi * EARTH_RADIUS_KM / top)
+    return scale.clamp_min(1e-6).log2().round().long().clamp(0, len(imagery.heights) - 1)
+
+
+def texels_at(imagery: Imagery, source: Tensor, ground: Ground, level: Tensor) -> Tensor:
+    """The imagery at the places of N views as float32 (N, C, S, S) in [0, 1]; bilinear within a view's `level` (N,)."""
+    shape = (-1, 1, 1)
     height = imagery.heights[level].view(shape)
-    start = (imagery.offsets[level] + points.source.to(device) * (2 * imagery.heights[level] ** 2)).view(shape)
-    row = ((0.5 - lat / math.pi) * height - 0.5).clamp_min(0)
-    column = (lon / (2 * math.pi) + 0.5) * (2 * height) - 0.5
+    start = (imagery.offsets[level] + source.to(imagery.device) * (2 * imagery.heights[level] ** 2)).view(shape)
+    row = ((0.5 - ground.lat / math.pi) * height - 0.5).clamp_min(0)
+    column = (ground.lon / (2 * math.pi) + 0.5) * (2 * height) - 0.5
     row_0 = torch.minimum(row.floor().long(), height - 1)
     row_1 = torch.minimum(row_0 + 1, height - 1)
     column_0 = column.floor().long()

@@ -8,6 +8,7 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError
+from geoexplain.images import Preprocess
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 """The residual networks that torchvision and timm build alike."""
@@ -80,6 +81,12 @@ def create_backbone(
     backbone = cut(network, architecture)
     backbone.bn_eps, backbone.padding_for_px = bn_eps, padding_for_px
     return backbone
+
+
+def preprocess_for(architecture: str, size_px: int) -> Preprocess:
+    """How a timm network wants its input, by its name: the mean and deviation that its ImageNet weights know."""
+    config: Any = timm.get_pretrained_cfg(architecture, allow_unregistered=False)
+    return Preprocess(size_px=size_px, mean=tuple(config.mean), std=tuple(config.std))
 
 
 def cut(network: Any, architecture: str) -> Backbone:

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from geoexplain.imagery.earth import Imagery
 from geoexplain.training.interrupts import interrupts_held
 from geoexplain.training.progress import Progress
 from geoexplain.training.run import (
     GeolocatorNetwork,
     Validate,
     ViewRun,
+    ViewSources,
     averaged_network,
     checkpoint_file,
     load_checkpoint,
@@ -20,12 +20,13 @@ from geoexplain.training.settings import ViewTraining
 
 
 def train_views(
-    imagery: Imagery,
+    sources: ViewSources,
     settings: ViewTraining,
     run_dir: Path,
     *,
     validate: Validate,
     resume: bool = False,
+    start: Path | None = None,
     compile_network: bool = False,
     checkpoint_every_s: float = 180.0,
     validate_every_views: int = 30_000,
@@ -44,9 +45,8 @@ def train_views(
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     file = checkpoint_file(run_dir)
-    run = ViewRun(
-        imagery, settings, load_checkpoint(file, settings) if resume else None, compile_network=compile_network
-    )
+    saved = load_checkpoint(file, settings) if resume else None
+    run = ViewRun(sources, settings, saved, start=start, compile_network=compile_network)
     last_checkpoint = last_report = time.monotonic()
     report_seen, running = run.seen, math.nan
     try:
@@ -70,7 +70,7 @@ def train_views(
     except KeyboardInterrupt:
         run.save(file)
         raise
-    return averaged_network(settings, run.centers_deg, run.best or run.average, imagery.device)
+    return averaged_network(settings, run.centers_deg, run.best or run.average, sources.imagery.device)
 
 
 def _progress(run: ViewRun, seen_before: int, elapsed_s: float, loss: float, size_px: int) -> Progress:

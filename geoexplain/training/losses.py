@@ -29,6 +29,15 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * F.log_softmax(logits.float(), dim=-1)).sum(dim=-1).mean()
 
 
+def uniform_cross_entropy(logits: Tensor) -> Tensor:
+    """Cross-entropy of softmax(logits) (N, K) against the same share for every cell, in nats, less its minimum log K.
+
+    For pictures that show no place: Hendrycks, Mazeika, Dietterich, Deep Anomaly Detection with Outlier Exposure,
+    ICLR 2019, sect. 3.
+    """
+    return -F.log_softmax(logits.float(), dim=-1).mean() - math.log(logits.shape[-1])
+
+
 def mixture_negative_log_likelihood(head: VonMisesFisherHead, logits: Tensor, positions: Tensor) -> Tensor:
     """−log of the von Mises–Fisher mixture's density per steradian at the true positions (N, 3), in nats.
 

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.places import place_names, unique_labels
-from geoexplain.images import Preprocess
+from geoexplain.locator.backbone import preprocess_for
 from geoexplain.locator.checkpoints import describe, save_geoexplain
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.training.run import GeolocatorNetwork
 
-NAME = "earth-views-b0"
-TITLE = "Earth from above (EfficientNet-B0)"
+NAME = "earth-views-lite0"
+TITLE = "Earth from above (EfficientNet-Lite0)"
 PURPOSE = "Views of Earth from above; for street photos load another model."
 RULE = LocalizableRule(scale_km=750, threshold=0.5)
 REFINE_KM = 500.0
@@ -38,7 +38,7 @@ def view_model(
         network.backbone,
         network.head,
         Partition("earth-views", tuple(labels), centers),
-        Preprocess(size_px=size_px),
+        preprocess_for(network.backbone.architecture, size_px),
         name=NAME,
         title=TITLE,
         purpose=PURPOSE,

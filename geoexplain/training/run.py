@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,22 @@ from torch import Tensor, nn
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.geography.partition import spherical_kmeans
 from geoexplain.geography.sphere import unit_vectors
-from geoexplain.imagery.augmentation import augment
 from geoexplain.imagery.earth import Imagery
-from geoexplain.imagery.views import render, sample_centers, sample_view_points
-from geoexplain.images import Preprocess
-from geoexplain.locator.backbone import create_backbone
+from geoexplain.imagery.effects import Surroundings, photograph, photograph_other
+from geoexplain.imagery.mixture import ViewMixture, sample_mixture
+from geoexplain.imagery.others import sample_others
+from geoexplain.imagery.scene import mixed_scene
+from geoexplain.imagery.views import sample_centers
+from geoexplain.locator.backbone import create_backbone, preprocess_for
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.training.depthwise import speed_up_depthwise
-from geoexplain.training.losses import geolocation_loss
+from geoexplain.training.losses import geolocation_loss, uniform_cross_entropy
 from geoexplain.training.optimisation import mixed_precision, parameter_groups, save_atomically, update_average
 from geoexplain.training.settings import Phase, ViewTraining
+from geoexplain.training.start import begin_with
+
+OTHERS_WEIGHT = 0.5
+"""Weight of the loss of pictures that are no views, as of outliers in Hendrycks et al., ICLR 2019."""
 
 
 class GeolocatorNetwork(nn.Module):
@@ -39,23 +45,41 @@ class GeolocatorNetwork(nn.Module):
         return self.head(self.backbone(x).float())
 
 
+@dataclass(frozen=True, eq=False)
+class ViewSources:
+    """What batches of views are made of.
+
+    imagery  whole-earth images
+    around   clouds and markings
+    others   uint8 (3, H, W) each, pictures that are no views of Earth; may be none
+    """
+
+    imagery: Imagery
+    around: Surroundings
+    others: Sequence[Tensor] = ()
+
+
 def view_batches(
-    imagery: Imagery, settings: ViewTraining, seen: int, points: torch.Generator, noise: torch.Generator
+    sources: ViewSources, settings: ViewTraining, seen: int, points: torch.Generator, noise: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches (images (B, 3, S, S) normalised, positions (B, 3) unit vectors) from `seen` views on."""
-    preprocess = Preprocess(size_px=settings.phases[-1].size_px)
+    """Endless batches (images (B, 3, S, S) normalised, positions (b, 3) unit vectors) from `seen` views on.
+
+    The first b images are views at these positions; the others are no views.
+    """
+    imagery = sources.imagery
+    weights = torch.tensor([settings.weight_of(name) for name in imagery.names])
     while seen < settings.total_views():
         phase = settings.phase_at(seen)
-        view_points = sample_view_points(
-            phase.batch,
-            len(imagery),
-            points,
-            footprint_km=settings.footprint_km,
-            rotation_deg=settings.rotation_deg,
-        )
-        images = preprocess.normalise(augment(render(imagery, view_points, phase.size_px), noise))
-        positions = torch.from_numpy(unit_vectors(view_points.centers_deg.numpy())).float().to(imagery.device)
-        yield images.contiguous(memory_format=torch.channels_last), positions
+        preprocess = preprocess_for(settings.architecture, phase.size_px)
+        no_views = round(phase.batch * settings.others)
+        drawn = sample_mixture(phase.batch - no_views, weights, points, settings.mixture)
+        images = photograph(mixed_scene(imagery, drawn, phase.size_px), sources.around, noise)
+        if no_views:
+            other = sample_others(no_views, phase.size_px, sources.others, sources.around.markings, points)
+            other = photograph_other(other, sources.around, points).to(images.device)
+            images = torch.cat([images, other])
+        positions = torch.from_numpy(unit_vectors(drawn.centers_deg.numpy())).float().to(imagery.device)
+        yield preprocess.normalise(images).contiguous(memory_format=torch.channels_last), positions
         seen += phase.batch
 
 
@@ -74,12 +98,14 @@ class ViewRun:
 
     def __init__(
         self,
-        imagery: Imagery,
+        sources: ViewSources,
         settings: ViewTraining,
         saved: Mapping[str, Any] | None = None,
         *,
+        start: Path | None = None,
         compile_network: bool = False,
     ):
+        imagery = sources.imagery
         device = imagery.device
         torch.manual_seed(settings.seed)
         self.imagery, self.settings = imagery, settings
@@ -87,6 +113,8 @@ class ViewRun:
         self.noise = torch.Generator(device=device).manual_seed(settings.seed + 1)
         self.centers_deg = _cell_centers(settings) if saved is None else saved["centers_deg"].numpy()
         network = GeolocatorNetwork(settings.architecture, self.centers_deg)
+        if start is not None and saved is None:
+            begin_with(network.backbone, network.head, start)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         if device.type == "cpu":
             speed_up_depthwise(self.network)
@@ -101,7 +129,7 @@ class ViewRun:
         self.run: Callable[[Tensor], Tensor] = self.network
         if compile_network:
             self.run = torch.compile(self.network, dynamic=False)
-        self.batches = view_batches(imagery, settings, self.seen, self.points, self.noise)
+        self.batches = view_batches(sources, settings, self.seen, self.points, self.noise)
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
         device = self.imagery.device
@@ -163,10 +191,11 @@ class ViewRun:
         self.network.train()
         with mixed_precision(images.device):
             logits = self.run(images)
-        bandwidth_km = self.settings.bandwidth_km
-        loss = geolocation_loss(self.network.head, logits.float(), positions, bandwidth_km=bandwidth_km)
+        views, others = logits.float().split([len(positions), len(logits) - len(positions)])
+        loss = geolocation_loss(self.network.head, views, positions, bandwidth_km=self.settings.bandwidth_km)
+        total = loss + OTHERS_WEIGHT * uniform_cross_entropy(others) if len(others) else loss
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        total.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
         self.seen += len(images)
@@ -207,7 +236,9 @@ def saved_settings(saved: Mapping[str, Any]) -> ViewTraining:
     """The settings that a checkpoint was last trained with."""
     fields: dict[str, Any] = json.loads(saved["settings"])
     fields["phases"] = tuple(Phase(**phase) for phase in fields["phases"])
-    fields["footprint_km"] = tuple(fields["footprint_km"])
+    mixture = {key: tuple(value) if isinstance(value, list) else value for key, value in fields["mixture"].items()}
+    fields["mixture"] = ViewMixture(**mixture)  # type: ignore[arg-type]
+    fields["weights"] = tuple((part, weight) for part, weight in fields["weights"])
     return ViewTraining(**fields)
 
 

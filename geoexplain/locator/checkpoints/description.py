@@ -21,6 +21,10 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isprintable()
 
 
+def _is_triple(value: object, low: float, high: float) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(_is_number(one, low, high) for one in value)
+
+
 def _is_rule(value: object) -> bool:
     return (
         isinstance(value, dict)
@@ -50,6 +54,8 @@ FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "purpose": (f"a line of at most {LONGEST_TEXT:,} letters", _is_text),
     "architecture": (f"a line of at most {LONGEST_TEXT:,} letters", _is_text),
     "size_px": ("a whole number from 32 to 1024", lambda value: _is_whole(value, 32, 1024)),
+    "mean": ("three numbers from 0 to 1", lambda value: _is_triple(value, 0, 1)),
+    "std": ("three numbers from 0.001 to 1", lambda value: _is_triple(value, 0.001, 1)),
     "bn_eps": ("a number from 1e-9 to 1", lambda value: _is_number(value, 1e-9, 1)),
     "padding_for_px": ("a whole number from 32 to 1024", lambda value: _is_whole(value, 32, 1024)),
     "max_aspect": ("a number from 1 to 10", lambda value: _is_number(value, 1, 10)),

@@ -29,7 +29,7 @@ def imagenet_backbone(architecture: str, file: Path | None = None) -> Backbone:
     if file is not None:
         with torch.device("meta"):
             backbone = create_backbone(architecture)
-        found = state_dict(file.name, _read(file))
+        found = state_dict(file.name, read_weights(file))
         tensors = renamed_tensors(file.name, found, backbone, timm_names(backbone), leave_out=CLASSIFIERS)
         own = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
         backbone.load_state_dict(own, assign=True)
@@ -45,7 +45,8 @@ def imagenet_backbone(architecture: str, file: Path | None = None) -> Backbone:
     return cut(network, architecture)
 
 
-def _read(file: Path) -> Any:
+def read_weights(file: Path) -> Any:
+    """Data of a .safetensors file or one of `torch.save`; CheckpointError when it cannot be read."""
     if file.suffix != ".safetensors":
         return read_torch_file(file)
     try:

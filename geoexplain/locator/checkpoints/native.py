@@ -37,7 +37,7 @@ FROM_TABLES = ("head.mvmf.mus", "head.hierarchy")
 EMBEDDER = "embedder."
 """What the keys of the retrieval embedding begin with."""
 
-FREE_PIXELS = ("size_px", "max_aspect", "crop_from_px")
+FREE_PIXELS = ("size_px", "mean", "std", "max_aspect", "crop_from_px")
 """What of a description goes to Preprocess."""
 
 
@@ -145,7 +145,7 @@ def load_geoexplain(
         network.backbone,
         network.head,
         partition,
-        Preprocess(**{key: description[key] for key in FREE_PIXELS if key in description}),
+        Preprocess(**{key: _as_tuple(description[key]) for key in FREE_PIXELS if key in description}),
         name=description["name"],
         coarser=coarser,
         embedder=embedder,
@@ -158,6 +158,10 @@ def load_geoexplain(
         untuned=untuned,
         own_trees=read_place_trees(places_file(file)) if places_file(file).exists() else (),
     )
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check_numbers(file: Path) -> None:
@@ -214,6 +218,8 @@ def describe(model: GeoModel) -> dict[str, Any]:
         "bn_eps": backbone.bn_eps,
         "padding_for_px": backbone.padding_for_px,
         "size_px": model.preprocess.size_px,
+        "mean": list(model.preprocess.mean),
+        "std": list(model.preprocess.std),
         "max_aspect": model.preprocess.max_aspect,
         "crop_from_px": model.preprocess.crop_from_px,
         "rule": asdict(model.rule),

@@ -1,0 +1,140 @@
+"""Where the rays of a picture meet the Earth: straight down in an equidistant map, or through a camera in space."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from geoexplain.geography.sphere import EARTH_RADIUS_KM
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """From where N views are taken.
+
+    tilt_deg    float32 (N,), angle at the centre between the vertical and the camera, 0 to below 90
+    toward_deg  float32 (N,), bearing from the centre towards the point below the camera
+    nearness    float32 (N,), Earth radii over the distance between centre and camera; 0 is infinitely far away
+    """
+
+    tilt_deg: Tensor
+    toward_deg: Tensor
+    nearness: Tensor
+
+    def __getitem__(self, some: slice | Tensor) -> "Camera":
+        """Some of the cameras, in order."""
+        return Camera(self.tilt_deg[some], self.toward_deg[some], self.nearness[some])
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What N views of S × S pixels show, each tensor (N, S, S).
+
+    lat, lon    of the place in a pixel, in radians
+    slant       cosine of the angle between the vertical there and the direction of the camera, in [0, 1]
+    height      0 on the ground; beside it, how far above the ground the ray passes, in Earth radii
+    """
+
+    lat: Tensor
+    lon: Tensor
+    slant: Tensor
+    height: Tensor
+
+    def __getitem__(self, rows: Tensor) -> "Ground":
+        """Some of the views, in order."""
+        return Ground(self.lat[rows], self.lon[rows], self.slant[rows], self.height[rows])
+
+    def scatter(self, rows: Tensor, other: "Ground") -> "Ground":
+        """These views with `rows` (M,) replaced by the M of another Ground."""
+        return Ground(
+            *(
+                own.index_copy(0, rows, theirs)
+                for own, theirs in (
+                    (self.lat, other.lat),
+                    (self.lon, other.lon),
+                    (self.slant, other.slant),
+                    (self.height, other.height),
+                )
+            )
+        )
+
+
+def equidistant_ground(lat_0: Tensor, lon_0: Tensor, footprint_km: Tensor, rotation: Tensor, *, size_px: int) -> Ground:
+    """Azimuthal equidistant projection around N centres (Snyder 1987, p. 195).
+
+    lat_0, lon_0, rotation  (N,) in radians; the upper edge looks to bearing `rotation`
+    footprint_km            (N,), side of the square that is seen
+    """
+    east, south = _ticks(size_px, lat_0.device)
+    shape = (-1, 1, 1)
+    cos_r, sin_r = rotation.cos().view(shape), rotation.sin().view(shape)
+    x = (east * cos_r - south * sin_r) * (footprint_km / EARTH_RADIUS_KM).view(shape)  # (N, S, S), radians east
+    y = -(east * sin_r + south * cos_r) * (footprint_km / EARTH_RADIUS_KM).view(shape)
+    distance = torch.hypot(x, y).clamp_min(1e-9)
+    sine, cosine = distance.sin() / distance, distance.cos()
+    sin_0, cos_0 = lat_0.sin().view(shape), lat_0.cos().view(shape)
+    lat = torch.asin((cosine * sin_0 + y * sine * cos_0).clamp(-1, 1))
+    lon = lon_0.view(shape) + torch.atan2(x * sine, cos_0 * cosine - y * sine * sin_0)
+    return Ground(lat, lon, torch.ones_like(lat), torch.zeros_like(lat))
+
+
+def camera_ground(
+    lat_0: Tensor, lon_0: Tensor, footprint_km: Tensor, rotation: Tensor, *, camera: Camera, size_px: int
+) -> Ground:
+    """The perspective of N cameras that look at N centres.
+
+    `footprint_km` (N,) is the width of what is seen at the centre's distance; the picture's upper edge is turned to
+    bearing `rotation` as far as the tilt allows. The rest is as for `equidistant_ground`.
+
+    A ray through the point P of the plane that stands on the line of sight at the centre meets the sphere at P + u D,
+    |P + u D| = 1, with D = d − nearness · (P − centre) towards the camera; nothing cancels, however far the camera is.
+    """
+    tilt, toward = torch.deg2rad(camera.tilt_deg), torch.deg2rad(camera.toward_deg)
+    up, east, north = _local_axes(lat_0, lon_0)  # (N, 3) each
+    toward_camera = tilt.cos()[:, None] * up + tilt.sin()[:, None] * _bearing(toward, north, east)
+    upper = _bearing(rotation, north, east)
+    upper = upper - (upper * toward_camera).sum(-1, keepdim=True) * toward_camera
+    upper = upper / upper.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+    right = torch.linalg.cross(upper, toward_camera)
+
+    columns, rows = _ticks(size_px, lat_0.device)
+    side = (footprint_km / EARTH_RADIUS_KM).view(-1, 1, 1)
+    x, y = columns * side, -rows * side  # (N, S, S), Earth radii on the plane, to the right and up
+    near = camera.nearness.view(-1, 1, 1)
+
+    def component(axis: int) -> tuple[Tensor, Tensor]:
+        r, w = right[:, axis].view(-1, 1, 1), upper[:, axis].view(-1, 1, 1)
+        offset = x * r + y * w
+        return up[:, axis].view(-1, 1, 1) + offset, toward_camera[:, axis].view(-1, 1, 1) - near * offset
+
+    points, rays = zip(*(component(axis) for axis in range(3)), strict=True)
+    along = sum(p * d for p, d in zip(points, rays, strict=True))
+    ray_squared = sum(d * d for d in rays)
+    above = sum(p * p for p in points) - 1
+    discriminant = along * along - ray_squared * above
+    u = (discriminant.clamp_min(0).sqrt() - along) / ray_squared
+    qx, qy, qz = (p + u * d for p, d in zip(points, rays, strict=True))
+    # Beside the Earth, q is where the ray passes closest to its middle.
+    length = torch.sqrt(qx * qx + qy * qy + qz * qz).clamp_min(1e-9)
+    slant = (qx * rays[0] + qy * rays[1] + qz * rays[2]) / (length * ray_squared.sqrt())
+    height = torch.where(discriminant < 0, (length - 1).clamp_min(1e-7), torch.zeros_like(length))
+    return Ground(torch.asin((qz / length).clamp(-1, 1)), torch.atan2(qy, qx), slant.clamp(0, 1), height)
+
+
+def _ticks(size_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Middles of the pixels, from −½ to ½: to the right and down, (S, S) each."""
+    ticks = (torch.arange(size_px, device=device) + 0.5) / size_px - 0.5
+    down, right = torch.meshgrid(ticks, ticks, indexing="ij")
+    return right, down
+
+
+def _local_axes(lat: Tensor, lon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    sin_lat, cos_lat, sin_lon, cos_lon = lat.sin(), lat.cos(), lon.sin(), lon.cos()
+    up = torch.stack([cos_lat * cos_lon, cos_lat * sin_lon, sin_lat], dim=-1)
+    east = torch.stack([-sin_lon, cos_lon, torch.zeros_like(lat)], dim=-1)
+    north = torch.stack([-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat], dim=-1)
+    return up, east, north
+
+
+def _bearing(bearing: Tensor, north: Tensor, east: Tensor) -> Tensor:
+    return bearing.cos()[:, None] * north + bearing.sin()[:, None] * east

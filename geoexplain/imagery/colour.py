@@ -1,0 +1,76 @@
+"""Other colours for the same land and sea: seasons, renderings, films and false colour."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from geoexplain.imagery.draws import chance, smooth_field, uniform
+
+HIDDEN = 8
+"""Units of the random network that maps colours to colours."""
+
+
+def recolour_sea(views: Tensor, generator: torch.Generator, probability: float = 0.65) -> Tensor:
+    """Paint the water of most views in another sea: any blue to green, shelves along the coasts, a rough floor.
+
+    views (N, 4, S, S) in [0, 1] → RGB (N, 3, S, S) in [0, 1]; land stays as it is. The months show one flat sea,
+    other renderings and real pictures do not; colour of water must not be a cue.
+    """
+    rgb, water = views[:, :3], views[:, 3:]
+    n, _, size, _ = rgb.shape
+    color = torch.cat(
+        [
+            uniform(n, 0.0, 0.45, generator),
+            uniform(n, 0.02, 0.65, generator),
+            uniform(n, 0.05, 0.85, generator),
+        ],
+        dim=1,
+    )
+    dark = uniform(n, 0.05, 1.0, generator)
+    reach = max(3, size // 10) | 1
+    near_land = 1 - F.avg_pool2d(F.pad(water, [reach // 2] * 4, mode="replicate"), reach, stride=1)
+    shelf = uniform(n, 0.0, 0.6, generator) * near_land.pow(uniform(n, 0.5, 2.0, generator))
+    floor = uniform(n, 0.0, 0.5, generator) * smooth_field(n, size, generator)
+    painted = (color * dark * (1 + floor) + shelf * (color + 0.1)).clamp(0, 1)
+    chosen = chance(n, probability, generator) * water
+    return rgb + chosen * (painted - rgb)
+
+
+def jitter_colour(rgb: Tensor, generator: torch.Generator) -> Tensor:
+    """Vary brightness, contrast, gamma, saturation and per-channel gain of RGB (N, 3, S, S); may leave [0, 1]."""
+    n = len(rgb)
+    rgb = rgb.clamp(1e-4, 1).pow(uniform(n, 0.8, 1.25, generator))
+    grey = rgb.mean(dim=1, keepdim=True)
+    rgb = grey + (rgb - grey) * uniform(n, 0.5, 1.4, generator)
+    mean = rgb.mean(dim=(1, 2, 3), keepdim=True)
+    rgb = mean + (rgb - mean) * uniform(n, 0.8, 1.25, generator)
+    gain = 1 + 0.1 * (2 * torch.rand(n, 3, 1, 1, generator=generator, device=rgb.device) - 1)
+    return rgb * gain * uniform(n, 0.75, 1.2, generator)
+
+
+def remap_colours(rgb: Tensor, generator: torch.Generator, strongest: float = 0.9) -> Tensor:
+    """Mix a random smooth map of colour to colour into RGB (N, 3, S, S): another tone for every kind of ground.
+
+    A layer of HIDDEN tanh units on the colour − 0.5, weights with deviation 2.5 and offsets with 1, then a linear layer
+    with deviation 0.35; each channel is brought to a deviation of 0.18 around a random mean. The share mixed in is
+    `strongest` × u^1.5 for a uniform u.
+    """
+    n, device = len(rgb), rgb.device
+    weights = 2.5 * torch.randn(n, HIDDEN, 3, generator=generator, device=device)
+    offsets = torch.randn(n, HIDDEN, 1, generator=generator, device=device)
+    out = 0.35 * torch.randn(n, 3, HIDDEN, generator=generator, device=device)
+    mapped = out @ torch.tanh(torch.baddbmm(offsets, weights, rgb.flatten(2) - 0.5))  # (N, 3, S S)
+    deviation, mean = torch.std_mean(mapped, dim=2, keepdim=True, correction=0)
+    middle = 0.25 + 0.5 * torch.rand(n, 3, 1, generator=generator, device=device)
+    mapped = ((mapped - mean) * (0.18 / deviation.clamp_min(1e-3)) + middle).clamp(0, 1)
+    share = strongest * uniform(n, 0.0, 1.0, generator).pow(1.5)
+    return torch.lerp(rgb, mapped.view_as(rgb), share)
+
+
+def flatten_land(rgb: Tensor, water: Tensor, generator: torch.Generator) -> Tensor:
+    """RGB (N, 3, S, S) as a map of two colours, land and water (N, 1, S, S), with some of the relief left."""
+    n, device = len(rgb), rgb.device
+    land, sea = torch.rand(2, n, 3, 1, 1, generator=generator, device=device)
+    relief = rgb.mean(dim=1, keepdim=True)
+    relief = (relief - relief.mean(dim=(2, 3), keepdim=True)) * uniform(n, 0.0, 0.6, generator)
+    return torch.lerp(land + relief, sea.expand_as(rgb), water).clamp(0, 1)

@@ -1,0 +1,101 @@
+"""Everything that is done to views in training, in the order in which it happens, each with its share of the views."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from geoexplain.imagery.camera import Ground
+from geoexplain.imagery.colour import flatten_land, jitter_colour, recolour_sea, remap_colours
+from geoexplain.imagery.earth import Imagery
+from geoexplain.imagery.markings import Markings, draw_borders, draw_graticule, write_names
+from geoexplain.imagery.scene import Scene
+from geoexplain.imagery.sensor import blur, frame, grey, jpeg, noise
+from geoexplain.imagery.sky import cloud_cover, cloud_veil, glint, haze, opaque_clouds, popcorn, shade, space
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What is laid over views.
+
+    clouds    maps of clouds, white on black; None leaves the sky clear of opaque clouds
+    markings  borders and names
+    """
+
+    clouds: Imagery | None
+    markings: Markings
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One thing that happens to views.
+
+    share  of the views that it happens to, in [0, 1]
+    apply  scene of N views, surroundings, generator on their device → RGB (N, 3, S, S)
+    """
+
+    share: float
+    apply: Callable[[Scene, Surroundings, torch.Generator], Tensor]
+
+
+def _clouds(scene: Scene, around: Surroundings, generator: torch.Generator) -> Tensor:
+    if around.clouds is None:
+        return scene.rgb
+    return opaque_clouds(scene, cloud_cover(scene, around.clouds, generator), generator)
+
+
+EFFECTS: dict[str, Effect] = {
+    "sea": Effect(0.6, lambda scene, _, draw: recolour_sea(torch.cat([scene.rgb, scene.water], 1), draw, 1.0)),
+    "colours": Effect(0.55, lambda scene, _, draw: remap_colours(scene.rgb, draw)),
+    "outlines": Effect(0.06, lambda scene, _, draw: flatten_land(scene.rgb, scene.water, draw)),
+    "exposure": Effect(1.0, lambda scene, _, draw: jitter_colour(scene.rgb, draw).clamp(0, 1)),
+    "borders": Effect(0.08, lambda scene, around, draw: draw_borders(scene, around.markings, draw)),
+    "graticule": Effect(0.06, lambda scene, _, draw: draw_graticule(scene, draw)),
+    "clouds": Effect(0.55, _clouds),
+    "cumulus": Effect(0.15, lambda scene, _, draw: popcorn(scene, draw)),
+    "veil": Effect(0.2, lambda scene, _, draw: cloud_veil(scene, draw)),
+    "glint": Effect(0.08, lambda scene, _, draw: glint(scene, draw)),
+    "haze": Effect(0.45, lambda scene, _, draw: haze(scene, draw)),
+    "shade": Effect(0.25, lambda scene, _, draw: shade(scene, draw)),
+    "space": Effect(1.0, lambda scene, _, draw: space(scene, draw)),
+    "names": Effect(0.1, lambda scene, around, draw: write_names(scene, around.markings, draw)),
+    "grey": Effect(0.12, lambda scene, _, draw: grey(scene.rgb, draw)),
+    "frame": Effect(0.05, lambda scene, _, draw: frame(scene.rgb, draw)),
+    "blur": Effect(0.3, lambda scene, _, draw: blur(scene.rgb, draw, 1.0)),
+    "noise": Effect(0.8, lambda scene, _, draw: noise(scene.rgb, draw)),
+    "compression": Effect(0.5, lambda scene, _, draw: jpeg(scene.rgb, draw, 1.0)),
+}
+"""Every effect by name, in order. Training, evaluation under conditions, and tests read this table."""
+
+
+def photograph(
+    scene: Scene, around: Surroundings, generator: torch.Generator, effects: Mapping[str, Effect] = EFFECTS
+) -> Tensor:
+    """Views as real pictures might show them: RGB (N, 3, S, S) in [0, 1], each changed its own way.
+
+    `generator` lies on the views' device.
+    """
+    rgb = scene.rgb
+    for effect in effects.values():
+        if effect.share >= 1:
+            rgb = effect.apply(scene.with_rgb(rgb), around, generator)
+            continue
+        drawn = torch.rand(len(scene), generator=generator, device=generator.device) < effect.share
+        rows = torch.nonzero(drawn).flatten()
+        if len(rows):
+            some = scene[rows].with_rgb(rgb[rows])
+            rgb = rgb.index_copy(0, rows, effect.apply(some, around, generator))
+    return rgb.clamp(0, 1)
+
+
+WITHOUT_GROUND = ("colours", "exposure", "grey", "frame", "blur", "noise", "compression")
+"""The effects that need no place: what happens to any picture."""
+
+
+def photograph_other(rgb: Tensor, around: Surroundings, generator: torch.Generator) -> Tensor:
+    """Pictures (N, 3, S, S) in [0, 1] that show no ground, changed by cameras and files as views are."""
+    nowhere = torch.zeros(len(rgb), *rgb.shape[2:], device=rgb.device)
+    ground = Ground(nowhere, nowhere, nowhere + 1, nowhere)
+    scene = Scene(rgb, nowhere.unsqueeze(1), ground, nowhere[:, 0, 0] + 1)
+    return photograph(scene, around, generator, {name: EFFECTS[name] for name in WITHOUT_GROUND})

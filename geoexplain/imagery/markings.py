@@ -1,0 +1,127 @@
+"""What people draw over pictures of the Earth: borders, graticules, names."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import shapely
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from geoexplain.geography.gazetteer import load_gazetteer
+from geoexplain.imagery.earth import Imagery, pack
+from geoexplain.imagery.scene import Scene
+from geoexplain.imagery.views import level_of, texels_at
+
+SHEETS, SHEET_PX = 256, 192
+SPACINGS_DEG = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Markings:
+    """What may be drawn over views, made once.
+
+    borders  the borders and coasts of countries, as an imagery of one image
+    sheets   uint8 (SHEETS, SHEET_PX, SHEET_PX), names written at random places; 255 is ink
+    """
+
+    borders: Imagery
+    sheets: Tensor
+
+
+@lru_cache(maxsize=1)
+def load_markings(height: int = 1350) -> Markings:
+    """Borders of Natural Earth 1:50m on `height` rows, and sheets of names of cities and countries."""
+    return Markings(_borders(height), _sheets())
+
+
+def draw_borders(scene: Scene, markings: Markings, generator: torch.Generator) -> Tensor:
+    """The views with the borders and coasts of countries, in one random colour each."""
+    level = level_of(markings.borders, scene.footprint_km, scene.rgb.shape[-1])
+    source = torch.zeros(len(scene), dtype=torch.int64)
+    ink = (2.5 * texels_at(markings.borders, source, scene.ground, level)).clamp(0, 1)
+    return _inked(scene.rgb, ink.to(scene.rgb.device), generator)
+
+
+def draw_graticule(scene: Scene, generator: torch.Generator) -> Tensor:
+    """The views with lines of latitude and longitude, a round number of degrees apart, about a pixel wide."""
+    n, size_px = len(scene), scene.rgb.shape[-1]
+    width_deg = torch.rad2deg(scene.footprint_km / 6371.0)
+    lines = 1.5 + 6 * torch.rand(n, generator=generator, device=width_deg.device)
+    spacings = torch.tensor(SPACINGS_DEG, device=width_deg.device)
+    nearest = ((width_deg / lines)[:, None] / spacings).log().abs().argmin(dim=1)
+    spacing = spacings[nearest].view(-1, 1, 1)
+    pixel = (width_deg / size_px).view(-1, 1, 1)
+    lat, lon = torch.rad2deg(scene.ground.lat), torch.rad2deg(scene.ground.lon)
+    off_lat = (lat / spacing - (lat / spacing).round()).abs() * spacing / pixel
+    off_lon = (lon / spacing - (lon / spacing).round()).abs() * spacing * torch.cos(scene.ground.lat) / pixel
+    ink = (1.2 - torch.minimum(off_lat, off_lon)).clamp(0, 1)
+    return _inked(scene.rgb, ink.unsqueeze(1), generator)
+
+
+def write_names(scene: Scene, markings: Markings, generator: torch.Generator) -> Tensor:
+    """The views with a piece of a random sheet of names over each, in one random colour."""
+    return _inked(
+        scene.rgb, written(len(scene), scene.rgb.shape[-1], markings, generator).to(scene.rgb.device), generator
+    )
+
+
+def written(count: int, size_px: int, markings: Markings, generator: torch.Generator) -> Tensor:
+    """Ink (count, 1, size_px, size_px) in [0, 1] of random pieces of random sheets, enlarged or reduced."""
+    pieces = []
+    for _ in range(count):
+        sheet, top, left, side = torch.rand(4, generator=generator, device=generator.device).tolist()
+        px = int(SHEET_PX * (0.35 + 0.6 * side))
+        row, column = int(top * (SHEET_PX - px)), int(left * (SHEET_PX - px))
+        piece = markings.sheets[int(sheet * SHEETS), row : row + px, column : column + px].float() / 255
+        pieces.append(F.interpolate(piece[None, None], size=(size_px, size_px), mode="bilinear", antialias=True))
+    return torch.cat(pieces)
+
+
+def _inked(rgb: Tensor, ink: Tensor, generator: torch.Generator) -> Tensor:
+    n = len(rgb)
+    color = torch.rand(n, 3, 1, 1, generator=generator, device=rgb.device)
+    plain = torch.rand(n, 1, 1, 1, generator=generator, device=rgb.device) < 0.6  # most ink is black or white
+    color = torch.where(plain, color.mean(dim=1, keepdim=True).round(), color)
+    strength = 0.4 + 0.6 * torch.rand(n, 1, 1, 1, generator=generator, device=rgb.device)
+    return torch.lerp(rgb, color.expand_as(rgb), strength * ink)
+
+
+def _borders(height: int) -> Imagery:
+    canvas = Image.new("L", (2 * height, height))
+    draw = ImageDraw.Draw(canvas)
+    for shape in load_gazetteer().shapes.geometries:
+        for part in shapely.get_parts(shape):
+            points = shapely.get_coordinates(part.exterior)
+            xy = np.stack([(points[:, 0] + 180) / 360 * 2 * height, (90 - points[:, 1]) / 180 * height], axis=1)
+            for turn in (0, 2 * height):  # countries that the antimeridian cuts go on beyond 180° E
+                draw.line([(x - turn, y) for x, y in xy.tolist()], fill=255, width=2)
+    pixels = torch.from_numpy(np.asarray(canvas).copy())
+    return pack(pixels.view(1, height, 2 * height, 1), ("borders",))
+
+
+def _sheets(seed: int = 0) -> Tensor:
+    rng = np.random.default_rng(seed)
+    gazetteer = load_gazetteer()
+    names = [name for name in (*gazetteer.cities, *gazetteer.countries) if name.isascii()]  # what the font has
+    return torch.stack([torch.from_numpy(_sheet(names, rng)) for _ in range(SHEETS)])
+
+
+def _sheet(names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+    canvas = Image.new("L", (SHEET_PX, SHEET_PX))
+    draw = ImageDraw.Draw(canvas)
+    for _ in range(int(math.exp(rng.uniform(math.log(4), math.log(60))))):
+        font = ImageFont.load_default(size=float(np.exp(rng.uniform(math.log(6), math.log(26)))))
+        text = names[int(rng.integers(len(names)))]
+        if rng.random() < 0.2:
+            text = f"{rng.uniform(-90, 90):.1f}°"
+        place = (rng.uniform(-20, SHEET_PX - 10), rng.uniform(-5, SHEET_PX - 5))
+        draw.text(place, text, fill=255, font=font)
+        if rng.random() < 0.3:
+            x, y = place
+            draw.ellipse([x - 5, y, x - 2, y + 3], fill=255)
+    return np.asarray(canvas).copy()

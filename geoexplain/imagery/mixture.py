@@ -1,0 +1,97 @@
+"""Which views a network is trained on: from narrow to wide, straight down and oblique, of one rendering or of two."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.imagery.camera import Camera
+from geoexplain.imagery.views import ViewPoints, sample_centers
+
+NEAREST_CAMERA, FARTHEST_CAMERA = 0.8, 15.0
+"""Distance between camera and centre, in widths of the view: from a wide-angle lens to a telescope."""
+
+
+@dataclass(frozen=True)
+class ViewMixture:
+    """How views are drawn for training. Widths in km, angles in degrees, shares in [0, 1].
+
+    footprint_km  width of most views, log-uniform
+    extreme_km    width of a share `extreme` of them, log-uniform
+    rotation_deg  north is up to this many degrees off the top
+    turned        share of views turned any way
+    oblique       share of views through a camera, whose tilt is uniform up to `tilt_deg`
+    blended       share of views that mix two renderings of the same place
+    softened      share of views taken from a coarser level of the imagery
+    """
+
+    footprint_km: tuple[float, float] = (400.0, 2600.0)
+    extreme_km: tuple[float, float] = (250.0, 6000.0)
+    extreme: float = 0.35
+    rotation_deg: float = 35.0
+    turned: float = 0.25
+    oblique: float = 0.45
+    tilt_deg: float = 60.0
+    blended: float = 0.5
+    softened: float = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class MixedPoints:
+    """What N views of a mixture look at.
+
+    plain    rows (A,) of the equidistant views, and what they look at
+    oblique  rows (B,) of those through a camera, and what they look at; A + B = N
+    centers_deg  float64 (N, 2), latitude and longitude in degrees
+    second   int64 (N,), another image that is mixed in
+    share    float32 (N,), how much of it, in [0, 1]
+    softer   int64 (N,), levels coarser than the view's own
+    """
+
+    plain: tuple[Tensor, ViewPoints]
+    oblique: tuple[Tensor, ViewPoints]
+    centers_deg: Tensor
+    second: Tensor
+    share: Tensor
+    softer: Tensor
+
+
+def sample_mixture(count: int, weights: Tensor, generator: torch.Generator, mixture: ViewMixture) -> MixedPoints:
+    """`count` random views of a mixture, centred on or near land.
+
+    `weights` (M,) ≥ 0 says how often each of M images is drawn. Sampled on the CPU. Raises DataError for weights
+    that are negative, not finite, or all 0.
+    """
+    if not (torch.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+        raise DataError(f"expected weights of images of at least 0, one of them above, got {weights.tolist()}.")
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    def chance(share: float) -> Tensor:
+        return torch.rand(count, generator=generator) < share
+
+    def log_uniform(low: float, high: float) -> Tensor:
+        return uniform(math.log(low), math.log(high)).exp()
+
+    centers = torch.from_numpy(sample_centers(count, generator))
+    width = torch.where(chance(mixture.extreme), log_uniform(*mixture.extreme_km), log_uniform(*mixture.footprint_km))
+    rotation = torch.where(
+        chance(mixture.turned), uniform(-180, 180), uniform(-mixture.rotation_deg, mixture.rotation_deg)
+    )
+    source, second = torch.multinomial(weights.float(), 2 * count, replacement=True, generator=generator).chunk(2)
+    share = torch.where(chance(mixture.blended), uniform(0, 1), torch.zeros(count))
+    softer = (chance(mixture.softened) * uniform(0, 2)).round().long()
+    # Half of the cameras look away from the picture's lower edge, as people do, the others from anywhere.
+    behind = rotation + 180 + uniform(-30, 30)
+    toward = torch.where(chance(0.5), behind, uniform(-180, 180))
+    distance = width / 6371.0 * log_uniform(NEAREST_CAMERA, FARTHEST_CAMERA)
+    camera = Camera(uniform(0, mixture.tilt_deg), toward, 1 / distance)
+    oblique = chance(mixture.oblique)
+    rows, others = (torch.from_numpy(np.flatnonzero(chosen)) for chosen in (~oblique.numpy(), oblique.numpy()))
+    points = ViewPoints(centers, width, rotation, source)
+    through = ViewPoints(centers, width, rotation, source, camera)
+    return MixedPoints((rows, points[rows]), (others, through[others]), centers, second, share, softer)

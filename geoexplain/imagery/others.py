@@ -1,0 +1,175 @@
+"""Pictures that are no views of Earth from above: generated ones, and whatever a folder holds."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from geoexplain.errors import DataError, ImageError
+from geoexplain.imagery.draws import chance, uniform
+from geoexplain.imagery.markings import Markings, written
+from geoexplain.images import open_image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
+KEPT_PX = 160
+"""Shorter side of the pictures that are kept for training."""
+
+WIDEST = 2.0
+"""Longer over shorter side; what is longer is cropped around its middle."""
+
+
+def other_files(folder: Path) -> list[Path]:
+    """The pictures in a folder and its subfolders, by name. Raises DataError when there is none."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not files:
+        raise DataError(f"{folder}: expected pictures that are no views of Earth from above, found none.")
+    return files
+
+
+def load_others(files: Sequence[Path]) -> list[Tensor]:
+    """Pictures as uint8 (3, H, W), the shorter side KEPT_PX; those that cannot be read are left out."""
+    pictures = []
+    for file in files:
+        try:
+            image = open_image(file, shorter_px=KEPT_PX)
+        except ImageError:
+            continue
+        width, height = image.size
+        side = min(width, height)
+        box_width, box_height = min(width, WIDEST * side), min(height, WIDEST * side)
+        left, top = (width - box_width) / 2, (height - box_height) / 2
+        size = (max(KEPT_PX, round(box_width * KEPT_PX / side)), max(KEPT_PX, round(box_height * KEPT_PX / side)))
+        small = image.resize(size, box=(left, top, left + box_width, top + box_height), reducing_gap=3.0)
+        pictures.append(torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(size[1], size[0], 3))
+    return [picture.permute(2, 0, 1).contiguous() for picture in pictures]
+
+
+def sample_others(
+    count: int, size_px: int, pictures: Sequence[Tensor], markings: Markings, generator: torch.Generator
+) -> Tensor:
+    """RGB (count, 3, size_px, size_px) in [0, 1]: pieces of pictures, 6 in 10, and generated ones.
+
+    `generator` lies on the CPU.
+    """
+    of_files = int((torch.rand(count, generator=generator) < 0.6).sum()) if pictures else 0
+    parts = [_piece(pictures, size_px, generator) for _ in range(of_files)]
+    kinds = torch.randint(len(GENERATED), (count - of_files,), generator=generator)
+    for kind, make in enumerate(GENERATED.values()):
+        if some := int((kinds == kind).sum()):
+            parts.append(make(some, size_px, markings, generator))
+    return torch.cat(parts) if parts else torch.empty(0, 3, size_px, size_px)
+
+
+def _piece(pictures: Sequence[Tensor], size_px: int, generator: torch.Generator) -> Tensor:
+    which, share, top, left, flip = torch.rand(5, generator=generator).tolist()
+    picture = pictures[int(which * len(pictures))]
+    _, height, width = picture.shape
+    px = int(min(height, width) * (0.4 + 0.6 * share))
+    row, column = int(top * (height - px)), int(left * (width - px))
+    piece = picture[None, :, row : row + px, column : column + px].float() / 255
+    piece = F.interpolate(piece, size=(size_px, size_px), mode="bilinear", antialias=True)
+    return piece.flip(3) if flip < 0.5 else piece
+
+
+def _colors(count: int, generator: torch.Generator) -> Tensor:
+    return torch.rand(count, 3, 1, 1, generator=generator)
+
+
+def _flat(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
+    return _colors(count, generator).expand(-1, -1, size_px, size_px).clone()
+
+
+def _gradient(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
+    x, y = _plane(size_px)
+    angle = uniform(count, 0, 6.2832, generator)
+    straight = (x * angle.cos() + y * angle.sin() + 1) / 2
+    round_ = torch.hypot(x - uniform(count, -1, 1, generator), y - uniform(count, -1, 1, generator))
+    share = torch.lerp(straight, round_, chance(count, 0.4, generator)).clamp(0, 1)
+    return torch.lerp(_colors(count, generator), _colors(count, generator), share)
+
+
+def _field(count: int, size_px: int, channels: int, generator: torch.Generator) -> Tensor:
+    """Random fields of about unit variance, from a few blots to grains of a pixel."""
+    exponent = uniform(count, 0.3, 2.5, generator)
+    total, norm = torch.zeros(count, channels, size_px, size_px), torch.zeros(count, 1, 1, 1)
+    cells = 2
+    while cells <= size_px:
+        drawn = torch.randn(count, channels, cells, cells, generator=generator)
+        weight = torch.tensor(float(cells)).pow(-exponent)
+        total += weight * F.interpolate(drawn, size=(size_px, size_px), mode="bicubic", align_corners=True)
+        norm += weight * weight
+        cells *= 2
+    return total / norm.sqrt()
+
+
+def _smooth(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
+    color = _field(count, size_px, 3, generator)
+    same = chance(count, 0.4, generator)  # one field in all channels
+    field = torch.lerp(color, color[:, :1].expand_as(color), same)
+    return (_colors(count, generator) + uniform(count, 0.05, 0.35, generator) * field).clamp(0, 1)
+
+
+def _islands(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
+    """Lands and seas of no planet, with some relief."""
+    height = _field(count, size_px, 1, generator)
+    land = ((height - uniform(count, -0.6, 0.6, generator)) * uniform(count, 4, 40, generator)).sigmoid()
+    relief = uniform(count, 0, 0.15, generator) * _field(count, size_px, 1, generator)
+    return (torch.lerp(_colors(count, generator), _colors(count, generator), land) + relief).clamp(0, 1)
+
+
+def _grain(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
+    color = torch.randn(count, 3, size_px, size_px, generator=generator)
+    grain = torch.lerp(color, color[:, :1].expand_as(color), chance(count, 0.5, generator))
+    return (_colors(count, generator) + uniform(count, 0.05, 0.6, generator) * grain).clamp(0, 1)
+
+
+def _stripes(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
+    x, y = _plane(size_px)
+    angle, waves = uniform(count, 0, 3.1416, generator), uniform(count, 2, 40, generator)
+    along = (waves * (x * angle.cos() + y * angle.sin())).sin()
+    across = (waves * (y * angle.cos() - x * angle.sin())).sin()
+    wave = along * torch.lerp(torch.ones_like(across), across, chance(count, 0.5, generator))
+    share = (wave * uniform(count, 0.5, 8, generator)).sigmoid()
+    return torch.lerp(_colors(count, generator), _colors(count, generator), share)
+
+
+def _page(count: int, size_px: int, markings: Markings, generator: torch.Generator) -> Tensor:
+    paper = 1 - uniform(count, 0, 0.25, generator) * _colors(count, generator)
+    ink = torch.maximum(
+        written(count, size_px, markings, generator), written(count, size_px, markings, generator).flip(0)
+    )
+    dark = chance(count, 0.25, generator)  # light on dark, as screens have it
+    page = torch.lerp(paper, (0.4 * _colors(count, generator)).expand(-1, -1, size_px, size_px), ink)
+    return torch.lerp(page, 1 - page, dark)
+
+
+def _shapes(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
+    """Overlapping boxes and ellipses of plain colours: windows, signs, drawings."""
+    x, y = _plane(size_px)
+    rgb = _flat(count, size_px, _, generator)
+    for _turn in range(9):
+        u = (x - uniform(count, -1, 1, generator)).abs() / uniform(count, 0.03, 0.8, generator)
+        v = (y - uniform(count, -1, 1, generator)).abs() / uniform(count, 0.03, 0.8, generator)
+        inside = torch.where(chance(count, 0.5, generator) > 0, torch.maximum(u, v) < 1, torch.hypot(u, v) < 1)
+        rgb = torch.where(inside, _colors(count, generator), rgb)
+    return rgb
+
+
+def _plane(size_px: int) -> tuple[Tensor, Tensor]:
+    ticks = torch.linspace(-1, 1, size_px)
+    return ticks.view(1, 1, 1, -1), ticks.view(1, 1, -1, 1)
+
+
+GENERATED: dict[str, Callable[[int, int, Markings, torch.Generator], Tensor]] = {
+    "flat": _flat,
+    "gradient": _gradient,
+    "smooth noise": _smooth,
+    "islands": _islands,
+    "grain": _grain,
+    "stripes": _stripes,
+    "page": _page,
+    "shapes": _shapes,
+}
+"""Kinds of generated pictures: (count, size_px, markings, generator on the CPU) → RGB (count, 3, S, S) in [0, 1]."""

@@ -1,0 +1,104 @@
+"""What lies between the ground and a camera in space: clouds, haze, glint, shade, and the black beside the Earth."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from geoexplain.imagery.draws import smooth_field, uniform
+from geoexplain.imagery.earth import Imagery
+from geoexplain.imagery.scene import Scene
+from geoexplain.imagery.views import ViewPoints, render
+
+CLOUD_WIDTHS = (0.6, 2.5)
+"""Width of the piece of sky over a view, in widths of the view: clouds come in all sizes."""
+
+NARROWEST_SKY_KM, WIDEST_SKY_KM = 900.0, 9000.0
+"""The map of clouds has pixels of some 10 km, and no more than half a globe is seen at once."""
+
+GLOW_RADII = 0.006
+"""Scale of the glow above the limb, in Earth radii: some 40 km."""
+
+
+def cloud_cover(scene: Scene, clouds: Imagery, generator: torch.Generator) -> Tensor:
+    """Opacity (N, 1, S, S) in [0, 1] of a piece of the map of clouds over each view, from anywhere on Earth."""
+    n, size_px = len(scene), scene.rgb.shape[-1]
+    unit = torch.rand(4, n, generator=generator)
+    low, high = (math.log(x) for x in CLOUD_WIDTHS)
+    width = scene.footprint_km.cpu() * (low + (high - low) * unit[0]).exp()
+    centers = torch.stack([120 * unit[1] - 60, 360 * unit[2] - 180], dim=1).double()
+    points = ViewPoints(
+        centers,
+        width.clamp(NARROWEST_SKY_KM, WIDEST_SKY_KM),
+        360 * unit[3] - 180,
+        torch.randint(len(clouds), (n,), generator=generator),
+    )
+    grey = render(clouds, points, size_px).to(scene.rgb.device)
+    grey = grey * uniform(n, 0.6, 2.5, generator) - uniform(n, 0.0, 0.5, generator)
+    return (grey + uniform(n, 0.0, 0.3, generator) * smooth_field(n, size_px, generator)).clamp(0, 1)
+
+
+def opaque_clouds(scene: Scene, cover: Tensor, generator: torch.Generator) -> Tensor:
+    """The views under clouds of an opacity (N, 1, S, S), white to light grey, with a soft shadow of the thick parts."""
+    n = len(scene)
+    bright = uniform(n, 0.7, 1.0, generator) * (1 - uniform(n, 0.0, 0.2, generator) * F.avg_pool2d(cover, 3, 1, 1))
+    return torch.lerp(scene.rgb, bright.expand_as(scene.rgb), cover)
+
+
+def popcorn(scene: Scene, generator: torch.Generator) -> Tensor:
+    """The views under small cumulus: bright flecks of a few pixels where a fine random field is high."""
+    n, size_px = len(scene), scene.rgb.shape[-1]
+    cells = max(8, size_px // 4)
+    fine = torch.randn(n, 1, cells, cells, generator=generator, device=scene.rgb.device)
+    fine = F.interpolate(fine, size=(size_px, size_px), mode="bilinear", align_corners=True)
+    field = fine + smooth_field(n, size_px, generator)
+    cover = ((field - uniform(n, 0.6, 2.0, generator)) * uniform(n, 1.0, 4.0, generator)).clamp(0, 1)
+    return torch.lerp(scene.rgb, uniform(n, 0.75, 1.0, generator).expand_as(scene.rgb), cover)
+
+
+def cloud_veil(scene: Scene, generator: torch.Generator) -> Tensor:
+    """The views under thin cloud: white mixed in by a smooth random field, up to 70 % where thickest."""
+    n, size_px = len(scene), scene.rgb.shape[-1]
+    field = smooth_field(n, size_px, generator)
+    cover = (field - uniform(n, -0.5, 1.5, generator)).clamp(0, 1) * uniform(n, 0.1, 0.7, generator)
+    return scene.rgb + cover * (0.95 - scene.rgb)
+
+
+def haze(scene: Scene, generator: torch.Generator, deepest: float = 0.7) -> Tensor:
+    """The views through air of an optical depth up to `deepest`, bluish to white, thicker where seen aslant."""
+    n, device = len(scene), scene.rgb.device
+    depth = deepest * uniform(n, 0.05, 1.0, generator)
+    veil = 1 - torch.exp(-depth / scene.ground.slant.unsqueeze(1).clamp_min(0.1))
+    unit = torch.rand(n, 3, 1, 1, generator=generator, device=device)
+    base = torch.tensor([0.25, 0.4, 0.55], device=device).view(1, 3, 1, 1)
+    span = torch.tensor([0.6, 0.5, 0.4], device=device).view(1, 3, 1, 1)
+    return torch.lerp(scene.rgb, (base + span * unit).expand_as(scene.rgb), veil)
+
+
+def glint(scene: Scene, generator: torch.Generator) -> Tensor:
+    """The sun's reflection on the water of the views: a bright blot anywhere, strongest in its middle."""
+    n, size_px = len(scene), scene.rgb.shape[-1]
+    ticks = torch.linspace(0, 1, size_px, device=scene.rgb.device)
+    x = (ticks.view(1, 1, 1, -1) - uniform(n, -0.1, 1.1, generator)) / uniform(n, 0.08, 0.4, generator)
+    y = (ticks.view(1, 1, -1, 1) - uniform(n, -0.1, 1.1, generator)) / uniform(n, 0.08, 0.4, generator)
+    light = torch.exp(-(x * x + y * y)) * uniform(n, 0.3, 1.0, generator)
+    return torch.lerp(scene.rgb, torch.full_like(scene.rgb, 0.95), light * scene.water)
+
+
+def shade(scene: Scene, generator: torch.Generator) -> Tensor:
+    """The views under a low sun: brightness falls along a random direction, down to a third."""
+    n, size_px = len(scene), scene.rgb.shape[-1]
+    ticks = torch.linspace(-1, 1, size_px, device=scene.rgb.device)
+    angle = uniform(n, 0.0, 2 * math.pi, generator)
+    ramp = 0.5 + 0.35 * (ticks.view(1, 1, 1, -1) * angle.cos() + ticks.view(1, 1, -1, 1) * angle.sin())
+    return scene.rgb * (1 - uniform(n, 0.0, 0.67, generator) * ramp)
+
+
+def space(scene: Scene, generator: torch.Generator) -> Tensor:
+    """The views with black space beside the Earth, and a bluish glow along its limb."""
+    n, device = len(scene), scene.rgb.device
+    height = scene.ground.height.unsqueeze(1)
+    color = torch.tensor([0.45, 0.65, 0.95], device=device).view(1, 3, 1, 1)
+    glow = color * torch.exp(-height / GLOW_RADII) * uniform(n, 0.0, 0.9, generator)
+    return torch.where(height > 0, glow, scene.rgb)
