@@ -1,5 +1,6 @@
 """A batch of views before cameras and skies had their say: what is seen, and where."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,6 +10,9 @@ from geoexplain.imagery.camera import Ground
 from geoexplain.imagery.earth import Imagery
 from geoexplain.imagery.mixture import MixedPoints
 from geoexplain.imagery.views import ViewPoints, ground_seen, level_of, texels_at
+
+Sampler = Callable[[Imagery, Tensor, Ground, Tensor], Tensor]
+"""`texels_at`, or what computes the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +50,11 @@ def plain_scene(imagery: Imagery, points: ViewPoints, size_px: int) -> Scene:
     return Scene(texels[:, :3], texels[:, 3:], ground, width)
 
 
-def mixed_scene(imagery: Imagery, points: MixedPoints, size_px: int) -> Scene:
-    """Views of a mixture: equidistant and oblique ones, blends and softer levels among them."""
+def mixed_scene(imagery: Imagery, points: MixedPoints, size_px: int, sample: Sampler = texels_at) -> Scene:
+    """Views of a mixture: equidistant and oblique ones, blends and softer levels among them.
+
+    `sample` may be a compiled `texels_at`, which takes half of its time on a CPU.
+    """
     device = imagery.device
     count = len(points.second)
     empty = torch.zeros(count, size_px, size_px, device=device)
@@ -59,10 +66,10 @@ def mixed_scene(imagery: Imagery, points: MixedPoints, size_px: int) -> Scene:
             ground = ground.scatter(there, ground_seen(some, size_px, device))
             width[there], source[there] = some.footprint_km.to(device), some.source.to(device)
     level = (level_of(imagery, width, size_px) + points.softer.to(device)).clamp_max(len(imagery.heights) - 1)
-    texels = texels_at(imagery, source, ground, level)
+    texels = sample(imagery, source, ground, level)
     mixed = torch.nonzero(points.share > 0).flatten().to(device)
     if len(mixed):
-        other = texels_at(imagery, points.second.to(device)[mixed], ground[mixed], level[mixed])
+        other = sample(imagery, points.second.to(device)[mixed], ground[mixed], level[mixed])
         share = points.share.to(device)[mixed].view(-1, 1, 1, 1)
         texels[mixed, :3] = torch.lerp(texels[mixed, :3], other[:, :3], share)
     return Scene(texels[:, :3], texels[:, 3:], ground, width)

@@ -18,8 +18,8 @@ from geoexplain.imagery.earth import Imagery
 from geoexplain.imagery.effects import Surroundings, photograph, photograph_other
 from geoexplain.imagery.mixture import ViewMixture, sample_mixture
 from geoexplain.imagery.others import sample_others
-from geoexplain.imagery.scene import mixed_scene
-from geoexplain.imagery.views import sample_centers
+from geoexplain.imagery.scene import Sampler, mixed_scene
+from geoexplain.imagery.views import sample_centers, texels_at
 from geoexplain.locator.backbone import create_backbone, preprocess_for
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.training.depthwise import speed_up_depthwise
@@ -60,7 +60,12 @@ class ViewSources:
 
 
 def view_batches(
-    sources: ViewSources, settings: ViewTraining, seen: int, points: torch.Generator, noise: torch.Generator
+    sources: ViewSources,
+    settings: ViewTraining,
+    seen: int,
+    points: torch.Generator,
+    noise: torch.Generator,
+    sample: Sampler = texels_at,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches (images (B, 3, S, S) normalised, positions (b, 3) unit vectors) from `seen` views on.
 
@@ -73,7 +78,7 @@ def view_batches(
         preprocess = preprocess_for(settings.architecture, phase.size_px)
         no_views = round(phase.batch * settings.others)
         drawn = sample_mixture(phase.batch - no_views, weights, points, settings.mixture)
-        images = photograph(mixed_scene(imagery, drawn, phase.size_px), sources.around, noise)
+        images = photograph(mixed_scene(imagery, drawn, phase.size_px, sample), sources.around, noise)
         if no_views:
             other = sample_others(no_views, phase.size_px, sources.others, sources.around.markings, points)
             other = photograph_other(other, sources.around, points).to(images.device)
@@ -127,9 +132,10 @@ class ViewRun:
         if saved is not None:
             self._restore(saved)
         self.run: Callable[[Tensor], Tensor] = self.network
+        sample: Sampler = texels_at
         if compile_network:
-            self.run = torch.compile(self.network, dynamic=False)
-        self.batches = view_batches(sources, settings, self.seen, self.points, self.noise)
+            self.run, sample = torch.compile(self.network, dynamic=False), torch.compile(texels_at, dynamic=True)
+        self.batches = view_batches(sources, settings, self.seen, self.points, self.noise, sample)
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
         device = self.imagery.device
