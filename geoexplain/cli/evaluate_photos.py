@@ -11,9 +11,10 @@ from typing import Any
 
 from geoexplain.cli.arguments import add_model, chosen_model, complain, count, printable
 from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.evaluate_views import coverage_lines
 from geoexplain.cli.refine import add_crops, add_refinement, refinement
 from geoexplain.errors import DataError
-from geoexplain.evaluation.figures import RADII_KM, Figures, density_bins, table_of
+from geoexplain.evaluation.figures import RADII_KM, Figures, density_bins, photo_coverage, table_of
 from geoexplain.evaluation.photos import BATCH, Question, evaluate_photos
 from geoexplain.evaluation.plot import plot_error_by_density
 from geoexplain.evaluation.published import PublishedFigures, published_figures, published_sets
@@ -153,7 +154,7 @@ def text_of(
     table = table_of(results)
     crops = "one crop" if question.crops == 1 else f"five crops ({question.how})"
     rule = f"localizable: density above {question.rule.threshold:g} within {question.rule.scale_km:g} km"
-    lines = [f"{title}, {crops}; {rule}", figures_table(table)]
+    lines = [f"{title}, {crops}; {rule}", figures_table(table), *coverage_lines(photo_coverage(results))]
     unreadable = [result.file or result.id for result in results if result.status == "unreadable"]
     for what, names in (
         ("unreadable", unreadable),

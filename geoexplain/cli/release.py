@@ -18,7 +18,7 @@ from geoexplain.geography.sphere import great_circle_km
 from geoexplain.imagery.earth import Imagery, imagery_files, load_imagery
 from geoexplain.locator.backbone import preprocess_for
 from geoexplain.locator.zoo import load_model
-from geoexplain.training.release import fit_temperature, view_model, write_card, write_release
+from geoexplain.training.release import fit_sigma, fit_temperature, view_model, write_card, write_release
 from geoexplain.training.run import checkpoint_file, load_checkpoint, saved_network, saved_settings
 
 FOOTPRINT_KM, ROTATION_DEG = (500.0, 2000.0), 30.0
@@ -99,7 +99,9 @@ def release(run_dir: Path, validation: Imagery, folder: Path, views: int) -> Non
     centers_deg = saved["centers_deg"].numpy()
     nearest = great_circle_km(truth_deg[:, None], centers_deg).argmin(axis=1)
     temperature = fit_temperature(logits, nearest)
-    weights = write_release(view_model(network, size_px=size_px, temperature=temperature), folder)
+    sigma_km = fit_sigma(logits / temperature, truth_deg, centers_deg)
+    calibrated = view_model(network, size_px=size_px, temperature=temperature, sigma_km=sigma_km)
+    weights = write_release(calibrated, folder)
     # What is measured is what is shipped: fp16 weights, and cells rounded as in their table.
     model = load_model(weights, validation.device)
     with progress_bar(views // 2, "views", desc="measuring") as bar:
@@ -120,12 +122,14 @@ def release(run_dir: Path, validation: Imagery, folder: Path, views: int) -> Non
             "imagery": saved.get("imagery", []),
         },
         "temperature": temperature,
+        "sigma_km": sigma_km,
         "calibration_views": views,
         "validation": {**report.as_dict(), **sampling},
     }
     card = write_card(model, weights, facts)
     print(f"{model.name} on {', '.join(report.imagery)}, the validation imagery: {report.views:,} views")
-    print(f"{table(report)}\n  temperature                 {temperature:>11.3f}\nreleased {weights} and {card}")
+    print(f"{table(report)}\n  temperature                 {temperature:>11.3f}")
+    print(f"  σ around the point          {sigma_km:>8,.0f} km\nreleased {weights} and {card}")
 
 
 def split_imagery(files: Sequence[Path], validation: str, held_out: Sequence[str]) -> tuple[list[Path], list[Path]]:

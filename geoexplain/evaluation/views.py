@@ -12,6 +12,7 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.accuracy import accuracy_by_km, expected_calibration_error
+from geoexplain.evaluation.coverage import Coverage, coverage_of
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.imagery.earth import Imagery
 from geoexplain.imagery.views import render, sample_view_points
@@ -34,6 +35,7 @@ class ViewReport:
     median_error_km             of the predicted point
     calibration_error           expected calibration error of the top cell's probability, in [0, 1]
     mean_confidence             mean probability of the top cell
+    coverage                    how often the half-probability circle and that of 90 % hold the truth
     localizable                 share of views said to be localizable
     localizable_accuracy_by_km  accuracy among these; NaN when there are none
     """
@@ -45,6 +47,7 @@ class ViewReport:
     median_error_km: float
     calibration_error: float
     mean_confidence: float
+    coverage: Coverage
     localizable: float
     localizable_accuracy_by_km: dict[int, float]
 
@@ -102,6 +105,9 @@ def evaluate_views(
         median_error_km=float(np.median(error_km)),
         calibration_error=expected_calibration_error(confidence, cells == model.partition.nearest_many(truth_deg)),
         mean_confidence=float(confidence.mean()),
+        coverage=coverage_of(
+            error_km.tolist(), [p.half_radius_km for p in predictions], [p.radius_90_km for p in predictions]
+        ),
         localizable=float(localizable.mean()),
         localizable_accuracy_by_km=accuracy_by_km(error_km[localizable], VIEW_RADII_KM),
     )
