@@ -23,11 +23,11 @@ from geoexplain.geography.own_borders import own_borders
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
-POINTS_IN_ALL, FEWEST_POINTS, MOST_POINTS = 2**18, 64, 256
+POINTS_IN_ALL, FEWEST_POINTS, MOST_POINTS = 2**18, 64, 1024
 """Points of all cells together, and of one."""
 
-CANDIDATES_PER_POINT = 2
-"""A cell fills about half of the circle around it."""
+FIRST_TRIES = 192
+"""Points of a circle that tell how much of it a cell fills."""
 
 BOUNDING_NEIGHBOUR, BOUND_SHARE, BOUND_QUANTILE = 3, 0.8, 0.95
 
@@ -35,25 +35,26 @@ NEAREST = 32
 """Neighbours that bound a cell where the diagram of all cells has none."""
 
 CELLS_AT_A_TIME = 1024
-GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
-GOLDEN_RATIO = (1 + np.sqrt(5)) / 2
-PLASTIC = 1.324717957244746
-SMALLEST_PART = 1e-3
-"""Of a cell's area: islets that need no points."""
+COARSE_POINTS = 16
+"""Of a cell that hardly counts."""
 
-MOST_TRIES = 2**16
+GOLDEN = (np.sqrt(5) - 1) / 2
+
+SMALLEST_FILLED = 0.02
+"""Of a circle or a box: in a sliver that fills less of it, fewer places stand several times each."""
 
 
 @dataclass(frozen=True, eq=False)
 class CellAreas:
     """The K cells of a partition as areas.
 
-    points  float32 (K, n, 3), unit vectors, each of which stands for one n-th of its cell's area; so do the first few
-            of them for an equal share of it
+    points  float32 (K, n, 3), unit vectors, each of which stands for one n-th of its cell's area
+    coarse  float32 (K, COARSE_POINTS, 3), the same by fewer points
     km2     float64 (K,), area in square kilometres on a sphere of 6371 km, to about a hundredth
     """
 
     points: NDArray[np.float32]
+    coarse: NDArray[np.float32]
     km2: NDArray[np.float64]
 
     @cached_property
@@ -77,35 +78,39 @@ def cell_areas(partition: Partition) -> CellAreas:
 
 def _areas(partition: Partition) -> CellAreas:
     each = int(np.clip(POINTS_IN_ALL // len(partition), FEWEST_POINTS, MOST_POINTS))
-    points, km2 = _around_centers(partition.unit_vectors, each)
+    points, coarse, km2 = _around_centers(partition.unit_vectors, each)
     for cell, border in enumerate(own_borders(partition) if partition.borders is not None else ()):
         if border is not None and not border.is_empty:
             points[cell], km2[cell] = _inside(border, each)
-    # In an order of which every beginning is spread over the whole: multiples of the golden ratio, modulo 1.
-    order = np.argsort(np.arange(each) * GOLDEN_RATIO % 1)
-    return CellAreas(np.ascontiguousarray(points[:, np.argsort(order)]), km2)
+            coarse[cell], _ = _inside(border, COARSE_POINTS)
+    return CellAreas(points, coarse, km2)
 
 
-def _around_centers(centers: NDArray[np.float64], each: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Points (K, each, 3) and areas (K,) of what lies nearest to each centre (K, 3), within its bound."""
+def _around_centers(
+    centers: NDArray[np.float64], each: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+    """Points (K, each, 3), few points and areas (K,) of what lies nearest to each centre (K, 3), within its bound."""
     neighbours, corner = _diagram(centers)
     reach = np.minimum(corner + 1e-9, _bounds(centers))  # radians
     points = np.empty((len(centers), each, 3), np.float32)
-    inside = np.empty(len(centers))
-    tried = CANDIDATES_PER_POINT * each
+    coarse = np.empty((len(centers), COARSE_POINTS, 3), np.float32)
+    filled = np.empty(len(centers))
     degree = np.array([len(own) for own in neighbours])
     by_degree = np.argsort(degree, kind="stable")
     for start in range(0, len(centers), CELLS_AT_A_TIME):
         cells = by_degree[start : start + CELLS_AT_A_TIME]
-        around = _caps(centers[cells], reach[cells], tried)  # (k, tried, 3)
-        mine = np.ones(around.shape[:2], bool)
-        for turn in range(int(degree[cells].max(initial=0))):
-            other = np.array([neighbours[cell][turn] if turn < degree[cell] else cell for cell in cells])
-            nearer = np.einsum("kmd,kd->km", around, centers[cells] - centers[other])
-            mine &= nearer >= -1e-15  # what is as near to both is in both
-        points[cells] = _chosen(around, mine, centers[cells], each)
-        inside[cells] = np.maximum(mine.sum(axis=1), 1) / tried
-    return points, inside * 2 * np.pi * EARTH_RADIUS_KM**2 * (1 - np.cos(reach))
+        others = np.array(
+            [np.pad(neighbours[cell], (0, degree[cells].max() - degree[cell]), constant_values=cell) for cell in cells]
+        )
+        between = centers[cells][:, None] - centers[others]  # (k, neighbours, 3); zeros where there are no more
+        _, mine = _lattice(centers[cells], reach[cells], np.full(len(cells), FIRST_TRIES), between)
+        filled[cells] = np.maximum(mine.mean(axis=1), 1 / FIRST_TRIES)
+        for found in (points, coarse):
+            tries = np.rint(found.shape[1] / np.maximum(filled[cells], SMALLEST_FILLED)).astype(np.int64)
+            found[cells] = _chosen(
+                *_lattice(centers[cells], reach[cells], tries, between), centers[cells], found[cells]
+            )
+    return points, coarse, filled * 2 * np.pi * EARTH_RADIUS_KM**2 * (1 - np.cos(reach))
 
 
 def _diagram(centers: NDArray[np.float64]) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
@@ -146,27 +151,38 @@ def _bounds(centers: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(np.minimum(far, np.quantile(far, BOUND_QUANTILE)), 1e-7)  # coincident centres: a metre
 
 
-def _caps(centers: NDArray[np.float64], reach: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Points (k, count, 3) evenly over the circles of `reach` radians (k,) around unit vectors (k, 3), on a spiral."""
-    turn = np.arange(count) * GOLDEN_ANGLE
-    # 1 − cos(angle) is a circle's share of the area; its half-angle keeps the digits of circles a metre wide.
-    half = np.arcsin(np.sin(reach / 2)[:, None] * np.sqrt((np.arange(count) + 0.5) / count))
-    helper = np.eye(3)[np.abs(centers).argmin(axis=1)]
-    across = np.cross(centers, helper)
+def _lattice(
+    centers: NDArray[np.float64], reach: NDArray[np.float64], counts: NDArray[np.int64], between: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """`counts` (k,) points on spirals over the circles of `reach` radians (k,) around unit vectors (k, 3): (k, m, 3).
+
+    And which of them (k, m) are on the near side of every great circle half-way to a neighbour, `between` (k, n, 3)
+    being the differences to these. On such a spiral (Vogel 1979) every point has the same area.
+    """
+    index = np.arange(counts.max())
+    turn = 2 * np.pi * GOLDEN * index
+    # A circle's area goes with the square of the sine of half its radius, which keeps the digits of a metre.
+    share = np.minimum((index + 0.5) / counts[:, None], 1)
+    half = np.arcsin(np.sin(reach / 2)[:, None] * np.sqrt(share))
+    across = np.cross(centers, np.eye(3)[np.abs(centers).argmin(axis=1)])
     across /= np.linalg.norm(across, axis=1, keepdims=True)
     up = np.cross(centers, across)
     aside = across[:, None] * np.cos(turn)[:, None] + up[:, None] * np.sin(turn)[:, None]
-    return centers[:, None] * np.cos(2 * half)[..., None] + aside * np.sin(2 * half)[..., None]
+    around = centers[:, None] * np.cos(2 * half)[..., None] + aside * np.sin(2 * half)[..., None]
+    mine = index < counts[:, None]
+    for side in range(between.shape[1]):
+        mine &= np.einsum("kmd,kd->km", around, between[:, side]) >= -1e-15  # what is as near to both is in both
+    return around, mine
 
 
 def _chosen(
-    around: NDArray[np.float64], mine: NDArray[np.bool_], centers: NDArray[np.float64], each: int
+    around: NDArray[np.float64], mine: NDArray[np.bool_], centers: NDArray[np.float64], like: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """`each` of the points (k, m, 3) that are a cell's own, evenly along their order; if there is none, its centre."""
-    count = mine.sum(axis=1)
-    first = np.argsort(~mine, axis=1, kind="stable")
-    picked = ((np.arange(each) + 0.5) / each * np.maximum(count, 1)[:, None]).astype(np.int64)
-    points = np.take_along_axis(around, np.take_along_axis(first, picked, axis=1)[..., None], axis=1)
+    """As many as `like` (k, n, 3) has of the points (k, m, 3) that are a cell's own; its centre where none is."""
+    count, wanted = mine.sum(axis=1), like.shape[1]
+    own_first = np.argsort(~mine, axis=1, kind="stable")
+    evenly = ((np.arange(wanted) + 0.5) / wanted * np.maximum(count, 1)[:, None]).astype(np.int64)
+    points = np.take_along_axis(around, np.take_along_axis(own_first, evenly, axis=1)[..., None], axis=1)
     points[count == 0] = centers[count == 0][:, None]
     return points.astype(np.float32)
 
@@ -177,29 +193,30 @@ def _inside(border: BaseGeometry, each: int) -> tuple[NDArray[np.float32], float
     The sine of the latitude as y keeps areas (Lambert 1772); a border's short edges stay straight enough.
     """
     flat = shapely.transform(border, lambda xy: np.column_stack([np.radians(xy[:, 0]), np.sin(np.radians(xy[:, 1]))]))
-    parts = [part for part in shapely.get_parts(flat) if part.geom_type == "Polygon"]
+    parts = np.array([part for part in shapely.get_parts(flat) if part.geom_type == "Polygon"], dtype=object)
     areas = shapely.area(parts)
     total = float(areas.sum())
     if not total > 0:
         return _lifted(np.repeat(shapely.get_coordinates(shapely.point_on_surface(flat)), each, axis=0)), 0.0
-    found = []
-    for part, area in zip(parts, areas, strict=True):
-        if area >= SMALLEST_PART * total:
-            found.append(_evenly(part, CANDIDATES_PER_POINT * each / total))
-    points = np.concatenate(found)
-    picked = ((np.arange(each) + 0.5) / each * len(points)).astype(np.int64)
-    return _lifted(points[picked]), total * EARTH_RADIUS_KM**2
+    # Largest first, so that what the rounding of the islands' shares leaves over goes to the mainland.
+    order = np.argsort(-areas)
+    counts = np.floor(areas[order] / total * each).astype(np.int64)
+    counts[0] += each - counts.sum()
+    found = [_evenly(part, int(count)) for part, count in zip(parts[order], counts, strict=True) if count]
+    return _lifted(np.concatenate(found)), total * EARTH_RADIUS_KM**2
 
 
-def _evenly(part: shapely.Polygon, density: float) -> NDArray[np.float64]:
-    """Points (m, 2), m ≥ 1, in a flat polygon, about `density` to the unit of area: the plastic sequence R₂."""
+def _evenly(part: shapely.Polygon, count: int) -> NDArray[np.float64]:
+    """Points (count, 2), count ≥ 1, evenly over a flat polygon: of a golden lattice over the box around it."""
     west, south, east, north = part.bounds
-    tries = int(np.clip(np.ceil(density * (east - west) * (north - south)), 1, MOST_TRIES))
-    share = (0.5 + np.arange(1, tries + 1)[:, None] / np.array([PLASTIC, PLASTIC**2])) % 1
-    points = np.array([west, south]) + share * np.array([east - west, north - south])
+    tries = round(count / max(part.area / ((east - west) * (north - south)), SMALLEST_FILLED))
+    index = np.arange(tries)
+    points = np.stack([west + (index + 0.5) / tries * (east - west), south + GOLDEN * index % 1 * (north - south)], 1)
     shapely.prepare(part)
     points = points[shapely.contains_xy(part, points)]
-    return points if len(points) else shapely.get_coordinates(shapely.point_on_surface(part))
+    if not len(points):
+        points = shapely.get_coordinates(shapely.point_on_surface(part))
+    return points[((np.arange(count) + 0.5) / count * len(points)).astype(np.int64)]
 
 
 def _lifted(flat: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -25,11 +25,9 @@ from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km, unit_v
 FARTHEST_KM = EARTH_RADIUS_KM * np.pi
 """To the other side of the Earth."""
 
-LIKELY, POSSIBLE = 1e-2, 1e-4
-"""A cell of at least the first probability is spread over all its points, of the second over COARSE_POINTS of them; any
-other lies at its centre, which moves no share by more than about a thousandth."""
-
-COARSE_POINTS = 16
+LIKELY, POSSIBLE = 2e-3, 1e-4
+"""A cell of at least the first probability is spread over all its points, of the second over a few; any other lies at its
+centre, which moves no share by more than about a thousandth."""
 
 NOTHING = 1e-9
 
@@ -58,7 +56,8 @@ class Spread:
     """How much of the probability lies within any distance of a point, every cell's spread over its area.
 
     km             float64 (N,), distances from the point, rising from 0 to at most the other side of the Earth
-    shares         float64 (N,), the probability within each, rising from 0 to 1; between two, in proportion
+    shares         float64 (N,), the probability within each, rising from 0 to 1; between two it rises with the area
+                   of the circle
     cell_width_km  how wide a circle of the most probable cell's area is
     """
 
@@ -68,11 +67,19 @@ class Spread:
 
     def within(self, radius_km: ArrayLike) -> NDArray[np.float64]:
         """The probability, in [0, 1], within distances of any shape in km, ≥ 0."""
-        return np.asarray(np.interp(np.asarray(radius_km, dtype=np.float64), self.km, self.shares))
+        return np.asarray(
+            np.interp(_circle_area(np.asarray(radius_km, np.float64)), _circle_area(self.km), self.shares)
+        )
 
     def radius_km(self, share: ArrayLike) -> NDArray[np.float64]:
         """The distances in km within which shares of any shape, in [0, 1], of the probability lie."""
-        return np.asarray(np.interp(np.asarray(share, dtype=np.float64), self.shares, self.km))
+        area = np.interp(np.asarray(share, np.float64), self.shares, _circle_area(self.km))
+        return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(area)))
+
+
+def _circle_area(radius_km: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of the whole sphere that lies within a distance, sin²(half the angle), which keeps small ones' digits."""
+    return np.asarray(np.sin(np.minimum(radius_km, FARTHEST_KM) / (2 * EARTH_RADIUS_KM)) ** 2)
 
 
 def spread_probability(
@@ -99,9 +106,9 @@ def spread_probability(
     width_km = float(areas.width_km[int(probabilities.argmax())])
     kinds = (probabilities >= LIKELY, (probabilities < LIKELY) & (probabilities >= POSSIBLE))
     found = []
-    for kind, count in zip(kinds, (areas.points.shape[1], COARSE_POINTS), strict=True):
+    for kind, fine in zip(kinds, (areas.points, areas.coarse), strict=True):
         cells = np.flatnonzero(kind)
-        points = areas.points[cells, :count].astype(np.float64)  # (k, n, 3)
+        points = fine[cells].astype(np.float64)  # (k, n, 3)
         shares = probabilities[cells, None] * _within_cells(points, cells, scatter)
         found.append((_distance_km(points, point).ravel(), shares.ravel()))
     rest = np.flatnonzero((probabilities < POSSIBLE) & (probabilities > 0))

@@ -44,6 +44,7 @@ def test_the_table_by_hand() -> None:
         median_error_km=1234.5,
         calibration_error=0.031,
         mean_confidence=0.4,
+        coverage=Coverage(0.5, 0.875, 123.4, 2345.6),
         localizable=0.0,
         localizable_accuracy_by_km={200: float("nan"), 750: float("nan"), 2500: float("nan")},
     )
@@ -55,6 +56,11 @@ def test_the_table_by_hand() -> None:
     assert rows[4] == ["median", "error", "1,234", "km"]
     assert rows[5][2:] == ["40.0", "%"]
     assert rows[6][3:] == ["3.1", "%"]
+    assert rows[7] == "truth in the 50 % circle 50.0 %, median radius 123 km".split()
+    assert rows[8] == "truth in the 90 % circle 87.5 %, median radius 2,346 km".split()
+    assert report.as_dict()["coverage"] == {
+        "half": 0.5, "ninety": 0.875, "median_half_radius_km": 123.4, "median_radius_90_km": 2345.6
+    }  # fmt: skip
     assert report.as_dict()["localizable_accuracy_by_km"] == {200: None, 750: None, 2500: None}
 
 
