@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.cli.evaluate_views import PACKAGED, find_imagery, table
+from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.views import ViewReport, evaluate_views
 from geoexplain.imagery.earth import load_imagery
 from geoexplain.locator.model import GeoModel
