@@ -57,8 +57,8 @@ def test_the_table_by_hand() -> None:
     assert rows[4] == ["median", "error", "1,234", "km"]
     assert rows[5][2:] == ["40.0", "%"]
     assert rows[6][3:] == ["3.1", "%"]
-    assert rows[7] == "truth in the 50 % circle 50.0 %, median radius 123 km".split()
-    assert rows[8] == "truth in the 90 % circle 87.5 %, median radius 2,346 km".split()
+    assert rows[7] == ["truth", "in", "the", "50", "%", "circle", "50.0", "%,", "median", "radius", "123", "km"]
+    assert rows[8] == ["truth", "in", "the", "90", "%", "circle", "87.5", "%,", "median", "radius", "2,346", "km"]
     assert report.as_dict()["coverage"] == {
         "half": 0.5, "ninety": 0.875, "median_half_radius_km": 123.4, "median_radius_90_km": 2345.6
     }  # fmt: skip
