@@ -26,8 +26,8 @@ FARTHEST_KM = EARTH_RADIUS_KM * np.pi
 """To the other side of the Earth."""
 
 LIKELY, POSSIBLE = 2e-3, 1e-4
-"""A cell of at least the first probability is spread over all its points, of the second over a few; any other lies at its
-centre, which moves no share by more than about a thousandth."""
+"""A cell of at least the first probability is spread over all its points, of the second over a few; any other lies at
+its centre, which moves no share by more than about a thousandth."""
 
 NOTHING = 1e-9
 
@@ -78,7 +78,7 @@ class Spread:
 
 
 def _circle_area(radius_km: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of the whole sphere that lies within a distance, sin²(half the angle), which keeps small ones' digits."""
+    """The share of the sphere that lies within a distance: sin²(half the angle), which keeps the digits of metres."""
     return np.asarray(np.sin(np.minimum(radius_km, FARTHEST_KM) / (2 * EARTH_RADIUS_KM)) ** 2)
 
 

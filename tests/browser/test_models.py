@@ -385,6 +385,9 @@ def test_scripts_name_the_model_and_the_rule(url: str, models: Models, tmp_path:
     assert record["model"] == "deep"
     assert record["rule"] == {"scale_km": 750, "threshold": 0.01}
     assert record["density_at_scale"] == pytest.approx(expected.density)
+    assert record["density_by_area"] == pytest.approx({str(km): one for km, one in expected.density_by_area.items()})
+    for name in ("half_radius_km", "radius_90_km", "cell_width_km"):
+        assert record[name] == pytest.approx(getattr(expected, name), rel=1e-4)
     assert record["localizable"] is True
     assert record["latitude"] == pytest.approx(expected.lat_deg)
     assert len(record["search_within_cell"]["neighbours"]) == len(expected.neighbours.rows)
