@@ -32,8 +32,10 @@ class Prediction:
     density_by_km     prediction density, in [0, 1], at each of RADII_KM
     rule              when the image counts as localizable
     density           prediction density, in [0, 1], at the rule's scale
-    localizable       whether that exceeds the rule's threshold
+    localizable       whether that exceeds the rule's threshold, and the image is not known to be of another kind
     source            how the point was found: "cell centre", "mean of neighbouring cells" or "search within cell"
+    in_domain         whether the image is of the kind that the model is for; None where the model has no gate
+    domain_score      how sure the gate is of that, in [0, 1]; None likewise
     neighbours        what Search within Cell found; None without a search, or when the cell holds no photo
     """
 
@@ -47,6 +49,8 @@ class Prediction:
     localizable: bool
     source: str
     neighbours: Neighbours | None = field(default=None, repr=False)
+    in_domain: bool | None = None
+    domain_score: float | None = None
 
     def top(self, k: int = 5) -> list[int]:
         """Indices of the k most probable cells, most probable first; equal ones in the order of the partition."""
@@ -58,13 +62,15 @@ def predict(
     logits: Tensor,
     *,
     features: Tensor | None = None,
+    statistics: Tensor | None = None,
     search: SearchWithinCell | None = None,
     rule: LocalizableRule | None = None,
 ) -> Prediction:
     """Cell logits (K,) or (1, K) of one image as a Prediction.
 
-    search    looks for the point among the photos of the top cell; needs the image's `features` (D,) or (1, D)
-    rule      when the image counts as localizable; None is the model's own
+    search      looks for the point among the photos of the top cell; needs the image's `features` (D,) or (1, D)
+    statistics  what the model's gate reads, (F,), or (n, F) of n crops; None leaves its verdict open
+    rule        when the image counts as localizable; None is the model's own
 
     Raises DataError when the logits are not K finite numbers, or a search is asked for without features.
     """
@@ -84,6 +90,8 @@ def predict(
     distance_km = great_circle_km(model.partition.centers_deg[cell], model.partition.centers_deg)
     rule = rule or model.rule
     density = _within(probabilities, distance_km, rule.scale_km)
+    score = None if model.gate is None or statistics is None else model.gate.score(statistics)
+    in_domain = None if model.gate is None or score is None else model.gate.accepts(score)
     return Prediction(
         cell=cell,
         probabilities=probabilities,
@@ -92,9 +100,11 @@ def predict(
         density_by_km={radius: _within(probabilities, distance_km, radius) for radius in RADII_KM},
         rule=rule,
         density=density,
-        localizable=density > rule.threshold,
+        localizable=density > rule.threshold and in_domain is not False,
         source=source,
         neighbours=neighbours,
+        in_domain=in_domain,
+        domain_score=score,
     )
 
 

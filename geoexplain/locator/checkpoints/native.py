@@ -23,10 +23,11 @@ from geoexplain.geography.partition import Partition, hierarchy
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.geography.placetree_files import read_place_trees, write_place_trees
 from geoexplain.images import Preprocess
-from geoexplain.locator.backbone import create_backbone
+from geoexplain.locator.backbone import create_backbone, stage_channels
 from geoexplain.locator.checkpoints.cells import cells_file, outlines_file, places_file, read_partitions
 from geoexplain.locator.checkpoints.description import FORMAT, read_description
 from geoexplain.locator.checkpoints.layout import check_finite, check_layout
+from geoexplain.locator.gate import gate_beside
 from geoexplain.locator.heads import Head, MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
 from geoexplain.locator.tuned import tuned_beside
@@ -141,6 +142,7 @@ def load_geoexplain(
     fill(network, embedder, state, partition, coarser)
     lengths = network.backbone.stage_lengths
     tuned, untuned = tuned_beside(file, {"stage": len(lengths), "block": sum(lengths)})
+    gate, ungated = gate_beside(file, stage_channels(network.backbone))
     return GeoModel(
         network.backbone,
         network.head,
@@ -156,6 +158,8 @@ def load_geoexplain(
         device=device,
         tuned=tuned,
         untuned=untuned,
+        gate=gate,
+        ungated=ungated,
         own_trees=read_place_trees(places_file(file)) if places_file(file).exists() else (),
     )
 
