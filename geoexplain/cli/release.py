@@ -18,7 +18,8 @@ from geoexplain.imagery.earth import Imagery, imagery_files, load_clouds, load_i
 from geoexplain.imagery.effects import Surroundings
 from geoexplain.imagery.markings import load_markings
 from geoexplain.imagery.others import other_files
-from geoexplain.training.view_release import OtherPictures, ReleaseViews, release_run
+from geoexplain.training.other_pictures import OtherPictures
+from geoexplain.training.view_release import ReleaseViews, release_run
 from geoexplain.training.view_validation import FOOTPRINT_KM, ROTATION_DEG
 
 EVALUATION_SEED, VALIDATION_SEED, CALIBRATION_SEED, GATE_SEED, GATE_TEST_SEED = 0, 1, 2, 3, 4
@@ -112,7 +113,7 @@ def release(args: argparse.Namespace, validation: Imagery, around: Surroundings)
     folder = getattr(args, "release", None) or (args.out if "run_dir" in args else None)
     run_dir = args.run_dir if "run_dir" in args else args.out
     discs = [load_disc(file) for file in disc_files(args.discs)]
-    others = OtherPictures(other_files(args.others) if args.others else (), markings=around.markings)
+    others = OtherPictures(other_files(args.others) if args.others else (), around.markings)
     with progress_bar(1, "images") as bar:
 
         def progress(what: str, done: int, total: int) -> None:

@@ -1,26 +1,22 @@
 """The best network of a run on views → a model to ship: calibrated, with its gate and a card of its figures."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from geoexplain.errors import ImageError
 from geoexplain.evaluation.views import ViewReport, evaluate_views, rendered, view_logits
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.imagery.conditions import ViewSet
-from geoexplain.imagery.markings import Markings
-from geoexplain.imagery.others import GENERATED
-from geoexplain.images import Preprocess, open_image
 from geoexplain.locator.backbone import preprocess_for
 from geoexplain.locator.gate import Gate, write_gate
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model
 from geoexplain.training.gate import fit_gate, gate_stages, image_statistics
+from geoexplain.training.other_pictures import OtherPictures
 from geoexplain.training.release import fit_temperature, view_model, write_card, write_release
 from geoexplain.training.run import checkpoint_file, load_checkpoint, saved_network, saved_settings
 
@@ -44,19 +40,6 @@ class ReleaseViews:
     gate: Mapping[str, ViewSet]
     gate_test: Mapping[str, ViewSet]
     figures: Mapping[str, ViewSet]
-
-
-@dataclass(frozen=True, eq=False)
-class OtherPictures:
-    """Pictures that are no views of Earth, to fit the gate on.
-
-    files      from a folder; every third measures the gate, the others fit it
-    generated  how many of each kind of GENERATED
-    """
-
-    files: Sequence[Path] = ()
-    generated: int = 60
-    markings: Markings | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,45 +105,17 @@ def view_gate(model: GeoModel, views: ReleaseViews, others: OtherPictures, *, pr
             for name, some in sets.items()
         }
 
-    held_out = [file for number, file in enumerate(others.files) if number % 3 == 2]
-    fitting = [file for number, file in enumerate(others.files) if number % 3 != 2]
-
-    def of_others(files: Sequence[Path], seed: int, what: str) -> Any:
-        pictures = [*pictures_of(files, preprocess, _step(progress, what))]
-        if others.markings is not None:
-            pictures += generated_pictures(others.generated, preprocess, others.markings, seed)
-        return image_statistics(backbone, pictures, stages)
-
     return fit_gate(
         of_views(views.gate),
-        of_others(fitting, 0, "looking at other pictures"),
+        image_statistics(backbone, others.fitting(preprocess, _step(progress, "looking at other pictures")), stages),
         held_out=of_views(views.gate_test),
-        others_held_out=of_others(held_out, 1, "looking at more other pictures"),
+        others_held_out=image_statistics(
+            backbone, others.measuring(preprocess, _step(progress, "looking at more other pictures")), stages
+        ),
         stages=stages,
         kind=KIND,
-        fitted_on=f"views ({', '.join(views.gate)}) against {len(fitting):,} pictures from files and "
-        f"{others.generated * len(GENERATED):,} generated ones",
+        fitted_on=f"views ({', '.join(views.gate)}) against {others.words()}",
     )
-
-
-def pictures_of(
-    files: Sequence[Path], preprocess: Preprocess, progress: Callable[[int, int], None] | None
-) -> Iterator[Tensor]:
-    """The pictures in files as a model sees them (1, 3, H, W); those that cannot be read are left out."""
-    for number, file in enumerate(files, 1):
-        try:
-            yield preprocess.tensor(open_image(file))
-        except ImageError:
-            continue
-        finally:
-            if progress is not None:
-                progress(number, len(files))
-
-
-def generated_pictures(count: int, preprocess: Preprocess, markings: Markings, seed: int) -> list[Tensor]:
-    """`count` pictures of every kind of GENERATED, normalised, in batches (count, 3, S, S)."""
-    generator = torch.Generator().manual_seed(seed)
-    return [preprocess.normalise(make(count, preprocess.size_px, markings, generator)) for make in GENERATED.values()]
 
 
 def _step(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
