@@ -18,6 +18,7 @@ from geoexplain.imagery.markings import load_markings
 from geoexplain.imagery.others import other_files
 from geoexplain.locator.gate import write_gate
 from geoexplain.locator.zoo import load_model
+from geoexplain.training.other_pictures import OtherPictures
 from geoexplain.training.photo_release import calibrate, fold, photo_gate, photo_model, write_photo_model
 from geoexplain.training.photo_run import PhotoRun
 from geoexplain.training.photo_set import PhotoSet
