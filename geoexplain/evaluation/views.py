@@ -74,6 +74,13 @@ def evaluate_views(
     Views are rendered at the model's own resolution; `batch`, a multiple of BLOCK, at a time go through the network.
     `progress` is called with (done, all). Raises DataError when `batch` is none.
     """
+    return report_of(model, predictions_of(model, views, batch=batch, progress=progress), views.truth_deg.numpy())
+
+
+def predictions_of(
+    model: GeoModel, views: ViewSet, *, batch: int = BLOCK, progress: Callable[[int, int], None] | None = None
+) -> list[Prediction]:
+    """What a model says of every view. Arguments and errors as for `evaluate_views`."""
     predictions: list[Prediction] = []
     for images in rendered(views, model.preprocess, batch=batch, progress=progress):
         seen = model.look(images.to(model.device))
@@ -81,7 +88,7 @@ def evaluate_views(
             logits = model.head(seen.features).float().cpu()
         statistics = [None] * len(logits) if seen.statistics is None else list(seen.statistics.cpu())
         predictions += [predict(model, row, statistics=one) for row, one in zip(logits, statistics, strict=True)]
-    return report_of(model, predictions, views.truth_deg.numpy())
+    return predictions
 
 
 def report_of(model: GeoModel, predictions: list[Prediction], truth_deg: NDArray[np.float64]) -> ViewReport:
