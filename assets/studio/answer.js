@@ -14,6 +14,7 @@ function ask(what, label) {
   trigger("choose", { ...what, model });
 }
 
+const gate = geoexplainGate(find(".ge-gate"));
 const places = geoexplainPlaces(find(".ge-trees"), ({ tree, place, label }) => ask({ tree, place }, label));
 
 function text(tag, content, className) {
@@ -56,6 +57,7 @@ function show() {
   const value = props.value;
   root.dataset.state = value && value.rows ? "done" : "empty";
   find(".ge-words").textContent = value.words;
+  gate.show(value.gate);
   if (!value.rows) return;
   if (value.model !== model) rule = null;
   model = value.model;

@@ -16,6 +16,7 @@ from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import SearchWithinCell
+from geoexplain.view.gate_words import MEANING, gate_sentence
 from geoexplain.view.place_path import place_path
 
 
@@ -81,7 +82,9 @@ def describe_prediction(
     """A prediction in words: the place, its coordinates, how sure the model is, what `search` found, the best cells."""
     labels, centers = model.partition.labels, model.partition.centers_deg
     density = ", ".join(f"{radius:,} km {percent(share)}" for radius, share in prediction.density_by_km.items())
+    doubt = gate_sentence(model, prediction)
     lines = [
+        *([f"{image}: {doubt} {MEANING}"] if doubt else []),
         f"{image}: {place_name(prediction.lat_deg, prediction.lon_deg)}",
         f"  point        {coordinates(prediction.lat_deg, prediction.lon_deg)} ({prediction.source})",
         f"  cell         {prediction.cell}: {labels[prediction.cell]}",

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     own |= _of_files(model, files_own)
     others = _of_files(model, files_others)
     assert model.gate is not None
-    print(f"{model.name}: is it one of the {model.gate.kind}?\n{table(own, others)}")
+    print(f"{model.name}: is it {model.gate.kind}?\n{table(own, others)}")
     area = gate_area(own, others)
     if not np.isnan(area):
         print(f"  area under the receiver operating characteristic  {area:.3f}")

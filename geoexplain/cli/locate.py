@@ -10,14 +10,16 @@ from geoexplain.view.export import prediction_record
 
 EPILOG = """\
 --json prints one JSON object per image and line:
-  {"image", "model", "latitude", "longitude", "cell", "label", "probability",
+  {"image", "model", "in_domain", "domain_score", "latitude", "longitude", "cell", "label", "probability",
    "density": {"1", "25", "200", "750", "2500"}, "rule": {"scale_km", "threshold"}, "density_at_scale", "localizable",
    "search_within_cell": null, or
      {"cell", "searched", "top_k", "eps_km", "moved_km",
       "neighbours": [{"row", "latitude", "longitude", "similarity", "chosen"}, …]},
    "places": [{"tree", "path": [{"label", "kind", "share"}, …], "best_cell"}, …],
    "top": [{"cell", "label", "latitude", "longitude", "probability"}, …]}
-or {"image", "error"}. "image" is the path as it was given, coordinates are degrees, "density" is the probability
+or {"image", "error"}. "image" is the path as it was given, coordinates are degrees. "in_domain"
+says whether the image is of the kind that the model is for: where it is false the rest means nothing, and "localizable"
+is false; null where the model cannot tell; "domain_score" is how sure it is, from 0 to 1. "density" is the probability
 within so many km of the cell, "density_at_scale" the one within the rule's scale, which makes the image localizable
 when it exceeds the threshold. "search_within_cell" is null where nothing was searched: "searched" counts the photos
 of the cell, "row" is one's place in the gallery, "chosen" marks the cluster whose mean is the answer, "moved_km" is

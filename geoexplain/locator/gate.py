@@ -47,7 +47,7 @@ class Gate:
     weights    float32 (F,), of the channel statistics of these stages
     bias       added to their product
     threshold  score from which an image is of the model's kind, in [0, 1]
-    kind       what the model is for, in the plural: "views of Earth from above"
+    kind       what the model is for: "a view of Earth from above"
     fitted_on  what it was fitted on, in words
     figures    how it did on images that it was not fitted on: name → share or count
     """

@@ -20,7 +20,7 @@ from geoexplain.training.other_pictures import OtherPictures
 from geoexplain.training.release import fit_temperature, view_model, write_card, write_release
 from geoexplain.training.run import checkpoint_file, load_checkpoint, saved_network, saved_settings
 
-KIND = "views of Earth from above"
+KIND = "a view of Earth from above"
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and all of it."""

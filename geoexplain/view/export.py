@@ -31,12 +31,15 @@ def prediction_record(
     Coordinates in degrees, probabilities in [0, 1]; "density" maps each radius in km, as text, to the prediction
     density there, "density_at_scale" is the one that the rule compares with its threshold. "places" holds for every
     tree its most probable places, coarse to fine, and in words where the best cell lies. Every value is plain Python,
-    ready for `json.dumps`.
+    ready for `json.dumps`. "in_domain" says whether the image is of the kind that the model is for, and "domain_score"
+    how sure it is of that; both are None for a model without a gate.
     """
     cells = model.partition
     return {
         "image": image,
         "model": model.name,
+        "in_domain": prediction.in_domain,
+        "domain_score": prediction.domain_score,
         "latitude": prediction.lat_deg,
         "longitude": prediction.lon_deg,
         "cell": prediction.cell,
