@@ -92,10 +92,10 @@ const scale = find(".ge-scale input");
 const threshold = find(".ge-threshold input");
 
 function showVerdict() {
-  const { curve, rule: own, localizable } = props.value;
+  const { curve, rule: own, localizable, gate: known } = props.value;
   const { scale_km, threshold: above } = rule || own;
   const reached = geoexplainDensity.at(curve, scale_km);
-  const sure = rule ? reached > above : localizable;
+  const sure = rule ? reached > above && !known.words : localizable;
   const verdict = find(".ge-verdict");
   verdict.textContent = sure ? "Localizable" : "Not localizable";
   verdict.dataset.sure = String(sure);

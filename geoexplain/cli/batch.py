@@ -76,15 +76,20 @@ def progress_bar(total: int, unit: str, **options: Any) -> tqdm:
     return tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=True if hidden else None, **options)
 
 
+def describe_doubt(image: str, model: GeoModel, prediction: Prediction) -> list[str]:
+    """One line, or none: that an image is not of the kind that the model knows. It comes before any answer."""
+    sentence = gate_sentence(model, prediction)
+    return [f"{image}: {sentence} {MEANING}"] if sentence else []
+
+
 def describe_prediction(
     image: str, model: GeoModel, prediction: Prediction, top: int = 5, *, search: SearchWithinCell | None = None
 ) -> str:
     """A prediction in words: the place, its coordinates, how sure the model is, what `search` found, the best cells."""
     labels, centers = model.partition.labels, model.partition.centers_deg
     density = ", ".join(f"{radius:,} km {percent(share)}" for radius, share in prediction.density_by_km.items())
-    doubt = gate_sentence(model, prediction)
     lines = [
-        *([f"{image}: {doubt} {MEANING}"] if doubt else []),
+        *describe_doubt(image, model, prediction),
         f"{image}: {place_name(prediction.lat_deg, prediction.lon_deg)}",
         f"  point        {coordinates(prediction.lat_deg, prediction.lon_deg)} ({prediction.source})",
         f"  cell         {prediction.cell}: {labels[prediction.cell]}",
