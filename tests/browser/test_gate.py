@@ -8,7 +8,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from geoexplain.view.gate_words import MEANING
-from tests.browser.studio import open_studio, running_studio, set_control, upload
+from tests.browser.studio import SLOW_MS, open_studio, running_studio, set_control, upload
 from tests.locator.gates import BLUE, RED, flat_picture, red_gate, red_model
 
 pytestmark = pytest.mark.browser
@@ -32,11 +32,11 @@ def png(picture: Image.Image) -> bytes:
 def test_a_picture_of_another_kind_has_no_answer_until_it_is_asked_for(page: Page, url: str) -> None:
     open_studio(page, url)
     upload(page, png(flat_picture(BLUE)))
-    expect(page.locator(".ge-gate-words")).to_have_text(SENTENCE)
+    expect(page.locator(".ge-gate-words")).to_have_text(SENTENCE, timeout=SLOW_MS)
     expect(page.locator(".ge-gate-purpose")).to_have_text(f"{MEANING} It is for: Red pictures only.")
     for selector in HIDDEN:
         expect(page.locator(selector).first).to_be_hidden()
-    page.click(".ge-gate button")
+    page.click(".ge-gate button", timeout=SLOW_MS)
     for selector in HIDDEN:
         expect(page.locator(selector).first).to_be_visible()
     expect(page.locator(".ge-gate-words")).to_be_visible()  # it stays said
@@ -48,20 +48,20 @@ def test_a_picture_of_another_kind_has_no_answer_until_it_is_asked_for(page: Pag
     expect(page.locator(".ge-verdict")).to_have_text("Not localizable")
     # another cell of the same image stays open
     page.click("#answer tbody tr:nth-child(2)")
-    expect(page.locator("#answer tbody tr:nth-child(2)")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#answer tbody tr:nth-child(2)")).to_have_attribute("aria-selected", "true", timeout=SLOW_MS)
     expect(page.locator(".ge-explanation")).to_be_visible()
 
 
 def test_the_next_picture_is_judged_by_itself(page: Page, url: str) -> None:
     open_studio(page, url)
     upload(page, png(flat_picture(BLUE)))
-    page.click(".ge-gate button")
+    page.click(".ge-gate button", timeout=SLOW_MS)
     upload(page, png(flat_picture(RED)))
-    expect(page.locator(".ge-verdict")).to_have_text("Localizable")
+    expect(page.locator(".ge-verdict")).to_have_text("Localizable", timeout=SLOW_MS)
     expect(page.locator(".ge-gate")).to_be_hidden()
     expect(page.locator(".ge-facts")).to_be_visible()
     upload(page, png(flat_picture((20, 40, 200))))
-    expect(page.locator(".ge-gate button")).to_be_visible()
+    expect(page.locator(".ge-gate button")).to_be_visible(timeout=SLOW_MS)
     expect(page.locator(".ge-facts")).to_be_hidden()
 
 
@@ -69,4 +69,4 @@ def test_on_a_phone_the_verdict_is_on_the_screen(page: Page, url: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_studio(page, url)
     upload(page, png(flat_picture(BLUE)))
-    expect(page.locator(".ge-gate-words")).to_be_in_viewport()
+    expect(page.locator(".ge-gate-words")).to_be_in_viewport(timeout=SLOW_MS)
