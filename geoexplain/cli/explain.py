@@ -10,7 +10,15 @@ import numpy as np
 
 from geoexplain.cli.arguments import add_images, add_model, chosen_model, number
 from geoexplain.cli.attribute import attributed, attribution_record, completeness, shown
-from geoexplain.cli.batch import Answer, answer_each, coordinates, describe_refinement, percent, progress_bar
+from geoexplain.cli.batch import (
+    Answer,
+    answer_each,
+    coordinates,
+    describe_doubt,
+    describe_refinement,
+    percent,
+    progress_bar,
+)
 from geoexplain.cli.comparison import (
     Comparison,
     add_comparison,
@@ -157,7 +165,8 @@ def run(args: argparse.Namespace) -> int:
         record |= comparison_record(model, comparison)
         words = describe(image, model, explanation, heatmaps, attributions)
         refined_words = describe_refinement(explanation.prediction, search)
-        text = "\n".join([words, *refined_words, *describe_comparison(model, comparison)])
+        doubt = describe_doubt(image, model, explanation.prediction)
+        text = "\n".join([*doubt, words, *refined_words, *describe_comparison(model, comparison)])
         if args.save_maps:
             file = args.save_maps
             file = file.with_name(f"{file.stem}-{name}{file.suffix}") if several else file

@@ -10,7 +10,7 @@ from geoexplain.view.export import prediction_record
 
 EPILOG = """\
 --json prints one JSON object per image and line:
-  {"image", "model", "latitude", "longitude", "cell", "label", "probability",
+  {"image", "model", "in_domain", "domain_score", "latitude", "longitude", "cell", "label", "probability",
    "density": {"1", "25", "200", "750", "2500"}, "density_by_area": {the same}, "half_radius_km", "radius_90_km",
    "cell_width_km", "rule": {"scale_km", "threshold"}, "density_at_scale", "localizable",
    "search_within_cell": null, or
@@ -18,7 +18,9 @@ EPILOG = """\
       "neighbours": [{"row", "latitude", "longitude", "similarity", "chosen"}, …]},
    "places": [{"tree", "path": [{"label", "kind", "share"}, …], "best_cell"}, …],
    "top": [{"cell", "label", "latitude", "longitude", "probability"}, …]}
-or {"image", "error"}. "image" is the path as it was given, coordinates are degrees. "density" is the published
+or {"image", "error"}. "image" is the path as it was given, coordinates are degrees. "in_domain"
+says whether the image is of the kind that the model is for: where it is false the rest means nothing, and "localizable"
+is false; null where the model cannot tell; "domain_score" is how sure it is, from 0 to 1. "density" is the published
 prediction density: the probability of all cells with a centre within so many km of the best cell's centre,
 "density_at_scale" the one within the rule's scale, which makes the image localizable when it exceeds the threshold.
 "density_by_area" is the probability within so many km of the predicted point, every cell's spread over its area;

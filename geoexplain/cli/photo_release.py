@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoexplain.cli.arguments import complain
 from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.photo_validation import VALIDATION_RADII_KM, describe_accuracy
 from geoexplain.errors import DataError
 from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.geography.partitioning import Partitioning
+from geoexplain.imagery.markings import load_markings
+from geoexplain.imagery.others import other_files
+from geoexplain.locator.gate import write_gate
 from geoexplain.locator.zoo import load_model
-from geoexplain.training.photo_release import calibrate, fold, photo_model, write_photo_model
+from geoexplain.training.other_pictures import OtherPictures
+from geoexplain.training.photo_release import calibrate, fold, photo_gate, photo_model, write_photo_model
 from geoexplain.training.photo_run import PhotoRun
 from geoexplain.training.photo_set import PhotoSet
 from geoexplain.training.photo_validation import PRODUCT, validation_errors
@@ -29,12 +34,15 @@ def release(
     *,
     name: str,
     test: NDArray[np.int64],
+    others: Path | None,
     workers: int,
 ) -> Path:
     """Calibrate a run's best network on the validation photos, write it with its card, read it back; its weights file.
 
     A head over several levels answers with f or f*, whichever did better on the validation photos; the photos at
-    `test` only say how well that does. Raises DataError when no validation photo can be read.
+    `test` only say how well that does. A gate tells such photos from generated pictures and those in the folder
+    `others`; where there are too few photos for one, a sentence says so. Raises DataError when no validation photo can
+    be read.
     """
     network, size_px = run.chosen(), run.settings.phases[-1].size_px
     with progress_bar(len(photos.validation), "photos", desc="calibrating") as bar:
@@ -86,7 +94,16 @@ def release(
         "test": _record(unseen),
     }
     # What is shipped is what the next command loads: fp16 weights, and cells rounded as in their tables.
-    card = write_card(load_model(str(weights), "cpu"), weights, facts)
+    model = load_model(str(weights), "cpu")
+    try:
+        pictures = OtherPictures(other_files(others) if others else (), load_markings())
+        gate = photo_gate(model, photos, pictures, workers=workers)
+    except DataError as error:
+        complain(f"{name} gets no gate, which would tell when an image is of another kind. {error}")
+    else:
+        write_gate(gate, weights)
+        facts["gate"] = dict(gate.figures)
+    card = write_card(model, weights, facts)
     for what, rows, answered in (("validation", photos.validation, errors), ("test", test, unseen)):
         if answered:
             print(f"{name} on {len(rows):,} {what} photos, their centre squares:")

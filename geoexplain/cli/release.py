@@ -1,8 +1,7 @@
-"""`geoexplain train release`: the best network of a run → a calibrated model with its figures."""
+"""`geoexplain train release`: the best network of a run → a calibrated model with its gate and figures."""
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -10,29 +9,31 @@ from typing import Any
 import torch
 
 from geoexplain.cli.arguments import add_device, count
-from geoexplain.cli.batch import progress_bar
+from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.cli.evaluate_views import table
 from geoexplain.errors import DataError
-from geoexplain.evaluation.views import evaluate_views, view_logits
-from geoexplain.geography.sphere import great_circle_km
-from geoexplain.imagery.earth import Imagery, imagery_files, load_imagery
-from geoexplain.locator.backbone import preprocess_for
-from geoexplain.locator.zoo import load_model
-from geoexplain.training.release import fit_sigma, fit_temperature, view_model, write_card, write_release
-from geoexplain.training.run import checkpoint_file, load_checkpoint, saved_network, saved_settings
+from geoexplain.imagery.conditions import CONDITIONS, ViewSet, views_under
+from geoexplain.imagery.discs import Disc, disc_files, disc_views, load_disc
+from geoexplain.imagery.earth import Imagery, imagery_files, load_clouds, load_imagery
+from geoexplain.imagery.effects import Surroundings
+from geoexplain.imagery.markings import load_markings
+from geoexplain.imagery.others import other_files
+from geoexplain.training.other_pictures import OtherPictures
+from geoexplain.training.view_release import ReleaseViews, release_run
+from geoexplain.training.view_validation import FOOTPRINT_KM, ROTATION_DEG
 
-FOOTPRINT_KM, ROTATION_DEG = (500.0, 2000.0), 30.0
-"""The views that figures are given for: those that `geoexplain evaluate views` draws unless told otherwise."""
-
-EVALUATION_SEED, VALIDATION_SEED, CALIBRATION_SEED = 0, 1, 2
-"""Three different sets of views: calibrating on those that figures are given for would flatter the figures."""
+EVALUATION_SEED, VALIDATION_SEED, CALIBRATION_SEED, GATE_SEED, GATE_TEST_SEED = 0, 1, 2, 3, 4
+"""Different sets of views: calibrating on those that figures are given for would flatter the figures."""
 
 
 def add_release_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `geoexplain train release`."""
-    parser.description = "Calibrate the best network of a run on the validation imagery, and write it as a model."
+    parser.description = (
+        "Calibrate the best network of a run on the validation imagery, fit its gate, and write it as a model."
+    )
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder of the run")
     add_imagery(parser)
+    add_surroundings(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the model (default: RUN_DIR/release)")
     add_device(parser)
     add_release_views(parser)
@@ -56,6 +57,32 @@ def add_imagery(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_surroundings(parser: argparse.ArgumentParser) -> None:
+    """What is laid over views, what else validates, and what is no view at all."""
+    parser.add_argument(
+        "--clouds",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="whole-earth maps of clouds, white on black (default: none)",
+    )
+    parser.add_argument(
+        "--discs",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE|DIR",
+        help="real pictures of the whole Earth, as `geoexplain evaluate views` takes them: they choose, too",
+    )
+    parser.add_argument(
+        "--others",
+        type=Path,
+        metavar="DIR",
+        help="pictures that are no views of Earth, besides generated ones: the network learns to place them nowhere, "
+        "the gate to tell them apart",
+    )
+
+
 def add_release_views(parser: argparse.ArgumentParser) -> None:
     """How carefully the released model is calibrated."""
     parser.add_argument(
@@ -63,73 +90,68 @@ def add_release_views(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=4000,
         metavar="N",
-        help="validation views to calibrate on, and half as many others for the figures (default: %(default)s)",
+        help="views of each kind to calibrate on, and half as many others for the gate and the figures "
+        "(default: %(default)s)",
     )
 
 
 def run_release(args: argparse.Namespace) -> int:
     """Release the best network of a run, over or not."""
     _, validation = split_imagery(imagery_files(args.imagery), args.validation, ())
-    release(
-        args.run_dir,
-        load_imagery(validation, args.device or default_device()),
-        args.out or args.run_dir / "release",
-        args.release_views,
-    )
+    device = args.device or default_device()
+    release(args, load_imagery(validation, device), surroundings(args, device))
     return 0
 
 
-def release(run_dir: Path, validation: Imagery, folder: Path, views: int) -> None:
-    """Calibrate a run's best network on `views` views of the validation imagery, write it, read it back, measure it."""
-    saved = load_checkpoint(checkpoint_file(run_dir))
-    settings = saved_settings(saved)
-    network = saved_network(saved, validation.device)
-    size_px = settings.phases[-1].size_px
-    with progress_bar(views, "views", desc="calibrating") as bar:
-        logits, truth_deg = view_logits(
-            network,
-            validation,
-            preprocess_for(settings.architecture, size_px),
-            views=views,
-            footprint_km=FOOTPRINT_KM,
-            rotation_deg=ROTATION_DEG,
-            seed=CALIBRATION_SEED,
-            progress=lambda done, _total: bar.update(done - bar.n) and None,
-        )
-    centers_deg = saved["centers_deg"].numpy()
-    nearest = great_circle_km(truth_deg[:, None], centers_deg).argmin(axis=1)
-    temperature = fit_temperature(logits, nearest)
-    sigma_km = fit_sigma(logits / temperature, truth_deg, centers_deg)
-    calibrated = view_model(network, size_px=size_px, temperature=temperature, sigma_km=sigma_km)
-    weights = write_release(calibrated, folder)
-    # What is measured is what is shipped: fp16 weights, and cells rounded as in their table.
-    model = load_model(weights, validation.device)
-    with progress_bar(views // 2, "views", desc="measuring") as bar:
-        report = evaluate_views(
-            model,
-            validation,
-            views=max(views // 2, 1),
-            footprint_km=FOOTPRINT_KM,
-            rotation_deg=ROTATION_DEG,
-            seed=EVALUATION_SEED,
-            progress=lambda done, _total: bar.update(done - bar.n) and None,
-        )
-    sampling = {"footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG, "seed": EVALUATION_SEED}
-    facts: dict[str, Any] = {
-        "training": {
-            **asdict(settings),
-            "views_seen": saved["seen"],
-            "imagery": saved.get("imagery", []),
-        },
-        "temperature": temperature,
-        "sigma_km": sigma_km,
-        "calibration_views": views,
-        "validation": {**report.as_dict(), **sampling},
-    }
-    card = write_card(model, weights, facts)
-    print(f"{model.name} on {', '.join(report.imagery)}, the validation imagery: {report.views:,} views")
-    print(f"{table(report)}\n  temperature                 {temperature:>11.3f}")
-    print(f"  σ around the point          {sigma_km:>8,.0f} km\nreleased {weights} and {card}")
+def surroundings(args: argparse.Namespace, device: torch.device) -> Surroundings:
+    """The clouds and markings that the options name."""
+    return Surroundings(load_clouds(args.clouds, device) if args.clouds else None, load_markings())
+
+
+def release(args: argparse.Namespace, validation: Imagery, around: Surroundings) -> None:
+    """Calibrate, fit the gate, write, read back and measure the best network of the run in the folder given."""
+    folder = getattr(args, "release", None) or (args.out if "run_dir" in args else None)
+    run_dir = args.run_dir if "run_dir" in args else args.out
+    discs = [load_disc(file) for file in disc_files(args.discs)]
+    others = OtherPictures(other_files(args.others) if args.others else (), around.markings)
+    with progress_bar(1, "images") as bar:
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.set_description(what, refresh=False)
+            bar.total, bar.n = total, done
+            bar.refresh()
+
+        views = release_views(validation, discs, around, args.release_views)
+        done = release_run(run_dir, views, others, folder or run_dir / "release", progress=progress)
+    for name, report in done.reports.items():
+        print(f"{done.model.name} on {', '.join(validation.names)}, {name}: {report.views:,} views\n{table(report)}\n")
+    print(f"temperature {done.temperature:.3f}")
+    print(f"σ around the point {done.model.sigma_km:,.0f} km")
+    for name, value in ({} if done.model.gate is None else done.model.gate.figures).items():
+        print(f"gate, {name}: {value:g}" if value > 1 else f"gate, {name}: {percent(value)}")
+    print(f"released {done.weights} and {done.card}")
+
+
+def release_views(validation: Imagery, discs: Sequence[Disc], around: Surroundings, count: int) -> ReleaseViews:
+    """Plain views, views under all that training does (where there are clouds), and views of discs."""
+    names = ("plain", "mixture") if around.clouds is not None else ("plain",)
+
+    def sets(seed: int, views: int, *, with_discs: bool) -> dict[str, ViewSet]:
+        sampling: dict[str, Any] = {"footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG, "seed": seed}
+        found = {
+            name: views_under(CONDITIONS[name], validation, views=views, around=around, **sampling) for name in names
+        }
+        if discs and with_discs:
+            found["discs"] = disc_views(discs, views=views, **sampling)
+        return found
+
+    half = max(count // 2, 1)
+    return ReleaseViews(
+        calibration=sets(CALIBRATION_SEED, count, with_discs=False),
+        gate=sets(GATE_SEED, half, with_discs=True),
+        gate_test=sets(GATE_TEST_SEED, half, with_discs=True),
+        figures=sets(EVALUATION_SEED, half, with_discs=True),
+    )
 
 
 def split_imagery(files: Sequence[Path], validation: str, held_out: Sequence[str]) -> tuple[list[Path], list[Path]]:

@@ -11,34 +11,31 @@ import torch
 from tqdm import tqdm
 
 from geoexplain.cli.arguments import add_device, complain, count, number
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.release import (
-    FOOTPRINT_KM,
-    ROTATION_DEG,
     VALIDATION_SEED,
     add_imagery,
     add_release_arguments,
     add_release_views,
+    add_surroundings,
     default_device,
     release,
     split_imagery,
+    surroundings,
 )
 from geoexplain.cli.train_embedding import add_embedding_arguments
 from geoexplain.cli.train_photos import add_photo_arguments
 from geoexplain.cli.train_progress import describe_progress
 from geoexplain.errors import DataError
-from geoexplain.evaluation.accuracy import accuracy_by_km
-from geoexplain.evaluation.views import VIEW_RADII_KM, view_logits
-from geoexplain.geography.sphere import great_circle_km
-from geoexplain.imagery.earth import Imagery, imagery_files, load_clouds, load_imagery
+from geoexplain.imagery.discs import disc_files, load_disc
+from geoexplain.imagery.earth import imagery_files, load_imagery
 from geoexplain.imagery.effects import Surroundings
-from geoexplain.imagery.markings import load_markings
 from geoexplain.imagery.others import load_others, other_files
-from geoexplain.locator.backbone import preprocess_for
 from geoexplain.training.loop import train_views
 from geoexplain.training.progress import Progress
 from geoexplain.training.run import GeolocatorNetwork, ViewSources, checkpoint_file, load_checkpoint
 from geoexplain.training.settings import Phase, ViewTraining
+from geoexplain.training.view_validation import Validation, validation_sets
 
 DEFAULTS = ViewTraining()
 EXIT_INTERRUPTED = 130
@@ -63,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     views.description = "Train a model of views of Earth from above on whole-earth images, and release it."
     views.epilog = EPILOG
     add_imagery(views)
+    add_surroundings(views)
     views.add_argument(
         "--held-out",
         nargs="*",
@@ -84,19 +82,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(),
         metavar="PART=W,…",
         help="how often images whose names have this part are drawn, in comparison with 1 for the others",
-    )
-    views.add_argument(
-        "--clouds",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="whole-earth maps of clouds, white on black (default: none)",
-    )
-    views.add_argument(
-        "--others",
-        type=Path,
-        metavar="DIR",
-        help="pictures that are no views of Earth, which the network learns to place nowhere, besides generated ones",
     )
     views.add_argument(
         "--learning-rate",
@@ -186,10 +171,13 @@ def run_views(args: argparse.Namespace) -> int:
         learning_rate=args.learning_rate,
     )
     device = args.device or default_device()
+    discs = [load_disc(file) for file in disc_files(args.discs)]
     if args.resume:  # what cannot be resumed should not wait for the imagery
         load_checkpoint(checkpoint_file(args.out), settings)
-    sources, unseen = view_sources(args, training, device), load_imagery(validation, device)
+    around = surroundings(args, device)
+    sources, unseen = view_sources(args, training, around, device), load_imagery(validation, device)
     print(f"training on {len(sources.imagery)} images, validating on {', '.join(unseen.names)}, on {device}")
+    chosen_by = Validation(validation_sets(unseen, discs, around, args.validation_views, VALIDATION_SEED))
     bar = progress_bar(
         settings.total_views(), "views", bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} views{postfix}"
     )
@@ -204,10 +192,10 @@ def run_views(args: argparse.Namespace) -> int:
             print(f"{progress.seen:,} of {progress.total:,} views, {describe_progress(progress)}", file=sys.stderr)
 
     def validate(network: GeolocatorNetwork, size_px: int) -> float:
-        shares = validation_accuracy(network, unseen, size_px, args.validation_views)
+        score, words = chosen_by.score(network, size_px)
         with tqdm.external_write_mode(file=sys.stdout):
-            print(f"validation at {size_px} px: {describe_accuracy(shares)}", flush=True)
-        return sum(shares.values())
+            print(f"validation at {size_px} px: {words}", flush=True)
+        return score
 
     try:
         train_views(
@@ -231,33 +219,13 @@ def run_views(args: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     bar.close()
     del sources
-    release(args.out, unseen, args.release or args.out / "release", args.release_views)
+    release(args, unseen, around)
     return 0
 
 
-def view_sources(args: argparse.Namespace, training: Sequence[Path], device: torch.device) -> ViewSources:
+def view_sources(
+    args: argparse.Namespace, training: Sequence[Path], around: Surroundings, device: torch.device
+) -> ViewSources:
     """Everything that views are made of, read from the files that the options name."""
-    clouds = load_clouds(args.clouds, device) if args.clouds else None
     others = load_others(other_files(args.others)) if args.others else []
-    return ViewSources(load_imagery(training, device), Surroundings(clouds, load_markings()), others)
-
-
-def validation_accuracy(network: GeolocatorNetwork, imagery: Imagery, size_px: int, views: int) -> dict[int, float]:
-    """Share of validation views whose top cell's centre lies within each radius of the truth."""
-    logits, truth_deg = view_logits(
-        network,
-        imagery,
-        preprocess_for(network.backbone.architecture, size_px),
-        views=views,
-        footprint_km=FOOTPRINT_KM,
-        rotation_deg=ROTATION_DEG,
-        seed=VALIDATION_SEED,
-        batch=128,
-    )
-    centers_deg = network.head.mvmf.mus.T.cpu().numpy()[logits.argmax(dim=1).numpy()]
-    return accuracy_by_km(great_circle_km(centers_deg, truth_deg), VIEW_RADII_KM)
-
-
-def describe_accuracy(shares: dict[int, float]) -> str:
-    """Accuracies in words: "45.0 % within 200 km, …"."""
-    return ", ".join(f"{percent(share)} within {radius:,} km" for radius, share in shares.items())
+    return ViewSources(load_imagery(training, device), around, others)

@@ -128,7 +128,14 @@ def learn(
     file = folder / f"{model.name}.safetensors"
     facts = {**describe(model), "embedding": embedder.hidden_dim}
     save_geoexplain(
-        model.network, facts, model.partition, file, coarser=model.coarser, embedder=embedder, trees=model.own_trees
+        model.network,
+        facts,
+        model.partition,
+        file,
+        coarser=model.coarser,
+        embedder=embedder,
+        trees=model.own_trees,
+        gate=model.gate,
     )
     print(f"wrote {file} with its embedding")
 
@@ -166,7 +173,9 @@ def features_of(
     features = np.lib.format.open_memmap(scratch / "features.npy", mode="w+", dtype=np.float16, shape=size)
     read: list[NDArray[np.int64]] = []
     done = 0
-    batches = evaluation_batches(collection, rows, size_px=model.preprocess.size_px, batch=64, workers=workers)
+    batches = evaluation_batches(
+        collection, rows, size_px=model.preprocess.size_px, preprocess=model.preprocess, batch=64, workers=workers
+    )
     with progress_bar(len(rows), "photos", desc="looking at photos") as bar:
         for batch in batches:
             if len(batch.rows):

@@ -96,6 +96,13 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pretrain-countries", type=epochs, metavar="EPOCHS", help="first learn which country a photo is of"
     )
+    parser.add_argument(
+        "--others",
+        type=Path,
+        metavar="DIR",
+        help="pictures unlike your photos, for the gate that tells when an image is of another kind; generated ones "
+        "are used in any case",
+    )
     add_device(parser)
     parser.add_argument("--tensorboard", action="store_true", help="also write RUN_DIR/tensorboard")
     seconds = number(float, 0, 1e6, "a number of seconds")
@@ -187,7 +194,16 @@ def _run(args: argparse.Namespace, joined: Processes) -> int:
         if not joined.leads:
             return 0
         folder = args.release or args.out / "release"
-        weights = release(trained, photos, partitioning, folder, name=name, test=parts["test"], workers=args.workers)
+        weights = release(
+            trained,
+            photos,
+            partitioning,
+            folder,
+            name=name,
+            test=parts["test"],
+            others=args.others,
+            workers=args.workers,
+        )
         if args.embedding:
             embed(args, weights, collection, parts, joined.device)
     except KeyboardInterrupt:

@@ -126,7 +126,7 @@ class Study:
             return self.failed(picture, picture.reason or "", unreadable=True)
         tensor = picture.tensor.to(model.device)
         traced = trace(model, tensor, None, "probability")
-        found = predict(model, traced.logits)
+        found = predict(model, traced.logits, statistics=traced.statistics)
         point = found.lat_deg, found.lon_deg
         masks = {
             concept: dilated(mask, self.dilation_px)

@@ -149,7 +149,7 @@ def measured(model: GeoModel, picture: Picture, examination: Examination) -> Ima
         return examination.failed(picture, picture.reason or "", unreadable=True)
     tensor = picture.tensor.to(model.device)
     traced = trace(model, tensor, None, "probability")
-    found = predict(model, traced.logits)
+    found = predict(model, traced.logits, statistics=traced.statistics)
     looked_at = subject(model, tensor, traced.target)
     values: dict[str, dict[str, float | None]] = {}
     reasons: dict[str, dict[str, str]] = {}

@@ -147,12 +147,14 @@ def answers(
             Entry(sample.index, None, replace(photo, status="unreadable", reason=sample.reason))
             for sample, photo in zip(samples, asked, strict=True)
         ]
-    features = model.features(network_input(pixels, model.preprocess, model.device))  # (N · crops, D)
-    of_photo = features.unflatten(0, (len(samples), question.crops))  # (N, crops, D)
+    seen = model.look(network_input(pixels, model.preprocess, model.device))  # features (N · crops, D)
+    crops = (len(samples), question.crops)
+    of_photo = seen.features.unflatten(0, crops)  # (N, crops, D)
+    statistics = [None] * len(samples) if seen.statistics is None else seen.statistics.unflatten(0, crops)
     logits = photo_logits(model, of_photo, question)
     return [
-        Entry(sample.index, sample.shape, answered(model, photo, logits[i], of_photo[i].mean(0), question))
-        for i, (sample, photo) in enumerate(zip(samples, asked, strict=True))
+        Entry(sample.index, sample.shape, answered(model, photo, logits[i], (of_photo[i].mean(0), stats), question))
+        for i, (sample, photo, stats) in enumerate(zip(samples, asked, statistics, strict=True))
     ]
 
 
@@ -164,9 +166,12 @@ def photo_logits(model: GeoModel, features: Tensor, question: Question) -> Seque
         return model.head(features[:, 0]).cpu()
 
 
-def answered(model: GeoModel, photo: PhotoResult, logits: Tensor, features: Tensor, question: Question) -> PhotoResult:
-    """One photo's answer from its logits (K,) and features (D,), next to the truth."""
-    found = predict(model, logits, rule=question.rule)
+def answered(
+    model: GeoModel, photo: PhotoResult, logits: Tensor, seen: tuple[Tensor, Tensor | None], question: Question
+) -> PhotoResult:
+    """One photo's answer, next to the truth, from its logits (K,), features (D,) and what a gate reads (crops, F)."""
+    features, statistics = seen
+    found = predict(model, logits, statistics=statistics, rule=question.rule)
     truth, point = (photo.lat_deg, photo.lon_deg), (found.lat_deg, found.lon_deg)
     answer = replace(
         photo,

@@ -1,7 +1,7 @@
-"""How well a model of views from above does, on random views whose place is known."""
+"""How well a model of views from above does, on views whose place is known."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,21 +14,22 @@ from geoexplain.errors import DataError
 from geoexplain.evaluation.accuracy import accuracy_by_km, expected_calibration_error
 from geoexplain.evaluation.coverage import Coverage, coverage_of
 from geoexplain.geography.sphere import great_circle_km
-from geoexplain.imagery.earth import Imagery
-from geoexplain.imagery.views import render, sample_view_points
+from geoexplain.imagery.conditions import BLOCK, ViewSet
 from geoexplain.images import Preprocess
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.prediction import predict
+from geoexplain.locator.prediction import Prediction, predict
 
 VIEW_RADII_KM = (200, 750, 2500)
 """Region, country, continent: what a view of a few hundred kilometres can be held to."""
 
+WRONG_KM = 750.0
+"""Error beyond which an answer that was called localizable was wrong to be."""
+
 
 @dataclass(frozen=True)
 class ViewReport:
-    """A model on N views of one set of whole-earth images.
+    """A model on N views.
 
-    imagery                     names of the images
     views                       N
     accuracy_by_km              share of views whose predicted point lies within each radius of the truth, in [0, 1]
     cell_accuracy_by_km         the same for the centre of the top cell
@@ -36,11 +37,12 @@ class ViewReport:
     calibration_error           expected calibration error of the top cell's probability, in [0, 1]
     mean_confidence             mean probability of the top cell
     coverage                    how often the half-probability circle and that of 90 % hold the truth
+    in_domain                   share of views that the model's gate lets pass; None without a gate
     localizable                 share of views said to be localizable
     localizable_accuracy_by_km  accuracy among these; NaN when there are none
+    wrongly_localizable         share of the views answered wrong by more than WRONG_KM that are said to be localizable
     """
 
-    imagery: tuple[str, ...]
     views: int
     accuracy_by_km: dict[int, float]
     cell_accuracy_by_km: dict[int, float]
@@ -48,56 +50,61 @@ class ViewReport:
     calibration_error: float
     mean_confidence: float
     coverage: Coverage
+    in_domain: float | None
     localizable: float
     localizable_accuracy_by_km: dict[int, float]
+    wrongly_localizable: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain data for JSON; what is NaN, because no view was localizable, is None."""
+        """The report as plain data for JSON; what is NaN, because there is nothing to count, is None."""
         return {
-            key: {radius: None if math.isnan(share) else share for radius, share in value.items()}
+            key: {radius: _or_none(share) for radius, share in value.items()}
             if isinstance(value, dict)
-            else value
+            else _or_none(value)
             for key, value in asdict(self).items()
         }
 
 
-def evaluate_views(
-    model: GeoModel,
-    imagery: Imagery,
-    *,
-    views: int = 2000,
-    footprint_km: tuple[float, float] = (500.0, 2000.0),
-    rotation_deg: float = 30.0,
-    seed: int = 0,
-    batch: int = 32,
-    progress: Callable[[int, int], None] | None = None,
-) -> ViewReport:
-    """Ask a model for `views` random views of whole-earth imagery and compare its answers with the truth.
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
-    Views are sampled as in training, footprints log-uniform in `footprint_km`, unaugmented, at the model's own
-    resolution, the same ones for the same seed; `batch` at a time go through the network. `progress` hears
-    (done, `views`). Raises DataError when `views` or `batch` is not positive, or the footprints are out of range.
+
+def evaluate_views(
+    model: GeoModel, views: ViewSet, *, batch: int = BLOCK, progress: Callable[[int, int], None] | None = None
+) -> ViewReport:
+    """Ask a model for views and compare its answers with the truth.
+
+    Views are rendered at the model's own resolution; `batch`, a multiple of BLOCK, at a time go through the network.
+    `progress` is called with (done, all). Raises DataError when `batch` is none.
     """
-    logits, truth_deg = view_logits(
-        model.logits,
-        imagery,
-        model.preprocess,
-        views=views,
-        footprint_km=footprint_km,
-        rotation_deg=rotation_deg,
-        seed=seed,
-        batch=batch,
-        progress=progress,
-    )
-    predictions = [predict(model, row) for row in logits]
+    return report_of(model, predictions_of(model, views, batch=batch, progress=progress), views.truth_deg.numpy())
+
+
+def predictions_of(
+    model: GeoModel, views: ViewSet, *, batch: int = BLOCK, progress: Callable[[int, int], None] | None = None
+) -> list[Prediction]:
+    """What a model says of every view. Arguments and errors as for `evaluate_views`."""
+    predictions: list[Prediction] = []
+    for images in rendered(views, model.preprocess, batch=batch, progress=progress):
+        seen = model.look(images.to(model.device))
+        with torch.inference_mode():
+            logits = model.head(seen.features).float().cpu()
+        statistics = [None] * len(logits) if seen.statistics is None else list(seen.statistics.cpu())
+        predictions += [predict(model, row, statistics=one) for row, one in zip(logits, statistics, strict=True)]
+    return predictions
+
+
+def report_of(model: GeoModel, predictions: list[Prediction], truth_deg: NDArray[np.float64]) -> ViewReport:
+    """The figures of N predictions, given the true positions (N, 2) in degrees."""
     points = np.array([(p.lat_deg, p.lon_deg) for p in predictions])
     cells = np.array([p.cell for p in predictions])
     confidence = np.array([p.probabilities[p.cell] for p in predictions])
     localizable = np.array([p.localizable for p in predictions])
+    passed = [p.in_domain for p in predictions if p.in_domain is not None]
     error_km = great_circle_km(points, truth_deg)
+    wrong = error_km > WRONG_KM
     return ViewReport(
-        imagery=imagery.names,
-        views=views,
+        views=len(predictions),
         accuracy_by_km=accuracy_by_km(error_km, VIEW_RADII_KM),
         cell_accuracy_by_km=accuracy_by_km(
             great_circle_km(model.partition.centers_deg[cells], truth_deg), VIEW_RADII_KM
@@ -108,43 +115,37 @@ def evaluate_views(
         coverage=coverage_of(
             error_km.tolist(), [p.half_radius_km for p in predictions], [p.radius_90_km for p in predictions]
         ),
+        in_domain=float(np.mean(passed)) if passed else None,
         localizable=float(localizable.mean()),
         localizable_accuracy_by_km=accuracy_by_km(error_km[localizable], VIEW_RADII_KM),
+        wrongly_localizable=float(localizable[wrong].mean()) if wrong.any() else math.nan,
     )
+
+
+def rendered(
+    views: ViewSet, preprocess: Preprocess, *, batch: int = BLOCK, progress: Callable[[int, int], None] | None = None
+) -> Iterator[Tensor]:
+    """Views as normalised inputs (n, 3, S, S), `batch` at a time. Errors and `progress` as for `evaluate_views`."""
+    if batch < BLOCK or batch % BLOCK:
+        raise DataError(f"expected a batch that is a multiple of {BLOCK}, got {batch}: choose another.")
+    for start in range(0, len(views), batch):
+        stop = min(start + batch, len(views))
+        x = preprocess.normalise(views.render(start, stop, preprocess.size_px))
+        yield x.contiguous(memory_format=torch.channels_last)
+        if progress is not None:
+            progress(stop, len(views))
 
 
 def view_logits(
     network: Callable[[Tensor], Tensor],
-    imagery: Imagery,
+    views: ViewSet,
     preprocess: Preprocess,
     *,
-    views: int,
-    footprint_km: tuple[float, float],
-    rotation_deg: float,
-    seed: int,
-    batch: int = 32,
+    batch: int = BLOCK,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Tensor, NDArray[np.float64]]:
-    """Logits (views, K) on the CPU, and true positions (views, 2) in degrees, of random unaugmented views.
-
-    `network` takes normalised images (N, 3, S, S) to logits (N, K); the rest is as for `evaluate_views`.
-    """
-    if views < 1 or batch < 1:
-        raise DataError(f"expected at least 1 view, and 1 view at a time, got {views} and {batch}.")
-    # All points at once, so that the views of a seed do not depend on the batch.
-    points = sample_view_points(
-        views,
-        len(imagery),
-        torch.Generator().manual_seed(seed),
-        footprint_km=footprint_km,
-        rotation_deg=rotation_deg,
-    )
-    rows = []
-    for start in range(0, views, batch):
-        some = points[start : start + batch]
-        x = preprocess.normalise(render(imagery, some, preprocess.size_px)[:, :3])
-        with torch.inference_mode():
-            rows.append(network(x.contiguous(memory_format=torch.channels_last)).float().cpu())
-        if progress is not None:
-            progress(min(start + batch, views), views)
-    return torch.cat(rows), points.centers_deg.numpy()
+) -> Tensor:
+    """Logits (N, K) on the CPU of views. `network` takes normalised images to logits; the rest as `evaluate_views`."""
+    with torch.inference_mode():
+        return torch.cat(
+            [network(x).float().cpu() for x in rendered(views, preprocess, batch=batch, progress=progress)]
+        )

@@ -102,7 +102,9 @@ def explain(
     tensor = model.tensor(picture)
     explained = target if isinstance(target, CellGroup) else target_cell(model, target)
     traced = trace(model, tensor, explained, score)
-    prediction = predict(model, traced.logits, features=traced.features, search=search, rule=rule)
+    prediction = predict(
+        model, traced.logits, features=traced.features, statistics=traced.statistics, search=search, rule=rule
+    )
     return Explanation(picture, tensor, prediction, traced)
 
 
@@ -140,5 +142,12 @@ def locate(
         raise DataError(f"expected 1 or 5 crops, got {crops}: choose one of these.")
     picture = open_image(image)
     views = model.tensor(picture) if crops == 1 else model.preprocess.five_crops(picture)
-    features = model.features(views)  # (crops, D)
-    return predict(model, crop_logits(model, features, how), features=features.mean(0), search=search, rule=rule)
+    seen = model.look(views)  # features (crops, D)
+    return predict(
+        model,
+        crop_logits(model, seen.features, how),
+        features=seen.features.mean(0),
+        statistics=seen.statistics,
+        search=search,
+        rule=rule,
+    )

@@ -18,6 +18,7 @@ from geoexplain.explainer.target import (
     log_odds,
     target_score,
 )
+from geoexplain.locator.gate import channel_statistics
 from geoexplain.locator.model import GeoModel
 
 LEVELS = ("stage", "block")
@@ -55,6 +56,7 @@ class Trace:
     score     "probability" or "logit"; "log-odds" if it was traced against another cell
     size_hw   height and width in pixels of the tensor that the network saw
     group     the cells that are explained together; None for one alone
+    statistics  float32 (1, F), what the model's gate reads; None without a gate
     """
 
     blocks: tuple[Stage, ...]
@@ -65,6 +67,7 @@ class Trace:
     score: str
     size_hw: tuple[int, int]
     group: CellGroup | None = None
+    statistics: Tensor | None = None
 
     @property
     def explained(self) -> Explained:
@@ -120,6 +123,11 @@ def trace(
             explained = cell
             score, scored = LOG_ODDS, log_odds(logits, cell, checked_other(against, cell, logits))
         gradients = torch.autograd.grad(scored.sum(), activations)
+    statistics = None
+    if model.gate is not None:
+        statistics = channel_statistics(
+            [activations[stage_ends[stage - 1] - 1].detach() for stage in model.gate.stages]
+        )
     pairs = [(a.detach()[0].float(), g[0].float()) for a, g in zip(activations, gradients, strict=True)]
     return Trace(
         blocks=tuple(Stage(a, g, "block", i) for i, (a, g) in enumerate(pairs, 1)),
@@ -130,4 +138,5 @@ def trace(
         score=score,
         size_hw=(tensor.shape[2], tensor.shape[3]),
         group=explained if isinstance(explained, CellGroup) else None,
+        statistics=statistics,
     )

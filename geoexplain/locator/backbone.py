@@ -1,5 +1,6 @@
 """timm networks as a stem, a list of stages of blocks, and a head: the form in which they can be explained."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import timm
@@ -54,6 +55,17 @@ class Backbone(nn.Module):
             x = block(x)
         return self.pool(x)
 
+    def staged(self, x: Tensor, stages: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Features (N, D), and the outputs (N, C_s, h_s, w_s) of some stages, which are counted from 1."""
+        x = self.stem(x)
+        outputs = []
+        for number, stage in enumerate(self.stages, 1):
+            for block in stage.children():
+                x = block(x)
+            if number in stages:
+                outputs.append(x)
+        return self.pool(x), outputs
+
 
 def create_backbone(
     architecture: str = "efficientnet_b0", *, bn_eps: float | None = None, padding_for_px: int | None = None
@@ -81,6 +93,12 @@ def create_backbone(
     backbone = cut(network, architecture)
     backbone.bn_eps, backbone.padding_for_px = bn_eps, padding_for_px
     return backbone
+
+
+def stage_channels(backbone: Backbone) -> list[int]:
+    """How many channels the output of each stage has, read off its last convolution."""
+    last = [[m for m in stage.modules() if isinstance(m, nn.Conv2d)][-1] for stage in backbone.stages]
+    return [convolution.out_channels for convolution in last]
 
 
 def preprocess_for(architecture: str, size_px: int) -> Preprocess:

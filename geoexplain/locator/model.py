@@ -15,6 +15,7 @@ from geoexplain.geography.partition import Partition
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone, freeze
+from geoexplain.locator.gate import Gate, channel_statistics
 from geoexplain.locator.heads import Head, RetrievalEmbedding
 from geoexplain.locator.serving import serving
 from geoexplain.locator.tuned import StageWeights
@@ -51,6 +52,18 @@ class Network(nn.Module):
         return self.head(self.backbone(x))
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one forward pass says of N images, or crops.
+
+    features    (N, D)
+    statistics  float32 (N, F), what the model's gate reads; None without a gate
+    """
+
+    features: Tensor
+    statistics: Tensor | None
+
+
 class GeoModel:
     """A geolocator ready to be asked and explained.
 
@@ -74,6 +87,8 @@ class GeoModel:
     device       where the network lies; None takes the GPU when there is one
     tuned        the Combi-CAM that was tuned for this model, if one was
     untuned      why tuned weights that lie beside the model are not used; empty otherwise
+    gate         tells images of the model's kind from others; None: not known
+    ungated      why a gate that lies beside the model is not used; empty otherwise
     own_trees    the places that the model's files say its cells lie in; empty: `trees` finds them by the cells' centres
     """
 
@@ -95,6 +110,8 @@ class GeoModel:
         device: str | torch.device | None = None,
         tuned: StageWeights | None = None,
         untuned: str = "",
+        gate: Gate | None = None,
+        ungated: str = "",
         own_trees: tuple[PlaceTree, ...] = (),
     ):
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -106,6 +123,7 @@ class GeoModel:
         self.name, self.title, self.purpose = name, title or name, purpose
         self.rule, self.refine_km, self.sigma_km = rule or LocalizableRule(), refine_km, sigma_km
         self.tuned, self.untuned = tuned, untuned
+        self.gate, self.ungated = gate, ungated
         for tree in own_trees:
             if len(tree.of_cell) != len(partition):
                 raise DataError(
@@ -130,6 +148,14 @@ class GeoModel:
     def tensor(self, image: Image.Image) -> Tensor:
         """An RGB image as the network's input (1, 3, H, W) on the model's device."""
         return self.preprocess.tensor(image).to(self.device)
+
+    def look(self, x: Tensor) -> Look:
+        """Features and what the gate reads, of normalised images (N, 3, H, W), without a gradient."""
+        with torch.inference_mode():
+            if self.gate is None:
+                return Look(self.backbone(x.to(self.device)), None)
+            features, outputs = self.backbone.staged(x.to(self.device), self.gate.stages)
+            return Look(features, channel_statistics(outputs))
 
     def features(self, x: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) → features (N, D), without a gradient."""

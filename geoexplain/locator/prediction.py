@@ -39,8 +39,10 @@ class Prediction:
                       the top cell, see `prediction_density`
     rule              when the image counts as localizable
     density           the published prediction density, in [0, 1], at the rule's scale
-    localizable       whether that exceeds the rule's threshold
+    localizable       whether that exceeds the rule's threshold, and the image is not known to be of another kind
     source            how the point was found: "cell centre", "mean of neighbouring cells" or "search within cell"
+    in_domain         whether the image is of the kind that the model is for; None where the model has no gate
+    domain_score      how sure the gate is of that, in [0, 1]; None likewise
     neighbours        what Search within Cell found; None without a search, or when the cell holds no photo
     spread            how much of the probability lies within any distance of the predicted point, every cell's spread
                       over its area; None where nobody computed it, and `predict` does
@@ -58,6 +60,8 @@ class Prediction:
     localizable: bool
     source: str
     neighbours: Neighbours | None = field(default=None, repr=False)
+    in_domain: bool | None = None
+    domain_score: float | None = None
     spread: Spread | None = field(default=None, repr=False)
 
     @property
@@ -96,13 +100,15 @@ def predict(
     logits: Tensor,
     *,
     features: Tensor | None = None,
+    statistics: Tensor | None = None,
     search: SearchWithinCell | None = None,
     rule: LocalizableRule | None = None,
 ) -> Prediction:
     """Cell logits (K,) or (1, K) of one image as a Prediction.
 
-    search    looks for the point among the photos of the top cell; needs the image's `features` (D,) or (1, D)
-    rule      when the image counts as localizable; None is the model's own
+    search      looks for the point among the photos of the top cell; needs the image's `features` (D,) or (1, D)
+    statistics  what the model's gate reads, (F,), or (n, F) of n crops; None leaves its verdict open
+    rule        when the image counts as localizable; None is the model's own
 
     Raises DataError when the logits are not K finite numbers, or a search is asked for without features.
     """
@@ -123,6 +129,8 @@ def predict(
     distance_km = great_circle_km(model.partition.centers_deg[cell], model.partition.centers_deg)
     rule = rule or model.rule
     density = _within(probabilities, distance_km, rule.scale_km)
+    score = None if model.gate is None or statistics is None else model.gate.score(statistics)
+    in_domain = None if model.gate is None or score is None else model.gate.accepts(score)
     scatter = None
     if model.refine_km is not None:
         scatter = Scatter(*mean, distance_km <= model.refine_km, model.sigma_km or usual_sigma_km(model.partition))
@@ -134,9 +142,11 @@ def predict(
         density_by_km={radius: _within(probabilities, distance_km, radius) for radius in RADII_KM},
         rule=rule,
         density=density,
-        localizable=density > rule.threshold,
+        localizable=density > rule.threshold and in_domain is not False,
         source=source,
         neighbours=neighbours,
+        in_domain=in_domain,
+        domain_score=score,
         spread=spread_probability(probabilities, model.partition, point, scatter=scatter),
     )
 

@@ -151,6 +151,7 @@ def _write(model: GeoModel, name: str, row: ZooRow | None, folder: Path) -> GeoM
         embedder=model.embedder,
         half=False,
         trees=model.own_trees,
+        gate=model.gate,
     )
     return load_geoexplain(file, "cpu")
 

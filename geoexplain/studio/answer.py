@@ -1,5 +1,6 @@
 """The answer as the browser gets it: words, figures, the curve of the prediction density, what the search found."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from geoexplain.studio.examples import Example
 from geoexplain.studio.models import Loaded
 from geoexplain.studio.places import Place, named, places_payload
 from geoexplain.view.density import area_curve, density_curve
+from geoexplain.view.gate_words import MEANING, gate_fact, gate_sentence
 from geoexplain.view.radius_words import reach_words, share_rows
 
 TOP_ROWS = 5
@@ -66,6 +68,12 @@ def answer_payload(
     return {
         "model": name,
         "words": "An estimate from appearance alone; never evidence of where a picture was taken.",
+        "gate": {
+            "words": gate_sentence(loaded.model, prediction),
+            "purpose": f"{MEANING} It is for: {loaded.model.purpose}",
+            "fact": gate_fact(loaded.model, prediction),
+            "answer": hashlib.blake2b(prediction.probabilities.tobytes(), digest_size=8).hexdigest(),
+        },
         **_point(loaded, found, example),
         "places": places_payload(loaded, prediction, place),
         "rule": {"scale_km": prediction.rule.scale_km, "threshold": prediction.rule.threshold},

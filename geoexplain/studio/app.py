@@ -113,7 +113,9 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
                     status=QUIET,
                     apply_default_css=False,
                     html_template=markup.answer_frame(),
-                    js_on_load="".join(markup.asset(name) for name in ("density.js", "places.js", "answer.js")),
+                    js_on_load="".join(
+                        markup.asset(name) for name in ("density.js", "places.js", "gate.js", "answer.js")
+                    ),
                     elem_id="answer",
                 )
         explanation = gr.HTML(

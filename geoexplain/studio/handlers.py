@@ -235,6 +235,12 @@ def _searched(loaded: Loaded, explanation: Explanation) -> tuple[Prediction, str
         return explanation.prediction, loaded.trouble
     trace = explanation.trace
     try:
-        return predict(loaded.model, trace.logits, features=trace.features, search=loaded.search), ""
+        return predict(
+            loaded.model,
+            trace.logits,
+            features=trace.features,
+            statistics=trace.statistics,
+            search=loaded.search,
+        ), ""
     except GeoExplainError as error:
         return explanation.prediction, str(error)

@@ -76,6 +76,8 @@ def answer_frame() -> str:
     )
     return f"""
 <section class="ge-answer ge-ui" data-state="empty">
+  <div class="ge-gate" role="status" hidden><h2 class="ge-gate-words"></h2><p class="ge-gate-purpose"></p>
+    <button type="button">Show the answer all the same, for study</button></div>
   <div class="ge-where-box"><h2 class="ge-place"></h2><div class="ge-trees"></div></div>
   <div class="ge-result">
     <details class="ge-rule">

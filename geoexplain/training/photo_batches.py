@@ -30,7 +30,7 @@ Values = NDArray[np.float32]
 class Batch:
     """Photos that go through the network together.
 
-    images  float32 (b, 3, S, S), normalised as Preprocess does; b may be 0
+    images  float32 (b, 3, S, S), normalised; b may be 0
     rows    int64 (b,), which photos of the collection they are
     failed  (key, reason) of those that could not be read, and that the batch therefore does not have
     """
@@ -64,6 +64,7 @@ class PhotoBatches:
     start    batches that are left out at the beginning, such as those trained on before
     rank, world
              this process takes the rank-th of `world` equal slices of each batch
+    preprocess  how the images are normalised; None: with the mean and deviation of ImageNet
     augment  what is changed in the photos: True is Augmentation(), False shows them as `evaluation_view` does
 
     Raises DataError when there is no photo, or a number is not as described.
@@ -79,6 +80,7 @@ class PhotoBatches:
     rank: int = field(default=0, kw_only=True)
     world: int = field(default=1, kw_only=True)
     augment: Augmentation | bool = field(default=True, kw_only=True)
+    preprocess: Preprocess | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not len(self.rows):
@@ -95,7 +97,8 @@ class PhotoBatches:
             )
 
     def __iter__(self) -> Iterator[Batch]:
-        return _batches(self.collection, self._lots(), self._view, self.size_px, self.workers)
+        preprocess = self.preprocess or Preprocess(self.size_px)
+        return _batches(self.collection, self._lots(), self._view, preprocess, self.workers)
 
     def _lots(self) -> Iterator[list[_Place]]:
         share = self.batch // self.world
@@ -133,6 +136,7 @@ def evaluation_batches(
     size_px: int,
     batch: int,
     workers: int = 2,
+    preprocess: Preprocess | None = None,
     rank: int = 0,
     world: int = 1,
 ) -> Iterator[Batch]:
@@ -146,18 +150,18 @@ def evaluation_batches(
     def view(place: _Place) -> Image.Image:
         return evaluation_view(collection.read(place.row), size_px)
 
-    return _batches(collection, lots, view, size_px, workers)
+    return _batches(collection, lots, view, preprocess or Preprocess(size_px), workers)
 
 
 def _batches(
     collection: PhotoCollection,
     lots: Iterable[list[_Place]],
     view: Callable[[_Place], Image.Image],
-    size_px: int,
+    preprocess: Preprocess,
     workers: int,
 ) -> Iterator[Batch]:
-    make = partial(_attempt, view, Preprocess(size_px))
-    together = partial(_together, collection, size_px)
+    make = partial(_attempt, view, preprocess)
+    together = partial(_together, collection, preprocess.size_px)
     if not workers:
         yield from (together(lot, [make(place) for place in lot]) for lot in lots)
         return

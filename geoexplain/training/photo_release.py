@@ -12,10 +12,14 @@ from torch import Tensor, nn
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Partitioning
-from geoexplain.images import Preprocess
+from geoexplain.locator.backbone import preprocess_for
 from geoexplain.locator.checkpoints import describe, save_geoexplain
+from geoexplain.locator.gate import Gate
 from geoexplain.locator.heads import MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, Network
+from geoexplain.training.gate import fit_gate, gate_stages, image_statistics
+from geoexplain.training.other_pictures import OtherPictures
+from geoexplain.training.photo_batches import evaluation_batches
 from geoexplain.training.photo_set import PhotoSet, evenly
 from geoexplain.training.photo_validation import PRODUCT, answers, level_logits
 from geoexplain.training.release import fit_temperature, fold_temperature
@@ -91,6 +95,43 @@ def fold(network: Network, temperatures: Sequence[float]) -> None:
         layer.bias.div_(temperature)
 
 
+def photo_gate(
+    model: GeoModel,
+    photos: PhotoSet,
+    others: OtherPictures,
+    *,
+    most: int = 2000,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Gate:
+    """A gate for a model of photos: those it was trained on against other pictures; its threshold by validation photos.
+
+    At most `most` photos of either kind, evenly spaced. Raises DataError when there are too few to fit a gate on.
+    """
+    stages = gate_stages(model.backbone)
+
+    def of_photos(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        batches = evaluation_batches(
+            photos.collection,
+            evenly(rows, most),
+            size_px=model.preprocess.size_px,
+            preprocess=model.preprocess,
+            batch=64,
+            workers=workers,
+        )
+        return image_statistics(model.backbone, (batch.images for batch in batches if len(batch.rows)), stages)
+
+    return fit_gate(
+        {"training photos": of_photos(photos.train)},
+        image_statistics(model.backbone, others.fitting(model.preprocess, progress), stages),
+        held_out={"validation photos": of_photos(photos.validation)},
+        others_held_out=image_statistics(model.backbone, others.measuring(model.preprocess), stages),
+        stages=stages,
+        kind="a photo like those it was trained on",
+        fitted_on=f"the photos it was trained on against {others.words()}",
+    )
+
+
 def photo_model(
     network: Network,
     partitioning: Partitioning,
@@ -121,7 +162,7 @@ def photo_model(
         network.backbone,
         head,
         finest,
-        Preprocess(size_px=size_px),
+        preprocess_for(network.backbone.architecture, size_px),
         name=name,
         coarser=coarser,
         embedder=embedder,

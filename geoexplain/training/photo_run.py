@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.geography.partitioning import Partitioning
-from geoexplain.locator.backbone import Backbone, create_backbone
+from geoexplain.locator.backbone import Backbone, create_backbone, preprocess_for
 from geoexplain.locator.model import Network
 from geoexplain.training.depthwise import speed_up_depthwise
 from geoexplain.training.distributed import Processes
@@ -225,6 +225,7 @@ class PhotoRun:
                 rank=self.processes.rank,
                 world=self.processes.world,
                 augment=settings.augmentation or False,
+                preprocess=preprocess_for(self.network.backbone.architecture, phase.size_px),
             )
             self._batches, self._phase = iter(batches), number
         return next(self._batches)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.geography.sphere import great_circle_km
+from geoexplain.locator.backbone import preprocess_for
 from geoexplain.locator.heads import MultiPartitionHead
 from geoexplain.locator.model import Network
 from geoexplain.training.photo_batches import evaluation_batches
@@ -35,7 +36,10 @@ def level_logits(
     """
     device = next(network.parameters()).device
     done = 0
-    for found in evaluation_batches(photos.collection, rows, size_px=size_px, batch=batch, workers=workers):
+    preprocess = preprocess_for(network.backbone.architecture, size_px)
+    for found in evaluation_batches(
+        photos.collection, rows, size_px=size_px, preprocess=preprocess, batch=batch, workers=workers
+    ):
         if len(found.rows):
             with torch.inference_mode():
                 images = found.images.to(device).contiguous(memory_format=torch.channels_last)

@@ -63,6 +63,7 @@ def view_batches(
     sources: ViewSources,
     settings: ViewTraining,
     seen: int,
+    *,
     points: torch.Generator,
     noise: torch.Generator,
     sample: Sampler = texels_at,
@@ -135,7 +136,7 @@ class ViewRun:
         sample: Sampler = texels_at
         if compile_network:
             self.run, sample = torch.compile(self.network, dynamic=False), torch.compile(texels_at, dynamic=True)
-        self.batches = view_batches(sources, settings, self.seen, self.points, self.noise, sample)
+        self.batches = view_batches(sources, settings, self.seen, points=self.points, noise=self.noise, sample=sample)
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
         device = self.imagery.device

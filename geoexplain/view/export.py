@@ -34,12 +34,15 @@ def prediction_record(
     every cell's spread over its area; "half_radius_km" and "radius_90_km" are the radii within which half and 90 % of
     it lie, and "cell_width_km" is how wide the top cell is: a circle narrower than that says "within one cell".
     "places" holds for every tree its most probable places, coarse to fine, and in words where the best cell lies.
-    Every value is plain Python, ready for `json.dumps`.
+    Every value is plain Python, ready for `json.dumps`. "in_domain" says whether the image is of the kind that the
+    model is for, and "domain_score" how sure it is of that; both are None for a model without a gate.
     """
     cells = model.partition
     return {
         "image": image,
         "model": model.name,
+        "in_domain": prediction.in_domain,
+        "domain_score": prediction.domain_score,
         "latitude": prediction.lat_deg,
         "longitude": prediction.lon_deg,
         "cell": prediction.cell,

@@ -9,14 +9,14 @@ from geoexplain.locator.backbone import create_backbone
 from geoexplain.training.depthwise import DepthwiseConvolution, speed_up_depthwise
 
 
-@pytest.mark.parametrize("kernel", [3, 5])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [(9, 10), (8, 7), (3, 2)])
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("size", [(9, 10), (8, 7), (13, 12)])
 def test_gradients_equal_those_of_conv2d(kernel: int, stride: int, size: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(2, 6, *size, generator=generator, requires_grad=True)
     weight = torch.randn(6, 1, kernel, kernel, generator=generator, requires_grad=True)
-    reference = F.conv2d(x, weight, None, stride, kernel // 2, 1, 6)
+    reference = F.conv2d(x, weight, None, stride, 0, 1, 6)
     upstream = torch.randn(reference.shape, generator=generator)
     output = DepthwiseConvolution.apply(x, weight, stride)
     assert torch.equal(output, reference)
@@ -25,8 +25,26 @@ def test_gradients_equal_those_of_conv2d(kernel: int, stride: int, size: tuple[i
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_every_depthwise_convolution_of_efficientnet_is_found_and_keeps_its_name() -> None:
-    backbone = create_backbone("efficientnet_b0")
+@pytest.mark.parametrize("architecture", ["efficientnet_lite0", "tf_efficientnet_lite0"])
+@pytest.mark.parametrize("size_px", [32, 41])
+def test_padded_as_the_architecture_pads(architecture: str, size_px: int) -> None:
+    # symmetric, or TensorFlow's "same", which pads a strided convolution of an even input on one side only
+    x = torch.randn(2, 3, size_px, size_px, generator=torch.Generator().manual_seed(0))
+    outputs = []
+    for fast in (False, True):
+        torch.manual_seed(0)
+        backbone = create_backbone(architecture).train()
+        if fast:
+            assert speed_up_depthwise(backbone) == 16
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs.append(backbone(x).float())
+    error = (outputs[1] - outputs[0]).norm() / outputs[0].norm()
+    assert error < 0.02
+
+
+@pytest.mark.parametrize("architecture", ["efficientnet_b0", "tf_efficientnet_lite0"])
+def test_every_depthwise_convolution_of_efficientnet_is_found_and_keeps_its_name(architecture: str) -> None:
+    backbone = create_backbone(architecture)
     names = list(backbone.state_dict())
     depthwise = [m for m in backbone.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
     assert speed_up_depthwise(backbone) == len(depthwise) == 16  # one per block

@@ -23,10 +23,11 @@ from geoexplain.geography.partition import Partition, hierarchy
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.geography.placetree_files import read_place_trees, write_place_trees
 from geoexplain.images import Preprocess
-from geoexplain.locator.backbone import create_backbone
+from geoexplain.locator.backbone import create_backbone, stage_channels
 from geoexplain.locator.checkpoints.cells import cells_file, outlines_file, places_file, read_partitions
 from geoexplain.locator.checkpoints.description import FORMAT, read_description
 from geoexplain.locator.checkpoints.layout import check_finite, check_layout
+from geoexplain.locator.gate import Gate, gate_beside, gate_file, write_gate
 from geoexplain.locator.heads import Head, MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
 from geoexplain.locator.tuned import tuned_beside
@@ -51,12 +52,14 @@ def save_geoexplain(
     embedder: nn.Module | None = None,
     half: bool = True,
     trees: Sequence[PlaceTree] = (),
+    gate: Gate | None = None,
 ) -> None:
     """Write a model in this project's format: weights with their description, tables of cells, borders of the finest.
 
     `network` has a Network's parts. `description` needs name, title, purpose, architecture, size_px; whatever else is
     in FIELDS may be given. `half` stores fp16, which moves an answer by about a thousandth; otherwise fp32. `trees` are
-    the places that the cells lie in, where those that their centres tell are not meant.
+    the places that the cells lie in, where those that their centres tell are not meant; `gate` is written beside the
+    weights, bound to them anew.
 
     Raises CheckpointError when the weights cannot be written, and what the system raises when a table cannot.
     """
@@ -80,6 +83,10 @@ def save_geoexplain(
         write_place_trees(trees, places_file(file))
     else:
         places_file(file).unlink(missing_ok=True)
+    if gate is None:
+        gate_file(file).unlink(missing_ok=True)
+    else:
+        write_gate(gate, file)
     shutil.copymode(cells_file(file), file)  # safetensors lets nobody but the owner read what it writes
 
 
@@ -141,6 +148,7 @@ def load_geoexplain(
     fill(network, embedder, state, partition, coarser)
     lengths = network.backbone.stage_lengths
     tuned, untuned = tuned_beside(file, {"stage": len(lengths), "block": sum(lengths)})
+    gate, ungated = gate_beside(file, stage_channels(network.backbone))
     return GeoModel(
         network.backbone,
         network.head,
@@ -157,6 +165,8 @@ def load_geoexplain(
         device=device,
         tuned=tuned,
         untuned=untuned,
+        gate=gate,
+        ungated=ungated,
         own_trees=read_place_trees(places_file(file)) if places_file(file).exists() else (),
     )
 

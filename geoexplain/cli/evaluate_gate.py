@@ -1,0 +1,136 @@
+"""`geoexplain evaluate gate`: are images of a model's kind let pass, and others turned away?"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoexplain.cli.arguments import add_model, chosen_model, complain, count
+from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.evaluate_views import add_sampling, find_imagery
+from geoexplain.errors import DataError
+from geoexplain.evaluation.gate import GateAnswers, all_of, ask_gate, gate_answers, gate_area, pictures_by_kind
+from geoexplain.evaluation.views import predictions_of
+from geoexplain.imagery.conditions import CONDITIONS, ViewSet, views_under
+from geoexplain.imagery.discs import disc_files, disc_views, load_disc
+from geoexplain.imagery.earth import load_clouds, load_imagery
+from geoexplain.imagery.effects import Surroundings
+from geoexplain.imagery.markings import load_markings
+from geoexplain.imagery.others import SUFFIXES
+from geoexplain.locator.model import GeoModel
+
+EPILOG = """\
+Images of the model's kind are views of whole-earth images (--imagery, --discs, as for `geoexplain evaluate views`), or
+pictures in a folder (--own). Others are the pictures in folders (--others), each kind in a folder of its own, whose
+name is the kind's. What the gate was fitted on says little: take other pictures.
+
+--json writes {"model", "threshold", "area_under_roc", "own": {name: {"images", "in_domain", "localizable"}},
+"others": likewise}; shares are in [0, 1]."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `geoexplain evaluate gate`."""
+    parser.description = "Say how well a model's gate tells its own kind of image from others."
+    parser.epilog = EPILOG
+    parser.add_argument("--imagery", nargs="+", default=[], metavar="FILE|DIR", help="equirectangular images")
+    parser.add_argument(
+        "--clouds", type=Path, nargs="+", metavar="FILE", help="maps of clouds: adds hazy, cloudy views"
+    )
+    parser.add_argument("--discs", nargs="+", type=Path, default=[], metavar="FILE|DIR", help="pictures of the Earth")
+    parser.add_argument("--own", nargs="+", type=Path, default=[], metavar="DIR", help="pictures of the model's kind")
+    parser.add_argument("--others", nargs="+", type=Path, default=[], metavar="DIR", help="pictures that are not")
+    add_model(parser)
+    parser.add_argument("--views", type=count, default=500, help="views of each kind (default: %(default)s)")
+    add_sampling(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask for every image, print a table, and write the figures."""
+    files_own = pictures_by_kind(args.own, SUFFIXES) if args.own else {}
+    files_others = pictures_by_kind(args.others, SUFFIXES) if args.others else {}
+    imagery = [file for source in args.imagery for file in find_imagery(source)]
+    discs = disc_files(args.discs)
+    if not (files_own or imagery or discs or files_others):
+        raise DataError("expected images to ask for, got none: add --imagery, --discs, --own or --others.")
+    model = chosen_model(args)
+    own: dict[str, GateAnswers] = {}
+    for name, views in _view_sets(args, imagery, discs):
+        with progress_bar(len(views), "views", desc=name) as bar:
+            own[name] = gate_answers(model, predictions_of(model, views, progress=partial(_move, bar)))
+    own |= _of_files(model, files_own)
+    others = _of_files(model, files_others)
+    assert model.gate is not None
+    print(f"{model.name}: is it {model.gate.kind}?\n{table(own, others)}")
+    area = gate_area(own, others)
+    if not np.isnan(area):
+        print(f"  area under the receiver operating characteristic  {area:.3f}")
+    if args.json:
+        facts = {
+            "model": model.name,
+            "threshold": model.gate.threshold,
+            "area_under_roc": None if np.isnan(area) else area,
+            "own": {name: record(part) for name, part in own.items()},
+            "others": {name: record(part) for name, part in others.items()},
+        }
+        args.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def record(answers: GateAnswers) -> dict[str, Any]:
+    """The figures of one kind of image as plain data; None for shares of no image."""
+    some = len(answers) > 0
+    return {
+        "images": len(answers),
+        "in_domain": float(answers.in_domain.mean()) if some else None,
+        "localizable": float(answers.localizable.mean()) if some else None,
+    }
+
+
+def table(own: Mapping[str, GateAnswers], others: Mapping[str, GateAnswers]) -> str:
+    """A row per kind of image: how many, how many are let pass, how many are called localizable; and all others."""
+    lines = [f"  {'':<30}{'images':>8}{'let pass':>11}{'localizable':>13}"]
+    rows = [*own.items(), *((f"not: {name}", part) for name, part in others.items())]
+    if len(others) > 1:
+        rows.append(("not: all of these", all_of(others.values())))
+    for name, part in rows:
+        if len(part):
+            shares = f"{percent(part.in_domain.mean()):>11}{percent(part.localizable.mean()):>13}"
+            lines.append(f"  {name[:30]:<30}{len(part):>8,}{shares}")
+    return "\n".join(lines)
+
+
+def _of_files(model: GeoModel, kinds: Mapping[str, list[Path]]) -> dict[str, GateAnswers]:
+    answers = {}
+    for name, files in kinds.items():
+        with progress_bar(len(files), "images", desc=name) as bar:
+            answers[name], unread = ask_gate(model, files, partial(_move, bar))
+        if unread:
+            complain(f"{name}: {len(unread)} of {len(files)} pictures could not be read and are left out.")
+    return answers
+
+
+def _view_sets(args: argparse.Namespace, imagery: list[Path], discs: list[Path]) -> Iterator[tuple[str, ViewSet]]:
+    sampling: dict[str, Any] = {
+        "views": args.views,
+        "seed": args.seed,
+        "footprint_km": tuple(args.footprint),
+        "rotation_deg": args.rotation,
+    }
+    around = Surroundings(load_clouds(args.clouds), load_markings()) if args.clouds else None
+    for file in imagery:
+        earth = load_imagery([file])
+        for name in ("plain", "mixture") if around is not None else ("plain",):
+            title = file.stem if name == "plain" else f"{file.stem}, {name}"
+            yield title, views_under(CONDITIONS[name], earth, around=around, **sampling)
+    if discs:
+        yield "discs", disc_views([load_disc(file) for file in discs], **sampling)
+
+
+def _move(bar: Any, done: int, _total: int) -> None:
+    bar.update(done - bar.n)

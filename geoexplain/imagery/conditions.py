@@ -1,0 +1,193 @@
+"""The conditions under which a model is asked: other widths, rotations and tilts, clouds, colours, markings."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.imagery.camera import Camera
+from geoexplain.imagery.earth import Imagery
+from geoexplain.imagery.effects import EFFECTS, Effect, Surroundings, photograph
+from geoexplain.imagery.mixture import ViewMixture, sample_mixture
+from geoexplain.imagery.scene import Scene, mixed_scene, plain_scene
+from geoexplain.imagery.sky import cloud_cover, opaque_clouds
+from geoexplain.imagery.views import sample_view_points
+
+BLOCK = 32
+"""Views that are drawn together: what happens to one does not depend on how many go through a network at once."""
+
+MOST_DRAWS = 60
+"""How often a cloud cover is drawn until it is between its bounds."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way to take pictures of the Earth.
+
+    title         what people read
+    footprint_km  width, log-uniform; None takes the one that is asked for
+    rotation_deg  how far north is off the top, at least and at most, to either side; None as asked for
+    tilt_deg      of a camera far away, at least and at most; None looks straight down
+    effects       what happens to every view, by names of EFFECTS
+    cover         share of opaque cloud, at least and at most
+    mixture       whether the views are those of training, with everything that happens to them there
+    """
+
+    title: str
+    footprint_km: tuple[float, float] | None = None
+    rotation_deg: tuple[float, float] | None = None
+    tilt_deg: tuple[float, float] | None = None
+    effects: tuple[str, ...] = ()
+    cover: tuple[float, float] | None = None
+    mixture: bool = False
+
+
+CONDITIONS: dict[str, Condition] = {
+    "plain": Condition("as the imagery shows it"),
+    "mixture": Condition("all that training does to views", mixture=True),
+    "width-300": Condition("300 km wide", footprint_km=(300, 300)),
+    "width-4000": Condition("4,000 km wide", footprint_km=(4000, 4000)),
+    "width-6000": Condition("6,000 km wide", footprint_km=(6000, 6000)),
+    "turned": Condition("north 45 to 180° off the top", rotation_deg=(45, 180)),
+    "oblique": Condition("seen 35 to 60° aslant", tilt_deg=(35, 60)),
+    "clouds": Condition("10 to 45 % under opaque clouds", effects=("clouds",), cover=(0.10, 0.45)),
+    "overcast": Condition("45 to 70 % under opaque clouds", effects=("clouds",), cover=(0.45, 0.70)),
+    "colours": Condition("other colours for land and sea", effects=("sea", "colours", "exposure")),
+    "grey": Condition("in grey", effects=("grey",)),
+    "haze": Condition("through haze", effects=("haze",)),
+    "marked": Condition("with names, borders and a graticule", effects=("borders", "graticule", "names")),
+    "camera": Condition("blurred, noisy and compressed", effects=("blur", "noise", "compression")),
+}
+"""Every condition by name. `geoexplain evaluate views` and tests read this table."""
+
+
+@dataclass(frozen=True, eq=False)
+class ViewSet:
+    """Views of known place, rendered when they are asked for.
+
+    name       what they are of
+    truth_deg  float64 (N, 2), latitude and longitude of the centres in degrees
+    render     from, to, side in px → RGB (to − from, 3, S, S) in [0, 1]; from is a multiple of BLOCK
+    """
+
+    name: str
+    truth_deg: Tensor
+    render: Callable[[int, int, int], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.truth_deg)
+
+
+def condition_named(name: str) -> Condition:
+    """A row of CONDITIONS. Raises DataError for another name."""
+    if name not in CONDITIONS:
+        raise DataError(f"expected a condition out of {', '.join(CONDITIONS)}, got {name!r}: choose one of these.")
+    return CONDITIONS[name]
+
+
+def views_under(
+    condition: Condition,
+    imagery: Imagery,
+    *,
+    views: int,
+    seed: int,
+    footprint_km: tuple[float, float],
+    rotation_deg: float,
+    around: Surroundings | None = None,
+) -> ViewSet:
+    """`views` random views of whole-earth imagery under a condition, the same for the same seed.
+
+    A plain view is what `sample_view_points` and `render` give. `around` is what conditions with effects lay over
+    views. Raises DataError for a condition that needs surroundings, or clouds, where there are none.
+    """
+    needs = condition.mixture or bool(condition.effects)
+    if needs and (around is None or (("clouds" in condition.effects or condition.mixture) and around.clouds is None)):
+        raise DataError(f"views {condition.title}: expected a map of clouds, got none: name one with --clouds.")
+    generator = torch.Generator().manual_seed(seed)
+    name = ", ".join(imagery.names)
+    if condition.mixture:
+        return _mixture_views(imagery, views, seed, around)
+    points = sample_view_points(
+        views,
+        len(imagery),
+        generator,
+        footprint_km=condition.footprint_km or footprint_km,
+        rotation_deg=rotation_deg,
+    )
+    if condition.rotation_deg is not None:
+        points = replace(points, rotation_deg=_either_side(views, condition.rotation_deg, generator))
+    if condition.tilt_deg is not None:
+        points = replace(points, camera=_far_camera(views, condition.tilt_deg, generator))
+    effects = {effect: replace(EFFECTS[effect], share=1.0) for effect in EFFECTS if effect in condition.effects}
+    if condition.cover is not None:
+        effects["clouds"] = Effect(1.0, partial(_covered, bounds=condition.cover))
+
+    def render(start: int, stop: int, size_px: int) -> Tensor:
+        return torch.cat([_block(start_, min(start_ + BLOCK, stop), size_px) for start_ in range(start, stop, BLOCK)])
+
+    def _block(start: int, stop: int, size_px: int) -> Tensor:
+        scene = plain_scene(imagery, points[start:stop], size_px)
+        if around is None or not effects:
+            return scene.rgb
+        return photograph(scene, around, _of_block(seed, start, imagery.device), effects)
+
+    return ViewSet(name, points.centers_deg, render)
+
+
+def _mixture_views(imagery: Imagery, views: int, seed: int, around: Surroundings | None) -> ViewSet:
+    generator = torch.Generator().manual_seed(seed)
+    weights, mixture = torch.ones(len(imagery)), ViewMixture()
+    blocks = [
+        sample_mixture(min(BLOCK, views - start), weights, generator, mixture) for start in range(0, views, BLOCK)
+    ]
+    assert around is not None
+
+    def render(start: int, stop: int, size_px: int) -> Tensor:
+        pictures = [
+            photograph(mixed_scene(imagery, blocks[i // BLOCK], size_px), around, _of_block(seed, i, imagery.device))
+            for i in range(start, stop, BLOCK)
+        ]
+        return torch.cat(pictures)[: stop - start]
+
+    return ViewSet(", ".join(imagery.names), torch.cat([block.centers_deg for block in blocks]), render)
+
+
+def _of_block(seed: int, start: int, device: torch.device) -> torch.Generator:
+    return torch.Generator(device=device).manual_seed(1_000_003 * (seed + 1) + start)
+
+
+def _either_side(count: int, bounds_deg: tuple[float, float], generator: torch.Generator) -> Tensor:
+    low, high = bounds_deg
+    size, side = torch.rand(2, count, generator=generator)
+    return (low + (high - low) * size) * torch.where(side < 0.5, -1.0, 1.0)
+
+
+def _far_camera(count: int, bounds_deg: tuple[float, float], generator: torch.Generator) -> Camera:
+    """Cameras from any side, so far away that nothing is foreshortened but by the tilt."""
+    low, high = bounds_deg
+    tilt, toward = torch.rand(2, count, generator=generator)
+    return Camera(low + (high - low) * tilt, 360 * toward - 180, torch.full((count,), 1 / math.inf))
+
+
+def _covered(scene: Scene, around: Surroundings, generator: torch.Generator, *, bounds: tuple[float, float]) -> Tensor:
+    """The views under clouds whose mean opacity lies within bounds; after MOST_DRAWS those closest to them."""
+    assert around.clouds is not None
+    low, high = bounds
+    best = cloud_cover(scene, around.clouds, generator)
+    for _ in range(MOST_DRAWS):
+        off = _distance(best.mean(dim=(1, 2, 3)), low, high)
+        rows = torch.nonzero(off > 0).flatten()
+        if not len(rows):
+            break
+        other = cloud_cover(scene[rows], around.clouds, generator)
+        nearer = _distance(other.mean(dim=(1, 2, 3)), low, high) < off[rows]
+        best[rows[nearer]] = other[nearer]
+    return opaque_clouds(scene, best, generator)
+
+
+def _distance(value: Tensor, low: float, high: float) -> Tensor:
+    return (low - value).clamp_min(0) + (value - high).clamp_min(0)

@@ -1,0 +1,205 @@
+"""Real pictures of the whole disc of the Earth, as NASA's EPIC camera takes them, and views cut from them."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from geoexplain.errors import DataError
+from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km
+from geoexplain.imagery.camera import Ground
+from geoexplain.imagery.conditions import ViewSet
+from geoexplain.imagery.views import ViewPoints, ground_seen, sample_centers, sample_view_points
+from geoexplain.images import open_image
+from geoexplain.research.files import read_bytes
+
+LARGEST_JSON_BYTES = 2**20
+DARK = 0.08
+"""Brightness, in [0, 1], up to which a pixel is space: above the noise of compression, below the night side's edge."""
+
+ATMOSPHERE = 0.995
+"""Radius of the ground over that of the bright disc, whose edge is air; found by fitting coasts to about a pixel."""
+
+CLOUD_BRIGHTNESS, CLOUD_COLOUR, CLOUD_PX = 0.55, 0.2, 64
+"""A pixel is cloud when it is this bright, and its channels no further apart than this, in a
+view of so many pixels."""
+
+MOST_ROUNDS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Disc:
+    """One picture of the whole Earth, north up.
+
+    name         of its file
+    rgb          float32 (3, H, W), in [0, 1]
+    lat_deg, lon_deg  the point under the camera
+    distance_km  of the camera from the Earth's centre
+    middle_px    x and y of that point in the picture
+    radius_px    of the ground
+    """
+
+    name: str
+    rgb: Tensor
+    lat_deg: float
+    lon_deg: float
+    distance_km: float
+    middle_px: tuple[float, float]
+    radius_px: float
+
+
+def load_disc(file: Path) -> Disc:
+    """Read a picture of EPIC with the facts in the JSON file of the same stem, as NASA's interface gives them.
+
+    These are `centroid` or `centroid_coordinates` (lat, lon in degrees), and `distance_km` or `dscovr_j2000_position`
+    (x, y, z in km). The disc is found in the picture: the bounding box of what is not dark.
+
+    Raises ImageError for a picture that cannot be read, DataError when the facts are missing or the disc is not found.
+    """
+    facts = _facts(file.with_suffix(".json"))
+    rgb = torch.from_numpy(np.asarray(open_image(file)).copy()).permute(2, 0, 1).float() / 255
+    bright = rgb.amax(dim=0) > DARK
+    rows, columns = (torch.nonzero(bright.float().mean(dim=axis) > 0.01).flatten() for axis in (1, 0))
+    if min(len(rows), len(columns)) < 64:
+        raise DataError(f"{file.name}: expected a bright disc of the Earth on black, found none.")
+    top, bottom, left, right = (float(x) for x in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+    return Disc(
+        file.name,
+        rgb,
+        *facts,
+        middle_px=((left + right) / 2, (top + bottom) / 2),
+        radius_px=ATMOSPHERE * (right - left + bottom - top) / 4,
+    )
+
+
+def _facts(file: Path) -> tuple[float, float, float]:
+    wanted = "centroid (lat, lon in degrees) and distance_km"
+    try:
+        data = json.loads(read_bytes(file, LARGEST_JSON_BYTES))
+        point = data.get("centroid") or data["centroid_coordinates"]
+        distance = data.get("distance_km") or math.hypot(*_xyz(data["dscovr_j2000_position"]))
+        lat, lon, distance = float(point["lat"]), float(point["lon"]), float(distance)
+    except FileNotFoundError:
+        raise DataError(f"expected {wanted} in {file.name} beside the picture, found no such file.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise DataError(f"{file.name}: expected {wanted}, got a file without them.") from None
+    if not (abs(lat) <= 90 and abs(lon) <= 360 and 2 * EARTH_RADIUS_KM < distance < 1e9):
+        raise DataError(f"{file.name}: expected {wanted} beyond the Earth, got {lat}, {lon} and {distance} km.")
+    return lat, lon, distance
+
+
+def _xyz(position: Mapping[str, Any]) -> tuple[float, float, float]:
+    return float(position["x"]), float(position["y"]), float(position["z"])
+
+
+def sample_disc_points(
+    disc: Disc,
+    count: int,
+    generator: torch.Generator,
+    *,
+    footprint_km: tuple[float, float] = (500.0, 2000.0),
+    rotation_deg: float = 30.0,
+    farthest_deg: float = 60.0,
+) -> ViewPoints:
+    """`count` random views like those of `sample_view_points`, with centres up to `farthest_deg` from the disc's."""
+    points = sample_view_points(count, 1, generator, footprint_km=footprint_km, rotation_deg=rotation_deg)
+    farthest_km = math.radians(farthest_deg) * EARTH_RADIUS_KM
+    centers = np.empty((0, 2))
+    while len(centers) < count:
+        drawn = sample_centers(4 * count, generator)
+        near = great_circle_km(np.array([disc.lat_deg, disc.lon_deg]), drawn) <= farthest_km
+        centers = np.concatenate([centers, drawn[near]])
+    return ViewPoints(torch.from_numpy(centers[:count]), points.footprint_km, points.rotation_deg, points.source)
+
+
+def render_disc(disc: Disc, points: ViewPoints, size_px: int) -> Tensor:
+    """Views of a disc as RGB (N, 3, size_px, size_px) in [0, 1]; what lies behind its limb is black.
+
+    With D the camera's distance and R the Earth's radius, a point at angle c from the one under the camera lies
+    r sin c (D − R) / (D − R cos c) from the middle, r being the disc's radius.
+    """
+    ground = ground_seen(points, size_px, disc.rgb.device)
+    x, y, seen = _on_disc(disc, ground)
+    height, width = disc.rgb.shape[1:]
+    grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1)
+    picture = disc.rgb.expand(len(points), -1, -1, -1)
+    # Pixels of a wide view are larger than the disc's; the mean over what each covers is the fair one.
+    pixel = points.footprint_km / size_px / (EARTH_RADIUS_KM / disc.radius_px)
+    views = F.grid_sample(picture, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    if (pixel > 2).any():
+        small = F.avg_pool2d(picture[:1], 2).expand(len(points), -1, -1, -1)
+        coarse = F.grid_sample(small, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        views = torch.where(pixel.view(-1, 1, 1, 1) > 2, coarse, views)
+    return views * seen.unsqueeze(1)
+
+
+def _on_disc(disc: Disc, ground: Ground) -> tuple[Tensor, Tensor, Tensor]:
+    lat_0, lon_0 = math.radians(disc.lat_deg), math.radians(disc.lon_deg)
+    d_lon = ground.lon - lon_0
+    east = torch.cos(ground.lat) * torch.sin(d_lon)
+    north = torch.sin(ground.lat) * math.cos(lat_0) - torch.cos(ground.lat) * torch.cos(d_lon) * math.sin(lat_0)
+    toward = torch.sin(ground.lat) * math.sin(lat_0) + torch.cos(ground.lat) * torch.cos(d_lon) * math.cos(lat_0)
+    scale = disc.radius_px * (disc.distance_km - EARTH_RADIUS_KM) / (disc.distance_km - EARTH_RADIUS_KM * toward)
+    x, y = disc.middle_px[0] + scale * east, disc.middle_px[1] - scale * north
+    return x, y, toward > EARTH_RADIUS_KM / disc.distance_km
+
+
+def cloud_share(rgb: Tensor) -> Tensor:
+    """Share (N,) of the pixels of RGB (N, 3, H, W) that are bright and without colour, as clouds, ice and snow are."""
+    bright = rgb.amin(dim=1) > CLOUD_BRIGHTNESS
+    plain = rgb.amax(dim=1) - rgb.amin(dim=1) < CLOUD_COLOUR
+    return (bright & plain).float().mean(dim=(1, 2))
+
+
+def disc_files(paths: Sequence[Path]) -> list[Path]:
+    """The pictures that have a JSON file of the same stem beside them, from files and folders."""
+    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+    return [file for file in files if file.suffix.lower() in {".jpg", ".jpeg", ".png"} and _has_facts(file)]
+
+
+def _has_facts(file: Path) -> bool:
+    return file.with_suffix(".json").is_file()
+
+
+def disc_views(
+    discs: Sequence[Disc],
+    *,
+    views: int,
+    seed: int,
+    footprint_km: tuple[float, float],
+    rotation_deg: float,
+    cloud_below: float = 1.0,
+) -> ViewSet:
+    """`views` random views, as many of each disc, whose share of cloud is below `cloud_below` if that is less than 1.
+
+    Raises DataError when clear views are hardly to be found.
+    """
+    chosen: list[tuple[Disc, ViewPoints]] = []
+    for number, disc in enumerate(discs):
+        generator = torch.Generator().manual_seed(1000 * seed + number)
+        wanted = views // len(discs) + (number < views % len(discs))
+        for _ in range(MOST_ROUNDS):
+            points = sample_disc_points(disc, wanted, generator, footprint_km=footprint_km, rotation_deg=rotation_deg)
+            clear = list(range(wanted))
+            if cloud_below < 1:
+                shares = cloud_share(render_disc(disc, points, CLOUD_PX))
+                clear = torch.nonzero(shares < cloud_below).flatten().tolist()
+            chosen += [(disc, points[i : i + 1]) for i in clear[:wanted]]
+            wanted -= len(clear[:wanted])
+            if not wanted:
+                break
+        else:
+            raise DataError(f"{disc.name}: expected views under less than {cloud_below:.0%} cloud, found too few.")
+    truth = torch.cat([points.centers_deg for _, points in chosen])
+
+    def render(start: int, stop: int, size_px: int) -> Tensor:
+        return torch.cat([render_disc(disc, points, size_px) for disc, points in chosen[start:stop]])
+
+    return ViewSet(", ".join(disc.name for disc in discs), truth, render)

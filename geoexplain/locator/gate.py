@@ -1,0 +1,180 @@
+"""The gate: is an image of the kind that a model knows? Read off the statistics of its own early and middle stages.
+
+The last layers of a geolocator map anything to some place; what tells a photo from a view of Earth is gone there. It is
+still in the channels' means and deviations further down, which a pass computes anyway. A gate is a logistic regression
+on those, kept in a file beside the weights, which nobody vouches for.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoexplain.errors import CheckpointError, DataError
+from geoexplain.research.files import read_bytes, sha256
+
+FORMAT = "geoexplain-gate/1"
+LARGEST_BYTES = 2**20
+LONGEST_TEXT = 1000
+
+SMALLEST_DEVIATION = 1e-4
+"""Added to a channel's deviation before its logarithm is taken: a flat picture has none."""
+
+
+def channel_statistics(activations: Sequence[Tensor]) -> Tensor:
+    """What a gate reads: mean and log deviation over h × w of every channel of some stages' outputs.
+
+    activations  (N, C_s, h_s, w_s) of each stage → float32 (N, 2 ΣC_s): per stage the means, then the deviations
+    """
+    parts = []
+    for activation in activations:
+        deviation, mean = torch.std_mean(activation.float(), dim=(2, 3), correction=0)
+        parts += [mean, torch.log(deviation + SMALLEST_DEVIATION)]
+    return torch.cat(parts, dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """Tells images of a model's kind from others.
+
+    stages     whose outputs are read, counted from 1, ascending
+    weights    float32 (F,), of the channel statistics of these stages
+    bias       added to their product
+    threshold  score from which an image is of the model's kind, in [0, 1]
+    kind       what the model is for: "a view of Earth from above"
+    fitted_on  what it was fitted on, in words
+    figures    how it did on images that it was not fitted on: name → share or count
+    """
+
+    stages: tuple[int, ...]
+    weights: NDArray[np.float32] = field(repr=False)
+    bias: float
+    threshold: float
+    kind: str
+    fitted_on: str
+    figures: Mapping[str, float]
+
+    def score(self, statistics: Tensor) -> float:
+        """How sure the gate is, in [0, 1], that one image (F,), or one in several crops (n, F), is of its kind.
+
+        Of several crops the mean decides. Raises DataError for statistics of another network.
+        """
+        rows = statistics.detach().cpu().double().numpy().reshape(-1, statistics.shape[-1])
+        if rows.shape[1] != len(self.weights):
+            raise DataError(
+                f"gate: expected {len(self.weights)} statistics per image, got {rows.shape[1]}: is it another model's?"
+            )
+        return float(1 / (1 + np.exp(-np.clip((rows @ self.weights + self.bias).mean(), -700, 700))))
+
+    def accepts(self, score: float) -> bool:
+        """Whether an image of this score is of the model's kind."""
+        return score >= self.threshold
+
+
+def gate_file(weights_file: Path) -> Path:
+    """Where the gate of a model file is: NAME.safetensors → NAME.gate.json."""
+    return weights_file.with_suffix(".gate.json")
+
+
+def write_gate(gate: Gate, weights_file: Path) -> Path:
+    """Write a gate beside the model in `weights_file`, by whose digest it is bound to it; return its file.
+
+    Raises what the system raises when a file cannot be read or written.
+    """
+    data = {
+        "format": FORMAT,
+        "weights_sha256": sha256(weights_file),
+        "kind": gate.kind,
+        "fitted_on": gate.fitted_on,
+        "figures": dict(gate.figures),
+        "threshold": gate.threshold,
+        "stages": list(gate.stages),
+        "bias": round(gate.bias, 5),
+        "weights": [float(f"{weight:.4g}") for weight in gate.weights],
+    }
+    file = gate_file(weights_file)
+    lines = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in data.items()]
+    file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    return file
+
+
+def gate_beside(weights_file: Path, channels: Sequence[int]) -> tuple[Gate | None, str]:
+    """The gate beside a model file, or None and a sentence that says why there is none to use.
+
+    `channels` says how many each stage of the model has.
+    """
+    file = gate_file(weights_file)
+    if not file.is_file():
+        return None, ""
+    try:
+        return read_gate(file, weights_file, channels), ""
+    except CheckpointError as error:
+        return None, str(error)
+
+
+def read_gate(file: Path, weights_file: Path, channels: Sequence[int]) -> Gate:
+    """Read the gate of the model in `weights_file`, whose stages have so many `channels`.
+
+    Raises CheckpointError for a file that cannot be read, says nonsense, or belongs to another model.
+    """
+    try:
+        data = json.loads(read_bytes(file, LARGEST_BYTES).decode("utf-8"))
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
+    except (ValueError, RecursionError):  # the latter from brackets within brackets
+        data = None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise CheckpointError(f"{file.name}: expected a gate (format {FORMAT!r}), got another kind of file: fit again.")
+    if problem := _problem(data, len(channels)):
+        raise CheckpointError(f"{file.name}: expected {problem}: fit the gate again.")
+    expected = 2 * sum(channels[stage - 1] for stage in data["stages"])
+    if len(data["weights"]) != expected:
+        raise CheckpointError(
+            f"{file.name}: expected {expected} weights for stages {data['stages']}, got {len(data['weights'])}: "
+            "is it another model's? Fit the gate again."
+        )
+    if data["weights_sha256"] != sha256(weights_file):
+        raise CheckpointError(
+            f"{file.name}: expected a gate fitted for {weights_file.name} as it is, got one for another version of "
+            "it: fit it again."
+        )
+    return Gate(
+        stages=tuple(data["stages"]),
+        weights=np.array(data["weights"], dtype=np.float32),
+        bias=float(data["bias"]),
+        threshold=float(data["threshold"]),
+        kind=data["kind"],
+        fitted_on=data["fitted_on"],
+        figures=data["figures"],
+    )
+
+
+def _problem(data: Mapping[str, Any], stages: int) -> str:
+    """What a gate's data should have been and is not; empty where all is well."""
+    number, whole = (int, float), data.get("stages")
+    if not (isinstance(whole, list) and whole and all(type(s) is int and 1 <= s <= stages for s in whole)):
+        return f"'stages' from 1 to {stages}, got {str(whole)[:100]}"
+    if sorted(set(whole)) != whole:
+        return f"'stages' in ascending order, got {str(whole)[:100]}"
+    weights = data.get("weights")
+    if not (isinstance(weights, list) and all(type(w) in number and abs(w) < 1e6 for w in weights)):
+        return "'weights' to be finite numbers"
+    for key, low, high in (("bias", -1e6, 1e6), ("threshold", 0.0, 1.0)):
+        value: Any = data.get(key)
+        if not (type(value) in number and low <= value <= high):
+            return f"{key!r} to be a number from {low:g} to {high:g}, got {str(value)[:100]}"
+    for key in ("kind", "fitted_on", "weights_sha256"):
+        text = data.get(key)
+        if not (isinstance(text, str) and text.isprintable() and 0 < len(text) <= LONGEST_TEXT):
+            return f"{key!r} to be a line of at most {LONGEST_TEXT:,} letters, got {str(text)[:100]!r}"
+    figures: Any = data.get("figures")
+    named = isinstance(figures, dict) and len(figures) <= 100 and all(len(name) <= 100 for name in figures)
+    if not (named and all(type(value) in number and abs(value) < 1e9 for value in figures.values())):
+        return "'figures' to be numbers by name"
+    return ""
