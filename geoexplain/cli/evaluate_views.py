@@ -46,9 +46,9 @@ dscovr_j2000_position (or distance_km). All views, then those under less than
 --json writes {{"model", "views", "seed", "footprint_km", "rotation_deg", "reports": [{{"imagery", "condition", "views",
 "accuracy_by_km", "cell_accuracy_by_km", "median_error_km", "calibration_error", "mean_confidence", "coverage":
 {{"half", "ninety", "median_half_radius_km", "median_radius_90_km"}}, "in_domain", "localizable",
-"localizable_accuracy_by_km", "wrongly_localizable"}}, …]}}; shares are in [0, 1]. "coverage" is the share of views whose
-true position lies within the circle that holds half of the probability, and within that of 90 %: 0.5 and 0.9 for a
-calibrated model."""
+"localizable_accuracy_by_km", "wrongly_localizable"}}, …]}}; shares are in [0, 1]. "coverage" is the share of views
+whose true position lies within the circle that holds half of the probability, and within that of 90 %: 0.5 and 0.9 for
+a calibrated model."""
 
 
 @dataclass(frozen=True, eq=False)

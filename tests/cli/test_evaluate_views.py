@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from geoexplain.cli.evaluate_views import PACKAGED, find_imagery, table
-from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.views import ViewReport, evaluate_views
 from geoexplain.imagery.earth import load_imagery
 from geoexplain.locator.model import GeoModel
@@ -45,7 +44,6 @@ def test_the_table_by_hand() -> None:
         median_error_km=1234.5,
         calibration_error=0.031,
         mean_confidence=0.4,
-        coverage=Coverage(0.5, 0.875, 123.4, 2345.6),
         localizable=0.0,
         localizable_accuracy_by_km={200: float("nan"), 750: float("nan"), 2500: float("nan")},
     )
@@ -57,11 +55,6 @@ def test_the_table_by_hand() -> None:
     assert rows[4] == ["median", "error", "1,234", "km"]
     assert rows[5][2:] == ["40.0", "%"]
     assert rows[6][3:] == ["3.1", "%"]
-    assert rows[7] == ["truth", "in", "the", "50", "%", "circle", "50.0", "%,", "median", "radius", "123", "km"]
-    assert rows[8] == ["truth", "in", "the", "90", "%", "circle", "87.5", "%,", "median", "radius", "2,346", "km"]
-    assert report.as_dict()["coverage"] == {
-        "half": 0.5, "ninety": 0.875, "median_half_radius_km": 123.4, "median_radius_90_km": 2345.6
-    }  # fmt: skip
     assert report.as_dict()["localizable_accuracy_by_km"] == {200: None, 750: None, 2500: None}
 
 

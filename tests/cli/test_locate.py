@@ -15,7 +15,7 @@ from geoexplain.view.radius_words import reach_words, width_text
 from tests.cli.conftest import Run, Terminal, smooth_colours
 
 KEYS = [
-    "image", "model", "latitude", "longitude", "cell", "label", "probability", "density",
+    "image", "model", "in_domain", "domain_score", "latitude", "longitude", "cell", "label", "probability", "density",
     "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule", "density_at_scale", "localizable",
     "search_within_cell", "places", "top",
 ]  # fmt: skip

@@ -18,8 +18,8 @@ def test_a_record_is_json_with_the_promised_keys() -> None:
     record = prediction_record("a.jpg", model, predict(model, torch.from_numpy(np.log(shares))), top=2)
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert list(record) == [
-        "image", "model", "latitude", "longitude", "cell", "label", "probability", "density",
-        "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule", "density_at_scale", "localizable",
+        "image", "model", "in_domain", "domain_score", "latitude", "longitude", "cell", "label", "probability",
+        "density", "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule", "density_at_scale", "localizable",
         "search_within_cell", "places", "top",
     ]  # fmt: skip
     assert (record["image"], record["model"], record["cell"], record["label"]) == ("a.jpg", "small", 1, LABELS[1])
