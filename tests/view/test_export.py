@@ -19,8 +19,8 @@ def test_a_record_is_json_with_the_promised_keys() -> None:
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert list(record) == [
         "image", "model", "in_domain", "domain_score", "latitude", "longitude", "cell", "label", "probability",
-        "density", "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule", "density_at_scale", "localizable",
-        "search_within_cell", "places", "top",
+        "density", "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule", "density_at_scale",
+        "localizable", "search_within_cell", "places", "top",
     ]  # fmt: skip
     assert (record["image"], record["model"], record["cell"], record["label"]) == ("a.jpg", "small", 1, LABELS[1])
     np.testing.assert_allclose((record["latitude"], record["longitude"], record["probability"]), (-33, 151, 0.5))
