@@ -126,6 +126,7 @@ def release(args: argparse.Namespace, validation: Imagery, around: Surroundings)
     for name, report in done.reports.items():
         print(f"{done.model.name} on {', '.join(validation.names)}, {name}: {report.views:,} views\n{table(report)}\n")
     print(f"temperature {done.temperature:.3f}")
+    print(f"σ around the point {done.model.sigma_km:,.0f} km")
     for name, value in ({} if done.model.gate is None else done.model.gate.figures).items():
         print(f"gate, {name}: {value:g}" if value > 1 else f"gate, {name}: {percent(value)}")
     print(f"released {done.weights} and {done.card}")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from geoexplain.cli import main
@@ -117,6 +118,9 @@ def test_the_release_is_what_its_card_says(finished: Path, imagery: Path, run: R
     assert (training["views_seen"], training["seed"], training["cells"]) == (24, 0, 64)
     assert card["libraries"]["torch"] == metadata.version("torch")
     assert 0.25 <= card["temperature"] <= 4
+    with safe_open(folder / f"{name}.safetensors", "pt") as weights:
+        assert json.loads(weights.metadata()["description"])["sigma_km"] == card["sigma_km"] > 0
+    assert set(card["validation"]["coverage"]) == {"half", "ninety", "median_half_radius_km", "median_radius_90_km"}
     # The head was divided by the temperature and nothing else was changed.
     best = checkpoint(finished)["best"]
     for key in ("head.mixture_weights.weight", "head.mixture_weights.bias"):
