@@ -1,6 +1,7 @@
 """`geoexplain evaluate concepts`: on what explanations lie, over a set of images and by the error of the prediction."""
 
 import argparse
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -193,5 +194,9 @@ def lines_of(tables: Mapping[str, ConceptTable], bins: Bins, smallest_count: int
 
 
 def shown(estimate: Estimate | None) -> str:
-    """An estimate to read: "0.53 [0.50, 0.56]", a dash where there is none."""
-    return "–" if estimate is None else f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    """An estimate to read: "0.53 [0.50, 0.56]", "0.53 [too few]" without an interval, a dash where there is none."""
+    if estimate is None:
+        return "–"
+    if math.isnan(estimate.low):
+        return f"{estimate.value:.2f} [too few]"
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
