@@ -30,6 +30,7 @@ from geoexplain.explainer.attribution import MOST_SAMPLES, MOST_STEPS, SAMPLES, 
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.concepts import (
     ERROR_BINS_KM,
+    FEWEST_FOR_BOOTSTRAP,
     SMALLEST_COUNT,
     ConceptTable,
     Estimate,
@@ -188,7 +189,8 @@ def lines_of(tables: Mapping[str, ConceptTable], bins: Bins, smallest_count: int
             lines.append("    no concept counts in any image")
     lines.append(
         "  concept influence [95 % bootstrap interval]: above 1, more of the explanation lies there than its size "
-        f"alone would explain; – where fewer than {smallest_count:,} images have the concept"
+        f"alone would explain; – where fewer than {smallest_count:,} images have the concept, no interval where fewer than "
+        f"{FEWEST_FOR_BOOTSTRAP} have"
     )
     return lines
 

@@ -127,7 +127,7 @@ def more_text(found: Equivalence, unit: str) -> str:
         return f"Even {MOST:,} {unit}s would not tell: it lies on the border."
     if found.count < 2:
         return f"At least {found.more} more {unit}s are needed."
-    return f"Some {found.more:,} more {unit}s should tell."
+    return f"One more {unit} should tell." if found.more == 1 else f"Some {found.more:,} more {unit}s should tell."
 
 
 def in_words(verdicts: Sequence[str]) -> str:

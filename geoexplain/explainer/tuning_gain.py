@@ -136,21 +136,21 @@ def gain_words(gain: ImageGain | None) -> str:
     if gain is None:
         return "There is nothing to compare with: every map that needs no tuning is flat."
     own, second = gain.own, gain.second
-    figures = f"{own.title} {own.tuned:.3f} against {own.other:.3f} of {gain.other}, the best that needs no tuning"
+    over = f"over {gain.other}, the best that needs no tuning: {own.title} {own.tuned:.3f} against {own.other:.3f}"
     first = {
-        BETTER: f"A gain of {own.tuned - own.other:+.3f} {span(own)}: {figures}.",
-        NO_GAIN: f"No gain beyond the noise of the steps {span(own)}: {figures}.",
-        WORSE: f"No gain {span(own)}: {figures}.",
+        BETTER: f"A gain of {own.tuned - own.other:+.3f} {over}, a difference of {span(own)}.",
+        NO_GAIN: f"No gain {over}; the difference, {span(own)}, is within the noise of the steps.",
+        WORSE: f"No gain {over}, a difference of {span(own)}.",
     }[own.verdict]
     said = {BETTER: "it is better", WORSE: "it is worse", NO_GAIN: "it is no better"}[second.verdict]
     return (
         f"{first} By another measure, which it was not tuned for, {said}: {second.title} {second.tuned:.3f} against "
-        f"{second.other:.3f} {span(second)}."
+        f"{second.other:.3f}, a difference of {span(second)}."
     )
 
 
 def span(gain: Gain) -> str:
-    """The interval of a difference, in brackets."""
+    """The interval of a difference."""
     if not math.isfinite(gain.low):
-        return "(measured once, so that its noise is not known)"
-    return f"({gain.low:+.3f} to {gain.high:+.3f})".replace("-", "−")
+        return "unknown noise (measured once)"
+    return f"{gain.low:+.3f} to {gain.high:+.3f}".replace("-", "−")

@@ -41,7 +41,7 @@ def save_chart(
     file: Path,
     concepts: Sequence[ConceptInfluence],
     title: str,
-    chance: Mapping[str, tuple[float, float]] | None = None,
+    chance: Mapping[str, tuple[float, float]],
 ) -> None:
     """Write a bar per concept that counts, on a logarithmic axis around 1, as PNG.
 
@@ -56,7 +56,7 @@ def save_chart(
         ci = one.ci or 0.0
         length = OCTAVES * bar_length(ci)
         colours = {MORE_THAN_CHANCE: MORE, FEWER_THAN_CHANCE: LESS, "": CHANCE}
-        known = (chance or {}).get(one.concept)
+        known = chance.get(one.concept)
         said = beyond_chance(one, known)
         axes.barh(row, length, color=np.array(colours[said]) / 255, height=0.66)
         if known is not None:

@@ -174,8 +174,9 @@ def test_every_gradient_method_and_combi_cam_is_checked_and_repeats_itself(model
     for name, check in one.items():
         assert list(check.steps) == STEPS
         np.testing.assert_array_equal(check.compared.correlations, same[name].compared.correlations)
-        assert check.verdict == "too few"  # one draw says nothing, whatever it shows
-        assert check.sentence.endswith("At least 4 more draws are needed.")
+        assert check.verdict in {"too few", "none"}  # one draw says nothing, whatever it shows
+        assert check.sentence.endswith("At least 4 more draws are needed." if check.verdict != "none" else "to check.")
+    assert [check.verdict for check in one.values()].count("too few") >= 3
     other = sanity_checks(model, tensor, 3, draws=1, seed=6)
     assert any(
         not np.array_equal(check.compared.correlations, other[name].compared.correlations)
@@ -207,9 +208,14 @@ NEAR = [0.01, -0.01, 0.02, -0.02, 0.015]
         # The same correlations are a part of the image where maps are fine, and chance where they are coarse.
         ([0.34, -0.35, 0.36, -0.34, 0.36], 0.3, "depends", "resemblance is 0.07"),
         # Few draws that scatter, signs that cancel, four draws alike: nothing of it is a green light.
-        ([-0.44, 0.1, -0.8, 0.5, -0.9], 0.1, "too few", "or is partly the image's own or survives random weights"),
+        (
+            [-0.44, 0.1, -0.8, 0.5, -0.9],
+            0.1,
+            "too few",
+            "learnt, is partly the image's own or survives random weights.",
+        ),
         ([0.6, -0.6], 0.0, "too few", "3 more draws should tell"),
-        (NEAR[:4], 0.0, "too few", "Some 1 more draws should tell"),
+        (NEAR[:4], 0.0, "too few", "One more draw should tell."),
         ([0.1, 0.1, 0.1, 0.29, 0.29, 0.29, 0.2, 0.2], 0.0, "too few", "too few draws to tell whether it depends on"),
         ([0.2, 0.19, 0.21] * 3, 0.0, "too few", "Even 1,000 draws would not tell: it lies on the border."),
         ([np.nan] * 5, 0.0, "depends", "5 draws; every map is flat"),

@@ -112,7 +112,8 @@ def more_draws(draws: int, open_: Collection[Equivalence]) -> dict[str, Any] | N
     within = [one.more for one in open_ if one.more is not None and draws + one.more <= MOST_DRAWS]
     if within:
         more = max(within)
-        words += f" Some {more} more draws should tell" + (" for all." if len(within) == len(open_) else " for some.")
+        draws_words = "One more draw" if more == 1 else f"Some {more} more draws"
+        words += f" {draws_words} should tell" + (" for all." if len(within) == len(open_) else " for some.")
     elif draws < MOST_DRAWS:
         more = MOST_DRAWS - draws
         words += f" More than {MOST_DRAWS} draws are likely to be needed, which are the most that are made here."
