@@ -149,11 +149,12 @@ def test_sanity_over_images(unrelated: list[Comparisons], count: int) -> None:
 
 def test_agreement_of_unrelated_maps() -> None:
     rng = np.random.default_rng(4)
-    told = []
+    told, correlations = [], []
     for _ in range(25):
         found = agreement({str(i): heatmap(coarse_map(rng, 7 if i % 2 else 14)) for i in range(5)})
-        assert np.abs(found.correlations[np.triu_indices(5, 1)]).max() > 0.15  # which looks like something
+        correlations += found.correlations[np.triu_indices(5, 1)].tolist()
         told += found.beyond_chance()[np.triu_indices(5, 1)].tolist()
+    assert np.abs(correlations).max() > 0.4  # which looks like something
     assert np.mean(told) <= 0.05
     original = coarse_map(rng)
     like = agreement({"a": heatmap(original), "b": heatmap(original + 0.3 * coarse_map(rng))})
@@ -214,10 +215,10 @@ def test_the_scoreboard_of_one_image() -> None:
     assert np.mean(marked) <= 0.05
     quiet = next(found for found in stands if not any(one.standing for one in found.values()))
     assert scoreboard_reading(quiet, {}).startswith("By no metric does a method stand out")
-    clear = trial_of(rng, ahead=0.45)
+    clear = trial_of(rng, ahead=0.8)
     assert all(standing(clear, metric, metric_name(metric)).standing == ("m3",) for metric in METRICS)
     # Too few maps of chance, or none that differ, and nothing stands out however far it is ahead.
-    few = trial_of(rng, ahead=0.45, chance=4)
+    few = trial_of(rng, ahead=0.8, chance=4)
     alike = Trial(clear.subject, clear.tried, clear.chance[:1] * 10)
     for trial in (few, alike):
         assert not any(standing(trial, metric, metric_name(metric)).standing for metric in METRICS)
@@ -260,7 +261,7 @@ def test_the_scoreboard_of_many_images(count: int) -> None:
 @pytest.mark.parametrize("count", [1, 9, 10, 50])
 def test_tuning_over_images(count: int) -> None:
     rng = np.random.default_rng(count)
-    gains = [interval(rng.normal(0, 0.1, count)) for _ in range(200)]
+    gains = [interval(rng.normal(0, 0.1, count)) for _ in range(1000)]
     verdicts = [verdict(gain, count) for gain in gains]
     assert sum(one in {"no gain", "too few"} for one in verdicts) >= 0.95 * len(verdicts)
     if count < 10:

@@ -189,8 +189,8 @@ def lines_of(tables: Mapping[str, ConceptTable], bins: Bins, smallest_count: int
             lines.append("    no concept counts in any image")
     lines.append(
         "  concept influence [95 % bootstrap interval]: above 1, more of the explanation lies there than its size "
-        f"alone would explain; – where fewer than {smallest_count:,} images have the concept, no interval where fewer than "
-        f"{FEWEST_FOR_BOOTSTRAP} have"
+        f"alone would explain; – where fewer than {smallest_count:,} images have the concept, too few for an interval "
+        f"where fewer than {FEWEST_FOR_BOOTSTRAP} have"
     )
     return lines
 
