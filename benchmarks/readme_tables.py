@@ -12,6 +12,7 @@ from typing import Any
 
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
+from geoexplain.explainer.sanity_verdict import hundredths
 from geoexplain.explainer.tuned import TITLES
 
 BASELINE_TITLES = {"random": "random map", "gaussian": "centred Gaussian", "edges": "edges of the image"}
@@ -49,9 +50,12 @@ def sanity(summary: Mapping[str, Any]) -> list[str]:
     steps = [one["randomised"] for one in next(iter(summary["methods"].values()))["steps"]]
     lines = [f"| | {' | '.join(steps)} | 95 % | verdict |", "|---|" + "---:|" * len(steps) + "---|---|"]
     for method, found in summary["methods"].items():
-        values = ["–" if one["resemblance"] is None else f"{one['resemblance']:.2f}" for one in found["steps"]]
+        left = [one["resemblance"] for one in found["steps"]]
+        values = ["–" if one is None else hundredths(one).replace("-", "−") for one in left]
         last = found["steps"][-1]
-        span = "–" if last["low"] is None else f"{last['low']:.2f} to {last['high']:.2f}"
+        span = (
+            "–" if last["low"] is None else f"{hundredths(last['low'])} to {hundredths(last['high'])}".replace("-", "−")
+        )
         lines.append(f"| {TITLES[method]} | {' | '.join(values)} | {span} | {found['verdict']} |")
     return lines
 

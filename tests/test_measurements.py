@@ -64,12 +64,13 @@ def test_the_tables_are_those_that_the_code_writes() -> None:
     ]
     steps = [
         {"randomised": "head", "resemblance": None, "low": None, "high": None},
+        {"randomised": "stage 1", "resemblance": -0.001, "low": -0.1, "high": 0.1},
         {"randomised": "stem", "resemblance": 0.061, "low": -0.034, "high": 0.152},
     ]
     assert sanity({"methods": {"grad-cam": {"verdict": "depends", "steps": steps}}}) == [
-        "| | head | stem | 95 % | verdict |",
-        "|---|---:|---:|---|---|",
-        "| Grad-CAM | – | 0.06 | -0.03 to 0.15 | depends |",
+        "| | head | stage 1 | stem | 95 % | verdict |",
+        "|---|---:|---:|---:|---|---|",
+        "| Grad-CAM | – | 0.00 | 0.06 | −0.03 to 0.15 | depends |",
     ]
 
 

@@ -151,7 +151,7 @@ def test_agreement_of_unrelated_maps() -> None:
     rng = np.random.default_rng(4)
     told, correlations = [], []
     for _ in range(25):
-        found = agreement({str(i): heatmap(coarse_map(rng, 7 if i % 2 else 14)) for i in range(5)})
+        found = agreement({str(i): heatmap(coarse_map(rng, 7 if i % 2 else 4)) for i in range(5)})
         correlations += found.correlations[np.triu_indices(5, 1)].tolist()
         told += found.beyond_chance()[np.triu_indices(5, 1)].tolist()
     assert np.abs(correlations).max() > 0.4  # which looks like something
@@ -197,7 +197,7 @@ def trial_of(rng: np.random.Generator, ahead: float = 0.0, chance: int = CHANCE_
     def drawn(better: float = 0.0) -> tuple[Measure, ...]:
         return measures(
             {
-                name: row.most * (0.5 + 0.1 * rng.normal() + (better if row.higher else -better))
+                name: row.most * (0.5 + 0.05 * rng.normal() + (better if row.higher else -better))
                 for name, row in METRICS.items()
             }
         )
@@ -215,10 +215,10 @@ def test_the_scoreboard_of_one_image() -> None:
     assert np.mean(marked) <= 0.05
     quiet = next(found for found in stands if not any(one.standing for one in found.values()))
     assert scoreboard_reading(quiet, {}).startswith("By no metric does a method stand out")
-    clear = trial_of(rng, ahead=0.8)
-    assert all(standing(clear, metric, metric_name(metric)).standing == ("m3",) for metric in METRICS)
+    clear = trial_of(rng, ahead=0.4)
+    assert all("m3" in standing(clear, metric, metric_name(metric)).standing for metric in METRICS)
     # Too few maps of chance, or none that differ, and nothing stands out however far it is ahead.
-    few = trial_of(rng, ahead=0.8, chance=4)
+    few = trial_of(rng, ahead=0.4, chance=4)
     alike = Trial(clear.subject, clear.tried, clear.chance[:1] * 10)
     for trial in (few, alike):
         assert not any(standing(trial, metric, metric_name(metric)).standing for metric in METRICS)

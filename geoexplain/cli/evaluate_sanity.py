@@ -22,7 +22,7 @@ from geoexplain.evaluation.sanity import DRAWS, ImageSanity, Randomisation, eval
 from geoexplain.evaluation.sanity_tables import SetSanity, over_images, summary_of
 from geoexplain.explainer.intervals import FEWEST
 from geoexplain.explainer.sanity import SANITY_CANDIDATES
-from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE
+from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE, hundredths
 from geoexplain.explainer.tuned import TITLES, TUNED_CANDIDATE, tuned_weights
 
 PLOT = "resemblance-by-step.png"
@@ -105,7 +105,7 @@ def lines_of(found: Mapping[str, SetSanity]) -> list[str]:
     heads = "".join(f"{step:>{w}}" for step, w in zip(steps, columns, strict=True))
     lines = [f"  {'':<{width}}{heads}  [95 %]"]
     for name, one in found.items():
-        values = ["–" if math.isnan(value) else f"{value:.2f}" for value in one.resemblances]
+        values = ["–" if math.isnan(value) else hundredths(value) for value in one.resemblances]
         cells = "".join(f"{value:>{w}}" for value, w in zip(values, columns, strict=True))
         lines.append(f"  {name:<{width}}{cells}  {span_of(one)}")
     lines.append(
@@ -121,4 +121,4 @@ def lines_of(found: Mapping[str, SetSanity]) -> list[str]:
 def span_of(one: SetSanity) -> str:
     """The interval of what is left when all weights are random: "[−0.03, 0.15]", a dash where there is none."""
     low, high = one.intervals[-1]
-    return f"[{low:.2f}, {high:.2f}]" if math.isfinite(low) else "–"
+    return f"[{hundredths(low)}, {hundredths(high)}]" if math.isfinite(low) else "–"

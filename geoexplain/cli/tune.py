@@ -1,4 +1,4 @@
-"""`geoexplain tune`: the weights of Combi-CAM that explain best, on one image or over a set."""
+"""`geoexplain tune`: a search for weights of Combi-CAM, on one image or over a set, and what they gain."""
 
 import argparse
 import math

@@ -111,14 +111,21 @@ def sentence_of(title: str, found: Equivalence, unit: str, figures: str, *, flat
     counted = f"{found.count:,} {unit}{'' if found.count == 1 else 's'}"
     more = f" {more_text(found, unit)}" if few else ""
     return (
-        f"{title}: {words}. With all weights random the resemblance is {found.mean:.2f} "
+        f"{title}: {words}. With all weights random the resemblance is {hundredths(found.mean)} "
         f"({interval_text(found)}; {counted}; {figures}).{more}"
     )
 
 
 def interval_text(found: Equivalence) -> str:
     """The interval of a mean: "95 %: −0.03 to 0.15", or that there is none."""
-    return "no interval" if not math.isfinite(found.low) else f"95 %: {found.low:.2f} to {found.high:.2f}"
+    if not math.isfinite(found.low):
+        return "no interval"
+    return f"95 %: {hundredths(found.low)} to {hundredths(found.high)}"
+
+
+def hundredths(value: float) -> str:
+    """A number to two decimals, without a sign if they are 0."""
+    return f"{round(value, 2) + 0.0:.2f}"  # −0.0 + 0.0 is 0.0
 
 
 def more_text(found: Equivalence, unit: str) -> str:

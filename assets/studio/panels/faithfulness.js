@@ -40,7 +40,7 @@ function limits() {
   const head = document.createElement("th");
   head.scope = "row";
   head.textContent = "beyond chance";
-  head.title = "What no unrelated map that is as coarse reaches: the methods’ own maps, moved elsewhere";
+  head.title = "What unrelated maps that are as coarse do not reach: ten of the methods’ own maps, moved elsewhere";
   line.append(head);
   for (const metric of metrics) {
     const cell = document.createElement("td");

@@ -16,7 +16,7 @@ function small(source, resemblance, similarity, alt) {
     image.alt = alt;
     box.append(image);
   } else box.append(Object.assign(cell("span", "flat"), { className: "ge-strip-flat" }));
-  const words = resemblance == null ? "–" : resemblance.toFixed(2).replace("-", "−");
+  const words = resemblance == null ? "–" : resemblance.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
   const figure = cell("b", resemblance === undefined ? "\u00a0" : words);
   if (similarity != null) figure.title = `SSIM ${similarity.toFixed(2)}`;
   box.append(figure);

@@ -158,7 +158,7 @@ def reading(stands: Mapping[str, Standing], titles: Mapping[str, str]) -> str:
     ahead = [f"{named[metric]} ({', '.join(one.ahead)})" for metric, one in stands.items() if one.ahead]
     if ahead:
         words += f" A map that knows nothing of the network has the best value by: {'; '.join(ahead)}."
-    return f"{words} One image ranks no methods: `geoexplain evaluate explanations` compares them over many."
+    return f"{words} One image ranks no methods: “geoexplain evaluate explanations” compares them over many."
 
 
 def picture(preprocess: Preprocess, tensor: Tensor) -> Image.Image:

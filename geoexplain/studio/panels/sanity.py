@@ -13,8 +13,8 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.equivalence import TOO_FEW, Equivalence
 from geoexplain.explainer.intervals import FEWEST
+from geoexplain.explainer.sanity import CASCADES, SanityCheck, heatmaps, sanity_checks
 from geoexplain.explainer.sanity import DRAWS as USUAL_DRAWS
-from geoexplain.explainer.sanity import SanityCheck, heatmaps, sanity_checks
 from geoexplain.explainer.sanity_verdict import (
     DEPENDS,
     DEPENDS_BELOW,
@@ -22,6 +22,7 @@ from geoexplain.explainer.sanity_verdict import (
     PARTLY,
     SURVIVES,
     SURVIVES_ABOVE,
+    hundredths,
     interval_text,
 )
 from geoexplain.explainer.tuned import traced_candidates
@@ -62,10 +63,11 @@ def frame() -> str:
     <div class="ge-scroll"><table class="ge-strip" aria-describedby="ge-strip-caption"><thead><tr></tr></thead>
       <tbody></tbody></table></div>
     <p class="ge-more-draws" hidden><span></span> <button type="button"></button></p>
-    <p class="ge-reading">Below each map: its resemblance to the original one, the mean over the draws; the maps are
-      those of the first draw. 1 is the same map, also upside down; 0 is what two unrelated maps as coarse as these
-      reach (rank correlation without its sign, beyond chance). A verdict needs an interval that lies as a whole below
-      {DEPENDS_BELOW:g}, between, or above {SURVIVES_ABOVE:g}. One image is weak evidence:
+    <p class="ge-reading">Below each map: its resemblance to the original one, the mean over the draws; the first
+      {CASCADES} are also looked at part by part, and the maps are those of the first. 1 is the same map, also upside
+      down; 0 is what two unrelated maps as coarse as these reach (rank correlation without its sign, beyond chance). A
+      verdict needs an interval that lies as a whole below {DEPENDS_BELOW:g}, between, or above {SURVIVES_ABOVE:g}. One
+      image is weak evidence:
       <code>geoexplain evaluate sanity</code> looks at many.</p>
   </div>
 </section>"""
@@ -139,7 +141,7 @@ def row_of(title: str, check: SanityCheck, maps: list[str | None]) -> dict[str, 
 
 def interval_of(found: Equivalence) -> str:
     """A mean and its interval, with minus signs: "0.06 (95 %: −0.03 to 0.15)"."""
-    return f"{found.mean:.2f} ({interval_text(found)})".replace("-", "−")
+    return f"{hundredths(found.mean)} ({interval_text(found)})".replace("-", "−")
 
 
 def thumbnail(heatmap: Heatmap, colormap: str) -> str | None:

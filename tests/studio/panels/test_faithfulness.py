@@ -82,7 +82,7 @@ def test_the_reading_says_who_stands_out_and_who_knows_nothing() -> None:
     plain = reading(nothing, {})
     assert plain.startswith("By no metric does a method stand out from chance")
     assert "has the best value by" not in plain
-    assert plain.endswith("One image ranks no methods: `geoexplain evaluate explanations` compares them over many.")
+    assert plain.endswith("One image ranks no methods: “geoexplain evaluate explanations” compares them over many.")
     some = reading(
         nothing | {"deletion": Standing(0.1, ("one", "two"), ()), "average-drop": Standing(None, (), ("Random map",))},
         {"one": "One", "two": "Two"},
