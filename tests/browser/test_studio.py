@@ -273,7 +273,7 @@ def test_rows_map_and_keyboard_choose_the_cell(page: Page, url: str, model: GeoM
     page.locator(".ge-answer tbody tr").nth(2).click()
     wait_for_cell(page, third)
     explanation = geoexplain.explain(examples()[1].file, model, target=third)
-    assert_shows(pixels(page, "combi-cam"), explanation.combi_cam(level="stage", how="max", weights=(1,) * 7).values)
+    assert_shows(pixels(page, "combi-cam"), explanation.combi_cam().values)
     assert not np.array_equal(top, pixels(page, "combi-cam"))
 
     page.locator(".ge-answer tbody tr").nth(0).focus()
