@@ -92,13 +92,6 @@ class ViewSet:
         return len(self.truth_deg)
 
 
-def condition_named(name: str) -> Condition:
-    """A row of CONDITIONS. Raises DataError for another name."""
-    if name not in CONDITIONS:
-        raise DataError(f"expected a condition out of {', '.join(CONDITIONS)}, got {name!r}: choose one of these.")
-    return CONDITIONS[name]
-
-
 def views_under(
     condition: Condition,
     imagery: Imagery,

@@ -97,8 +97,9 @@ def create_backbone(
 
 def stage_channels(backbone: Backbone) -> list[int]:
     """How many channels the output of each stage has, read off its last convolution."""
-    # By its attribute: timm's conditional convolutions are no Conv2d.
-    return [[m.out_channels for m in stage.modules() if hasattr(m, "out_channels")][-1] for stage in backbone.stages]
+    # By the attribute: timm's conditional convolutions are no Conv2d.
+    layers = [[module for module in stage.modules() if hasattr(module, "out_channels")] for stage in backbone.stages]
+    return [int(convolutions[-1].out_channels) for convolutions in layers]  # type: ignore[arg-type]
 
 
 def preprocess_for(architecture: str, size_px: int) -> Preprocess:

@@ -20,6 +20,10 @@ since images to come are none that it was set on."""
 REGULARISATION = 0.03
 """Inverse strength C of the L2 penalty, for standardised statistics; from 0.003 to 0.1 nothing changes by a point."""
 
+AREA, OTHERS = "area under ROC", "others"
+"""Names of the figures of a gate that are no shares: the area under the receiver operating characteristic, and how many
+images that are not of its kind it was measured on."""
+
 FEWEST = 50
 """Images of any set below which no gate is fitted: half of a set that it was not fitted on sets the threshold."""
 
@@ -113,6 +117,6 @@ def gate_figures(
     figures["others recognised"] = float((others < threshold).mean())
     scores = np.concatenate([*own.values(), others])
     truth = np.arange(len(scores)) < len(scores) - len(others)
-    figures["area under ROC"] = float(roc_auc_score(truth, scores))
-    figures["others"] = len(others)
+    figures[AREA] = float(roc_auc_score(truth, scores))
+    figures[OTHERS] = len(others)
     return {name: round(value, 4) for name, value in figures.items()}
