@@ -72,8 +72,10 @@ def equidistant_ground(lat_0: Tensor, lon_0: Tensor, footprint_km: Tensor, rotat
     distance = torch.hypot(x, y).clamp_min(1e-9)
     sine, cosine = distance.sin() / distance, distance.cos()
     sin_0, cos_0 = lat_0.sin().view(shape), lat_0.cos().view(shape)
-    lat = torch.asin((cosine * sin_0 + y * sine * cos_0).clamp(-1, 1))
-    lon = lon_0.view(shape) + torch.atan2(x * sine, cos_0 * cosine - y * sine * sin_0)
+    up, aside, ahead = cosine * sin_0 + y * sine * cos_0, x * sine, cos_0 * cosine - y * sine * sin_0
+    # Not the arc sine of `up`, which in float32 is 2 km off near a pole.
+    lat = torch.atan2(up, torch.hypot(aside, ahead))
+    lon = lon_0.view(shape) + torch.atan2(aside, ahead)
     return Ground(lat, lon, torch.ones_like(lat), torch.zeros_like(lat))
 
 
@@ -118,10 +120,11 @@ def camera_ground(
     u = torch.where(behind, 1 / near, u)
     qx, qy, qz = (p + u * d for p, d in zip(points, rays, strict=True))
     # Beside the Earth, q is where the ray passes closest to its middle.
-    length = torch.sqrt(qx * qx + qy * qy + qz * qz).clamp_min(1e-9)
+    level = qx * qx + qy * qy
+    length = torch.sqrt(level + qz * qz).clamp_min(1e-9)
     slant = (qx * rays[0] + qy * rays[1] + qz * rays[2]) / (length * ray_squared.sqrt())
     height = torch.where((discriminant < 0) | behind, (length - 1).clamp_min(1e-7), torch.zeros_like(length))
-    return Ground(torch.asin((qz / length).clamp(-1, 1)), torch.atan2(qy, qx), slant.clamp(0, 1), height)
+    return Ground(torch.atan2(qz, level.sqrt()), torch.atan2(qy, qx), slant.clamp(0, 1), height)
 
 
 def _ticks(size_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
