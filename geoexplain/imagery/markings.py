@@ -89,7 +89,7 @@ def name_ink(count: int, size_px: int, markings: Markings, generator: torch.Gene
         row, column = int(top * (sheet_px - px)), int(left * (sheet_px - px))
         piece = markings.sheets[int(sheet * sheets), row : row + px, column : column + px].float() / 255
         pieces.append(F.interpolate(piece[None, None], size=(size_px, size_px), mode="bilinear", antialias=True))
-    return torch.cat(pieces)
+    return torch.cat(pieces).clamp(0, 1)
 
 
 def _with_ink(rgb: Tensor, ink: Tensor, generator: torch.Generator) -> Tensor:
