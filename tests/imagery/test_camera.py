@@ -210,9 +210,7 @@ def test_a_far_camera_sees_what_one_infinitely_far_away_sees() -> None:
 @pytest.mark.parametrize("center", [*PLACES[:3], (-17.0, 179.95)])
 @pytest.mark.parametrize("bearing", [0, 90, 155])
 def test_the_rotation_points_up_whatever_the_tilt(center: tuple[float, float], bearing: float) -> None:
-    ground = seen(
-        center, width=0.02, size_px=41, tilt_deg=50, toward_deg=20, nearness=10.0, rotation_deg=bearing
-    )
+    ground = seen(center, width=0.02, size_px=41, tilt_deg=50, toward_deg=20, nearness=10.0, rotation_deg=bearing)
     above = great_circle(kilometers=20).destination(center, bearing)
     apart = great_circle_km((above.latitude, above.longitude), places(ground))
     row, column = np.unravel_index(apart.argmin(), apart.shape)
