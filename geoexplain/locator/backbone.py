@@ -96,7 +96,7 @@ def create_backbone(
 
 
 def stage_channels(backbone: Backbone) -> list[int]:
-    """How many channels the output of each stage has, read off its last convolution."""
+    """How many channels the output of each stage of a network has, as it is built, read off its last convolution."""
     # By the attribute: timm's conditional convolutions are no Conv2d.
     layers = [[module for module in stage.modules() if hasattr(module, "out_channels")] for stage in backbone.stages]
     return [int(convolutions[-1].out_channels) for convolutions in layers]  # type: ignore[arg-type]
