@@ -58,6 +58,7 @@ def facts(lat_deg: float = 20.0, lon_deg: float = 170.0, distance_km: float = DI
 
 def write_disc(folder: Path, name: str = "epic", pixels: np.ndarray | None = None, data: object = None) -> Path:
     """A picture (of the places, unless others are given) and its facts."""
+    folder.mkdir(exist_ok=True)
     file = folder / f"{name}.png"
     Image.fromarray(coloured(*disc_pixels()) if pixels is None else pixels).save(file)
     file.with_suffix(".json").write_text(json.dumps(facts() if data is None else data))
