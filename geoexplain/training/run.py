@@ -252,7 +252,7 @@ def saved_settings(saved: Mapping[str, Any]) -> ViewTraining:
         fields["mixture"] = ViewMixture(**mixture)  # type: ignore[arg-type]
         fields["weights"] = tuple((part, weight) for part, weight in fields["weights"])
         return ViewTraining(**fields)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"expected a checkpoint of this version, got one with other settings ({error}): train anew, or release it "
             "with the version that it was begun with."
