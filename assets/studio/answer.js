@@ -65,13 +65,6 @@ function show() {
   places.show(value.places);
   showVerdict();
   showSearch();
-  find(".ge-density").replaceChildren(
-    ...value.density.map(({ label, share, percent }) => {
-      const item = document.createElement("div");
-      item.append(text("span", label), bar(share), text("b", percent));
-      return item;
-    }),
-  );
   const highest = Math.max(...value.rows.map((cell) => cell.share), 1e-9);
   const focused = element.contains(document.activeElement) && document.activeElement.dataset.cell;
   find("tbody").replaceChildren(
@@ -80,11 +73,23 @@ function show() {
   if (focused !== undefined && focused !== false) find(`tr[data-cell="${focused}"]`)?.focus();
 }
 
-function showPoint() {
+// What depends on the predicted point: that with the search, or that without.
+function shown() {
   const { search } = props.value;
-  const { place, facts } = search && search.without && !searching ? search.without : props.value;
+  return search && search.without && !searching ? search.without : props.value;
+}
+
+function showPoint() {
+  const { place, facts, density } = shown();
   find(".ge-place").textContent = place;
   find(".ge-facts").replaceChildren(...facts.map((fact) => text("li", fact)));
+  find(".ge-density").replaceChildren(
+    ...density.map(({ label, share, percent }) => {
+      const item = document.createElement("div");
+      item.append(text("span", label), bar(share), text("b", percent));
+      return item;
+    }),
+  );
 }
 
 // ---- localizable when …
@@ -92,23 +97,28 @@ const scale = find(".ge-scale input");
 const threshold = find(".ge-threshold input");
 
 function showVerdict() {
-  const { curve, rule: own, localizable, gate: known } = props.value;
+  const { counted, rule: own, localizable, gate: known } = props.value;
+  const { curve } = shown();
   const { scale_km, threshold: above } = rule || own;
-  const reached = geoexplainDensity.at(curve, scale_km);
+  const reached = geoexplainDensity.at(counted, scale_km);
   const sure = rule ? reached > above && !known.words : localizable;
   const verdict = find(".ge-verdict");
   verdict.textContent = sure ? "Localizable" : "Not localizable";
   verdict.dataset.sure = String(sure);
   find(".ge-why").textContent =
-    `${geoexplainDensity.percent(reached)} of the probability within ${geoexplainDensity.format(scale_km)} km of the best cell; ` +
+    `${geoexplainDensity.percent(reached)} of the probability ${geoexplainDensity.within(curve, scale_km)}; ` +
     `more than ${Math.round(1000 * above) / 10}\u00a0% is needed`;
   if (document.activeElement !== scale) scale.value = scale_km;
   threshold.value = above;
   threshold.style.setProperty("--ge-fill", `${100 * above}%`);
   find(".ge-threshold output").textContent = `${Math.round(1000 * above) / 10} %`;
-  all("[data-scale]").forEach((button) => button.setAttribute("aria-pressed", String(Number(button.dataset.scale) === scale_km)));
+  all("[data-scale]").forEach((button) => {
+    const km = Number(button.dataset.scale);
+    button.setAttribute("aria-pressed", String(km === scale_km));
+    button.hidden = km < curve.cell.width_km && km !== own.scale_km; // finer than a cell
+  });
   find(".ge-reset").hidden = !rule;
-  geoexplainDensity.draw(find(".ge-curve"), curve, rule || own, sure);
+  geoexplainDensity.draw(find(".ge-curve"), curve, counted, rule || own, sure);
 }
 
 function changeRule(change) {
@@ -167,6 +177,7 @@ function tellMap(detail) {
 searchSwitch.addEventListener("change", () => {
   searching = searchSwitch.checked;
   showPoint();
+  showVerdict();
   showSearch();
   tellMap({ searching });
 });

@@ -1,15 +1,14 @@
-// The prediction density at any scale, read off the curve that the server sends, and a drawing of it.
+// The probability within any distance: a drawing of the curve that the server sends, and, read off the steps that it
+// sends as well, what the rule for "localizable" counts at any scale.
 const geoexplainDensity = (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const FARTHEST_KM = 20100;
-  const TICKS_KM = [1, 25, 200, 750, 2500, 20000];
   const BOX = { left: 44, right: 392, top: 12, bottom: 122 };
 
-  const x = (km) => BOX.left + (Math.log10(Math.min(Math.max(km, 1), FARTHEST_KM)) / Math.log10(FARTHEST_KM)) * (BOX.right - BOX.left);
   const y = (share) => BOX.bottom - share * (BOX.bottom - BOX.top);
   const format = (km) => Number(km).toLocaleString("en-US", { maximumFractionDigits: 3 });
 
-  // The density at a scale is that of the last step that is no farther than it.
+  // What the rule counts at a scale is that of the last step that is no farther than it.
   function at({ km, share }, scale) {
     let low = 0;
     let high = km.length;
@@ -25,6 +24,11 @@ const geoexplainDensity = (() => {
     return share > 0 && share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
   }
 
+  // A scale in words: no distance is said that is finer than a cell.
+  function within(curve, scale) {
+    return scale < curve.cell.width_km ? `within ${curve.cell.words}` : `within ${format(scale)} km of the best cell, by cell centres`;
+  }
+
   function shape(tag, className, attributes, content) {
     const node = document.createElementNS(SVG, tag);
     node.setAttribute("class", className);
@@ -37,36 +41,44 @@ const geoexplainDensity = (() => {
   const word = (className, at, across, anchor, content) =>
     shape("text", className, { x: at, y: across, "text-anchor": anchor }, content);
 
-  function steps({ km, share }) {
-    let path = `M${x(0)} ${y(at({ km, share }, 1))}`;
-    km.forEach((far, i) => {
-      if (far > 1) path += `H${x(far).toFixed(1)}V${y(share[i]).toFixed(1)}`;
-    });
-    return `${path}H${BOX.right}`;
-  }
-
-  function draw(svg, curve, rule, localizable) {
-    const reached = at(curve, rule.scale_km);
+  // `curve` is drawn from the cell's width on; left of it there is one cell, and what the rule counts there lies in it.
+  function draw(svg, curve, counted, rule, localizable) {
+    const { from_km: from, to_km: to, ticks, cell } = curve;
+    const x = (km) => BOX.left + (Math.log(Math.min(Math.max(km, from), to) / from) / Math.log(to / from)) * (BOX.right - BOX.left);
+    const edge = x(curve.km[0]);
+    const scale = rule.scale_km < curve.km[0] ? (BOX.left + edge) / 2 : x(rule.scale_km);
+    const reached = at(counted, rule.scale_km);
     const grid = [0, 0.5, 1].flatMap((share) => [
       line("ge-curve-grid", BOX.left, y(share), BOX.right, y(share)),
       word("ge-curve-word", BOX.left - 6, y(share) + 3.5, "end", `${100 * share} %`),
     ]);
-    const ticks = TICKS_KM.flatMap((km, i) => [
+    const marks = ticks.flatMap(({ km, text }, i) => [
       line("ge-curve-grid", x(km), BOX.bottom, x(km), BOX.bottom + 4),
-      word("ge-curve-word", x(km), BOX.bottom + 16, i === TICKS_KM.length - 1 ? "end" : "middle", format(km) + (i ? "" : " km")),
+      word("ge-curve-word", x(km), BOX.bottom + 16, i && i === ticks.length - 1 ? "end" : "middle", text),
     ]);
-    const path = steps(curve);
+    const points = curve.km.map((km, i) => `${x(km).toFixed(1)} ${y(curve.share[i]).toFixed(1)}`);
+    let steps = `M${edge} ${y(at(counted, curve.km[0]))}`;
+    counted.km.forEach((km, i) => {
+      if (km > curve.km[0]) steps += `H${x(km).toFixed(1)}V${y(counted.share[i]).toFixed(1)}`;
+    });
     svg.replaceChildren(
+      shape("rect", "ge-curve-cell", { x: BOX.left, y: BOX.top, width: edge - BOX.left, height: BOX.bottom - BOX.top }),
       ...grid,
-      ...ticks,
-      shape("path", "ge-curve-area", { d: `${path}V${BOX.bottom}H${BOX.left}Z` }),
-      shape("path", "ge-curve-line", { d: path }),
+      ...marks,
+      word("ge-curve-word", (BOX.left + edge) / 2, cell.share < 0.3 ? BOX.top + 14 : BOX.bottom - 6, "middle", "one cell"),
+      line("ge-curve-line", BOX.left, y(cell.share), edge, y(cell.share)),
+      shape("path", "ge-curve-area", { d: `M${points.join("L")}V${BOX.bottom}H${edge}Z` }),
+      shape("path", "ge-curve-line", { d: `M${points.join("L")}` }),
+      shape("path", "ge-curve-counted", { d: `${steps}H${BOX.right}` }),
       line("ge-curve-threshold", BOX.left, y(rule.threshold), BOX.right, y(rule.threshold)),
-      line("ge-curve-scale", x(rule.scale_km), BOX.top, x(rule.scale_km), BOX.bottom),
-      shape("circle", "ge-curve-dot", { cx: x(rule.scale_km), cy: y(reached), r: 5, "data-sure": String(localizable) }),
+      line("ge-curve-scale", scale, BOX.top, scale, BOX.bottom),
+      shape("circle", "ge-curve-dot", { cx: scale, cy: y(reached), r: 5, "data-sure": String(localizable) }),
     );
-    svg.setAttribute("aria-label", `Probability within a distance of the best cell: ${percent(reached)} within ${format(rule.scale_km)} km`);
+    svg.setAttribute(
+      "aria-label",
+      `Probability within a distance of the point, from the width of ${cell.words}, on; the rule counts ${percent(reached)} ${within(curve, rule.scale_km)}`,
+    );
   }
 
-  return { at, draw, format, percent, FARTHEST_KM };
+  return { at, draw, format, percent, within, FARTHEST_KM };
 })();

@@ -153,7 +153,7 @@
       }
       if (view.target !== null) row("target", "cell being explained");
       if (view.places.explained) row("target", `${view.places.explained.name}, being explained`);
-      if (marks.circle) row("circle", `half of the probability, within ${marks.circle.text}`);
+      if (marks.circle) row("circle", marks.circle.text);
       if (marks.truth) row("truth", `true point, ${marks.truth.text} away`);
     };
     view.explainMarks();

@@ -18,6 +18,7 @@ from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import SearchWithinCell
 from geoexplain.view.gate_words import MEANING, gate_sentence
 from geoexplain.view.place_path import place_path
+from geoexplain.view.radius_words import distance_words, reach_words, share_rows
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,15 @@ def describe_prediction(
 ) -> str:
     """A prediction in words: the place, its coordinates, how sure the model is, what `search` found, the best cells."""
     labels, centers = model.partition.labels, model.partition.centers_deg
-    density = ", ".join(f"{radius:,} km {percent(share)}" for radius, share in prediction.density_by_km.items())
+    within = ", ".join(f"{words} {percent(share)}" for words, share in share_rows(prediction))
     lines = [
         *describe_doubt(image, model, prediction),
         f"{image}: {place_name(prediction.lat_deg, prediction.lon_deg)}",
         f"  point        {coordinates(prediction.lat_deg, prediction.lon_deg)} ({prediction.source})",
         f"  cell         {prediction.cell}: {labels[prediction.cell]}",
         f"  probability  {percent(prediction.probabilities[prediction.cell])}",
-        f"  density      {density}",
+        f"  within       {within}",
+        f"  reach        {reach_words(prediction)}",
         *describe_places(model, prediction),
         *describe_refinement(prediction, search),
     ]
@@ -118,7 +120,8 @@ def describe_places(model: GeoModel, prediction: Prediction) -> list[str]:
 def describe_refinement(prediction: Prediction, search: SearchWithinCell | None) -> list[str]:
     """Lines on whether the image is localizable, by which rule, and on the photos that a search found."""
     rule, found = prediction.rule, prediction.neighbours
-    reached = f"{percent(prediction.density)} within {rule.scale_km:,g} km, threshold {percent(rule.threshold)}"
+    scale = distance_words(rule.scale_km, prediction.cell_width_km)
+    reached = f"{percent(prediction.density)} within {scale}, threshold {percent(rule.threshold)}"
     lines = [f"  localizable  {'yes' if prediction.localizable else 'no'}: {reached}"]
     if search is None:
         return lines

@@ -14,6 +14,7 @@ from typing import Any
 from geoexplain.cli.arguments import add_model, chosen_model, count, number
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.errors import DataError
+from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.views import ViewReport, evaluate_views
 from geoexplain.imagery.conditions import CONDITIONS, Condition, ViewSet, views_under
 from geoexplain.imagery.discs import Disc, disc_files, disc_views, load_disc
@@ -44,8 +45,11 @@ dscovr_j2000_position (or distance_km). All views, then those under less than
 {" and ".join(f"{bound:.0%}".replace("%", " %") for bound in CLOUD_BOUNDS[1:])} cloud.
 
 --json writes {{"model", "views", "seed", "footprint_km", "rotation_deg", "reports": [{{"imagery", "condition", "views",
-"accuracy_by_km", "cell_accuracy_by_km", "median_error_km", "calibration_error", "mean_confidence", "in_domain",
-"localizable", "localizable_accuracy_by_km", "wrongly_localizable"}}, …]}}; shares are in [0, 1]."""
+"accuracy_by_km", "cell_accuracy_by_km", "median_error_km", "calibration_error", "mean_confidence", "coverage":
+{{"half", "ninety", "median_half_radius_km", "median_radius_90_km"}}, "in_domain", "localizable",
+"localizable_accuracy_by_km", "wrongly_localizable"}}, …]}}; shares are in [0, 1]. "coverage" is the share of views
+whose true position lies within the circle that holds half of the probability, and within that of 90 %: 0.5 and 0.9 for
+a calibrated model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,5 +239,17 @@ def table(report: ViewReport) -> str:
             f"  median error                {report.median_error_km:>8,.0f} km",
             f"  mean confidence             {percent(report.mean_confidence):>11}",
             f"  expected calibration error  {percent(report.calibration_error):>11}",
+            *coverage_lines(report.coverage),
         ]
     )
+
+
+def coverage_lines(coverage: Coverage) -> list[str]:
+    """How often the circles hold the truth, and how large they are, in two lines."""
+    return [
+        f"  {title:<28}{percent(share):>11}, median radius {radius_km:,.0f} km"
+        for title, share, radius_km in (
+            ("truth in the 50 % circle", coverage.half, coverage.median_half_radius_km),
+            ("truth in the 90 % circle", coverage.ninety, coverage.median_radius_90_km),
+        )
+    ]

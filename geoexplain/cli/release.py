@@ -139,6 +139,7 @@ def release(
     for name, report in done.reports.items():
         print(f"{done.model.name} on {', '.join(validation.names)}, {name}: {report.views:,} views\n{table(report)}\n")
     print(f"temperature {done.temperature:.3f}")
+    print(f"σ around the point {done.model.sigma_km:,.0f} km")
     if done.model.gate is not None:
         print(f"gate: {gate_words(done.model.gate.figures)}")
     else:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from geoexplain.evaluation.accuracy import accuracy_by_km
+from geoexplain.evaluation.coverage import Coverage, coverage_of
 from geoexplain.evaluation.record import PhotoResult
 
 RADII_KM: tuple[float, ...] = (0.1, 1, 25, 200, 750, 2500)
@@ -76,6 +77,16 @@ def table_of(results: Iterable[PhotoResult]) -> dict[str, dict[str, Figures]]:
         }
         for title, errors in columns.items()
     }
+
+
+def photo_coverage(results: Iterable[PhotoResult]) -> Coverage:
+    """How often the circles around the predicted points, without a search, hold the truth."""
+    circles = [
+        (result.error_km, result.half_radius_km, result.radius_90_km)
+        for result in results
+        if result.error_km is not None and result.half_radius_km is not None and result.radius_90_km is not None
+    ]
+    return coverage_of(*map(list, zip(*circles, strict=True))) if circles else coverage_of([], [], [])
 
 
 def density_bins(results: Iterable[PhotoResult], bins: int = DENSITY_BINS) -> list[DensityBin]:

@@ -17,6 +17,8 @@ def model_fingerprint(model: GeoModel) -> str:
     settings = [repr(model.preprocess), model.refine_km, model.partition.labels, model.partition.centers_deg.tolist()]
     if isinstance(model.head, MultiPartitionHead) and model.head.product:
         settings.append("f*")  # the same weights answer otherwise
+    if model.sigma_km is not None:
+        settings.append(["sigma_km", model.sigma_km])
     digest.update(json.dumps(settings).encode())
     for module in (model.network, model.embedder):
         for name, tensor in module.state_dict().items() if module is not None else ():

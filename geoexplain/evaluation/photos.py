@@ -21,7 +21,7 @@ from geoexplain.locator.prediction import CROP_RULES, crop_logits, predict
 from geoexplain.locator.retrieval import SearchWithinCell
 from geoexplain.photos import Manifest, Photo
 
-FORMAT = "geoexplain-evaluation/1"
+FORMAT = "geoexplain-evaluation/2"
 
 BATCH = 16
 """Network inputs per pass, unless told otherwise."""
@@ -184,6 +184,8 @@ def answered(
         probability=round(float(found.probabilities[found.cell]), SHARE_DIGITS),
         density=round(found.density, SHARE_DIGITS),
         localizable=found.localizable,
+        half_radius_km=round(found.half_radius_km, KM_DIGITS),
+        radius_90_km=round(found.radius_90_km, KM_DIGITS),
     )
     if question.search is None:
         return answer

@@ -16,7 +16,7 @@ def plot_error_by_density(bins: Sequence[DensityBin], title: str, scale_km: floa
 
     bins      equal bins of [0, 1]
     title     above the picture
-    scale_km  of the density
+    scale_km  of the published prediction density
     """
     # Takes a second to import, which no evaluation should wait for before it begins.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
@@ -53,7 +53,9 @@ def plot_error_by_density(bins: Sequence[DensityBin], title: str, scale_km: floa
     counts.bar_label(bars, [f"{b.figures.photos:,}" for b in bins], fontsize=8, padding=2)
     counts.set_ylabel("photos")
     counts.margins(y=0.25)
-    counts.set_xlabel(f"prediction density: probability within {scale_km:g} km of the top cell")
+    counts.set_xlabel(
+        f"published prediction density: probability of cells centred within {scale_km:g} km of the top one"
+    )
     counts.set_xlim(bins[0].low, bins[-1].high)
     counts.set_xticks([b.low for b in bins] + [bins[-1].high])
     for axes in (shares, medians, counts):

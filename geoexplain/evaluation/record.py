@@ -26,6 +26,7 @@ class PhotoResult:
     cell, label           the top cell and its name
     probability, density  of the top cell, and within the rule's scale of it, in [0, 1]
     localizable           whether the density exceeds the rule's threshold
+    half_radius_km, …     how far from the predicted point half, and 90 %, of the probability lies
     swc_…                 the same with Search within Cell; the predicted point where the cell holds no photo
     reason                why it could not be read
     """
@@ -43,6 +44,8 @@ class PhotoResult:
     probability: float | None = None
     density: float | None = None
     localizable: bool | None = None
+    half_radius_km: float | None = None
+    radius_90_km: float | None = None
     swc_lat_deg: float | None = None
     swc_lon_deg: float | None = None
     swc_error_km: float | None = None

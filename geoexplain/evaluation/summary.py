@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from geoexplain.evaluation.figures import Figures, density_bins, table_of
+from geoexplain.evaluation.figures import Figures, density_bins, photo_coverage, table_of
 from geoexplain.evaluation.published import PublishedFigures
 from geoexplain.evaluation.record import PhotoResult
 from geoexplain.photos import Manifest
@@ -15,7 +15,7 @@ def summary_of(
     settings: Mapping[str, Any],
     published: Sequence[PublishedFigures] = (),
 ) -> dict[str, Any]:
-    """Counts, the photos left out by name, the figures of every group, those by density, and the published ones.
+    """Counts, photos left out, figures of every group and by density, coverage of the circles, published figures.
 
     Shares are in [0, 1], a paper's accuracies in percent as printed; what there was nothing to count for is None.
     """
@@ -36,6 +36,7 @@ def summary_of(
             for title, groups in table_of(results).items()
         },
         "by_density": [{"from": one.low, "to": one.high, **one.figures.as_dict()} for one in density_bins(results)],
+        "coverage": photo_coverage(results).as_dict(),
         "published": [
             {
                 "set": one.set,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.accuracy import accuracy_by_km, expected_calibration_error
+from geoexplain.evaluation.coverage import Coverage, coverage_of
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.imagery.conditions import BLOCK, ViewSet
 from geoexplain.images import Preprocess
@@ -35,6 +36,7 @@ class ViewReport:
     median_error_km             of the predicted point
     calibration_error           expected calibration error of the top cell's probability, in [0, 1]
     mean_confidence             mean probability of the top cell
+    coverage                    how often the half-probability circle and that of 90 % hold the truth
     in_domain                   share of views that the model's gate lets pass; None without a gate
     localizable                 share of views said to be localizable
     localizable_accuracy_by_km  accuracy among these; NaN when there are none
@@ -47,6 +49,7 @@ class ViewReport:
     median_error_km: float
     calibration_error: float
     mean_confidence: float
+    coverage: Coverage
     in_domain: float | None
     localizable: float
     localizable_accuracy_by_km: dict[int, float]
@@ -109,6 +112,9 @@ def report_of(model: GeoModel, predictions: list[Prediction], truth_deg: NDArray
         median_error_km=float(np.median(error_km)),
         calibration_error=expected_calibration_error(confidence, cells == model.partition.nearest_many(truth_deg)),
         mean_confidence=float(confidence.mean()),
+        coverage=coverage_of(
+            error_km.tolist(), [p.half_radius_km for p in predictions], [p.radius_90_km for p in predictions]
+        ),
         in_domain=float(np.mean(passed)) if passed else None,
         localizable=float(localizable.mean()),
         localizable_accuracy_by_km=accuracy_by_km(error_km[localizable], VIEW_RADII_KM),

@@ -46,6 +46,22 @@ def jitter_colour(rgb: Tensor, generator: torch.Generator) -> Tensor:
     return rgb * gain * uniform(n, 0.75, 1.2, generator)
 
 
+def develop(rgb: Tensor, generator: torch.Generator) -> Tensor:
+    """RGB (N, 3, S, S) in [0, 1] as other cameras and hands develop it: dark or pale, flat or harsh, any saturation.
+
+    Gamma from ½ to 2, contrast around the mean from 0.3 to 1.3, brightness from 0.35 to 1.3, saturation from 0 to 1.5,
+    each channel's gain within a quarter; clipped to [0, 1].
+    """
+    n = len(rgb)
+    rgb = rgb.clamp(1e-4, 1).pow(torch.exp2(uniform(n, -1.0, 1.0, generator)))
+    grey = rgb.mean(dim=1, keepdim=True)
+    rgb = grey + (rgb - grey) * uniform(n, 0.0, 1.5, generator)
+    mean = rgb.mean(dim=(1, 2, 3), keepdim=True)
+    rgb = mean + (rgb - mean) * uniform(n, 0.3, 1.3, generator)
+    gain = 0.75 + 0.5 * torch.rand(n, 3, 1, 1, generator=generator, device=rgb.device)
+    return (rgb * gain * uniform(n, 0.35, 1.3, generator)).clamp(0, 1)
+
+
 def remap_colours(rgb: Tensor, generator: torch.Generator, strongest: float = 0.9) -> Tensor:
     """Mix a random smooth map of colour to colour into RGB (N, 3, S, S): another tone for every kind of ground.
 

@@ -66,6 +66,7 @@ CONDITIONS: dict[str, Condition] = {
     "clouds": Condition("10 to 45 % under opaque clouds", effects=("clouds",), cover=(0.10, 0.45)),
     "overcast": Condition("45 to 70 % under opaque clouds", effects=("clouds",), cover=(0.45, 0.70)),
     "colours": Condition("other colours for land and sea", effects=("sea", "colours", "exposure")),
+    "developed": Condition("dark or pale, flat or harsh", effects=("developed",)),
     "grey": Condition("in grey", effects=("grey",)),
     "haze": Condition("through haze", effects=("haze",)),
     "marked": Condition("with names, borders and a graticule", effects=("borders", "graticule", "names")),

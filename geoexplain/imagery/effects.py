@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from geoexplain.imagery.camera import Ground
-from geoexplain.imagery.colour import flatten_land, jitter_colour, recolour_sea, remap_colours
+from geoexplain.imagery.colour import develop, flatten_land, jitter_colour, recolour_sea, remap_colours
 from geoexplain.imagery.earth import Imagery
 from geoexplain.imagery.markings import Markings, draw_borders, draw_graticule, write_names
 from geoexplain.imagery.scene import Scene
@@ -50,6 +50,7 @@ EFFECTS: dict[str, Effect] = {
     "colours": Effect(0.55, lambda scene, _, draw: remap_colours(scene.rgb, draw)),
     "outlines": Effect(0.06, lambda scene, _, draw: flatten_land(scene.rgb, scene.water, draw)),
     "exposure": Effect(1.0, lambda scene, _, draw: jitter_colour(scene.rgb, draw).clamp(0, 1)),
+    "developed": Effect(0.35, lambda scene, _, draw: develop(scene.rgb, draw)),
     "borders": Effect(0.08, lambda scene, around, draw: draw_borders(scene, around.markings, draw)),
     "graticule": Effect(0.06, lambda scene, _, draw: draw_graticule(scene, draw)),
     "clouds": Effect(0.55, _clouds),
@@ -90,7 +91,7 @@ def photograph(
     return rgb.clamp(0, 1)
 
 
-WITHOUT_GROUND = ("colours", "exposure", "grey", "frame", "blur", "noise", "compression")
+WITHOUT_GROUND = ("colours", "exposure", "developed", "grey", "frame", "blur", "noise", "compression")
 """The effects that need no place: what happens to any picture."""
 
 

@@ -31,9 +31,9 @@ class ViewMixture:
     Raises DataError for values out of range.
     """
 
-    footprint_km: tuple[float, float] = (400.0, 2600.0)
+    footprint_km: tuple[float, float] = (300.0, 2400.0)
     extreme_km: tuple[float, float] = (250.0, 6000.0)
-    extreme: float = 0.35
+    extreme: float = 0.3
     rotation_deg: float = 35.0
     turned: float = 0.25
     oblique: float = 0.45

@@ -82,6 +82,8 @@ class GeoModel:
     rule         when a prediction counts as localizable
     refine_km    the point is the mean of the cells within this distance of the top cell, weighted by probability;
                  None: the centre of the top cell
+    sigma_km     how far the truth scatters around that mean along each of two axes, as validation found it; None: not
+                 measured
     device       where the network lies; None takes the GPU when there is one
     tuned        the Combi-CAM that was tuned for this model, if one was
     untuned      why tuned weights that lie beside the model are not used; empty otherwise
@@ -104,6 +106,7 @@ class GeoModel:
         purpose: str = "",
         rule: LocalizableRule | None = None,
         refine_km: float | None = None,
+        sigma_km: float | None = None,
         device: str | torch.device | None = None,
         tuned: StageWeights | None = None,
         untuned: str = "",
@@ -118,7 +121,7 @@ class GeoModel:
         self.embedder = None if embedder is None else freeze(embedder).to(self.device)
         self.partition, self.coarser, self.preprocess = partition, coarser, preprocess
         self.name, self.title, self.purpose = name, title or name, purpose
-        self.rule, self.refine_km = rule or LocalizableRule(), refine_km
+        self.rule, self.refine_km, self.sigma_km = rule or LocalizableRule(), refine_km, sigma_km
         self.tuned, self.untuned = tuned, untuned
         self.gate, self.ungated = gate, ungated
         for tree in own_trees:

@@ -9,13 +9,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
+from geoexplain.geography.cell_areas import cell_areas
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import great_circle_km, spherical_mean
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.retrieval import Neighbours, SearchWithinCell
+from geoexplain.locator.spread import Scatter, Spread, spread_probability
 
 RADII_KM = (1, 25, 200, 750, 2500)
 """Street, city, region, country, continent: the radii of every published geolocation table."""
+
+SIGMA_OF_WIDTH = 0.25
+"""σ of the truth around a mean of neighbouring cells, in widths of a cell, for a model that does not say it: what the
+views of the validation month gave for the first bundled model."""
 
 CROP_RULES = ("max", "mean")
 """How the probabilities of several crops become one: their maximum, as in the released code of Theiner et al. (WACV
@@ -29,14 +35,19 @@ class Prediction:
     cell              index of the most probable cell, the first of equal ones
     probabilities     float64 (K,), summing to 1
     lat_deg, lon_deg  the predicted point, in degrees
-    density_by_km     prediction density, in [0, 1], at each of RADII_KM
+    density_by_km     the published prediction density, in [0, 1], at each of RADII_KM: by cell centres, around that of
+                      the top cell, see `prediction_density`
     rule              when the image counts as localizable
-    density           prediction density, in [0, 1], at the rule's scale
+    density           the published prediction density, in [0, 1], at the rule's scale
     localizable       whether that exceeds the rule's threshold, and the image is not known to be of another kind
     source            how the point was found: "cell centre", "mean of neighbouring cells" or "search within cell"
     in_domain         whether the image is of the kind that the model is for; None where the model has no gate
     domain_score      how sure the gate is of that, in [0, 1]; None likewise
     neighbours        what Search within Cell found; None without a search, or when the cell holds no photo
+    spread            how much of the probability lies within any distance of the predicted point, every cell's spread
+                      over its area; None where nobody computed it, and `predict` does
+
+    Raises DataError when what follows from `spread` is asked for and there is none.
     """
 
     cell: int
@@ -51,6 +62,33 @@ class Prediction:
     neighbours: Neighbours | None = field(default=None, repr=False)
     in_domain: bool | None = None
     domain_score: float | None = None
+    spread: Spread | None = field(default=None, repr=False)
+
+    @property
+    def density_by_area(self) -> dict[int, float]:
+        """Probability, in [0, 1], within each of RADII_KM of the predicted point, spread over the cells' areas."""
+        spread = self._known_spread()
+        return {radius: float(spread.within(radius)) for radius in RADII_KM}
+
+    @property
+    def half_radius_km(self) -> float:
+        """The radius in km around the predicted point within which half of the probability lies, likewise."""
+        return float(self._known_spread().radius_km(0.5))
+
+    @property
+    def radius_90_km(self) -> float:
+        """The radius in km around the predicted point within which 90 % of the probability lies, likewise."""
+        return float(self._known_spread().radius_km(0.9))
+
+    @property
+    def cell_width_km(self) -> float:
+        """How wide the top cell is, in km: the diameter of a circle of its area. Nothing narrower can be said."""
+        return self._known_spread().cell_width_km
+
+    def _known_spread(self) -> Spread:
+        if self.spread is None:
+            raise DataError("prediction: expected its probability spread over areas, got none: ask `predict` for it.")
+        return self.spread
 
     def top(self, k: int = 5) -> list[int]:
         """Indices of the k most probable cells, most probable first; equal ones in the order of the partition."""
@@ -78,7 +116,8 @@ def predict(
     exponentials = np.exp(row - row.max())
     probabilities = exponentials / exponentials.sum()
     cell = int(row.argmax())
-    point, source, neighbours = _point(model, probabilities, cell), "cell centre", None
+    mean = point = _point(model, probabilities, cell)
+    source, neighbours = "cell centre", None
     if model.refine_km is not None:
         source = "mean of neighbouring cells"
     if search is not None:
@@ -92,6 +131,9 @@ def predict(
     density = _within(probabilities, distance_km, rule.scale_km)
     score = None if model.gate is None or statistics is None else model.gate.score(statistics)
     in_domain = None if model.gate is None or score is None else model.gate.accepts(score)
+    scatter = None
+    if model.refine_km is not None:
+        scatter = Scatter(*mean, distance_km <= model.refine_km, model.sigma_km or usual_sigma_km(model.partition))
     return Prediction(
         cell=cell,
         probabilities=probabilities,
@@ -105,6 +147,7 @@ def predict(
         neighbours=neighbours,
         in_domain=in_domain,
         domain_score=score,
+        spread=spread_probability(probabilities, model.partition, point, scatter=scatter),
     )
 
 
@@ -151,11 +194,17 @@ def _within(probabilities: NDArray[np.float64], distance_km: NDArray[np.float64]
 
 
 def prediction_density(probabilities: NDArray[np.float64], partition: Partition, cell: int, radius_km: float) -> float:
-    """Sum of the probabilities (K,) of all cells whose centre lies within `radius_km` of the given cell's centre.
+    """The published definition: how much of the probabilities (K,) is in cells centred within `radius_km` of a cell's.
 
-    Panagiotopoulos et al., MMM 2022: great-circle distance, R = 6371 km, bound included.
+    Panagiotopoulos et al., MMM 2022: great-circle distance, R = 6371 km, bound included. Below a cell's width it says
+    how near centres lie to one another, and nothing of the image; `Prediction.spread` has what lies within a distance.
     """
     return _within(probabilities, great_circle_km(partition.centers_deg[cell], partition.centers_deg), radius_km)
+
+
+def usual_sigma_km(partition: Partition) -> float:
+    """σ in km of the truth around a mean of neighbouring cells of a partition, for a model that does not say it."""
+    return SIGMA_OF_WIDTH * float(np.median(cell_areas(partition).width_km))
 
 
 def neighbourhood_mean(

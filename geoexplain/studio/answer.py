@@ -13,9 +13,9 @@ from geoexplain.locator.retrieval import Neighbours, SearchWithinCell
 from geoexplain.studio.examples import Example
 from geoexplain.studio.models import Loaded
 from geoexplain.studio.places import Place, named, places_payload
-from geoexplain.view.density import density_curve
+from geoexplain.view.density import area_curve, density_curve
 from geoexplain.view.gate_words import MEANING, gate_fact, gate_sentence
-from geoexplain.view.worldmap import half_probability_radius_km
+from geoexplain.view.radius_words import reach_words, share_rows
 
 TOP_ROWS = 5
 
@@ -64,7 +64,7 @@ def answer_payload(
         }
         for cell in (best if place is not None or target in best else [*best, target])
     ]
-    curve = density_curve(prediction, cells)
+    counted = density_curve(prediction, cells)
     return {
         "model": name,
         "words": "An estimate from appearance alone; never evidence of where a picture was taken.",
@@ -78,11 +78,7 @@ def answer_payload(
         "places": places_payload(loaded, prediction, place),
         "rule": {"scale_km": prediction.rule.scale_km, "threshold": prediction.rule.threshold},
         "localizable": prediction.localizable,
-        "curve": {"km": curve[:, 0].tolist(), "share": curve[:, 1].tolist()},
-        "density": [
-            {"label": f"{radius_km:,} km", "share": density, "percent": percent(density)}
-            for radius_km, density in prediction.density_by_km.items()
-        ],
+        "counted": {"km": counted[:, 0].tolist(), "share": counted[:, 1].tolist()},
         "search": _search(loaded, found, prediction, trouble, example),
         "rows": rows,
         "target": target if place is None else None,
@@ -91,19 +87,25 @@ def answer_payload(
 
 def _point(loaded: Loaded, prediction: Prediction, example: Example | None) -> dict[str, Any]:
     """What depends on the predicted point."""
-    radius_km = half_probability_radius_km(prediction, loaded.model.partition)
     digits = 1 if prediction.neighbours is None else 3
     near, place = place_name(prediction.lat_deg, prediction.lon_deg), named(loaded, prediction)
     facts = [
         f"{position(prediction.lat_deg, prediction.lon_deg, digits)} ({prediction.source})",
         *([f"The point: {near}"] if place else []),
-        f"Half of the probability lies within {kilometres(radius_km)}",
+        reach_words(prediction),
     ]
     if example is not None:
         error_km = great_circle_km((prediction.lat_deg, prediction.lon_deg), (example.lat_deg, example.lon_deg))
         truth = position(example.lat_deg, example.lon_deg)
         facts.append(f"Truth: {example.title}, {truth}: {float(error_km):,.0f} km away")
-    return {"place": place or near, "facts": facts}
+    return {
+        "place": place or near,
+        "facts": facts,
+        "curve": area_curve(prediction),
+        "density": [
+            {"label": words, "share": share, "percent": percent(share)} for words, share in share_rows(prediction)
+        ],
+    }
 
 
 def _search(

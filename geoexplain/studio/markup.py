@@ -87,6 +87,8 @@ def answer_frame() -> str:
         <div class="ge-rule-head"><h3>Localizable when …</h3>
           <button type="button" class="ge-reset" title="Back to the model's own rule" hidden>Reset</button></div>
         <svg class="ge-curve" viewBox="0 0 400 150" role="img"></svg>
+        <p class="ge-curve-key"><span><i></i>within a distance of the point, spread over the cells</span>
+          <span><i data-counted="true"></i>by cell centres, around the best cell: what the rule counts</span></p>
         <div class="ge-scale" role="group" aria-label="Scale in km"><span>within</span>{scales}
           <label><input type="number" min="0" max="{FARTHEST_KM}" step="any" aria-label="Scale in km"> km</label></div>
         <label class="ge-threshold">more than <input type="range" min="0" max="1" step="0.01">
@@ -95,7 +97,7 @@ def answer_frame() -> str:
     </details>
     <ul class="ge-facts"></ul>
   </div>
-  <div class="ge-density-box"><h3>Prediction density</h3><div class="ge-density"></div></div>
+  <div class="ge-density-box"><h3>Probability within …</h3><div class="ge-density"></div></div>
   <div class="ge-search" hidden>
     <div class="ge-search-head"><h3>Search within Cell</h3>
       <label class="ge-switch"><input type="checkbox" role="switch" aria-label="Search within Cell" checked>

@@ -1,6 +1,7 @@
 """A trained network → a model to ship: calibrated, its cells named, with a card of its figures."""
 
 import json
+import math
 import platform
 from collections.abc import Mapping
 from importlib import metadata
@@ -10,14 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from geoexplain.geography.cell_areas import cell_areas
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.places import place_names, unique_labels
+from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.backbone import preprocess_for
 from geoexplain.locator.checkpoints import describe, save_geoexplain
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule
+from geoexplain.locator.prediction import neighbourhood_mean
+from geoexplain.locator.spread import Scatter, spread_probability
 from geoexplain.training.run import GeolocatorNetwork
 
 NAME = "earth-views-lite0"
@@ -27,10 +33,22 @@ RULE = LocalizableRule(scale_km=750, threshold=0.5)
 REFINE_KM = 500.0
 
 
+SIGMA_VIEWS = 2000
+"""As many tell σ to some 2 %."""
+
+
 def view_model(
-    network: GeolocatorNetwork, *, size_px: int, temperature: float, device: str | torch.device | None = None
+    network: GeolocatorNetwork,
+    *,
+    size_px: int,
+    temperature: float,
+    sigma_km: float | None = None,
+    device: str | torch.device | None = None,
 ) -> GeoModel:
-    """A trained network as a GeoModel: logits divided by `temperature`, cells named after the nearest places."""
+    """A trained network as a GeoModel: logits divided by `temperature`, cells named after the nearest places.
+
+    `sigma_km` is how far the truth scatters around its points, as `fit_sigma` finds it; None: not measured.
+    """
     centers = network.head.mvmf.mus.T.cpu().numpy().copy()
     labels = unique_labels(place_names(centers), centers)
     fold_temperature(network.head, temperature)
@@ -44,6 +62,7 @@ def view_model(
         purpose=PURPOSE,
         rule=RULE,
         refine_km=REFINE_KM,
+        sigma_km=sigma_km,
         device=device,
     )
 
@@ -65,6 +84,43 @@ def fit_temperature(logits: Tensor, cells: NDArray[np.int64]) -> float:
         best = int(np.argmin([loss(float(np.exp(t))) for t in grid]))
         low, high = grid[max(best - 1, 0)], grid[min(best + 1, 8)]
     return float(np.exp((low + high) / 2))
+
+
+def fit_sigma(
+    logits: Tensor, truth_deg: NDArray[np.float64], centers_deg: NDArray[np.float64], refine_km: float = REFINE_KM
+) -> float:
+    """σ in km of the truth around the mean of neighbouring cells for which circles hold it as often as they say.
+
+    logits (N, K), divided by the temperature; truth_deg (N, 2) and centers_deg (K, 2) in degrees. The probability that
+    lies nearer to the predicted point than the truth does is uniform in [0, 1] over the images of a calibrated model
+    (probability integral transform: Gneiting, Balabdaoui, Raftery 2007). σ makes it as uniform as can be by the
+    Cramér–von Mises distance, so that neither the half-probability circle nor that of 90 % is favoured. At most
+    SIGMA_VIEWS rows are used. Searched from a twentieth of a cell's width, a point that knows its place in the cell,
+    to twice the width, one that knows no more than its cells.
+    """
+    partition = Partition("calibration", tuple(map(str, range(len(centers_deg)))), centers_deg)
+    shares = torch.softmax(logits[:SIGMA_VIEWS].double(), dim=-1).numpy()
+    cells = shares.argmax(axis=1)
+    points = np.array(
+        [neighbourhood_mean(row, partition, cell, refine_km) for row, cell in zip(shares, cells, strict=True)]
+    )
+    near = [great_circle_km(centers_deg[cell], centers_deg) <= refine_km for cell in cells]
+    error_km = great_circle_km(points, truth_deg[: len(points)])
+    even = (np.arange(len(points)) + 0.5) / len(points)
+
+    def distance(log_sigma: float) -> float:
+        nearer = [
+            spread_probability(
+                row, partition, point, scatter=Scatter(float(point[0]), float(point[1]), mask, math.exp(log_sigma))
+            ).within(km)
+            for row, point, mask, km in zip(shares, points, near, error_km, strict=True)
+        ]
+        return float(((np.sort(nearer) - even) ** 2).mean())
+
+    width_km = float(np.median(cell_areas(partition).width_km))
+    bounds = math.log(0.05 * width_km), math.log(2 * width_km)
+    found = minimize_scalar(distance, bounds=bounds, method="bounded", options={"xatol": 0.01})
+    return math.exp(found.x)
 
 
 def fold_temperature(head: VonMisesFisherHead, temperature: float) -> None:

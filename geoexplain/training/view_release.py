@@ -18,7 +18,7 @@ from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model
 from geoexplain.training.gate import fit_gate, gate_stages, image_statistics
 from geoexplain.training.other_pictures import OtherPictures
-from geoexplain.training.release import fit_temperature, view_model, write_card, write_release
+from geoexplain.training.release import fit_sigma, fit_temperature, view_model, write_card, write_release
 from geoexplain.training.run import checkpoint_file, load_checkpoint, saved_network, saved_settings
 
 KIND = "a view of Earth from above"
@@ -31,7 +31,7 @@ Progress = Callable[[str, int, int], None]
 class ReleaseViews:
     """The views that a release needs, by what to call them; none of them were trained on.
 
-    calibration  temperature is fitted on them
+    calibration  temperature is fitted on them, and the scatter around the point on the first of them, the plain ones
     gate         the gate is fitted on them
     gate_test    its threshold is set on half of them, the other half measures it
     figures      accuracy is measured on them
@@ -91,7 +91,12 @@ def release_run(
         logits.append(view_logits(network, some, preprocess, device=device, progress=step))
         cells.append(great_circle_km(some.truth_deg.numpy()[:, None], centers_deg).argmin(axis=1))
     temperature = fit_temperature(torch.cat(logits), np.concatenate(cells))
-    weights = write_release(view_model(network, size_px=size_px, temperature=temperature, device=device), folder)
+    # Of the first views alone, the plain ones: under clouds the truth scatters more widely, and one σ cannot be right
+    # for both. The card has the coverage of the circles for all kinds of views.
+    first = next(iter(views.calibration.values()))
+    sigma_km = fit_sigma(logits[0] / temperature, first.truth_deg.numpy(), centers_deg)
+    calibrated = view_model(network, size_px=size_px, temperature=temperature, sigma_km=sigma_km, device=device)
+    weights = write_release(calibrated, folder)
     # What is fitted to and measured is what is shipped: fp16 weights, and cells rounded as in their table.
     model, ungated = load_model(weights, device), ""
     try:
@@ -106,6 +111,7 @@ def release_run(
     facts: dict[str, Any] = {
         "training": {**asdict(settings), "views_seen": saved["seen"], "imagery": saved.get("imagery", [])},
         "temperature": temperature,
+        "sigma_km": sigma_km,
         "calibration_views": {name: len(some) for name, some in views.calibration.items()},
         "validation": {
             name: {"imagery": views.figures[name].name, **views.sampling, **report.as_dict()}

@@ -7,9 +7,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
+from geoexplain.geography.own_borders import joined, own_borders
 from geoexplain.geography.partition import Partition, polygon_rings
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.view.polylines import cell_ring, encode_integers, encode_points
@@ -26,7 +26,6 @@ PLACE_CORNERS = 4000
 """Of one place."""
 
 # As long as a partition lives: every map of it draws the same.
-_drawn: WeakKeyDictionary[Partition, tuple[BaseGeometry | None, ...]] = WeakKeyDictionary()
 _encoded: WeakKeyDictionary[Partition, dict[str, Any]] = WeakKeyDictionary()
 
 
@@ -51,7 +50,7 @@ def _encode(partition: Partition, chosen: Sequence[int]) -> dict[str, Any]:
             "corners": encode_integers([len(ring) for ring in rings]),
             "rings": encode_points(np.concatenate(rings)),
         }
-    borders = drawn_borders(partition)
+    borders = own_borders(partition)
     own: list[list[NDArray[np.float64]]] = [[] for _ in range(len(partition))]
     outlines = partition.outlines() if any(borders[cell] is None for cell in chosen) else []
     known = [cell for cell in chosen if borders[cell] is not None]
@@ -81,41 +80,6 @@ def outline_data(border: BaseGeometry) -> dict[str, Any]:
         "rings": encode_points(np.concatenate(rings), PER_DEGREE),
         "perDegree": PER_DEGREE,
     }
-
-
-def drawn_borders(partition: Partition) -> tuple[BaseGeometry | None, ...]:
-    """The K borders, without what lies in a smaller cell: a country's cell is the rest around its cities'."""
-    if partition not in _drawn:
-        _drawn[partition] = _apart([None if one is None else joined(one) for one in partition.borders or ()])
-    return _drawn[partition]
-
-
-def _apart(borders: Sequence[BaseGeometry | None]) -> tuple[BaseGeometry | None, ...]:
-    shapes = [shapely.Polygon() if border is None else border for border in borders]
-    inner = shapely.point_on_surface(np.array(shapes, dtype=object))
-    areas = shapely.area(shapes)
-    small, large = shapely.STRtree(shapes).query(inner, predicate="within")
-    held: dict[int, list[BaseGeometry]] = {}
-    for one, other in zip(small.tolist(), large.tolist(), strict=True):
-        if areas[one] < areas[other]:
-            held.setdefault(other, []).append(shapes[one])
-    rest = list(borders)
-    for cell, inside in held.items():
-        left = shapely.difference(shapes[cell], shapely.union_all(inside))
-        rest[cell] = left if left.area > SMALLEST_PART * areas[cell] else shapes[cell]
-    return tuple(rest)
-
-
-def joined(border: BaseGeometry) -> BaseGeometry:
-    """A border cut at ±180°, as many maps cut it, in one piece that runs past it; any other as it is."""
-    parts = shapely.get_parts(border)
-    west, _, east, _ = shapely.bounds(parts).T
-    left, right = np.isclose(west, -180), np.isclose(east, 180)
-    if (left & right).any() or not (left.any() and right.any()):  # around a pole, or not cut
-        return border
-    moved = [translate(part, xoff=360) if end < 0 else part for part, end in zip(parts, east, strict=True)]
-    # What touched at the antimeridian may miss it by a hair.
-    return shapely.union_all(moved, grid_size=1e-6)
 
 
 def few_corners(shapes: Sequence[Any], most: int) -> list[BaseGeometry]:

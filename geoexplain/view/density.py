@@ -1,4 +1,6 @@
-"""The prediction density at every scale at once, as a curve of few points that a browser can read off and draw."""
+"""The probability within any distance, as curves of few points that a browser can read off and draw."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,19 +8,57 @@ from numpy.typing import NDArray
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.prediction import RADII_KM, Prediction
+from geoexplain.locator.spread import FARTHEST_KM
+from geoexplain.view.radius_words import cell_words, width_text
 
 MOST_POINTS = 200
 METRES_PER_KM = 1000
 
+DRAWN_POINTS = 80
+ROOM_FOR_THE_CELL = 3.0
+"""The drawn curve begins at the cell's width divided by that: room to say what lies below it."""
+
+TICKS_APART = 1.9
+"""Two distances must be that many times apart for both to be written below the curve."""
+
+
+def area_curve(prediction: Prediction) -> dict[str, Any]:
+    """The probability within any distance of the predicted point, spread over areas, ready to be drawn.
+
+    "km" and "share" are the curve from the top cell's width on: nothing is drawn below that. "from_km" and "to_km" are
+    the ends of the axis, which is logarithmic, "ticks" what is written along it, "cell" what is said of all that lies
+    below the cell's width.
+    """
+    width_km = prediction.cell_width_km
+    start_km, end_km = min(width_km, FARTHEST_KM / 2), FARTHEST_KM
+    km = np.geomspace(start_km, end_km, DRAWN_POINTS)
+    ticks = [start_km]
+    for radius in (*RADII_KM, end_km):
+        if radius > TICKS_APART * ticks[-1]:
+            ticks.append(radius)
+    assert prediction.spread is not None
+    return {
+        "km": km.round(3).tolist(),
+        "share": prediction.spread.within(km).round(4).tolist(),
+        "from_km": start_km / ROOM_FOR_THE_CELL,
+        "to_km": end_km,
+        "ticks": [{"km": tick, "text": width_text(tick)} for tick in ticks],
+        "cell": {
+            "width_km": width_km,
+            "words": cell_words(width_km),
+            "share": float(prediction.probabilities[prediction.cell]),
+        },
+    }
+
 
 def density_curve(prediction: Prediction, partition: Partition) -> NDArray[np.float64]:
-    """The prediction density as a function of the scale: rows (distance in km, density from there on), both rising.
+    """The published prediction density as a function of the scale: rows (distance in km, density from there on).
 
-    The density at a scale is that of the last row whose distance is at most the scale; the first row is at 0 km.
-    Distances are rounded up to a metre, so that a scale in whole metres includes what it should and no more. Up to
-    MOST_POINTS different distances nothing is lost. Beyond, steps are merged, and what is read off falls short of the
-    prediction density by less than 1 / (MOST_POINTS - 10), mostly by far less; at RADII_KM and at the rule's scale it
-    stays exact.
+    Both rise. The density at a scale is that of the last row whose distance is at most the scale; the first row is at
+    0 km. Distances are rounded up to a metre, so that a scale in whole metres includes what it should and no more. Up
+    to MOST_POINTS different distances nothing is lost. Beyond, steps are merged, and what is read off falls short of
+    the prediction density by less than 1 / (MOST_POINTS - 10), mostly by far less; at RADII_KM and at the rule's scale
+    it stays exact. It is what the rule for "localizable" counts; people are shown `area_curve`.
     """
     far_km = great_circle_km(partition.centers_deg[prediction.cell], partition.centers_deg)
     # A hair is taken off before rounding up: the distance of a cell to itself is 0 but for the last bit.

@@ -28,11 +28,14 @@ def prediction_record(
     search      what the prediction was made with; None: no search
     trees       the places that the cells lie in; None: the model's
 
-    Coordinates in degrees, probabilities in [0, 1]; "density" maps each radius in km, as text, to the prediction
-    density there, "density_at_scale" is the one that the rule compares with its threshold. "places" holds for every
-    tree its most probable places, coarse to fine, and in words where the best cell lies. Every value is plain Python,
-    ready for `json.dumps`. "in_domain" says whether the image is of the kind that the model is for, and "domain_score"
-    how sure it is of that; both are None for a model without a gate.
+    Coordinates in degrees, probabilities in [0, 1]; "density" maps each radius in km, as text, to the published
+    prediction density there (by cell centres, around the top cell), "density_at_scale" is the one that the rule
+    compares with its threshold. "density_by_area" holds the probability within the same radii of the predicted point,
+    every cell's spread over its area; "half_radius_km" and "radius_90_km" are the radii within which half and 90 % of
+    it lie, and "cell_width_km" is how wide the top cell is: a circle narrower than that says "within one cell".
+    "places" holds for every tree its most probable places, coarse to fine, and in words where the best cell lies.
+    Every value is plain Python, ready for `json.dumps`. "in_domain" says whether the image is of the kind that the
+    model is for, and "domain_score" how sure it is of that; both are None for a model without a gate.
     """
     cells = model.partition
     return {
@@ -46,6 +49,10 @@ def prediction_record(
         "label": cells.labels[prediction.cell],
         "probability": float(prediction.probabilities[prediction.cell]),
         "density": {str(radius): density for radius, density in prediction.density_by_km.items()},
+        "density_by_area": {str(radius): share for radius, share in prediction.density_by_area.items()},
+        "half_radius_km": prediction.half_radius_km,
+        "radius_90_km": prediction.radius_90_km,
+        "cell_width_km": prediction.cell_width_km,
         "rule": {"scale_km": prediction.rule.scale_km, "threshold": prediction.rule.threshold},
         "density_at_scale": prediction.density,
         "localizable": prediction.localizable,

@@ -11,11 +11,12 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from geoexplain.geography.own_borders import own_borders
 from geoexplain.geography.partition import Partition, polygon_rings
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.geography.ring_polygons import ring_polygon
 from geoexplain.geography.sphere import destination
-from geoexplain.view.cell_borders import drawn_borders, few_corners
+from geoexplain.view.cell_borders import few_corners
 from geoexplain.view.map_page import fill_page, hex_colors
 from geoexplain.view.polylines import encode_integers, encode_points
 
@@ -113,7 +114,7 @@ def _level(cells: Partition, keys: Sequence[str], counts: NDArray[np.int64]) -> 
 
 
 def _shapes(cells: Partition) -> list[BaseGeometry]:
-    shapes = list(drawn_borders(cells))
+    shapes = list(own_borders(cells))
     around = cells.outlines() if None in shapes and len(cells) <= MOST_GUESSED else None
     for cell, center in enumerate(cells.centers_deg):
         if shapes[cell] is None:

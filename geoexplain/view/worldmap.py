@@ -19,6 +19,7 @@ from geoexplain.locator.prediction import Prediction
 from geoexplain.view.cell_borders import ring_data
 from geoexplain.view.map_page import fill_page, hex_colors
 from geoexplain.view.polylines import encode_integers, encode_points, geodesic_circle, great_circle_line
+from geoexplain.view.radius_words import LARGEST_CIRCLE, WHOLE_EARTH_KM, circle_radius_km, half_words
 
 TOP_CELLS = 5
 
@@ -50,8 +51,9 @@ def world_map(
     """A folium map of a prediction over its partition.
 
     All cells are coloured by probability on a logarithmic scale (for 2,000 cells from 0.01 % to 100 %), the five
-    likeliest outlined and named, with the circle around the predicted point that holds half of the probability. What
-    Search within Cell found is drawn as dots, with a line from the centre of the cell to the answer.
+    likeliest outlined and named, with the circle around the predicted point that holds half of the probability, which
+    is never drawn narrower than the top cell. What Search within Cell found is drawn as dots, with a line from the
+    centre of the cell to the answer.
 
     unsearched   the same prediction without Search within Cell, which the page around the map can switch to
     target       cell that is being explained, highlighted
@@ -66,7 +68,7 @@ def world_map(
     {source: "geoexplain-studio", target?, place?, pointed?, dark?, searching?, show?} from there changes target and
     theme in place, marks the explained place and one that is pointed at (each as `place_shape` gives it, or null),
     switches what the search found on or off, and with show: "search" zooms to it.
-    Raises DataError when prediction, partition, target or truth do not fit together.
+    Raises DataError when prediction, partition, target or truth do not fit together, or the prediction has no spread.
     """
     _check(prediction, partition, target)
     truth = None if truth_deg is None else _checked_point(truth_deg)
@@ -111,20 +113,6 @@ def save_world_map(path: Path, prediction: Prediction, partition: Partition, **o
     path.write_text(world_map_html(prediction, partition, **options), encoding="utf-8")
 
 
-def half_probability_radius_km(prediction: Prediction, partition: Partition) -> float:
-    """Smallest r such that cells with centres within r km of the predicted point hold half of the probability.
-
-    Great-circle distance in km, in [0, 20016]. Raises DataError when the prediction is over another number of cells.
-    """
-    _check(prediction, partition, None)
-    distance = great_circle_km([prediction.lat_deg, prediction.lon_deg], partition.centers_deg)
-    order = np.argsort(distance)
-    held: NDArray[np.float64] = np.cumsum(prediction.probabilities[order])
-    # a sum of exactly one half must count although its last bit is lost
-    last = min(int(np.searchsorted(held, 0.5 - 1e-9)), len(order) - 1)
-    return float(distance[order[last]])
-
-
 def _check(prediction: Prediction, partition: Partition, target: int | None) -> None:
     if prediction.probabilities.shape != (len(partition),):
         raise DataError(
@@ -153,7 +141,7 @@ def _drawing_data(
     lowest = min(-2, round(np.log10(0.2 / len(partition))))  # the decade below what each of K equal cells would have
     levels = np.rint(255 * (1 - np.log10(np.maximum(shares, 10.0**lowest)) / lowest))
     data: dict[str, Any] = {
-        **_marks(prediction, partition, truth),
+        **_marks(prediction, truth),
         "centers": encode_points(partition.centers_deg),
         "levels": encode_integers(levels),
         "lowest": lowest,
@@ -171,13 +159,14 @@ def _drawing_data(
     return data
 
 
-def _marks(prediction: Prediction, partition: Partition, truth: NDArray[np.float64] | None) -> dict[str, Any]:
+def _marks(prediction: Prediction, truth: NDArray[np.float64] | None) -> dict[str, Any]:
     """What hangs on the predicted point: itself, the circle around it, the way to the truth."""
     point = np.array([prediction.lat_deg, prediction.lon_deg])
     marks: dict[str, Any] = {"point": _rounded(point), "circle": None, "truth": None}
-    radius_km = half_probability_radius_km(prediction, partition)
-    if 1 <= radius_km <= 0.95 * np.pi * EARTH_RADIUS_KM:  # beyond, the circle is a dot on the other side
-        marks["circle"] = {"text": _kilometres(radius_km), "line": encode_points(geodesic_circle(point, radius_km))}
+    radius_km = circle_radius_km(prediction)
+    if 2 * radius_km <= LARGEST_CIRCLE * WHOLE_EARTH_KM:
+        line = encode_points(geodesic_circle(point, radius_km))
+        marks["circle"] = {"text": f"half of the probability: within {half_words(prediction)}", "line": line}
     if truth is not None:
         marks["truth"] = {
             "point": _rounded(truth),
@@ -205,7 +194,7 @@ def _search_data(
         "text": _kilometres(found.moved_km),
         "fit": [_rounded(shown.min(axis=0)), _rounded(shown.max(axis=0))],
     }
-    return {"search": search, "without": None if unsearched is None else _marks(unsearched, partition, truth)}
+    return {"search": search, "without": None if unsearched is None else _marks(unsearched, truth)}
 
 
 def _view_box(prediction: Prediction, partition: Partition, truth: NDArray[np.float64] | None) -> list[list[float]]:
@@ -217,7 +206,7 @@ def _view_box(prediction: Prediction, partition: Partition, truth: NDArray[np.fl
         shown.append(truth[None])
     lat, lon = np.concatenate(shown).T
     lon = point[1] + (lon - point[1] + 180) % 360 - 180
-    radius_km = half_probability_radius_km(prediction, partition)
+    radius_km = circle_radius_km(prediction)
     reach = np.degrees(min(radius_km, WIDEST_FITTED_CIRCLE_KM) / EARTH_RADIUS_KM)
     reach_lon = reach / max(np.cos(np.radians(point[0])), 0.2)
     south, north = min(lat.min(), point[0] - reach), max(lat.max(), point[0] + reach)

@@ -24,6 +24,7 @@ from geoexplain.locator.prediction import prediction_density
 from geoexplain.studio.answer import REFUSED, kilometres, position
 from geoexplain.studio.examples import examples
 from geoexplain.studio.models import Models
+from geoexplain.view.radius_words import cell_words
 from tests.browser.studio import (
     SLOW_MS,
     assert_shows,
@@ -319,7 +320,10 @@ def test_another_rule_needs_no_request(deep: tuple[Page, Heard], models: Models)
         words = "Localizable" if density > threshold else "Not localizable"
         expect(page.locator(".ge-verdict")).to_have_text(words)
         expect(page.locator(".ge-why")).to_contain_text(f"{100 * density:.1f} % of the probability within")
-        expect(page.locator(".ge-why")).to_contain_text(f"within {scale_km:,g} km of the best cell")
+        # Of a scale that is finer than the best cell no figure is said.
+        finer = scale_km < prediction.cell_width_km
+        said = cell_words(prediction.cell_width_km) if finer else f"{scale_km:,g} km of the best cell, by cell centres"
+        expect(page.locator(".ge-why")).to_contain_text(f"within {said}")
         expect(page.locator(".ge-why")).to_contain_text(f"more than {100 * threshold:g} % is needed")
         expect(page.locator(".ge-curve-dot")).to_have_attribute("data-sure", str(density > threshold).lower())
 
@@ -332,10 +336,13 @@ def test_another_rule_needs_no_request(deep: tuple[Page, Heard], models: Models)
     for threshold in (round(share - 0.02, 2), round(share + 0.02, 2), 0.0, 1.0):
         set_control(page, ".ge-threshold input", threshold)
         expect_verdict(200, threshold)
+    expect(page.locator("[data-scale='200']")).to_have_attribute("aria-pressed", "true")
+    # Twelve cells are thousands of kilometres wide: of what is finer only the model's own scale is offered.
     for scale_km in (1, 25, 750, 2500):
-        page.click(f"[data-scale='{scale_km}']")
+        assert scale_km < prediction.cell_width_km
+        expect(page.locator(f"[data-scale='{scale_km}']")).to_be_hidden()
+        page.fill(".ge-scale input", str(scale_km))
         expect_verdict(scale_km, 1.0)
-        expect(page.locator(f"[data-scale='{scale_km}']")).to_have_attribute("aria-pressed", "true")
     set_control(page, ".ge-threshold input", 0.35)
     for scale_km in (0, 4567, 12345, 20100):
         page.fill(".ge-scale input", str(scale_km))
@@ -358,7 +365,7 @@ def test_a_rule_stays_for_the_next_image_and_goes_with_the_model(page: Page, url
     choose_example(page, 1)
     expect(page.locator(".ge-why")).to_contain_text("within 2,500 km")
     switch_model(page, "deep")
-    expect(page.locator(".ge-why")).to_contain_text("within 200 km")
+    expect(page.locator("[data-scale='200']")).to_have_attribute("aria-pressed", "true")
     expect(page.locator(".ge-why")).to_contain_text("more than 90 % is needed")
 
 
@@ -378,6 +385,9 @@ def test_scripts_name_the_model_and_the_rule(url: str, models: Models, tmp_path:
     assert record["model"] == "deep"
     assert record["rule"] == {"scale_km": 750, "threshold": 0.01}
     assert record["density_at_scale"] == pytest.approx(expected.density)
+    assert record["density_by_area"] == pytest.approx({str(km): one for km, one in expected.density_by_area.items()})
+    for name in ("half_radius_km", "radius_90_km", "cell_width_km"):
+        assert record[name] == pytest.approx(getattr(expected, name), rel=1e-4)
     assert record["localizable"] is True
     assert record["latitude"] == pytest.approx(expected.lat_deg)
     assert len(record["search_within_cell"]["neighbours"]) == len(expected.neighbours.rows)

@@ -11,11 +11,13 @@ import geoexplain
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.place_path import path_record
+from geoexplain.view.radius_words import reach_words, width_text
 from tests.cli.conftest import Run, Terminal, smooth_colours
 
 KEYS = [
-    "image", "model", "latitude", "longitude", "cell", "label", "probability", "density", "rule", "density_at_scale",
-    "localizable", "search_within_cell", "places", "top",
+    "image", "model", "in_domain", "domain_score", "latitude", "longitude", "cell", "label", "probability", "density",
+    "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule", "density_at_scale", "localizable",
+    "search_within_cell", "places", "top",
 ]  # fmt: skip
 
 
@@ -37,6 +39,9 @@ def test_json_holds_what_the_python_interface_says(
         assert record["probability"] == prediction.probabilities.max()
         assert record["density"] == {str(km): share for km, share in prediction.density_by_km.items()}
         assert list(record["density"]) == ["1", "25", "200", "750", "2500"]
+        assert record["density_by_area"] == {str(km): share for km, share in prediction.density_by_area.items()}
+        assert record["half_radius_km"] == prediction.half_radius_km < record["radius_90_km"] == prediction.radius_90_km
+        assert record["cell_width_km"] == prediction.cell_width_km
         assert record["rule"] == {"scale_km": model.rule.scale_km, "threshold": model.rule.threshold}
         assert record["density_at_scale"] == prediction.density_by_km[model.rule.scale_km]
         assert record["localizable"] is prediction.localizable
@@ -61,14 +66,20 @@ def test_text_names_place_point_and_best_cells(run: Run, model: GeoModel, model_
     assert lines[0] == f"{photos[0]}: {place_name(prediction.lat_deg, prediction.lon_deg)}"
     assert f"{prediction.lat_deg:.4f},{prediction.lon_deg:.4f}" in lines[1]
     assert lines[3].endswith(f"{100 * prediction.probabilities.max():.1f} %")
-    assert lines[4].endswith(f"2,500 km {100 * prediction.density_by_km[2500]:.1f} %")
+    width = width_text(prediction.cell_width_km)
+    assert lines[4].startswith(
+        f"  within       one cell, about {width} wide {100 * prediction.probabilities.max():.1f} %"
+    )
+    assert lines[5] == f"  reach        {reach_words(prediction)}"
     (territory,) = (path_record(tree, prediction) for tree in model.trees)
     steps = [f"{step['label']} {100 * step['share']:.1f} %" for step in territory["path"]]
-    assert lines[5].startswith(f"  territory    {' › '.join(steps)}")
-    assert lines[6].split()[1] == ("yes:" if prediction.localizable else "no:")
-    assert lines[6].endswith(f"{100 * prediction.density_by_km[25]:.1f} % within 25 km, threshold 20.0 %")
-    assert [line.split()[0] for line in lines[7:]] == ["1.", "2.", "3.", "4.", "5."]
-    for cell, line in zip(prediction.top(5), lines[7:], strict=True):
+    assert lines[6].startswith(f"  territory    {' › '.join(steps)}")
+    assert lines[7].split()[1] == ("yes:" if prediction.localizable else "no:")
+    # 50 cells over the globe are thousands of kilometres wide: 25 km are less than one.
+    said = f"{100 * prediction.density_by_km[25]:.1f} % within one cell, about {width} wide, threshold 20.0 %"
+    assert lines[7].endswith(said)
+    assert [line.split()[0] for line in lines[8:]] == ["1.", "2.", "3.", "4.", "5."]
+    for cell, line in zip(prediction.top(5), lines[8:], strict=True):
         assert f" cell {cell} (" in line
         assert f"{100 * prediction.probabilities[cell]:.1f} %" in line
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from geoexplain.cli import main
@@ -145,6 +146,10 @@ def test_the_release_is_what_its_card_says(
     assert 0.25 <= card["temperature"] <= 16
     assert card["calibration_views"] == {"plain": 16, "mixture": 16}
     assert card["gate"] is None  # 8 views are too few for one
+    with safe_open(folder / f"{name}.safetensors", "pt") as weights:
+        assert json.loads(weights.metadata()["description"])["sigma_km"] == card["sigma_km"] > 0
+    for report in card["validation"].values():
+        assert set(report["coverage"]) == {"half", "ninety", "median_half_radius_km", "median_radius_90_km"}
     # The head was divided by the temperature and nothing else was changed.
     best = checkpoint(finished)["best"]
     for key in ("head.mixture_weights.weight", "head.mixture_weights.bias"):

@@ -30,3 +30,9 @@ def scattered_points(seed: int, most: int = 120) -> np.ndarray:
 def nameless(points_deg: np.ndarray) -> list[str]:
     """Numbers for names: finding the places would take most of the time."""
     return [str(row) for row in range(len(points_deg))]
+
+
+def fibonacci(count: int) -> np.ndarray:
+    """Points (count, 2) in degrees spread evenly over the sphere: a Fibonacci lattice."""
+    i = np.arange(count) + 0.5
+    return np.stack([np.degrees(np.arcsin(1 - 2 * i / count)), (137.50776405 * i + 180) % 360 - 180], axis=1)

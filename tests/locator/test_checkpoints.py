@@ -103,6 +103,16 @@ def test_a_read_model_is_frozen(file: Path) -> None:
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_the_scatter_around_the_point_is_kept(file: Path, tmp_path: Path) -> None:
+    assert load_geoexplain(file, "cpu").sigma_km is None
+    described(file, sigma_km=87.5)
+    model = load_geoexplain(file, "cpu")
+    assert model.sigma_km == 87.5
+    folder = tmp_path / "again"
+    folder.mkdir()
+    assert load_geoexplain(saved(model, folder), "cpu").sigma_km == 87.5
+
+
 def test_rule_and_refinement_may_be_left_out(file: Path) -> None:
     described(file, rule=..., refine_km=...)
     model = load_geoexplain(file, "cpu")
@@ -173,6 +183,9 @@ def test_a_missing_table_is_named(file: Path) -> None:
         ({"rule": [25, 0.2]}, "'rule'"),
         ({"refine_km": -1}, "'refine_km'"),
         ({"refine_km": "far"}, "'refine_km'"),
+        ({"sigma_km": 0}, "'sigma_km'"),
+        ({"sigma_km": float("nan")}, "'sigma_km'"),
+        ({"sigma_km": None}, "'sigma_km'"),
         ({"bn_eps": 10**400}, "'bn_eps'"),
         ({"bn_eps": float("nan")}, "'bn_eps'"),
         ({"bn_eps": 1e-3, "architecture": "resnet18"}, "is missing"),

@@ -1,7 +1,7 @@
 """Predictions worked out by hand, and the densities of the published implementation."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from geoexplain.geography.sphere import great_circle_km
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone
 from geoexplain.locator.model import GeoModel, LocalizableRule
-from geoexplain.locator.prediction import RADII_KM, neighbourhood_mean, predict, prediction_density
+from geoexplain.locator.prediction import RADII_KM, SIGMA_OF_WIDTH, neighbourhood_mean, predict, prediction_density
 from geoexplain.locator.retrieval import SearchWithinCell
+from geoexplain.locator.spread import spread_probability
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "prediction_density.json").read_text())
 KM_PER_DEGREE = 6371 * np.pi / 180  # 111.19
@@ -29,10 +30,16 @@ def partition_of(centers: np.ndarray) -> Partition:
     return Partition("test", tuple(f"cell {i}" for i in range(len(centers))), centers)
 
 
-def model_of(centers: np.ndarray, *, rule: LocalizableRule | None = None, refine_km: float | None = None) -> GeoModel:
+def model_of(
+    centers: np.ndarray,
+    *,
+    rule: LocalizableRule | None = None,
+    refine_km: float | None = None,
+    sigma_km: float | None = None,
+) -> GeoModel:
     backbone = Backbone(nn.Identity(), nn.ModuleList([nn.ModuleList([nn.Identity()])]), nn.Identity(), 3, "none")
     head = nn.Linear(3, len(centers))
-    settings = {"name": "hand", "rule": rule, "refine_km": refine_km, "device": "cpu"}
+    settings = {"name": "hand", "rule": rule, "refine_km": refine_km, "sigma_km": sigma_km, "device": "cpu"}
     return GeoModel(backbone, head, partition_of(centers), Preprocess(size_px=32), **settings)
 
 
@@ -234,6 +241,58 @@ def test_a_cell_without_photos_keeps_its_centre() -> None:
     assert prediction.cell == 5
     assert prediction.neighbours is None
     assert (prediction.source, prediction.lon_deg) == ("cell centre", 40.0)
+
+
+GRID = np.stack([side.ravel() for side in np.mgrid[-4:5.0, -4:5.0]], axis=1)  # cells of one degree
+MIDDLE = 40
+
+
+def sure_of(cell: int) -> torch.Tensor:
+    return torch.from_numpy(np.where(np.arange(len(GRID)) == cell, 30.0, 0.0))
+
+
+def test_a_cell_is_spread_evenly_where_the_point_is_its_centre() -> None:
+    prediction = predict(model_of(GRID), sure_of(MIDDLE))
+    # A square of 111 km: its inner circle holds π/4 of it, half lies within the circle of half its area.
+    assert prediction.cell_width_km == pytest.approx(2 * KM_PER_DEGREE / np.sqrt(np.pi), rel=0.01)
+    assert prediction.half_radius_km == pytest.approx(KM_PER_DEGREE / np.sqrt(2 * np.pi), rel=0.02)
+    assert prediction.radius_90_km == pytest.approx(prediction.spread.radius_km(0.9))
+    assert prediction.spread.within(KM_PER_DEGREE / 2) == pytest.approx(np.pi / 4, abs=0.02)
+    assert list(prediction.density_by_area) == list(RADII_KM)
+    assert prediction.density_by_area[25] == pytest.approx(np.pi * 25**2 / KM_PER_DEGREE**2, abs=0.01)
+    assert prediction.density_by_area[200] == 1
+    assert prediction.density_by_km[1] == pytest.approx(1)  # by cell centres, all lies within a kilometre
+
+
+def test_around_a_mean_of_neighbours_the_probability_scatters_as_the_model_says() -> None:
+    narrow, wide, usual = (
+        predict(model_of(GRID, refine_km=150, sigma_km=sigma), sure_of(MIDDLE)) for sigma in (20.0, 1e5, None)
+    )
+    assert narrow.half_radius_km == pytest.approx(20 * np.sqrt(2 * np.log(2)), rel=0.04)  # of a normal distribution
+    assert wide.half_radius_km == pytest.approx(predict(model_of(GRID), sure_of(MIDDLE)).half_radius_km, rel=0.001)
+    # Where the model does not say, a quarter of a cell's width.
+    quarter = SIGMA_OF_WIDTH * narrow.cell_width_km
+    said = predict(model_of(GRID, refine_km=150, sigma_km=quarter), sure_of(MIDDLE))
+    assert usual.half_radius_km == pytest.approx(said.half_radius_km, rel=0.02)
+    assert narrow.half_radius_km < usual.half_radius_km < wide.half_radius_km
+
+
+def test_distances_are_measured_from_what_the_search_found() -> None:
+    prediction = predict(
+        model_of(EQUATOR),
+        logits_of(PROBABILITIES),
+        features=torch.tensor([2.0, 0.0, 0.0]),
+        search=SearchWithinCell(Photos()),
+    )
+    expected = spread_probability(prediction.probabilities, partition_of(EQUATOR), (1.002, 0.0))
+    assert prediction.half_radius_km == pytest.approx(float(expected.radius_km(0.5)), rel=1e-6)
+
+
+def test_without_a_spread_nothing_is_said_of_distances() -> None:
+    prediction = replace(predict(model_of(EQUATOR), logits_of(PROBABILITIES)), spread=None)
+    for name in ("density_by_area", "half_radius_km", "radius_90_km", "cell_width_km"):
+        with pytest.raises(DataError, match="expected its probability spread over areas"):
+            getattr(prediction, name)
 
 
 def test_a_search_without_features_is_refused() -> None:

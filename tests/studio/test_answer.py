@@ -10,10 +10,11 @@ import pytest
 from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.prediction import Prediction, predict, prediction_density
+from geoexplain.locator.prediction import RADII_KM, Prediction, predict, prediction_density
 from geoexplain.studio.answer import answer_payload, found_words, kilometres, loading, percent, position
 from geoexplain.studio.examples import Example, examples
 from geoexplain.studio.models import Loaded
+from geoexplain.view.radius_words import cell_words, reach_words
 from tests.studio.conftest import BESIDE_DEG
 
 NAME = "a name"
@@ -106,15 +107,20 @@ def test_the_truth_and_its_distance_stand_beside_an_example(plain: Loaded, expla
     assert not any("Truth" in fact for fact in answer["facts"])
 
 
-def test_half_of_the_probability_lies_within_the_radius_that_is_said(plain: Loaded, explanation: Explanation) -> None:
+def test_the_answer_says_how_far_the_probability_reaches_and_nothing_finer_than_a_cell(
+    plain: Loaded, explanation: Explanation
+) -> None:
     prediction = explanation.prediction
-    facts = answer_payload(NAME, plain, explanation, prediction)["facts"]
-    (said,) = [fact for fact in facts if fact.startswith("Half of the probability")]
-    radius = float(said.removeprefix("Half of the probability lies within ").removesuffix(" km").replace(",", ""))
-    point = (prediction.lat_deg, prediction.lon_deg)
-    distances = np.array([distance_km(point, tuple(center)) for center in plain.model.partition.centers_deg])
-    assert prediction.probabilities[distances <= radius + 1].sum() >= 0.5
-    assert prediction.probabilities[distances < radius - 1].sum() < 0.5
+    answer = answer_payload(NAME, plain, explanation, prediction)
+    assert reach_words(prediction) in answer["facts"]
+    # Twelve cells share the Earth: each is thousands of kilometres wide, and 1, 25, 200 and 750 km say nothing.
+    first, *others = answer["density"]
+    assert first["label"] == cell_words(prediction.cell_width_km)
+    assert first["share"] == prediction.probabilities[prediction.cell]
+    assert [row["label"] for row in others] == [f"{km:,} km" for km in RADII_KM if km >= prediction.cell_width_km]
+    curve = answer["curve"]
+    assert min(curve["km"]) == pytest.approx(prediction.cell_width_km, abs=0.001)
+    np.testing.assert_allclose(curve["share"], prediction.spread.within(curve["km"]), atol=1e-4)
 
 
 def test_the_verdict_is_that_of_the_models_rule_and_can_be_found_for_any_other(
@@ -124,7 +130,7 @@ def test_the_verdict_is_that_of_the_models_rule_and_can_be_found_for_any_other(
     answer = answer_payload(NAME, plain, explanation, prediction)
     assert answer["rule"] == {"scale_km": 25, "threshold": 0.2}
     assert answer["localizable"] == (prediction.density_by_km[25] > 0.2)
-    far, shares = np.array(answer["curve"]["km"]), np.array(answer["curve"]["share"])
+    far, shares = np.array(answer["counted"]["km"]), np.array(answer["counted"]["share"])
     for scale_km in (0, 1, 25, 800, 2500, 4321.5, 20100):
         exact = prediction_density(prediction.probabilities, plain.model.partition, prediction.cell, scale_km)
         assert shares[far <= scale_km][-1] == pytest.approx(exact, abs=1e-12)
@@ -150,6 +156,10 @@ def test_what_the_search_found(searching: Loaded, explanation: Explanation, foun
     assert f"{6371 * math.radians(BESIDE_DEG):.1f} km from the centre of the cell" in answer["search"]["words"]
     assert answer["search"]["without"]["facts"][0] == f"{position(lat, lon)} (cell centre)"
     assert answer["search"]["without"]["facts"][1] == f"The point: {place_name(lat, lon)}"
+    # What lies within a distance is measured from either point.
+    curves = [one["curve"]["share"] for one in (answer, answer["search"]["without"])]
+    for curve, one in zip(curves, (found, explanation.prediction), strict=True):
+        np.testing.assert_allclose(curve, one.spread.within(answer["curve"]["km"]), atol=1e-4)
     # Where the cell lies is said of both.
     assert answer["place"] == answer["search"]["without"]["place"] == "Southern Ocean"  # 60° S: its northern limit
 

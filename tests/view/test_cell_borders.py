@@ -1,15 +1,12 @@
 """Borders as the map gets them, decoded again by hand: where they are, what is left of them, how few corners do."""
 
 import numpy as np
-import pytest
 import shapely
 
 from geoexplain.geography.partition import Partition
 from geoexplain.view.cell_borders import (
     MOST_CORNERS,
-    drawn_borders,
     few_corners,
-    joined,
     outline_data,
     place_shape,
     ring_data,
@@ -70,27 +67,6 @@ def test_without_borders_a_cell_is_what_lies_nearest() -> None:
     assert "parts" not in ring_data(cells)
     assert [len(ring) for ring in rings(ring_data(cells))] == integers(ring_data(cells)["corners"])
     assert ring_data(cells) is ring_data(cells)  # drawn once
-
-
-def test_what_lies_in_a_smaller_cell_is_not_drawn_twice() -> None:
-    village = shapely.box(2.2, 2.2, 2.4, 2.4)
-    drawn = drawn_borders(cells_of([COUNTRY, CITY, village, ISLANDS]))
-    assert [border.area for border in drawn] == pytest.approx([100 - 1, 1 - 0.04, 0.04, 3])
-    assert shapely.union_all(drawn).area == pytest.approx(103)
-    # A cell that smaller ones fill is drawn whole: nothing would be left of it.
-    filled = drawn_borders(cells_of([shapely.box(0, 0, 2, 1), shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1)]))
-    assert filled[0] is not None
-    assert filled[0].area == 2
-
-
-def test_a_border_cut_at_the_antimeridian_is_joined() -> None:
-    cut = shapely.MultiPolygon(
-        [shapely.box(170, -5, 180, 5), shapely.box(-180, -5, -175, 5), shapely.box(160, 0, 161, 1)]
-    )
-    assert joined(cut).equals(shapely.union(shapely.box(170, -5, 185, 5), shapely.box(160, 0, 161, 1)))
-    around_a_pole = shapely.box(-180, -90, 180, -60)
-    assert joined(around_a_pole) is around_a_pole
-    assert joined(COUNTRY) is COUNTRY
 
 
 def test_fewer_corners_stay_where_the_border_is() -> None:

@@ -18,13 +18,20 @@ def test_a_record_is_json_with_the_promised_keys() -> None:
     record = prediction_record("a.jpg", model, predict(model, torch.from_numpy(np.log(shares))), top=2)
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert list(record) == [
-        "image", "model", "latitude", "longitude", "cell", "label", "probability", "density", "rule",
-        "density_at_scale", "localizable", "search_within_cell", "places", "top",
+        "image", "model", "in_domain", "domain_score", "latitude", "longitude", "cell", "label", "probability",
+        "density", "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule", "density_at_scale",
+        "localizable", "search_within_cell", "places", "top",
     ]  # fmt: skip
     assert (record["image"], record["model"], record["cell"], record["label"]) == ("a.jpg", "small", 1, LABELS[1])
     np.testing.assert_allclose((record["latitude"], record["longitude"], record["probability"]), (-33, 151, 0.5))
     assert list(record["density"]) == ["1", "25", "200", "750", "2500"]
     np.testing.assert_allclose(list(record["density"].values()), 0.5)
+    assert list(record["density_by_area"]) == ["1", "25", "200", "750", "2500"]
+    # The best cell is thousands of kilometres wide: a kilometre around its centre holds nothing to speak of.
+    assert 0 < record["density_by_area"]["1"] < 1e-6
+    assert 0.1 < record["density_by_area"]["2500"] < 0.5
+    assert 2500 < record["half_radius_km"] < record["radius_90_km"]
+    assert 5000 < record["cell_width_km"] < 20_000
     assert record["rule"] == {"scale_km": 750, "threshold": 0.4}
     assert record["density_at_scale"] == record["density"]["750"]
     assert record["localizable"] is True  # 0.5 within 750 km, above the model's 0.4

@@ -25,9 +25,10 @@ from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import Neighbours
+from geoexplain.locator.spread import spread_probability
 from geoexplain.view.cell_borders import outline_data
 from geoexplain.view.polylines import encode_integers
-from geoexplain.view.worldmap import half_probability_radius_km, save_world_map, world_map_html
+from geoexplain.view.worldmap import save_world_map, world_map_html
 
 ASSETS = Path(__file__).parents[2] / "assets"
 DEGREE_KM = 6371.0 * np.pi / 180
@@ -59,35 +60,51 @@ def partition_of(centers: Any, labels: list[str] | None = None) -> Partition:
     return Partition("test", tuple(labels or [f"cell {i}" for i in range(len(centers))]), centers)
 
 
-def prediction_at(lat: float, lon: float, probabilities: Any) -> Prediction:
+def prediction_at(lat: float, lon: float, probabilities: Any, partition: Partition) -> Prediction:
     shares = np.asarray(probabilities, float)
-    return Prediction(int(shares.argmax()), shares, lat, lon, {}, LocalizableRule(), 0.0, True, "cell centre")
+    spread = spread_probability(shares, partition, [lat, lon])
+    best = int(shares.argmax())
+    return Prediction(best, shares, lat, lon, {}, LocalizableRule(), 0.0, True, "cell centre", spread=spread)
 
 
 def around(partition: Partition, lat: float, lon: float, scale_km: float = 500.0) -> Prediction:
     weights = np.exp(-((great_circle_km([lat, lon], partition.centers_deg) / scale_km) ** 2)) + 1e-9
-    return prediction_at(lat, lon, weights / weights.sum())
+    return prediction_at(lat, lon, weights / weights.sum(), partition)
 
 
 def embedded(page: str) -> dict[str, Any]:
     return json.loads(re.search(r'<script type="application/json" id="geoexplain-data">(.*?)</script>', page)[1])
 
 
-def test_half_of_the_probability_by_hand() -> None:
-    partition = partition_of([[0, 0], [0, 10], [0, -20], [0, 30]])
-    found = half_probability_radius_km(prediction_at(0, 0, [0.3, 0.1, 0.2, 0.4]), partition)
-    assert found == pytest.approx(20 * DEGREE_KM)  # 0.3 + 0.1 + 0.2
-    found = half_probability_radius_km(prediction_at(0, 0, [0.3, 0.2, 0.1, 0.4]), partition)
-    assert found == pytest.approx(10 * DEGREE_KM)  # exactly one half
-    assert half_probability_radius_km(prediction_at(0, 0, [0.6, 0.1, 0.1, 0.2]), partition) == 0
-    found = half_probability_radius_km(prediction_at(90, 0, [0.6, 0.1, 0.1, 0.2]), partition)
-    assert found == pytest.approx(90 * DEGREE_KM)
+def test_the_circle_is_that_of_the_prediction_and_no_narrower_than_a_cell() -> None:
+    partition = partition_of(lattice(300))
+    wide, narrow = around(partition, 45, 5, 2000), around(partition, 45, 5, 300)
+    for prediction, said in ((wide, "within a circle "), (narrow, "within one cell, about ")):
+        circle = embedded(world_map_html(prediction, partition))["circle"]
+        assert circle["text"].startswith(f"half of the probability: {said}")
+        drawn_km = great_circle_km([45, 5], points(circle["line"]))
+        expected = max(prediction.half_radius_km, prediction.cell_width_km / 2)
+        np.testing.assert_allclose(drawn_km, expected, atol=2)  # corners are kept to 1/100 degree
+    assert narrow.half_radius_km < narrow.cell_width_km / 2 < wide.half_radius_km
 
 
-def test_half_of_the_probability_across_the_antimeridian() -> None:
-    partition = partition_of([[0, 178], [0, -178], [0, 0]])
-    found = half_probability_radius_km(prediction_at(0, 179, [0.2, 0.4, 0.4]), partition)
-    assert found == pytest.approx(3 * DEGREE_KM)
+def test_a_circle_around_the_whole_earth_is_not_drawn() -> None:
+    partition = partition_of(lattice(300))
+    other_side = prediction_at(45, 5, around(partition, -45, -175, 300).probabilities, partition)
+    assert embedded(world_map_html(other_side, partition))["circle"] is None
+
+
+def points(text: str) -> np.ndarray:
+    """Google's encoded polyline algorithm backwards, steps of 1/100 degree: (N, 2) in degrees."""
+    values, value, shift = [], 0, 0
+    for letter in text:
+        group = ord(letter) - 63
+        value |= (group & 31) << shift
+        shift += 5
+        if group < 32:
+            values.append(~(value >> 1) if value & 1 else value >> 1)
+            value = shift = 0
+    return np.array(values).reshape(-1, 2).cumsum(axis=0) / 100
 
 
 @pytest.mark.parametrize(
@@ -103,9 +120,9 @@ def test_half_of_the_probability_across_the_antimeridian() -> None:
 def test_what_does_not_fit_is_refused(options: dict[str, Any], said: str) -> None:
     partition = partition_of([[0, 0], [0, 10], [0, -20], [0, 30]])
     with pytest.raises(DataError, match=said):
-        world_map_html(prediction_at(0, 0, [0.3, 0.1, 0.2, 0.4]), partition, **options)
+        world_map_html(prediction_at(0, 0, [0.3, 0.1, 0.2, 0.4], partition), partition, **options)
     with pytest.raises(DataError, match="expected 4 probabilities"):
-        world_map_html(prediction_at(0, 0, [0.5, 0.5]), partition)
+        world_map_html(prediction_at(0, 0, [0.5, 0.5], partition_of([[0, 0], [0, 10]])), partition)
 
 
 def test_the_page_asks_for_nothing() -> None:
@@ -143,7 +160,7 @@ def test_the_page_stays_small() -> None:
 
 def test_levels_hold_the_probabilities_on_a_logarithmic_scale() -> None:
     partition = partition_of([[0, 10 * i] for i in range(6)])
-    data = embedded(world_map_html(prediction_at(0, 0, [1, 0.1, 0.05, 0.011, 0.0099, 0]), partition))
+    data = embedded(world_map_html(prediction_at(0, 0, [1, 0.1, 0.05, 0.011, 0.0099, 0], partition), partition))
     assert data["lowest"] == -2  # six equal cells would have 17 % each
     # 255 at 100 %, half of that at 10 %, at 5 % and 1.1 % by the logarithm, 0 below 1 %
     assert data["levels"] == encode_integers([255, 128, 89, 5, 0, 0])
@@ -180,7 +197,8 @@ def searched(prediction: Prediction, partition: Partition, offsets_deg: Any, cho
         moved_km=float(great_circle_km(partition.centers_deg[prediction.cell], [lat, lon])),
         searched=40,
     )
-    return replace(prediction, lat_deg=lat, lon_deg=lon, source="search within cell", neighbours=found)
+    spread = spread_probability(prediction.probabilities, partition, [lat, lon])
+    return replace(prediction, lat_deg=lat, lon_deg=lon, source="search within cell", neighbours=found, spread=spread)
 
 
 def test_without_a_search_nothing_of_it_is_drawn() -> None:
@@ -192,7 +210,7 @@ def test_without_a_search_nothing_of_it_is_drawn() -> None:
 
 def test_the_photos_found_lie_in_one_turn_of_the_earth() -> None:
     partition = partition_of([[10, 179.5], [0, 0]])
-    plain = prediction_at(10, 179.5, [0.9, 0.1])
+    plain = prediction_at(10, 179.5, [0.9, 0.1], partition)
     found = searched(plain, partition, [[0, 1], [0, 1.002], [0, -1]], [True, True, False])  # the answer: 179.499° W
     data = embedded(world_map_html(found, partition, unsearched=plain, truth_deg=[10, -170]))
     assert data["point"] == [10, -179.499]
@@ -209,7 +227,7 @@ def test_the_photos_found_lie_in_one_turn_of_the_earth() -> None:
 
 def test_names_reach_the_page_as_data_only() -> None:
     partition = partition_of(lattice(12), PAYLOADS)
-    page = world_map_html(prediction_at(0, 0, np.full(12, 1 / 12)), partition)
+    page = world_map_html(prediction_at(0, 0, np.full(12, 1 / 12), partition), partition)
     assert list(embedded(page)["names"].values()) == PAYLOADS
     assert "alert(" in page
     for line in page.splitlines():
@@ -285,7 +303,7 @@ def test_a_click_tells_the_page_around_it_where(
 @pytest.mark.browser
 def test_labels_say_name_and_percentage_and_the_legend_the_rest(chromium_page: Page, site: str, tmp_path: Path) -> None:
     partition = partition_of([[0, 0], [0, 20], [20, 0], [20, 20]], ["Aa", "Bb", "Cc", "Dd"])
-    prediction = prediction_at(0, 0, [0.6, 0.3, 0.0999, 0.0001])
+    prediction = prediction_at(0, 0, [0.6, 0.3, 0.0999, 0.0001], partition)
     frame = show_in_frame(chromium_page, site, tmp_path, prediction, partition, target=1, truth_deg=[0, 9])
     texts = frame.locator(".geoexplain-label").all_inner_texts()
     assert {re.sub(r"\s+", " ", text) for text in texts} == {"Aa 60 %", "Bb 30 %", "Cc 10 %", "Dd < 1 %"}
@@ -308,7 +326,7 @@ def test_photos_found_are_dots_and_can_be_switched_off(
     chromium_page: Page, site: str, tmp_path: Path, dark: bool
 ) -> None:
     partition = partition_of([[-40, -120], [-52, -120], [-40, -100], [-28, -120]])  # nothing but ocean
-    plain = prediction_at(-40, -120, [0.97, 0.01, 0.01, 0.01])
+    plain = prediction_at(-40, -120, [0.97, 0.01, 0.01, 0.01], partition)
     found = searched(plain, partition, [[3, 3], [3, 3.002], [-3, 3], [2, -4]], [True, True, False, False])
     options = {"unsearched": plain, "dark": dark}
     frame = show_in_frame(chromium_page, site, tmp_path, found, partition, **options)
@@ -350,7 +368,7 @@ def test_cells_are_drawn_with_their_borders_and_places_are_marked(
     island = shapely.MultiPolygon([shapely.box(-112, -44, -110, -42), shapely.box(-112, -38, -110, -36)])
     centers = [[-40, -123], [-40, -111], [-52, -120], [-28, -120]]
     partition = replace(partition_of(centers, ["Square", "Island", "Cc", "Dd"]), borders=(frame_of, island, None, None))
-    prediction = prediction_at(-40, -123, [0.6, 0.3, 0.05, 0.05])
+    prediction = prediction_at(-40, -123, [0.6, 0.3, 0.05, 0.05], partition)
     frame = show_in_frame(chromium_page, site, tmp_path, prediction, partition, dark=dark)
     frame.locator(".geoexplain-legend summary").click()
     frame.evaluate("document.querySelector('.geoexplain-labels').style.display = 'none'")
@@ -404,7 +422,7 @@ def test_the_keyboard_zooms(chromium_page: Page, site: str, tmp_path: Path) -> N
 def test_no_name_becomes_markup(chromium_page: Page, site: str, tmp_path: Path, start: int) -> None:
     labels = PAYLOADS[start : start + 5]
     partition = partition_of([[0, 0], [30, 60], [-30, -60], [-30, 60], [30, -60]], labels)
-    prediction = prediction_at(0, 0, [0.3, 0.2, 0.2, 0.15, 0.15])
+    prediction = prediction_at(0, 0, [0.3, 0.2, 0.2, 0.15, 0.15], partition)
     frame = show_in_frame(chromium_page, site, tmp_path, prediction, partition, target=1)
     names = frame.locator(".geoexplain-label-name").evaluate_all("nodes => nodes.map(node => node.textContent)")
     assert sorted(names) == sorted(labels)
@@ -424,7 +442,7 @@ def test_land_lies_on_both_sides_of_the_antimeridian_without_a_seam(
     chromium_page: Page, site: str, tmp_path: Path, dark: bool
 ) -> None:
     partition = partition_of([[-60, 170], [-60, -170], [-62, 180], [-58, 180]])  # all far out at sea
-    prediction = prediction_at(-10, 180, [0.25, 0.25, 0.25, 0.25])
+    prediction = prediction_at(-10, 180, [0.25, 0.25, 0.25, 0.25], partition)
     frame = show_in_frame(chromium_page, site, tmp_path, prediction, partition, dark=dark, truth_deg=[62, 178])
     frame.locator(".geoexplain-legend summary").click()
     frame.wait_for_timeout(100)
@@ -442,7 +460,7 @@ def test_land_lies_on_both_sides_of_the_antimeridian_without_a_seam(
 @pytest.mark.browser
 def test_antarctica_is_filled_to_the_pole(chromium_page: Page, site: str, tmp_path: Path) -> None:
     partition = partition_of([[30, -40], [32, -40], [30, -42], [34, -40]])
-    prediction = prediction_at(-60, 60, [0.25] * 4)
+    prediction = prediction_at(-60, 60, [0.25] * 4, partition)
     frame = show_in_frame(chromium_page, site, tmp_path, prediction, partition, truth_deg=[-88, 100])
     points = [(-80.0, 40.0), (-84.0, 120.0), (-89.0, 60.0), (-75.0, 80.0)]
     chromium_page.wait_for_timeout(100)

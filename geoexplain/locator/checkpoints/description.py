@@ -64,6 +64,7 @@ FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "embedding": ("a whole number from 1 to 65,536", lambda value: _is_whole(value, 1, 65_536)),
     "rule": ("a scale_km from 0 to 20,100 and a threshold from 0 to 1", _is_rule),
     "refine_km": ("null or a number from 0 to 20,100", lambda value: value is None or _is_number(value, 0, 20_100)),
+    "sigma_km": ("a number from 0.001 to 20,100", lambda value: _is_number(value, 0.001, 20_100)),
 }
 """What a description may hold: key → what to say is expected, and the test of it."""
 

@@ -161,6 +161,7 @@ def load_geoexplain(
         purpose=description["purpose"],
         rule=LocalizableRule(**description["rule"]) if "rule" in description else None,
         refine_km=description.get("refine_km"),
+        sigma_km=description.get("sigma_km"),
         device=device,
         tuned=tuned,
         untuned=untuned,
@@ -234,6 +235,7 @@ def describe(model: GeoModel) -> dict[str, Any]:
         "crop_from_px": model.preprocess.crop_from_px,
         "rule": asdict(model.rule),
         "refine_km": model.refine_km,
+        "sigma_km": model.sigma_km,
         "embedding": None if model.embedder is None else model.embedder.hidden_dim,
     }
     if isinstance(head, MultiPartitionHead):

@@ -1,0 +1,81 @@
+"""How far the probability reaches, in words for people: no distance that is finer than a cell is ever said.
+
+Circles are told by their width, as cells are, so that both can be compared. A circle narrower than the cell, and a
+radius below the cell's width, are "within one cell".
+"""
+
+import math
+
+import numpy as np
+
+from geoexplain.geography.sphere import EARTH_RADIUS_KM
+from geoexplain.locator.prediction import RADII_KM, Prediction
+
+HALF, MOST = 0.5, 0.9
+
+WHOLE_EARTH_KM = 2 * np.pi * EARTH_RADIUS_KM
+
+LARGEST_CIRCLE = 0.95
+"""Of the Earth's circumference: a wider circle is a dot on the other side."""
+
+
+def width_text(width_km: float, *, up: bool = False) -> str:
+    """A width to two digits: "340 km", "1,200 km", "500 m"; rounded `up` it claims no less than there is."""
+    if width_km <= 0:
+        return "0 m"
+    step = 10.0 ** (math.floor(math.log10(width_km)) - 1)
+    steps = width_km / step
+    rounded = step * (math.ceil(steps - 1e-9) if up else round(steps))
+    if rounded < 1:
+        return f"{max(1, round(1000 * rounded))} m"
+    return f"{rounded:,.{0 if rounded >= 10 or rounded == round(rounded) else 1}f} km"
+
+
+def cell_words(width_km: float) -> str:
+    """A cell by its width: "one cell, about 340 km wide"."""
+    return f"one cell, about {width_text(width_km)} wide"
+
+
+def circle_words(radius_km: float, cell_width_km: float) -> str:
+    """Where a circle of a radius around the predicted point lies within: one cell, or a circle so many km wide."""
+    width_km = 2 * radius_km
+    if width_km < cell_width_km:
+        return cell_words(cell_width_km)
+    if width_km > LARGEST_CIRCLE * WHOLE_EARTH_KM:
+        return "no circle short of the whole Earth"
+    return f"a circle {width_text(width_km, up=True)} wide"
+
+
+def distance_words(radius_km: float, cell_width_km: float) -> str:
+    """A distance within which something lies: "750 km", or below the cell's width one cell."""
+    return cell_words(cell_width_km) if radius_km < cell_width_km else f"{radius_km:,g} km"
+
+
+def circle_radius_km(prediction: Prediction) -> float:
+    """The radius in km of the half-probability circle as it is drawn: never narrower than the top cell."""
+    return max(prediction.half_radius_km, prediction.cell_width_km / 2)
+
+
+def half_words(prediction: Prediction) -> str:
+    """Within what half of the probability lies: "one cell, about 340 km wide", "a circle 1,200 km wide"."""
+    return circle_words(prediction.half_radius_km, prediction.cell_width_km)
+
+
+def reach_words(prediction: Prediction) -> str:
+    """Within what half of the probability and 90 % of it lie, in one sentence without its full stop."""
+    half, most = half_words(prediction), circle_words(prediction.radius_90_km, prediction.cell_width_km)
+    if half == most:
+        return f"Half of the probability, even 90 % of it, lies within {half}"
+    return f"Half of the probability lies within {half}; 90 % within {most}"
+
+
+def share_rows(prediction: Prediction) -> list[tuple[str, float]]:
+    """What the probability within distances is told by: first the top cell, then each of RADII_KM that is no finer.
+
+    (words, share in [0, 1]); the share of the cell is its probability, those of distances from the predicted point are
+    spread over the cells' areas.
+    """
+    width_km = prediction.cell_width_km
+    rows = [(cell_words(width_km), float(prediction.probabilities[prediction.cell]))]
+    shares = prediction.density_by_area
+    return [*rows, *((f"{radius:,} km", shares[radius]) for radius in RADII_KM if radius >= width_km)]
