@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.cli.evaluate_views import PACKAGED, find_imagery, table
+from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.views import ViewReport, evaluate_views
 from geoexplain.imagery.conditions import CONDITIONS, views_under
 from geoexplain.imagery.discs import disc_views, load_disc
@@ -93,6 +94,7 @@ def test_the_table_by_hand() -> None:
         median_error_km=1234.5,
         calibration_error=0.031,
         mean_confidence=0.4,
+        coverage=Coverage(0.475, 0.912, 432.4, 1543.2),
         in_domain=0.975,
         localizable=0.0,
         localizable_accuracy_by_km={200: float("nan"), 750: float("nan"), 2500: float("nan")},
@@ -108,6 +110,8 @@ def test_the_table_by_hand() -> None:
     assert rows[6] == ["median", "error", "1,234", "km"]
     assert rows[7][2:] == ["40.0", "%"]
     assert rows[8][3:] == ["3.1", "%"]
+    assert rows[9][5:] == ["47.5", "%,", "median", "radius", "432", "km"]
+    assert rows[10][5:] == ["91.2", "%,", "median", "radius", "1,543", "km"]
     assert report.as_dict()["localizable_accuracy_by_km"] == {200: None, 750: None, 2500: None}
     without_a_gate = table(dataclasses.replace(report, in_domain=None)).splitlines()[5]
     assert without_a_gate.split()[-2:] == ["Earth", "–"]

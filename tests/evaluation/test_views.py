@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone
 from geoexplain.locator.gate import Gate
 from geoexplain.locator.model import GeoModel, LocalizableRule
-from geoexplain.locator.prediction import Prediction
+from geoexplain.locator.prediction import Prediction, predict
 from tests.imagery.earths import grid_deg
 
 SIZE_PX = 32
@@ -122,17 +123,25 @@ def test_localizable_views_are_counted_apart(imagery: Imagery) -> None:
     assert report.localizable_accuracy_by_km == report.accuracy_by_km
 
 
-def answer(cell: int, lat_deg: float, localizable: bool, in_domain: bool | None = None) -> Prediction:
-    rule = LocalizableRule(750, 0.5)
-    probabilities = np.full(4, 0.1)
-    probabilities[cell] = 0.7
-    return Prediction(cell, probabilities, lat_deg, 0.0, {}, rule, 0.7, localizable, "cell centre", in_domain=in_domain)
+def answer(
+    model: GeoModel, cell: int, lat_deg: float, *, localizable: bool, in_domain: bool | None = None
+) -> Prediction:
+    """Seven tenths for one of four cells, and a point on the prime meridian."""
+    shares = torch.full((4,), 0.1)
+    shares[cell] = 0.7
+    found = predict(model, shares.log())
+    return replace(found, lat_deg=lat_deg, lon_deg=0.0, localizable=localizable, in_domain=in_domain)
 
 
 def test_a_report_by_hand() -> None:
     model = reader(4)
     # errors of 0, 1 and 10 degrees: 0, 111 and 1,112 km; and another of 20 degrees, 2,224 km
-    answers = [answer(0, 10, True, True), answer(1, 11, False, False), answer(2, 20, True, True), answer(3, 30, False)]
+    answers = [
+        answer(model, 0, 10.0, localizable=True, in_domain=True),
+        answer(model, 1, 11.0, localizable=False, in_domain=False),
+        answer(model, 2, 20.0, localizable=True, in_domain=True),
+        answer(model, 3, 30.0, localizable=False),
+    ]
     truth = np.array([(10.0, 0.0)] * 4)
     report = report_of(model, answers, truth)
     assert report.accuracy_by_km == {200: 0.5, 750: 0.5, 2500: 1}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from geoexplain.imagery.colour import flatten_land, jitter_colour, recolour_sea, remap_colours
+from geoexplain.imagery.colour import develop, flatten_land, jitter_colour, recolour_sea, remap_colours
 from tests.imagery.scenes import coast, generator, smooth_views
 
 
@@ -52,6 +52,33 @@ def test_colours_are_jittered_about_where_they_were() -> None:
     assert cast.std(dim=(2, 3)).max() < 1e-6
     tint = (cast.amax(dim=1) / cast.amin(dim=1)).max()
     assert 1.1 < tint <= 1.1 / 0.9 + 1e-5
+
+
+def test_pictures_are_developed_within_the_bounds_of_the_docstring() -> None:
+    grey = develop(torch.full((2000, 3, 4, 4), 0.3), generator())
+    assert grey.std(dim=(2, 3)).max() < 1e-6
+    # gamma ½ to 2, times a gain of a quarter either way, times 0.35 to 1.3
+    assert 0.3**2 * 0.75 * 0.35 <= grey.min() < 0.04
+    assert 0.75 < grey.max() <= 0.3**0.5 * 1.25 * 1.3
+    cast = grey.amax(dim=(1, 2, 3)) / grey.amin(dim=(1, 2, 3))
+    assert 1.5 < cast.max() <= 1.25 / 0.75 + 1e-4
+    # two colours of the same mean after any gamma: red and green, apart by the saturation alone
+    halves = torch.zeros(2000, 3, 4, 4)
+    halves[:, 0, :, :2] = halves[:, 1, :, 2:] = 0.3
+    developed = develop(halves, generator(1))
+    assert 0 <= developed.min() <= developed.max() <= 1
+    apart = (developed[:, 0, :, :2] - developed[:, 0, :, 2:]).mean(dim=(1, 2))
+    assert apart.min() < 0.01  # as good as grey
+    assert apart.max() > 0.5
+    # halves of a view are alike but for the channel's gain; contrast is about the mean of all
+    light = torch.full((2000, 3, 4, 4), 0.4)
+    light[..., 2:] = 0.6
+    kept = develop(light, generator(2))
+    contrast = (kept[..., 3] - kept[..., 0]).mean(dim=(1, 2)) / kept.mean(dim=(1, 2, 3))
+    unclipped = kept.amax(dim=(1, 2, 3)) < 1
+    # of 0.4 and 0.6 a gamma from ½ to 2 makes a contrast from 0.202 to 0.769, of which 0.3 to 1.3 is left
+    assert 0.3 * 0.202 <= contrast[unclipped].min() < 0.1
+    assert 0.7 < contrast[unclipped].max() <= 1.3 * 0.769
 
 
 def test_one_colour_becomes_one_colour_whatever_lies_around_it() -> None:
