@@ -110,8 +110,8 @@ def test_the_table_by_hand() -> None:
     assert rows[6] == ["median", "error", "1,234", "km"]
     assert rows[7][2:] == ["40.0", "%"]
     assert rows[8][3:] == ["3.1", "%"]
-    assert rows[9][5:] == ["47.5", "%,", "median", "radius", "432", "km"]
-    assert rows[10][5:] == ["91.2", "%,", "median", "radius", "1,543", "km"]
+    assert rows[9][6:] == ["47.5", "%,", "median", "radius", "432", "km"]
+    assert rows[10][6:] == ["91.2", "%,", "median", "radius", "1,543", "km"]
     assert report.as_dict()["localizable_accuracy_by_km"] == {200: None, 750: None, 2500: None}
     without_a_gate = table(dataclasses.replace(report, in_domain=None)).splitlines()[5]
     assert without_a_gate.split()[-2:] == ["Earth", "–"]
