@@ -11,6 +11,7 @@ for name in (
     "bench_addresses",
     "bench_semantic",
     "bench_partition",
+    "bench_training",
     "bench_studio",
 ):
     print(f"\n## {name}\n", flush=True)

@@ -4,9 +4,10 @@ import argparse
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.errors import DataError
 from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.views import ViewReport, evaluate_views
-from geoexplain.imagery.conditions import CONDITIONS, ViewSet, condition_named, views_under
-from geoexplain.imagery.discs import disc_files, disc_views, load_disc
+from geoexplain.imagery.conditions import CONDITIONS, Condition, ViewSet, views_under
+from geoexplain.imagery.discs import Disc, disc_files, disc_views, load_disc
 from geoexplain.imagery.earth import imagery_files, load_clouds, load_imagery
 from geoexplain.imagery.effects import Surroundings
 from geoexplain.imagery.markings import load_markings
@@ -120,12 +121,11 @@ def run(args: argparse.Namespace) -> int:
     if not args.imagery and not args.discs:
         raise DataError("expected views to ask for, got none: add --imagery or --discs.")
     files = {source: find_imagery(source) for source in args.imagery}
-    discs = [load_disc(file) for file in disc_files(args.discs)] if args.discs else []
-    if args.discs and not discs:
-        raise DataError("--discs: expected pictures with a JSON file of the same stem beside them, found none.")
+    conditions = chosen_conditions(args)
+    discs = [load_disc(file) for file in disc_files(args.discs)]
     model = chosen_model(args)
     reports = []
-    for asked in (*of_imagery(args, files, model), *of_discs(args, discs)):
+    for asked in chain(of_imagery(args, files, conditions, model), of_discs(args, discs)):
         with progress_bar(len(asked.views), "views", desc=f"{asked.source}, {asked.condition}") as bar:
             report = evaluate_views(model, asked.views, progress=partial(_move, bar))
         reports.append({"imagery": asked.source, "condition": asked.condition, **report.as_dict()})
@@ -141,17 +141,26 @@ def _move(bar: Any, done: int, _total: int) -> None:
     bar.update(done - bar.n)
 
 
-def of_imagery(args: argparse.Namespace, files: Mapping[str, list[Path]], model: GeoModel) -> Iterator[Asked]:
+def chosen_conditions(args: argparse.Namespace) -> dict[str, Condition]:
+    """What --condition names. Raises DataError for one with clouds without --clouds."""
+    names = CONDITIONS if ALL in args.condition else dict.fromkeys(args.condition)
+    for name in names:
+        if CONDITIONS[name].needs_clouds and not args.clouds:
+            raise DataError(f"--condition {name}: expected a map of clouds, got none: name one with --clouds.")
+    return {name: CONDITIONS[name] for name in names}
+
+
+def of_imagery(
+    args: argparse.Namespace, files: Mapping[str, list[Path]], conditions: Mapping[str, Condition], model: GeoModel
+) -> Iterator[Asked]:
     """Views of every --imagery under every --condition."""
-    names = list(CONDITIONS) if ALL in args.condition else list(dict.fromkeys(args.condition))
     around = None
-    if files and names != ["plain"]:
+    if files and any(condition.needs_surroundings for condition in conditions.values()):
         clouds = load_clouds(args.clouds, model.device) if args.clouds else None
-        around = Surroundings(clouds, load_markings())
+        around = Surroundings(clouds, load_markings(model.device))
     for source, images in files.items():
         imagery = load_imagery(images, model.device)
-        for name in names:
-            condition = condition_named(name)
+        for name, condition in conditions.items():
             views = views_under(
                 condition,
                 imagery,
@@ -164,7 +173,7 @@ def of_imagery(args: argparse.Namespace, files: Mapping[str, list[Path]], model:
             yield Asked(source, name, condition.title, views)
 
 
-def of_discs(args: argparse.Namespace, discs: list[Any]) -> Iterator[Asked]:
+def of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[Asked]:
     """Views of the discs: all, and those under less and less cloud."""
     for bound in CLOUD_BOUNDS if discs else ():
         views = disc_views(

@@ -1,14 +1,14 @@
 """`geoexplain train release`: the best network of a run → a calibrated model with its gate and figures."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from geoexplain.cli.arguments import add_device, count
+from geoexplain.cli.arguments import add_device, complain, count
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.cli.evaluate_views import table
 from geoexplain.errors import DataError
@@ -18,6 +18,7 @@ from geoexplain.imagery.earth import Imagery, imagery_files, load_clouds, load_i
 from geoexplain.imagery.effects import Surroundings
 from geoexplain.imagery.markings import load_markings
 from geoexplain.imagery.others import other_files
+from geoexplain.training.gate import AREA, OTHERS
 from geoexplain.training.other_pictures import OtherPictures
 from geoexplain.training.view_release import ReleaseViews, release_run
 from geoexplain.training.view_validation import FOOTPRINT_KM, ROTATION_DEG
@@ -99,20 +100,30 @@ def run_release(args: argparse.Namespace) -> int:
     """Release the best network of a run, over or not."""
     _, validation = split_imagery(imagery_files(args.imagery), args.validation, ())
     device = args.device or default_device()
-    release(args, load_imagery(validation, device), surroundings(args, device))
+    discs = [load_disc(file) for file in disc_files(args.discs)]
+    around = surroundings(args, device)
+    release(args.run_dir, args.out, args, validation=load_imagery(validation, device), discs=discs, around=around)
     return 0
 
 
 def surroundings(args: argparse.Namespace, device: torch.device) -> Surroundings:
-    """The clouds and markings that the options name."""
-    return Surroundings(load_clouds(args.clouds, device) if args.clouds else None, load_markings())
+    """The clouds that the options name, and markings."""
+    return Surroundings(load_clouds(args.clouds, device) if args.clouds else None, load_markings(device))
 
 
-def release(args: argparse.Namespace, validation: Imagery, around: Surroundings) -> None:
-    """Calibrate, fit the gate, write, read back and measure the best network of the run in the folder given."""
-    folder = getattr(args, "release", None) or (args.out if "run_dir" in args else None)
-    run_dir = args.run_dir if "run_dir" in args else args.out
-    discs = [load_disc(file) for file in disc_files(args.discs)]
+def release(
+    run_dir: Path,
+    folder: Path | None,
+    args: argparse.Namespace,
+    *,
+    validation: Imagery,
+    discs: Sequence[Disc],
+    around: Surroundings,
+) -> None:
+    """Calibrate, fit the gate, write, read back and measure the best network of a run.
+
+    `folder` None is RUN_DIR/release; `args` says with which other pictures and how many views.
+    """
     others = OtherPictures(other_files(args.others) if args.others else (), around.markings)
     with progress_bar(1, "images") as bar:
 
@@ -122,13 +133,17 @@ def release(args: argparse.Namespace, validation: Imagery, around: Surroundings)
             bar.refresh()
 
         views = release_views(validation, discs, around, args.release_views)
-        done = release_run(run_dir, views, others, folder or run_dir / "release", progress=progress)
+        done = release_run(
+            run_dir, views, others, folder or run_dir / "release", device=validation.device, progress=progress
+        )
     for name, report in done.reports.items():
         print(f"{done.model.name} on {', '.join(validation.names)}, {name}: {report.views:,} views\n{table(report)}\n")
     print(f"temperature {done.temperature:.3f}")
     print(f"σ around the point {done.model.sigma_km:,.0f} km")
-    for name, value in ({} if done.model.gate is None else done.model.gate.figures).items():
-        print(f"gate, {name}: {value:g}" if value > 1 else f"gate, {name}: {percent(value)}")
+    if done.model.gate is not None:
+        print(f"gate: {gate_words(done.model.gate.figures)}")
+    else:
+        complain(f"{done.model.name} gets no gate, which would tell when an image is of another kind. {done.ungated}")
     print(f"released {done.weights} and {done.card}")
 
 
@@ -151,7 +166,14 @@ def release_views(validation: Imagery, discs: Sequence[Disc], around: Surroundin
         gate=sets(GATE_SEED, half, with_discs=True),
         gate_test=sets(GATE_TEST_SEED, half, with_discs=True),
         figures=sets(EVALUATION_SEED, half, with_discs=True),
+        sampling={"seed": EVALUATION_SEED, "footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG},
     )
+
+
+def gate_words(figures: Mapping[str, float]) -> str:
+    """How a gate does, in words; `figures` as `gate_figures` gives them."""
+    shares = [f"{name} {percent(value)}" for name, value in figures.items() if name not in (AREA, OTHERS)]
+    return f"{', '.join(shares)} of {figures[OTHERS]:,.0f}; {AREA} {figures[AREA]:.3f}"
 
 
 def split_imagery(files: Sequence[Path], validation: str, held_out: Sequence[str]) -> tuple[list[Path], list[Path]]:

@@ -47,8 +47,9 @@ of a file's name, or a glob such as *2004?6*.
 
 Ctrl-C saves the run; give the same command with --resume to go on. On a CPU the same seed, settings and number of
 threads (OMP_NUM_THREADS) give the same weights, interrupted or not. Once training is over, the weights that did best
-in validation are calibrated on the validation imagery and released: NAME.safetensors (fp16), NAME.cells.csv and
-NAME.card.json, with the settings and figures. The imagery of Blue Marble Next Generation is NASA's:
+in validation are calibrated on the validation imagery and released: NAME.safetensors (fp16), NAME.cells.csv,
+NAME.gate.json, which tells views from other pictures (where there are enough views to fit it on), and NAME.card.json,
+with the settings and figures. The imagery of Blue Marble Next Generation is NASA's:
 https://visibleearth.nasa.gov/collection/1484/blue-marble"""
 
 
@@ -162,6 +163,9 @@ def run_views(args: argparse.Namespace) -> int:
             f"{args.out}: expected a folder without a run, found one: add --resume, or choose another --out."
         )
     training, validation = split_imagery(imagery_files(args.imagery), args.validation, args.held_out)
+    for part, _ in args.weights:
+        if not any(part in file.name for file in training):
+            raise DataError(f"--weights: expected parts of the names of images to train on, got {part!r}: none has it.")
     settings = replace(
         DEFAULTS,
         phases=args.phases,
@@ -219,7 +223,7 @@ def run_views(args: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     bar.close()
     del sources
-    release(args, unseen, around)
+    release(args.out, args.release, args, validation=unseen, discs=discs, around=around)
     return 0
 
 

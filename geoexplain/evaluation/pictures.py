@@ -75,7 +75,7 @@ def view_source(
     rotation_deg: float = 30.0,
     seed: int = 0,
 ) -> Source:
-    """The random views that `evaluate_views` asks for with the same settings, unaugmented; all images mixed.
+    """The plain views that `views_under` gives with the same settings, all images mixed.
 
     Raises DataError when `views` is not positive, or the footprints are out of range.
     """

@@ -75,7 +75,7 @@ def evaluate_views(
     """Ask a model for views and compare its answers with the truth.
 
     Views are rendered at the model's own resolution; `batch`, a multiple of BLOCK, at a time go through the network.
-    `progress` is called with (done, all). Raises DataError when `batch` is none.
+    `progress` is called with (done, all). Raises DataError when `batch` is no such multiple.
     """
     return report_of(model, predictions_of(model, views, batch=batch, progress=progress), views.truth_deg.numpy())
 
@@ -85,7 +85,7 @@ def predictions_of(
 ) -> list[Prediction]:
     """What a model says of every view. Arguments and errors as for `evaluate_views`."""
     predictions: list[Prediction] = []
-    for images in rendered(views, model.preprocess, batch=batch, progress=progress):
+    for images in view_inputs(views, model.preprocess, batch=batch, progress=progress):
         seen = model.look(images.to(model.device))
         with torch.inference_mode():
             logits = model.head(seen.features).float().cpu()
@@ -122,10 +122,13 @@ def report_of(model: GeoModel, predictions: list[Prediction], truth_deg: NDArray
     )
 
 
-def rendered(
+def view_inputs(
     views: ViewSet, preprocess: Preprocess, *, batch: int = BLOCK, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[Tensor]:
-    """Views as normalised inputs (n, 3, S, S), `batch` at a time. Errors and `progress` as for `evaluate_views`."""
+    """Views as normalised inputs (n, 3, S, S), `batch` at a time, on the device that they are rendered on.
+
+    Errors and `progress` as for `evaluate_views`.
+    """
     if batch < BLOCK or batch % BLOCK:
         raise DataError(f"expected a batch that is a multiple of {BLOCK}, got {batch}: choose another.")
     for start in range(0, len(views), batch):
@@ -141,11 +144,14 @@ def view_logits(
     views: ViewSet,
     preprocess: Preprocess,
     *,
+    device: torch.device | str = "cpu",
     batch: int = BLOCK,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Logits (N, K) on the CPU of views. `network` takes normalised images to logits; the rest as `evaluate_views`."""
+    """Logits (N, K) on the CPU of views.
+
+    `network` takes normalised images on `device` to logits; the rest is as for `evaluate_views`.
+    """
+    inputs = view_inputs(views, preprocess, batch=batch, progress=progress)
     with torch.inference_mode():
-        return torch.cat(
-            [network(x).float().cpu() for x in rendered(views, preprocess, batch=batch, progress=progress)]
-        )
+        return torch.cat([network(x.to(device)).float().cpu() for x in inputs])

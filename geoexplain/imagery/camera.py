@@ -25,14 +25,18 @@ class Camera:
         """Some of the cameras, in order."""
         return Camera(self.tilt_deg[some], self.toward_deg[some], self.nearness[some])
 
+    def to(self, device: torch.device) -> "Camera":
+        """The same cameras on a device."""
+        return Camera(self.tilt_deg.to(device), self.toward_deg.to(device), self.nearness.to(device))
+
 
 @dataclass(frozen=True, eq=False)
 class Ground:
     """What N views of S × S pixels show, each tensor (N, S, S).
 
-    lat, lon    of the place in a pixel, in radians
+    lat, lon    of the place in a pixel, in radians; beside the Earth, of the place nearest to the ray
     slant       cosine of the angle between the vertical there and the direction of the camera, in [0, 1]
-    height      0 on the ground; beside it, how far above the ground the ray passes, in Earth radii
+    height      0 on the ground; beside the Earth, how far above the ground the ray passes, in Earth radii
     """
 
     lat: Tensor
@@ -47,15 +51,10 @@ class Ground:
     def scatter(self, rows: Tensor, other: "Ground") -> "Ground":
         """These views with `rows` (M,) replaced by the M of another Ground."""
         return Ground(
-            *(
-                own.index_copy(0, rows, theirs)
-                for own, theirs in (
-                    (self.lat, other.lat),
-                    (self.lon, other.lon),
-                    (self.slant, other.slant),
-                    (self.height, other.height),
-                )
-            )
+            self.lat.index_copy(0, rows, other.lat),
+            self.lon.index_copy(0, rows, other.lon),
+            self.slant.index_copy(0, rows, other.slant),
+            self.height.index_copy(0, rows, other.height),
         )
 
 
@@ -73,8 +72,10 @@ def equidistant_ground(lat_0: Tensor, lon_0: Tensor, footprint_km: Tensor, rotat
     distance = torch.hypot(x, y).clamp_min(1e-9)
     sine, cosine = distance.sin() / distance, distance.cos()
     sin_0, cos_0 = lat_0.sin().view(shape), lat_0.cos().view(shape)
-    lat = torch.asin((cosine * sin_0 + y * sine * cos_0).clamp(-1, 1))
-    lon = lon_0.view(shape) + torch.atan2(x * sine, cos_0 * cosine - y * sine * sin_0)
+    up, aside, ahead = cosine * sin_0 + y * sine * cos_0, x * sine, cos_0 * cosine - y * sine * sin_0
+    # Not the arc sine of `up`, which in float32 is 2 km off near a pole.
+    lat = torch.atan2(up, torch.hypot(aside, ahead))
+    lon = lon_0.view(shape) + torch.atan2(aside, ahead)
     return Ground(lat, lon, torch.ones_like(lat), torch.zeros_like(lat))
 
 
@@ -83,8 +84,9 @@ def camera_ground(
 ) -> Ground:
     """The perspective of N cameras that look at N centres.
 
-    `footprint_km` (N,) is the width of what is seen at the centre's distance; the picture's upper edge is turned to
-    bearing `rotation` as far as the tilt allows. The rest is as for `equidistant_ground`.
+    `footprint_km` (N,) is the width of what is seen at the centre's distance: of the plane that stands there on the
+    line of sight. The bearing `rotation`, along the ground, points straight up in the picture. The rest is as for
+    `equidistant_ground`.
 
     A ray through the point P of the plane that stands on the line of sight at the centre meets the sphere at P + u D,
     |P + u D| = 1, with D = d − nearness · (P − centre) towards the camera; nothing cancels, however far the camera is.
@@ -113,12 +115,16 @@ def camera_ground(
     above = sum(p * p for p in points) - 1
     discriminant = along * along - ray_squared * above
     u = (discriminant.clamp_min(0).sqrt() - along) / ray_squared
+    # The camera is at u = 1 / nearness: what the line meets behind it, it does not see.
+    behind = near * u > 1
+    u = torch.where(behind, 1 / near, u)
     qx, qy, qz = (p + u * d for p, d in zip(points, rays, strict=True))
     # Beside the Earth, q is where the ray passes closest to its middle.
-    length = torch.sqrt(qx * qx + qy * qy + qz * qz).clamp_min(1e-9)
+    level = qx * qx + qy * qy
+    length = torch.sqrt(level + qz * qz).clamp_min(1e-9)
     slant = (qx * rays[0] + qy * rays[1] + qz * rays[2]) / (length * ray_squared.sqrt())
-    height = torch.where(discriminant < 0, (length - 1).clamp_min(1e-7), torch.zeros_like(length))
-    return Ground(torch.asin((qz / length).clamp(-1, 1)), torch.atan2(qy, qx), slant.clamp(0, 1), height)
+    height = torch.where((discriminant < 0) | behind, (length - 1).clamp_min(1e-7), torch.zeros_like(length))
+    return Ground(torch.atan2(qz, level.sqrt()), torch.atan2(qy, qx), slant.clamp(0, 1), height)
 
 
 def _ticks(size_px: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -4,19 +4,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from geoexplain.imagery.draws import chance, smooth_field, uniform
+from geoexplain.imagery.draws import smooth_field, uniform
 
 HIDDEN = 8
 """Units of the random network that maps colours to colours."""
 
 
-def recolour_sea(views: Tensor, generator: torch.Generator, probability: float = 0.65) -> Tensor:
-    """Paint the water of most views in another sea: any blue to green, shelves along the coasts, a rough floor.
+def recolour_sea(rgb: Tensor, water: Tensor, generator: torch.Generator) -> Tensor:
+    """Paint the water of RGB (N, 3, S, S) as another sea: any blue to green, shelves along the coasts, a rough floor.
 
-    views (N, 4, S, S) in [0, 1] → RGB (N, 3, S, S) in [0, 1]; land stays as it is. The months show one flat sea,
-    other renderings and real pictures do not; colour of water must not be a cue.
+    Land stays as it is; `water` is (N, 1, S, S), all in [0, 1]. Some renderings show one flat sea, others and real
+    pictures do not: the colour of water must not be a cue.
     """
-    rgb, water = views[:, :3], views[:, 3:]
     n, _, size, _ = rgb.shape
     color = torch.cat(
         [
@@ -32,8 +31,7 @@ def recolour_sea(views: Tensor, generator: torch.Generator, probability: float =
     shelf = uniform(n, 0.0, 0.6, generator) * near_land.pow(uniform(n, 0.5, 2.0, generator))
     floor = uniform(n, 0.0, 0.5, generator) * smooth_field(n, size, generator)
     painted = (color * dark * (1 + floor) + shelf * (color + 0.1)).clamp(0, 1)
-    chosen = chance(n, probability, generator) * water
-    return rgb + chosen * (painted - rgb)
+    return torch.lerp(rgb, painted, water)
 
 
 def jitter_colour(rgb: Tensor, generator: torch.Generator) -> Tensor:

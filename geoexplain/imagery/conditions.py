@@ -1,6 +1,5 @@
 """The conditions under which a model is asked: other widths, rotations and tilts, clouds, colours, markings."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,10 +17,10 @@ from geoexplain.imagery.sky import cloud_cover, opaque_clouds
 from geoexplain.imagery.views import sample_view_points
 
 BLOCK = 32
-"""Views that are drawn together: what happens to one does not depend on how many go through a network at once."""
+"""Views are rendered in blocks of so many: what happens to one does not depend on how many are asked for at once."""
 
 MOST_DRAWS = 60
-"""How often a cloud cover is drawn until it is between its bounds."""
+"""How often a cloud cover is drawn again until its mean opacity is between its bounds."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Condition:
     rotation_deg  how far north is off the top, at least and at most, to either side; None as asked for
     tilt_deg      of a camera far away, at least and at most; None looks straight down
     effects       what happens to every view, by names of EFFECTS
-    cover         share of opaque cloud, at least and at most
+    cover         mean opacity of the clouds over a view, at least and at most
     mixture       whether the views are those of training, with everything that happens to them there
     """
 
@@ -45,6 +44,16 @@ class Condition:
     cover: tuple[float, float] | None = None
     mixture: bool = False
 
+    @property
+    def needs_surroundings(self) -> bool:
+        """Whether something is laid over the views."""
+        return self.mixture or bool(self.effects)
+
+    @property
+    def needs_clouds(self) -> bool:
+        """Whether a map of clouds may be laid over the views."""
+        return self.mixture or "clouds" in self.effects
+
 
 CONDITIONS: dict[str, Condition] = {
     "plain": Condition("as the imagery shows it"),
@@ -53,7 +62,7 @@ CONDITIONS: dict[str, Condition] = {
     "width-4000": Condition("4,000 km wide", footprint_km=(4000, 4000)),
     "width-6000": Condition("6,000 km wide", footprint_km=(6000, 6000)),
     "turned": Condition("north 45 to 180° off the top", rotation_deg=(45, 180)),
-    "oblique": Condition("seen 35 to 60° aslant", tilt_deg=(35, 60)),
+    "oblique": Condition("seen 35 to 60° aslant", tilt_deg=(35, 60), effects=("space",)),
     "clouds": Condition("10 to 45 % under opaque clouds", effects=("clouds",), cover=(0.10, 0.45)),
     "overcast": Condition("45 to 70 % under opaque clouds", effects=("clouds",), cover=(0.45, 0.70)),
     "colours": Condition("other colours for land and sea", effects=("sea", "colours", "exposure")),
@@ -72,7 +81,8 @@ class ViewSet:
 
     name       what they are of
     truth_deg  float64 (N, 2), latitude and longitude of the centres in degrees
-    render     from, to, side in px → RGB (to − from, 3, S, S) in [0, 1]; from is a multiple of BLOCK
+    render     start, stop, side in px → RGB (stop − start, 3, S, S) in [0, 1] of the views from start to before stop;
+               start is a multiple of BLOCK
     """
 
     name: str
@@ -81,13 +91,6 @@ class ViewSet:
 
     def __len__(self) -> int:
         return len(self.truth_deg)
-
-
-def condition_named(name: str) -> Condition:
-    """A row of CONDITIONS. Raises DataError for another name."""
-    if name not in CONDITIONS:
-        raise DataError(f"expected a condition out of {', '.join(CONDITIONS)}, got {name!r}: choose one of these.")
-    return CONDITIONS[name]
 
 
 def views_under(
@@ -102,16 +105,22 @@ def views_under(
 ) -> ViewSet:
     """`views` random views of whole-earth imagery under a condition, the same for the same seed.
 
-    A plain view is what `sample_view_points` and `render` give. `around` is what conditions with effects lay over
-    views. Raises DataError for a condition that needs surroundings, or clouds, where there are none.
+    A plain view is what `sample_view_points` and `render` give. `footprint_km`, log-uniform, and ±`rotation_deg` are
+    for conditions that leave them open. `around` is what conditions with effects lay over views.
+
+    Raises DataError for less than one view, and for a condition that needs surroundings, or clouds, where there are
+    none.
     """
-    needs = condition.mixture or bool(condition.effects)
-    if needs and (around is None or (("clouds" in condition.effects or condition.mixture) and around.clouds is None)):
+    if views < 1:
+        raise DataError(f"expected at least 1 view, got {views}.")
+    if condition.needs_surroundings and around is None:
+        raise DataError(f"views {condition.title}: expected surroundings to lay over them, got none: pass around=.")
+    if condition.needs_clouds and (around is None or around.clouds is None):
         raise DataError(f"views {condition.title}: expected a map of clouds, got none: name one with --clouds.")
-    generator = torch.Generator().manual_seed(seed)
-    name = ", ".join(imagery.names)
     if condition.mixture:
+        assert around is not None
         return _mixture_views(imagery, views, seed, around)
+    generator = torch.Generator().manual_seed(seed)
     points = sample_view_points(
         views,
         len(imagery),
@@ -125,40 +134,40 @@ def views_under(
         points = replace(points, camera=_far_camera(views, condition.tilt_deg, generator))
     effects = {effect: replace(EFFECTS[effect], share=1.0) for effect in EFFECTS if effect in condition.effects}
     if condition.cover is not None:
-        effects["clouds"] = Effect(1.0, partial(_covered, bounds=condition.cover))
+        effects["clouds"] = Effect(1.0, partial(_clouds_within, bounds=condition.cover))
 
-    def render(start: int, stop: int, size_px: int) -> Tensor:
-        return torch.cat([_block(start_, min(start_ + BLOCK, stop), size_px) for start_ in range(start, stop, BLOCK)])
-
-    def _block(start: int, stop: int, size_px: int) -> Tensor:
-        scene = plain_scene(imagery, points[start:stop], size_px)
+    def block(start: int, size_px: int) -> Tensor:
+        scene = plain_scene(imagery, points[start : start + BLOCK], size_px)
         if around is None or not effects:
             return scene.rgb
-        return photograph(scene, around, _of_block(seed, start, imagery.device), effects)
+        return photograph(scene, around, _block_generator(seed, start, imagery.device), effects)
 
-    return ViewSet(name, points.centers_deg, render)
+    return ViewSet(", ".join(imagery.names), points.centers_deg, partial(_render_blocks, block))
 
 
-def _mixture_views(imagery: Imagery, views: int, seed: int, around: Surroundings | None) -> ViewSet:
+def _render_blocks(block: Callable[[int, int], Tensor], start: int, stop: int, size_px: int) -> Tensor:
+    """Whole blocks, cut where fewer views are asked for: half a block would draw other random numbers."""
+    return torch.cat([block(first, size_px) for first in range(start, stop, BLOCK)])[: stop - start]
+
+
+def _mixture_views(imagery: Imagery, views: int, seed: int, around: Surroundings) -> ViewSet:
     generator = torch.Generator().manual_seed(seed)
     weights, mixture = torch.ones(len(imagery)), ViewMixture()
     blocks = [
         sample_mixture(min(BLOCK, views - start), weights, generator, mixture) for start in range(0, views, BLOCK)
     ]
-    assert around is not None
 
-    def render(start: int, stop: int, size_px: int) -> Tensor:
-        pictures = [
-            photograph(mixed_scene(imagery, blocks[i // BLOCK], size_px), around, _of_block(seed, i, imagery.device))
-            for i in range(start, stop, BLOCK)
-        ]
-        return torch.cat(pictures)[: stop - start]
+    def block(start: int, size_px: int) -> Tensor:
+        scene = mixed_scene(imagery, blocks[start // BLOCK], size_px)
+        return photograph(scene, around, _block_generator(seed, start, imagery.device))
 
-    return ViewSet(", ".join(imagery.names), torch.cat([block.centers_deg for block in blocks]), render)
+    centers_deg = torch.cat([points.centers_deg for points in blocks])
+    return ViewSet(", ".join(imagery.names), centers_deg, partial(_render_blocks, block))
 
 
-def _of_block(seed: int, start: int, device: torch.device) -> torch.Generator:
-    return torch.Generator(device=device).manual_seed(1_000_003 * (seed + 1) + start)
+def _block_generator(seed: int, start: int, device: torch.device) -> torch.Generator:
+    # Another one for every block, and for every seed that a generator takes.
+    return torch.Generator(device=device).manual_seed((1_000_003 * (seed + 1) + start) % 2**63)
 
 
 def _either_side(count: int, bounds_deg: tuple[float, float], generator: torch.Generator) -> Tensor:
@@ -171,10 +180,12 @@ def _far_camera(count: int, bounds_deg: tuple[float, float], generator: torch.Ge
     """Cameras from any side, so far away that nothing is foreshortened but by the tilt."""
     low, high = bounds_deg
     tilt, toward = torch.rand(2, count, generator=generator)
-    return Camera(low + (high - low) * tilt, 360 * toward - 180, torch.full((count,), 1 / math.inf))
+    return Camera(low + (high - low) * tilt, 360 * toward - 180, torch.zeros(count))
 
 
-def _covered(scene: Scene, around: Surroundings, generator: torch.Generator, *, bounds: tuple[float, float]) -> Tensor:
+def _clouds_within(
+    scene: Scene, around: Surroundings, generator: torch.Generator, *, bounds: tuple[float, float]
+) -> Tensor:
     """The views under clouds whose mean opacity lies within bounds; after MOST_DRAWS those closest to them."""
     assert around.clouds is not None
     low, high = bounds

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -18,20 +18,35 @@ from geoexplain.imagery.camera import Ground
 from geoexplain.imagery.conditions import ViewSet
 from geoexplain.imagery.views import ViewPoints, ground_seen, sample_centers, sample_view_points
 from geoexplain.images import open_image
-from geoexplain.research.files import read_bytes
+from geoexplain.research.files import printable, read_bytes
 
 LARGEST_JSON_BYTES = 2**20
 DARK = 0.08
 """Brightness, in [0, 1], up to which a pixel is space: above the noise of compression, below the night side's edge."""
 
-ATMOSPHERE = 0.995
-"""Radius of the ground over that of the bright disc, whose edge is air; found by fitting coasts to about a pixel."""
+GROUND = 0.995
+"""Earth's radius at the middle of a picture over the radius of the bright disc, whose edge is air; fitted to coasts,
+which then lie within about a pixel."""
+
+LEAST_FILLED, MOST_FILLED = 0.7, 0.82
+"""Share of its bounding box that is bright in a picture of the whole disc: a circle fills π / 4."""
+
+LARGEST_ASPECT = 1.05
+"""Longer over shorter side of that box."""
 
 CLOUD_BRIGHTNESS, CLOUD_COLOUR, CLOUD_PX = 0.55, 0.2, 64
-"""A pixel is cloud when it is this bright, and its channels no further apart than this, in a
-view of so many pixels."""
+"""A pixel is cloud when every channel is brighter than the first and they differ by less than the second; looked for in
+views of so many pixels."""
+
+NEAREST_KM, FARTHEST_KM = 13_000, 1_000_000_000
+"""Of a camera that sees a whole disc, from the Earth's centre."""
+
+SMALLEST_DISC_PX = 64
 
 MOST_ROUNDS = 50
+"""How often views of a disc are drawn until enough are clear."""
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +57,8 @@ class Disc:
     rgb          float32 (3, H, W), in [0, 1]
     lat_deg, lon_deg  the point under the camera
     distance_km  of the camera from the Earth's centre
-    middle_px    x and y of that point in the picture
-    radius_px    of the ground
+    middle_px    x and y of that point, from the picture's upper left corner
+    radius_px    Earth's radius in pixels at the scale of the middle
     """
 
     name: str
@@ -59,39 +74,54 @@ def load_disc(file: Path) -> Disc:
     """Read a picture of EPIC with the facts in the JSON file of the same stem, as NASA's interface gives them.
 
     These are `centroid` or `centroid_coordinates` (lat, lon in degrees), and `distance_km` or `dscovr_j2000_position`
-    (x, y, z in km). The disc is found in the picture: the bounding box of what is not dark.
+    (x, y, z in km). The disc is found in the picture, as the bounding box of what is not dark.
 
-    Raises ImageError for a picture that cannot be read, DataError when the facts are missing or the disc is not found.
+    Raises ImageError for a picture that cannot be read, DataError when the facts are missing or wrong, or when no whole
+    disc is found.
     """
     facts = _facts(file.with_suffix(".json"))
     rgb = torch.from_numpy(np.asarray(open_image(file)).copy()).permute(2, 0, 1).float() / 255
     bright = rgb.amax(dim=0) > DARK
     rows, columns = (torch.nonzero(bright.float().mean(dim=axis) > 0.01).flatten() for axis in (1, 0))
-    if min(len(rows), len(columns)) < 64:
-        raise DataError(f"{file.name}: expected a bright disc of the Earth on black, found none.")
-    top, bottom, left, right = (float(x) for x in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+    if min(len(rows), len(columns)) < SMALLEST_DISC_PX:
+        _refuse_picture(file)
+    (top, bottom), (left, right) = ((int(lit[0]), int(lit[-1]) + 1) for lit in (rows, columns))
+    sides = sorted((bottom - top, right - left))
+    filled = float(bright[top:bottom, left:right].float().mean())
+    if sides[1] > LARGEST_ASPECT * sides[0] or not LEAST_FILLED < filled < MOST_FILLED:
+        _refuse_picture(file)
     return Disc(
         file.name,
         rgb,
         *facts,
         middle_px=((left + right) / 2, (top + bottom) / 2),
-        radius_px=ATMOSPHERE * (right - left + bottom - top) / 4,
+        radius_px=GROUND * sum(sides) / 4,
     )
 
 
+def _refuse_picture(file: Path) -> NoReturn:
+    raise DataError(f"{file.name}: expected the whole bright disc of the Earth on black, found none: take another one.")
+
+
 def _facts(file: Path) -> tuple[float, float, float]:
+    """Latitude and longitude in degrees, and distance in km, from a file that nobody vouches for."""
     wanted = "centroid (lat, lon in degrees) and distance_km"
+    if not file.is_file():
+        raise DataError(
+            f"expected {wanted} in {printable(file.name)} beside the picture, found no such file: get it as well."
+        )
     try:
         data = json.loads(read_bytes(file, LARGEST_JSON_BYTES))
         point = data.get("centroid") or data["centroid_coordinates"]
         distance = data.get("distance_km") or math.hypot(*_xyz(data["dscovr_j2000_position"]))
         lat, lon, distance = float(point["lat"]), float(point["lon"]), float(distance)
-    except FileNotFoundError:
-        raise DataError(f"expected {wanted} in {file.name} beside the picture, found no such file.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise DataError(f"{file.name}: expected {wanted}, got a file without them.") from None
-    if not (abs(lat) <= 90 and abs(lon) <= 360 and 2 * EARTH_RADIUS_KM < distance < 1e9):
-        raise DataError(f"{file.name}: expected {wanted} beyond the Earth, got {lat}, {lon} and {distance} km.")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise DataError(f"{printable(file.name)}: expected {wanted}, got a file without them.") from None
+    if not (abs(lat) <= 90 and abs(lon) <= 360 and NEAREST_KM < distance < FARTHEST_KM):  # false for NaN
+        raise DataError(
+            f"{printable(file.name)}: expected a latitude within 90°, a longitude within 360° and a distance from "
+            f"{NEAREST_KM:,} to {FARTHEST_KM:,} km, got {lat:g}, {lon:g} and {distance:g}: is it in other units?"
+        )
     return lat, lon, distance
 
 
@@ -122,22 +152,28 @@ def sample_disc_points(
 def render_disc(disc: Disc, points: ViewPoints, size_px: int) -> Tensor:
     """Views of a disc as RGB (N, 3, size_px, size_px) in [0, 1]; what lies behind its limb is black.
 
-    With D the camera's distance and R the Earth's radius, a point at angle c from the one under the camera lies
-    r sin c (D − R) / (D − R cos c) from the middle, r being the disc's radius.
+    With D the camera's distance from the Earth's centre and R the Earth's radius, a point at angle c from the one under
+    the camera lies r sin c (D − R) / (D − R cos c) from the middle, r being `radius_px`. The limb is where
+    cos c = R / D, at r √((D − R) / (D + R)).
     """
     ground = ground_seen(points, size_px, disc.rgb.device)
     x, y, seen = _on_disc(disc, ground)
-    height, width = disc.rgb.shape[1:]
-    grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1)
-    picture = disc.rgb.expand(len(points), -1, -1, -1)
-    # Pixels of a wide view are larger than the disc's; the mean over what each covers is the fair one.
-    pixel = points.footprint_km / size_px / (EARTH_RADIUS_KM / disc.radius_px)
-    views = F.grid_sample(picture, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    if (pixel > 2).any():
-        small = F.avg_pool2d(picture[:1], 2).expand(len(points), -1, -1, -1)
-        coarse = F.grid_sample(small, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        views = torch.where(pixel.view(-1, 1, 1, 1) > 2, coarse, views)
+    # Pixels of a wide view are larger than the disc's: then four of these make one.
+    wide = points.footprint_km / size_px > 2 * EARTH_RADIUS_KM / disc.radius_px
+    views = _sample(disc.rgb, x, y)
+    if wide.any():
+        coarse = _sample(F.avg_pool2d(disc.rgb, 2), x / 2, y / 2)
+        views = torch.where(wide.view(-1, 1, 1, 1), coarse, views)
     return views * seen.unsqueeze(1)
+
+
+def _sample(picture: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """A picture (3, H, W) at x and y (N, S, S), in pixels from its upper left corner, bilinear: (N, 3, S, S)."""
+    height, width = picture.shape[1:]
+    grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1)
+    # All views below one another: a picture per view would not fit into memory.
+    found = F.grid_sample(picture[None], grid.view(1, -1, *grid.shape[2:]), mode="bilinear", align_corners=False)
+    return found.view(picture.shape[0], *x.shape).transpose(0, 1)
 
 
 def _on_disc(disc: Disc, ground: Ground) -> tuple[Tensor, Tensor, Tensor]:
@@ -159,13 +195,19 @@ def cloud_share(rgb: Tensor) -> Tensor:
 
 
 def disc_files(paths: Sequence[Path]) -> list[Path]:
-    """The pictures that have a JSON file of the same stem beside them, from files and folders."""
-    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-    return [file for file in files if file.suffix.lower() in {".jpg", ".jpeg", ".png"} and _has_facts(file)]
+    """The files among `paths`, and the pictures in the folders that have a JSON file of the same stem beside them.
+
+    Raises DataError when there are paths, but no pictures.
+    """
+    files = [file for path in paths for file in (_with_facts(path) if path.is_dir() else [path])]
+    if paths and not files:
+        raise DataError("--discs: expected pictures with a JSON file of the same stem beside them, found none.")
+    return files
 
 
-def _has_facts(file: Path) -> bool:
-    return file.with_suffix(".json").is_file()
+def _with_facts(folder: Path) -> list[Path]:
+    pictures = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES]
+    return [file for file in pictures if file.with_suffix(".json").is_file()]
 
 
 def disc_views(
@@ -179,24 +221,29 @@ def disc_views(
 ) -> ViewSet:
     """`views` random views, as many of each disc, whose share of cloud is below `cloud_below` if that is less than 1.
 
-    Raises DataError when clear views are hardly to be found.
+    Raises DataError for less than one view or disc, and when clear views are hardly to be found.
     """
+    if views < 1 or not discs:
+        raise DataError(f"expected at least 1 view of at least 1 disc, got {views} of {len(discs)}.")
     chosen: list[tuple[Disc, ViewPoints]] = []
     for number, disc in enumerate(discs):
-        generator = torch.Generator().manual_seed(1000 * seed + number)
+        generator = torch.Generator().manual_seed((1000 * seed + number) % 2**63)
         wanted = views // len(discs) + (number < views % len(discs))
         for _ in range(MOST_ROUNDS):
+            if not wanted:
+                break
             points = sample_disc_points(disc, wanted, generator, footprint_km=footprint_km, rotation_deg=rotation_deg)
             clear = list(range(wanted))
             if cloud_below < 1:
                 shares = cloud_share(render_disc(disc, points, CLOUD_PX))
                 clear = torch.nonzero(shares < cloud_below).flatten().tolist()
-            chosen += [(disc, points[i : i + 1]) for i in clear[:wanted]]
-            wanted -= len(clear[:wanted])
-            if not wanted:
-                break
-        else:
-            raise DataError(f"{disc.name}: expected views under less than {cloud_below:.0%} cloud, found too few.")
+            chosen += [(disc, points[i : i + 1]) for i in clear]
+            wanted -= len(clear)
+        if wanted:
+            raise DataError(
+                f"{disc.name}: expected views under less than {100 * cloud_below:g} % cloud, found too few: "
+                "ask for fewer, or for cloudier ones."
+            )
     truth = torch.cat([points.centers_deg for _, points in chosen])
 
     def render(start: int, stop: int, size_px: int) -> Tensor:

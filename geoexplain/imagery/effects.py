@@ -1,4 +1,4 @@
-"""Everything that is done to views in training, in the order in which it happens, each with its share of the views."""
+"""Everything that happens to views in training, in order, each to a share of the views."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from geoexplain.imagery.earth import Imagery
 from geoexplain.imagery.markings import Markings, draw_borders, draw_graticule, write_names
 from geoexplain.imagery.scene import Scene
 from geoexplain.imagery.sensor import blur, frame, grey, jpeg, noise
-from geoexplain.imagery.sky import cloud_cover, cloud_veil, glint, haze, opaque_clouds, popcorn, shade, space
+from geoexplain.imagery.sky import cloud_cover, cloud_veil, cumulus, glint, haze, opaque_clouds, shade, space
 
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What is laid over views.
+    """What is laid over views, on their device.
 
     clouds    maps of clouds, white on black; None leaves the sky clear of opaque clouds
     markings  borders and names
@@ -46,7 +46,7 @@ def _clouds(scene: Scene, around: Surroundings, generator: torch.Generator) -> T
 
 
 EFFECTS: dict[str, Effect] = {
-    "sea": Effect(0.6, lambda scene, _, draw: recolour_sea(torch.cat([scene.rgb, scene.water], 1), draw, 1.0)),
+    "sea": Effect(0.6, lambda scene, _, draw: recolour_sea(scene.rgb, scene.water, draw)),
     "colours": Effect(0.55, lambda scene, _, draw: remap_colours(scene.rgb, draw)),
     "outlines": Effect(0.06, lambda scene, _, draw: flatten_land(scene.rgb, scene.water, draw)),
     "exposure": Effect(1.0, lambda scene, _, draw: jitter_colour(scene.rgb, draw).clamp(0, 1)),
@@ -54,7 +54,7 @@ EFFECTS: dict[str, Effect] = {
     "borders": Effect(0.08, lambda scene, around, draw: draw_borders(scene, around.markings, draw)),
     "graticule": Effect(0.06, lambda scene, _, draw: draw_graticule(scene, draw)),
     "clouds": Effect(0.55, _clouds),
-    "cumulus": Effect(0.15, lambda scene, _, draw: popcorn(scene, draw)),
+    "cumulus": Effect(0.15, lambda scene, _, draw: cumulus(scene, draw)),
     "veil": Effect(0.2, lambda scene, _, draw: cloud_veil(scene, draw)),
     "glint": Effect(0.08, lambda scene, _, draw: glint(scene, draw)),
     "haze": Effect(0.45, lambda scene, _, draw: haze(scene, draw)),
@@ -63,9 +63,9 @@ EFFECTS: dict[str, Effect] = {
     "names": Effect(0.1, lambda scene, around, draw: write_names(scene, around.markings, draw)),
     "grey": Effect(0.12, lambda scene, _, draw: grey(scene.rgb, draw)),
     "frame": Effect(0.05, lambda scene, _, draw: frame(scene.rgb, draw)),
-    "blur": Effect(0.3, lambda scene, _, draw: blur(scene.rgb, draw, 1.0)),
+    "blur": Effect(0.3, lambda scene, _, draw: blur(scene.rgb, draw)),
     "noise": Effect(0.8, lambda scene, _, draw: noise(scene.rgb, draw)),
-    "compression": Effect(0.5, lambda scene, _, draw: jpeg(scene.rgb, draw, 1.0)),
+    "compression": Effect(0.5, lambda scene, _, draw: jpeg(scene.rgb, draw)),
 }
 """Every effect by name, in order. Training, evaluation under conditions, and tests read this table."""
 
@@ -75,7 +75,8 @@ def photograph(
 ) -> Tensor:
     """Views as real pictures might show them: RGB (N, 3, S, S) in [0, 1], each changed its own way.
 
-    `generator` lies on the views' device.
+    `generator` lies on the views' device and decides which views an effect happens to, and how. The scene is left as
+    it is.
     """
     rgb = scene.rgb
     for effect in effects.values():
@@ -95,7 +96,7 @@ WITHOUT_GROUND = ("colours", "exposure", "developed", "grey", "frame", "blur", "
 
 
 def photograph_other(rgb: Tensor, around: Surroundings, generator: torch.Generator) -> Tensor:
-    """Pictures (N, 3, S, S) in [0, 1] that show no ground, changed by cameras and files as views are."""
+    """Pictures (N, 3, S, S) in [0, 1] that show no ground, changed by cameras and files as views are; likewise."""
     nowhere = torch.zeros(len(rgb), *rgb.shape[2:], device=rgb.device)
     ground = Ground(nowhere, nowhere, nowhere + 1, nowhere)
     scene = Scene(rgb, nowhere.unsqueeze(1), ground, nowhere[:, 0, 0] + 1)

@@ -1,7 +1,7 @@
 """What people draw over pictures of the Earth: borders, graticules, names."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,44 +13,54 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from geoexplain.geography.gazetteer import load_gazetteer
+from geoexplain.geography.sphere import EARTH_RADIUS_KM
 from geoexplain.imagery.earth import Imagery, pack
 from geoexplain.imagery.scene import Scene
 from geoexplain.imagery.views import level_of, texels_at
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 SHEETS, SHEET_PX = 256, 192
+FONT_PX = (6, 26)
+"""Smallest and largest size of the names on a sheet."""
+
 SPACINGS_DEG = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
+"""How far apart lines of latitude and longitude may be; each divides 360°."""
 
 
 @dataclass(frozen=True, eq=False)
 class Markings:
     """What may be drawn over views, made once.
 
-    borders  the borders and coasts of countries, as an imagery of one image
-    sheets   uint8 (SHEETS, SHEET_PX, SHEET_PX), names written at random places; 255 is ink
+    borders  the borders and coasts of countries, as an imagery of one image and one channel, on the views' device
+    sheets   uint8 (M, P, P) on the CPU, names written at random places; 255 is ink
     """
 
     borders: Imagery
     sheets: Tensor
 
 
-@lru_cache(maxsize=1)
-def load_markings(height: int = 1350) -> Markings:
-    """Borders of Natural Earth 1:50m on `height` rows, and sheets of names of cities and countries."""
-    return Markings(_borders(height), _sheets())
+def load_markings(device: str | torch.device = "cpu", height: int = 1350) -> Markings:
+    """Borders of Natural Earth 1:50m on `height` rows, and sheets of names of cities and countries.
+
+    Made once per process, in a few seconds; `device` is that of the views.
+    """
+    return Markings(pack(_borders(height).to(device), ("borders",)), _sheets())
 
 
 def draw_borders(scene: Scene, markings: Markings, generator: torch.Generator) -> Tensor:
     """The views with the borders and coasts of countries, in one random colour each."""
     level = level_of(markings.borders, scene.footprint_km, scene.rgb.shape[-1])
-    source = torch.zeros(len(scene), dtype=torch.int64)
+    source = torch.zeros_like(level)
+    # A line is two texels wide; where a pixel is larger than that, it would fade.
     ink = (2.5 * texels_at(markings.borders, source, scene.ground, level)).clamp(0, 1)
-    return _inked(scene.rgb, ink.to(scene.rgb.device), generator)
+    return _with_ink(scene.rgb, ink, generator)
 
 
 def draw_graticule(scene: Scene, generator: torch.Generator) -> Tensor:
     """The views with lines of latitude and longitude, a round number of degrees apart, about a pixel wide."""
     n, size_px = len(scene), scene.rgb.shape[-1]
-    width_deg = torch.rad2deg(scene.footprint_km / 6371.0)
+    width_deg = torch.rad2deg(scene.footprint_km / EARTH_RADIUS_KM)
     lines = 1.5 + 6 * torch.rand(n, generator=generator, device=width_deg.device)
     spacings = torch.tensor(SPACINGS_DEG, device=width_deg.device)
     nearest = ((width_deg / lines)[:, None] / spacings).log().abs().argmin(dim=1)
@@ -60,29 +70,29 @@ def draw_graticule(scene: Scene, generator: torch.Generator) -> Tensor:
     off_lat = (lat / spacing - (lat / spacing).round()).abs() * spacing / pixel
     off_lon = (lon / spacing - (lon / spacing).round()).abs() * spacing * torch.cos(scene.ground.lat) / pixel
     ink = (1.2 - torch.minimum(off_lat, off_lon)).clamp(0, 1)
-    return _inked(scene.rgb, ink.unsqueeze(1), generator)
+    return _with_ink(scene.rgb, ink.unsqueeze(1), generator)
 
 
 def write_names(scene: Scene, markings: Markings, generator: torch.Generator) -> Tensor:
     """The views with a piece of a random sheet of names over each, in one random colour."""
-    return _inked(
-        scene.rgb, written(len(scene), scene.rgb.shape[-1], markings, generator).to(scene.rgb.device), generator
-    )
+    ink = name_ink(len(scene), scene.rgb.shape[-1], markings, generator)
+    return _with_ink(scene.rgb, ink.to(scene.rgb.device), generator)
 
 
-def written(count: int, size_px: int, markings: Markings, generator: torch.Generator) -> Tensor:
-    """Ink (count, 1, size_px, size_px) in [0, 1] of random pieces of random sheets, enlarged or reduced."""
+def name_ink(count: int, size_px: int, markings: Markings, generator: torch.Generator) -> Tensor:
+    """Ink (count, 1, size_px, size_px) in [0, 1], on the CPU, of random pieces of random sheets of names."""
+    sheets, sheet_px = len(markings.sheets), markings.sheets.shape[-1]
     pieces = []
     for _ in range(count):
         sheet, top, left, side = torch.rand(4, generator=generator, device=generator.device).tolist()
-        px = int(SHEET_PX * (0.35 + 0.6 * side))
-        row, column = int(top * (SHEET_PX - px)), int(left * (SHEET_PX - px))
-        piece = markings.sheets[int(sheet * SHEETS), row : row + px, column : column + px].float() / 255
+        px = int(sheet_px * (0.35 + 0.6 * side))
+        row, column = int(top * (sheet_px - px)), int(left * (sheet_px - px))
+        piece = markings.sheets[int(sheet * sheets), row : row + px, column : column + px].float() / 255
         pieces.append(F.interpolate(piece[None, None], size=(size_px, size_px), mode="bilinear", antialias=True))
-    return torch.cat(pieces)
+    return torch.cat(pieces).clamp(0, 1)
 
 
-def _inked(rgb: Tensor, ink: Tensor, generator: torch.Generator) -> Tensor:
+def _with_ink(rgb: Tensor, ink: Tensor, generator: torch.Generator) -> Tensor:
     n = len(rgb)
     color = torch.rand(n, 3, 1, 1, generator=generator, device=rgb.device)
     plain = torch.rand(n, 1, 1, 1, generator=generator, device=rgb.device) < 0.6  # most ink is black or white
@@ -91,7 +101,9 @@ def _inked(rgb: Tensor, ink: Tensor, generator: torch.Generator) -> Tensor:
     return torch.lerp(rgb, color.expand_as(rgb), strength * ink)
 
 
-def _borders(height: int) -> Imagery:
+@lru_cache(maxsize=1)
+def _borders(height: int) -> Tensor:
+    """uint8 (1, height, 2 height, 1), 255 on the lines."""
     canvas = Image.new("L", (2 * height, height))
     draw = ImageDraw.Draw(canvas)
     for shape in load_gazetteer().shapes.geometries:
@@ -100,22 +112,25 @@ def _borders(height: int) -> Imagery:
             xy = np.stack([(points[:, 0] + 180) / 360 * 2 * height, (90 - points[:, 1]) / 180 * height], axis=1)
             for turn in (0, 2 * height):  # countries that the antimeridian cuts go on beyond 180° E
                 draw.line([(x - turn, y) for x, y in xy.tolist()], fill=255, width=2)
-    pixels = torch.from_numpy(np.asarray(canvas).copy())
-    return pack(pixels.view(1, height, 2 * height, 1), ("borders",))
+    return torch.from_numpy(np.asarray(canvas).copy()).view(1, height, 2 * height, 1)
 
 
-def _sheets(seed: int = 0) -> Tensor:
-    rng = np.random.default_rng(seed)
+@lru_cache(maxsize=1)
+def _sheets() -> Tensor:
+    """uint8 (SHEETS, SHEET_PX, SHEET_PX), the same in every process."""
+    rng = np.random.default_rng(0)
     gazetteer = load_gazetteer()
     names = [name for name in (*gazetteer.cities, *gazetteer.countries) if name.isascii()]  # what the font has
-    return torch.stack([torch.from_numpy(_sheet(names, rng)) for _ in range(SHEETS)])
+    # Pillow reads its font anew for every size that it is asked for.
+    fonts = {size: ImageFont.load_default(size=size) for size in range(FONT_PX[0], FONT_PX[1] + 1)}
+    return torch.stack([torch.from_numpy(_sheet(names, fonts, rng)) for _ in range(SHEETS)])
 
 
-def _sheet(names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+def _sheet(names: Sequence[str], fonts: Mapping[int, Font], rng: np.random.Generator) -> np.ndarray:
     canvas = Image.new("L", (SHEET_PX, SHEET_PX))
     draw = ImageDraw.Draw(canvas)
     for _ in range(int(math.exp(rng.uniform(math.log(4), math.log(60))))):
-        font = ImageFont.load_default(size=float(np.exp(rng.uniform(math.log(6), math.log(26)))))
+        font = fonts[round(float(np.exp(rng.uniform(*np.log(FONT_PX)))))]
         text = names[int(rng.integers(len(names)))]
         if rng.random() < 0.2:
             text = f"{rng.uniform(-90, 90):.1f}°"

@@ -1,15 +1,15 @@
 """Which views a network is trained on: from narrow to wide, straight down and oblique, of one rendering or of two."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from geoexplain.errors import DataError
+from geoexplain.geography.sphere import EARTH_RADIUS_KM
 from geoexplain.imagery.camera import Camera
-from geoexplain.imagery.views import ViewPoints, sample_centers
+from geoexplain.imagery.views import LARGEST_FOOTPRINT_KM, ViewPoints, sample_centers
 
 NEAREST_CAMERA, FARTHEST_CAMERA = 0.8, 15.0
 """Distance between camera and centre, in widths of the view: from a wide-angle lens to a telescope."""
@@ -25,7 +25,10 @@ class ViewMixture:
     turned        share of views turned any way
     oblique       share of views through a camera, whose tilt is uniform up to `tilt_deg`
     blended       share of views that mix two renderings of the same place
-    softened      share of views taken from a coarser level of the imagery
+    softened      share of views that may be taken from a coarser level of the imagery: half of these by one level, a
+                  quarter by two, a quarter stay at their own
+
+    Raises DataError for values out of range.
     """
 
     footprint_km: tuple[float, float] = (300.0, 2400.0)
@@ -37,6 +40,20 @@ class ViewMixture:
     tilt_deg: float = 60.0
     blended: float = 0.5
     softened: float = 0.4
+
+    def __post_init__(self) -> None:
+        shares = (self.extreme, self.turned, self.oblique, self.blended, self.softened)
+        widths = (self.footprint_km, self.extreme_km)
+        if not (
+            all(0 <= share <= 1 for share in shares)
+            and all(0 < low <= high <= LARGEST_FOOTPRINT_KM for low, high in widths)
+            and 0 <= self.rotation_deg <= 180
+            and 0 <= self.tilt_deg < 90
+        ):
+            raise DataError(
+                f"expected widths from low to high within 0 and {LARGEST_FOOTPRINT_KM:.0f} km, shares within 0 and 1, "
+                f"a rotation of at most 180° and a tilt below 90°, got {self}: correct these."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +102,14 @@ def sample_mixture(count: int, weights: Tensor, generator: torch.Generator, mixt
     source, second = torch.multinomial(weights.float(), 2 * count, replacement=True, generator=generator).chunk(2)
     share = torch.where(chance(mixture.blended), uniform(0, 1), torch.zeros(count))
     softer = (chance(mixture.softened) * uniform(0, 2)).round().long()
-    # Half of the cameras look away from the picture's lower edge, as people do, the others from anywhere.
-    behind = rotation + 180 + uniform(-30, 30)
-    toward = torch.where(chance(0.5), behind, uniform(-180, 180))
-    distance = width / 6371.0 * log_uniform(NEAREST_CAMERA, FARTHEST_CAMERA)
+    # Half of the cameras stand beyond the picture's lower edge and look up to it, as people do, the others anywhere.
+    below = rotation + 180 + uniform(-30, 30)
+    toward = torch.where(chance(0.5), below, uniform(-180, 180))
+    distance = width / EARTH_RADIUS_KM * log_uniform(NEAREST_CAMERA, FARTHEST_CAMERA)
     camera = Camera(uniform(0, mixture.tilt_deg), toward, 1 / distance)
     oblique = chance(mixture.oblique)
-    rows, others = (torch.from_numpy(np.flatnonzero(chosen)) for chosen in (~oblique.numpy(), oblique.numpy()))
-    points = ViewPoints(centers, width, rotation, source)
-    through = ViewPoints(centers, width, rotation, source, camera)
-    return MixedPoints((rows, points[rows]), (others, through[others]), centers, second, share, softer)
+    plain, through = torch.nonzero(~oblique).flatten(), torch.nonzero(oblique).flatten()
+    points = ViewPoints(centers, width, rotation, source, camera)
+    return MixedPoints(
+        (plain, replace(points, camera=None)[plain]), (through, points[through]), centers, second, share, softer
+    )

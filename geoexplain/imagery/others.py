@@ -1,18 +1,21 @@
 """Pictures that are no views of Earth from above: generated ones, and whatever a folder holds."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from geoexplain.errors import DataError, ImageError
 from geoexplain.imagery.draws import chance, uniform
-from geoexplain.imagery.markings import Markings, written
+from geoexplain.imagery.markings import Markings, name_ink
 from geoexplain.images import open_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
+
 KEPT_PX = 160
 """Shorter side of the pictures that are kept for training."""
 
@@ -24,12 +27,17 @@ def other_files(folder: Path) -> list[Path]:
     """The pictures in a folder and its subfolders, by name. Raises DataError when there is none."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
-        raise DataError(f"{folder}: expected pictures that are no views of Earth from above, found none.")
+        raise DataError(
+            f"{folder}: expected pictures that are no views of Earth from above, found none: name another folder."
+        )
     return files
 
 
 def load_others(files: Sequence[Path]) -> list[Tensor]:
-    """Pictures as uint8 (3, H, W), the shorter side KEPT_PX; those that cannot be read are left out."""
+    """Pictures as uint8 (3, H, W), the shorter side KEPT_PX; those that cannot be read are left out.
+
+    Raises DataError when none of the files can be read.
+    """
     pictures = []
     for file in files:
         try:
@@ -40,10 +48,12 @@ def load_others(files: Sequence[Path]) -> list[Tensor]:
         side = min(width, height)
         box_width, box_height = min(width, WIDEST * side), min(height, WIDEST * side)
         left, top = (width - box_width) / 2, (height - box_height) / 2
-        size = (max(KEPT_PX, round(box_width * KEPT_PX / side)), max(KEPT_PX, round(box_height * KEPT_PX / side)))
+        size = (round(box_width * KEPT_PX / side), round(box_height * KEPT_PX / side))
         small = image.resize(size, box=(left, top, left + box_width, top + box_height), reducing_gap=3.0)
-        pictures.append(torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(size[1], size[0], 3))
-    return [picture.permute(2, 0, 1).contiguous() for picture in pictures]
+        pictures.append(torch.from_numpy(np.asarray(small).transpose(2, 0, 1).copy()))
+    if files and not pictures:
+        raise DataError(f"expected pictures, could read none of {len(files)} files: name another folder.")
+    return pictures
 
 
 def sample_others(
@@ -83,7 +93,7 @@ def _flat(count: int, size_px: int, _: Markings, generator: torch.Generator) -> 
 
 def _gradient(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
     x, y = _plane(size_px)
-    angle = uniform(count, 0, 6.2832, generator)
+    angle = uniform(count, 0, math.tau, generator)
     straight = (x * angle.cos() + y * angle.sin() + 1) / 2
     round_ = torch.hypot(x - uniform(count, -1, 1, generator), y - uniform(count, -1, 1, generator))
     share = torch.lerp(straight, round_, chance(count, 0.4, generator)).clamp(0, 1)
@@ -127,7 +137,7 @@ def _grain(count: int, size_px: int, _: Markings, generator: torch.Generator) ->
 
 def _stripes(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
     x, y = _plane(size_px)
-    angle, waves = uniform(count, 0, 3.1416, generator), uniform(count, 2, 40, generator)
+    angle, waves = uniform(count, 0, math.pi, generator), uniform(count, 2, 40, generator)
     along = (waves * (x * angle.cos() + y * angle.sin())).sin()
     across = (waves * (y * angle.cos() - x * angle.sin())).sin()
     wave = along * torch.lerp(torch.ones_like(across), across, chance(count, 0.5, generator))
@@ -137,19 +147,17 @@ def _stripes(count: int, size_px: int, _: Markings, generator: torch.Generator) 
 
 def _page(count: int, size_px: int, markings: Markings, generator: torch.Generator) -> Tensor:
     paper = 1 - uniform(count, 0, 0.25, generator) * _colors(count, generator)
-    ink = torch.maximum(
-        written(count, size_px, markings, generator), written(count, size_px, markings, generator).flip(0)
-    )
+    ink = torch.maximum(name_ink(count, size_px, markings, generator), name_ink(count, size_px, markings, generator))
     dark = chance(count, 0.25, generator)  # light on dark, as screens have it
     page = torch.lerp(paper, (0.4 * _colors(count, generator)).expand(-1, -1, size_px, size_px), ink)
     return torch.lerp(page, 1 - page, dark)
 
 
-def _shapes(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
+def _shapes(count: int, size_px: int, markings: Markings, generator: torch.Generator) -> Tensor:
     """Overlapping boxes and ellipses of plain colours: windows, signs, drawings."""
     x, y = _plane(size_px)
-    rgb = _flat(count, size_px, _, generator)
-    for _turn in range(9):
+    rgb = _flat(count, size_px, markings, generator)
+    for _ in range(9):
         u = (x - uniform(count, -1, 1, generator)).abs() / uniform(count, 0.03, 0.8, generator)
         v = (y - uniform(count, -1, 1, generator)).abs() / uniform(count, 0.03, 0.8, generator)
         inside = torch.where(chance(count, 0.5, generator) > 0, torch.maximum(u, v) < 1, torch.hypot(u, v) < 1)

@@ -1,4 +1,4 @@
-"""A batch of views before cameras and skies had their say: what is seen, and where."""
+"""What a batch of views shows of the ground, before sky, camera and file change it: colours, water and places."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -53,7 +53,7 @@ def plain_scene(imagery: Imagery, points: ViewPoints, size_px: int) -> Scene:
 def mixed_scene(imagery: Imagery, points: MixedPoints, size_px: int, sample: Sampler = texels_at) -> Scene:
     """Views of a mixture: equidistant and oblique ones, blends and softer levels among them.
 
-    `sample` may be a compiled `texels_at`, which takes half of its time on a CPU.
+    `sample` may be a compiled `texels_at`, which takes half the time on a CPU.
     """
     device = imagery.device
     count = len(points.second)

@@ -24,11 +24,11 @@ JPEG_TABLE = torch.tensor(
 )
 
 
-def blur(rgb: Tensor, generator: torch.Generator, probability: float = 0.3) -> Tensor:
-    """Gaussian blur of RGB (N, 3, S, S) for a share of the views, σ up to 0.6 % of the side but at least to 0.8 px."""
+def blur(rgb: Tensor, generator: torch.Generator) -> Tensor:
+    """Gaussian blur of RGB (N, 3, S, S), σ uniform from 0.2 px to 0.6 % of the side, or to 0.8 px if that is more."""
     n, channels, size, _ = rgb.shape
     radius = 3
-    sigma = uniform(n, 0.2, max(0.8, 0.006 * size), generator) * chance(n, probability, generator) + 1e-2
+    sigma = uniform(n, 0.2, max(0.8, 0.006 * size), generator)
     ticks = torch.arange(-radius, radius + 1, device=rgb.device).view(1, 1, 1, -1)
     kernel = torch.exp(-0.5 * (ticks / sigma) ** 2)
     kernel = (kernel / kernel.sum(dim=-1, keepdim=True)).expand(n, channels, 1, -1).reshape(n * channels, 1, 1, -1)
@@ -51,10 +51,10 @@ def grey(rgb: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def frame(rgb: Tensor, generator: torch.Generator, widest: float = 0.1) -> Tensor:
-    """A black, white or random border around RGB (N, 3, S, S), up to `widest` of the side on each edge."""
+    """A black, white or coloured border around RGB (N, 3, S, S), up to `widest` of the side on each edge."""
     n, _, size, _ = rgb.shape
     color = torch.rand(n, 3, 1, 1, generator=generator, device=rgb.device)
-    color = (color.round() * (1 - chance(n, 0.3, generator)) + color * chance(n, 0.3, generator)).clamp(0, 1)
+    color = torch.where(chance(n, 0.7, generator) > 0, color[:, :1].round(), color)
     ticks = (torch.arange(size, device=rgb.device) + 0.5) / size
     inside = torch.ones(n, 1, size, size, device=rgb.device)
     for line in (ticks.view(1, 1, 1, -1), ticks.view(1, 1, -1, 1)):
@@ -64,15 +64,14 @@ def frame(rgb: Tensor, generator: torch.Generator, widest: float = 0.1) -> Tenso
     return torch.lerp(color.expand_as(rgb), rgb, inside)
 
 
-def jpeg(rgb: Tensor, generator: torch.Generator, probability: float = 0.5) -> Tensor:
-    """Compress a share of the views, RGB (N, 3, S, S) in [0, 1], at a random quality from 30 to 95.
+def jpeg(rgb: Tensor, generator: torch.Generator) -> Tensor:
+    """Compress RGB (N, 3, S, S) in [0, 1] at a random quality from 30 to 95.
 
     Views whose side is no multiple of 8 are left as they are.
     """
     if rgb.shape[-1] % 8:
         return rgb
-    quality = uniform(len(rgb), 30.0, 95.0, generator)
-    return torch.where(chance(len(rgb), probability, generator) > 0, jpeg_loss(rgb, quality), rgb)
+    return jpeg_loss(rgb, uniform(len(rgb), 30.0, 95.0, generator))
 
 
 def jpeg_loss(rgb: Tensor, quality: Tensor) -> Tensor:

@@ -22,17 +22,20 @@ GLOW_RADII = 0.006
 
 
 def cloud_cover(scene: Scene, clouds: Imagery, generator: torch.Generator) -> Tensor:
-    """Opacity (N, 1, S, S) in [0, 1] of a piece of the map of clouds over each view, from anywhere on Earth."""
-    n, size_px = len(scene), scene.rgb.shape[-1]
-    unit = torch.rand(4, n, generator=generator)
+    """Opacity (N, 1, S, S) in [0, 1] of a random piece of a map of clouds over each view, from 60° S to 60° N.
+
+    `generator` lies on the views' device.
+    """
+    n, size_px, device = len(scene), scene.rgb.shape[-1], generator.device
+    unit = torch.rand(4, n, generator=generator, device=device)
     low, high = (math.log(x) for x in CLOUD_WIDTHS)
-    width = scene.footprint_km.cpu() * (low + (high - low) * unit[0]).exp()
+    width = scene.footprint_km * (low + (high - low) * unit[0]).exp()
     centers = torch.stack([120 * unit[1] - 60, 360 * unit[2] - 180], dim=1).double()
     points = ViewPoints(
         centers,
         width.clamp(NARROWEST_SKY_KM, WIDEST_SKY_KM),
         360 * unit[3] - 180,
-        torch.randint(len(clouds), (n,), generator=generator),
+        torch.randint(len(clouds), (n,), generator=generator, device=device),
     )
     grey = render(clouds, points, size_px).to(scene.rgb.device)
     grey = grey * uniform(n, 0.6, 2.5, generator) - uniform(n, 0.0, 0.5, generator)
@@ -40,13 +43,14 @@ def cloud_cover(scene: Scene, clouds: Imagery, generator: torch.Generator) -> Te
 
 
 def opaque_clouds(scene: Scene, cover: Tensor, generator: torch.Generator) -> Tensor:
-    """The views under clouds of an opacity (N, 1, S, S), white to light grey, with a soft shadow of the thick parts."""
+    """The views under clouds of an opacity (N, 1, S, S), white to light grey, a little darker where they are thick."""
     n = len(scene)
-    bright = uniform(n, 0.7, 1.0, generator) * (1 - uniform(n, 0.0, 0.2, generator) * F.avg_pool2d(cover, 3, 1, 1))
+    thickness = F.avg_pool2d(cover, 3, 1, 1, count_include_pad=False)
+    bright = uniform(n, 0.7, 1.0, generator) * (1 - uniform(n, 0.0, 0.2, generator) * thickness)
     return torch.lerp(scene.rgb, bright.expand_as(scene.rgb), cover)
 
 
-def popcorn(scene: Scene, generator: torch.Generator) -> Tensor:
+def cumulus(scene: Scene, generator: torch.Generator) -> Tensor:
     """The views under small cumulus: bright flecks of a few pixels where a fine random field is high."""
     n, size_px = len(scene), scene.rgb.shape[-1]
     cells = max(8, size_px // 4)
@@ -66,7 +70,10 @@ def cloud_veil(scene: Scene, generator: torch.Generator) -> Tensor:
 
 
 def haze(scene: Scene, generator: torch.Generator, deepest: float = 0.7) -> Tensor:
-    """The views through air of an optical depth up to `deepest`, bluish to white, thicker where seen aslant."""
+    """The views through air of an optical depth up to `deepest`, bluish to white, thicker where seen aslant.
+
+    Of air of depth τ a share 1 − exp(−τ / μ) is seen instead of the ground, μ the cosine of the slant, at least 0.1.
+    """
     n, device = len(scene), scene.rgb.device
     depth = deepest * uniform(n, 0.05, 1.0, generator)
     veil = 1 - torch.exp(-depth / scene.ground.slant.unsqueeze(1).clamp_min(0.1))
@@ -77,7 +84,7 @@ def haze(scene: Scene, generator: torch.Generator, deepest: float = 0.7) -> Tens
 
 
 def glint(scene: Scene, generator: torch.Generator) -> Tensor:
-    """The sun's reflection on the water of the views: a bright blot anywhere, strongest in its middle."""
+    """The sun's reflection on the water of the views: a bright spot anywhere, strongest in its middle."""
     n, size_px = len(scene), scene.rgb.shape[-1]
     ticks = torch.linspace(0, 1, size_px, device=scene.rgb.device)
     x = (ticks.view(1, 1, 1, -1) - uniform(n, -0.1, 1.1, generator)) / uniform(n, 0.08, 0.4, generator)

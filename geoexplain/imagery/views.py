@@ -106,10 +106,11 @@ def sample_view_points(
 
 
 def render(imagery: Imagery, points: ViewPoints, size_px: int) -> Tensor:
-    """Views as float32 (N, 4, size_px, size_px) in [0, 1] on the imagery's device: red, green, blue, water.
+    """Views as float32 (N, C, size_px, size_px) in [0, 1] on the imagery's device, with the channels of its texels.
 
-    Bilinear within the level whose pixels are nearest in size to the view's. What a camera sees beside the Earth is
-    what lies nearest to the ray; `ground_seen` tells where that is.
+    For pictures of the Earth these are red, green, blue and water, for clouds one. Bilinear within the level whose
+    pixels are nearest in size to the view's. What a camera sees beside the Earth is what lies nearest to the ray;
+    `ground_seen` tells where that is.
     """
     ground = ground_seen(points, size_px, imagery.device)
     return texels_at(imagery, points.source, ground, level_of(imagery, points.footprint_km, size_px))
@@ -121,7 +122,7 @@ def ground_seen(points: ViewPoints, size_px: int, device: torch.device) -> Groun
     footprint, rotation = points.footprint_km.to(device).float(), torch.deg2rad(points.rotation_deg.to(device)).float()
     if points.camera is None:
         return equidistant_ground(lat_0, lon_0, footprint, rotation, size_px=size_px)
-    return camera_ground(lat_0, lon_0, footprint, rotation, camera=points.camera, size_px=size_px)
+    return camera_ground(lat_0, lon_0, footprint, rotation, camera=points.camera.to(device), size_px=size_px)
 
 
 def level_of(imagery: Imagery, footprint_km: Tensor, size_px: int) -> Tensor:
@@ -132,7 +133,10 @@ def level_of(imagery: Imagery, footprint_km: Tensor, size_px: int) -> Tensor:
 
 
 def texels_at(imagery: Imagery, source: Tensor, ground: Ground, level: Tensor) -> Tensor:
-    """The imagery at the places of N views as float32 (N, C, S, S) in [0, 1]; bilinear within a view's `level` (N,)."""
+    """The imagery at the places of N views as float32 (N, C, S, S) in [0, 1]; bilinear within a view's `level` (N,).
+
+    `source` (N,) says which image; `ground` and `level` lie on the imagery's device.
+    """
     shape = (-1, 1, 1)
     height = imagery.heights[level].view(shape)
     start = (imagery.offsets[level] + source.to(imagery.device) * (2 * imagery.heights[level] ** 2)).view(shape)

@@ -56,15 +56,15 @@ class Backbone(nn.Module):
         return self.pool(x)
 
     def staged(self, x: Tensor, stages: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
-        """Features (N, D), and the outputs (N, C_s, h_s, w_s) of some stages, which are counted from 1."""
+        """Features (N, D), and the outputs (N, C_s, h_s, w_s) of some stages, counted from 1, in the order given."""
         x = self.stem(x)
-        outputs = []
+        outputs = {}
         for number, stage in enumerate(self.stages, 1):
             for block in stage.children():
                 x = block(x)
             if number in stages:
-                outputs.append(x)
-        return self.pool(x), outputs
+                outputs[number] = x
+        return self.pool(x), [outputs[number] for number in stages]
 
 
 def create_backbone(
@@ -96,9 +96,10 @@ def create_backbone(
 
 
 def stage_channels(backbone: Backbone) -> list[int]:
-    """How many channels the output of each stage has, read off its last convolution."""
-    last = [[m for m in stage.modules() if isinstance(m, nn.Conv2d)][-1] for stage in backbone.stages]
-    return [convolution.out_channels for convolution in last]
+    """How many channels the output of each stage of a network has, as it is built, read off its last convolution."""
+    # By the attribute: timm's conditional convolutions are no Conv2d.
+    layers = [[module for module in stage.modules() if hasattr(module, "out_channels")] for stage in backbone.stages]
+    return [int(convolutions[-1].out_channels) for convolutions in layers]  # type: ignore[arg-type]
 
 
 def preprocess_for(architecture: str, size_px: int) -> Preprocess:

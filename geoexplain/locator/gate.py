@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.research.files import read_bytes, sha256
+from geoexplain.research.files import printable, read_bytes, sha256
 
 FORMAT = "geoexplain-gate/1"
 LARGEST_BYTES = 2**20
@@ -63,7 +63,8 @@ class Gate:
     def score(self, statistics: Tensor) -> float:
         """How sure the gate is, in [0, 1], that one image (F,), or one in several crops (n, F), is of its kind.
 
-        Of several crops the mean decides. Raises DataError for statistics of another network.
+        Of several crops the mean before the logistic function decides. Raises DataError for statistics of another
+        network.
         """
         rows = statistics.detach().cpu().double().numpy().reshape(-1, statistics.shape[-1])
         if rows.shape[1] != len(self.weights):
@@ -157,24 +158,25 @@ def read_gate(file: Path, weights_file: Path, channels: Sequence[int]) -> Gate:
 
 def _problem(data: Mapping[str, Any], stages: int) -> str:
     """What a gate's data should have been and is not; empty where all is well."""
-    number, whole = (int, float), data.get("stages")
-    if not (isinstance(whole, list) and whole and all(type(s) is int and 1 <= s <= stages for s in whole)):
-        return f"'stages' from 1 to {stages}, got {str(whole)[:100]}"
-    if sorted(set(whole)) != whole:
-        return f"'stages' in ascending order, got {str(whole)[:100]}"
+    number, read = (int, float), data.get("stages")
+    if not (isinstance(read, list) and read and all(type(s) is int and 1 <= s <= stages for s in read)):
+        return f"'stages' from 1 to {stages}, got {printable(str(read))!r}"
+    if sorted(set(read)) != read:
+        return f"'stages' in ascending order, got {printable(str(read))!r}"
     weights = data.get("weights")
     if not (isinstance(weights, list) and all(type(w) in number and abs(w) < 1e6 for w in weights)):
         return "'weights' to be finite numbers"
     for key, low, high in (("bias", -1e6, 1e6), ("threshold", 0.0, 1.0)):
         value: Any = data.get(key)
         if not (type(value) in number and low <= value <= high):
-            return f"{key!r} to be a number from {low:g} to {high:g}, got {str(value)[:100]}"
+            return f"{key!r} to be a number from {low:g} to {high:g}, got {printable(str(value))!r}"
     for key in ("kind", "fitted_on", "weights_sha256"):
         text = data.get(key)
         if not (isinstance(text, str) and text.isprintable() and 0 < len(text) <= LONGEST_TEXT):
-            return f"{key!r} to be a line of at most {LONGEST_TEXT:,} letters, got {str(text)[:100]!r}"
+            return f"{key!r} to be a line of at most {LONGEST_TEXT:,} letters, got {printable(str(text))!r}"
     figures: Any = data.get("figures")
-    named = isinstance(figures, dict) and len(figures) <= 100 and all(len(name) <= 100 for name in figures)
+    named = isinstance(figures, dict) and len(figures) <= 100
+    named = named and all(len(name) <= 100 and name.isprintable() for name in figures)
     if not (named and all(type(value) in number and abs(value) < 1e9 for value in figures.values())):
         return "'figures' to be numbers by name"
     return ""

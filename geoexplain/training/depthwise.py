@@ -2,8 +2,7 @@
 
 With bf16 tensors, oneDNN (PyTorch 2.14) takes 5 to 50 times longer than needed for two gradients that an EfficientNet
 asks for often: the input's at stride 2, and the weights' of 5×5 filters. Both are sums of smaller convolutions that are
-fast. Measured for EfficientNet-Lite0 at 96 px, batch 96, one core with AVX-512 bf16, compiled: `benchmarks` has the
-command.
+fast. `python -m benchmarks.bench_training` measures what a step of training gains.
 """
 
 import math
@@ -46,7 +45,7 @@ def _input_gradient(gradient: Tensor, padded: Tensor, weight: Tensor, stride: in
     k, channels = weight.shape[-1], weight.shape[0]
     if stride == 1:
         return F.conv2d(gradient, weight.flip(2, 3), None, 1, k - 1, 1, channels)
-    result = torch.empty_like(padded).zero_()
+    result = torch.zeros_like(padded)
     for row in range(stride):
         for column in range(stride):
             taps = weight[:, :, row::stride, column::stride]
@@ -134,12 +133,13 @@ def speed_up_depthwise(network: nn.Module) -> int:
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.groups == module.in_channels == module.out_channels > 1:
             k, plain = module.kernel_size[0], type(module) is nn.Conv2d
-            square = module.kernel_size == (k, k) and module.stride[0] == module.stride[1]
-            if module.bias is None and module.dilation == (1, 1) and square:
-                if plain and module.padding == (k // 2, k // 2):
-                    module.__class__ = _FastDepthwise
-                    changed += 1
-                elif type(module) is Conv2dSame:
-                    module.__class__ = _FastDepthwiseSame
-                    changed += 1
+            square = module.kernel_size == (k, k) and module.stride == (module.stride[0],) * 2 and module.stride[0] <= k
+            if not (square and module.bias is None and module.dilation == (1, 1)):
+                continue
+            if plain and module.padding == (k // 2, k // 2) and module.padding_mode == "zeros":
+                module.__class__ = _FastDepthwise
+                changed += 1
+            elif type(module) is Conv2dSame:
+                module.__class__ = _FastDepthwiseSame
+                changed += 1
     return changed

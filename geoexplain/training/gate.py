@@ -20,8 +20,12 @@ since images to come are none that it was set on."""
 REGULARISATION = 0.03
 """Inverse strength C of the L2 penalty, for standardised statistics; from 0.003 to 0.1 nothing changes by a point."""
 
+AREA, OTHERS = "area under ROC", "others"
+"""Names of the figures of a gate that are no shares: the area under the receiver operating characteristic, and how many
+images that are not of its kind it was measured on."""
+
 FEWEST = 50
-"""Images of either side below which no gate is fitted."""
+"""Images of any set below which no gate is fitted: half of a set that it was not fitted on sets the threshold."""
 
 
 def gate_stages(backbone: Backbone) -> tuple[int, ...]:
@@ -33,13 +37,13 @@ def gate_stages(backbone: Backbone) -> tuple[int, ...]:
 
 
 def image_statistics(backbone: Backbone, batches: Iterable[Tensor], stages: Sequence[int]) -> NDArray[np.float64]:
-    """Channel statistics (N, F) of normalised images, which come in batches (n, 3, H, W)."""
-    rows = []
+    """Channel statistics (N, F) of normalised images, which come in batches (n, 3, H, W) on any device."""
+    rows, device = [], next(backbone.parameters()).device
     with torch.inference_mode():
         for batch in batches:
-            _, outputs = backbone.staged(batch, stages)
+            _, outputs = backbone.staged(batch.to(device), stages)
             rows.append(channel_statistics(outputs).double().cpu().numpy())
-    return np.concatenate(rows)
+    return np.concatenate(rows) if rows else np.empty((0, 0))
 
 
 def fit_gate(
@@ -60,14 +64,16 @@ def fit_gate(
                       no more than TURNED_AWAY of any of them are turned away; the other half measures it
     others_held_out   not of its kind, to measure with
 
-    Both sides weigh alike, and so do the sources of `own`. Raises DataError for fewer than FEWEST images.
+    Both sides weigh alike, and so do the sources of `own`. Raises DataError for fewer than FEWEST images in any of
+    these sets.
     """
-    positives = np.concatenate(list(own.values()))
-    if min(len(positives), len(others)) < FEWEST:
+    fewest = min(len(part) for part in (*own.values(), others, *held_out.values(), others_held_out))
+    if fewest < FEWEST:
         raise DataError(
-            f"gate: expected at least {FEWEST} images of the model's kind and as many others, got {len(positives)} "
-            f"and {len(others)}: give more."
+            f"gate: expected at least {FEWEST} images to fit it on and as many to measure it on, of the model's kind "
+            f"and of others, got {fewest}: give more."
         )
+    positives = np.concatenate(list(own.values()))
     rows = np.concatenate([positives, others])
     weights = np.concatenate(
         [
@@ -111,6 +117,6 @@ def gate_figures(
     figures["others recognised"] = float((others < threshold).mean())
     scores = np.concatenate([*own.values(), others])
     truth = np.arange(len(scores)) < len(scores) - len(others)
-    figures["area under ROC"] = float(roc_auc_score(truth, scores))
-    figures["others"] = len(others)
+    figures[AREA] = float(roc_auc_score(truth, scores))
+    figures[OTHERS] = len(others)
     return {name: round(value, 4) for name, value in figures.items()}

@@ -39,9 +39,12 @@ def train_views(
     `validate_every_views` views and at the end; only scores at the largest resolution compete. A checkpoint is written
     to `run_dir` every `checkpoint_every_s` seconds, after every validation and on Ctrl-C, which waits for the step to
     end; with `resume` training goes on from it, and phases may then be longer or shorter than before. On a CPU the
-    weights are the same for the same settings, imagery and number of threads, interrupted or not.
+    weights are the same for the same settings, sources and number of threads, interrupted or not.
 
-    Raises CheckpointError when there is nothing to resume or it was begun with other settings.
+    `start` is a file of weights to begin with, see `begin_with`; None begins with random ones. `compile_network`
+    compiles the network, and the sampling of imagery, at the first step.
+
+    Raises CheckpointError when there is nothing to resume, it was begun with other settings, or `start` does not fit.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     file = checkpoint_file(run_dir)

@@ -29,7 +29,7 @@ from geoexplain.training.settings import Phase, ViewTraining
 from geoexplain.training.start import begin_with
 
 OTHERS_WEIGHT = 0.5
-"""Weight of the loss of pictures that are no views, as of outliers in Hendrycks et al., ICLR 2019."""
+"""Weight of the loss of pictures that are no views: that of outliers in Hendrycks et al., ICLR 2019."""
 
 
 class GeolocatorNetwork(nn.Module):
@@ -68,9 +68,10 @@ def view_batches(
     noise: torch.Generator,
     sample: Sampler = texels_at,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches (images (B, 3, S, S) normalised, positions (b, 3) unit vectors) from `seen` views on.
+    """Batches (images (B, 3, S, S) normalised, positions (b, 3) unit vectors) from `seen` views on to the last.
 
-    The first b images are views at these positions; the others are no views.
+    The first b images are views at these positions; the others show no place. `points` lies on the CPU, `noise` on the
+    imagery's device.
     """
     imagery = sources.imagery
     weights = torch.tensor([settings.weight_of(name) for name in imagery.names])
@@ -240,13 +241,22 @@ def load_checkpoint(file: Path, settings: ViewTraining | None = None) -> dict[st
 
 
 def saved_settings(saved: Mapping[str, Any]) -> ViewTraining:
-    """The settings that a checkpoint was last trained with."""
+    """The settings that a checkpoint was last trained with.
+
+    Raises CheckpointError for a checkpoint of a version whose settings were others.
+    """
     fields: dict[str, Any] = json.loads(saved["settings"])
-    fields["phases"] = tuple(Phase(**phase) for phase in fields["phases"])
-    mixture = {key: tuple(value) if isinstance(value, list) else value for key, value in fields["mixture"].items()}
-    fields["mixture"] = ViewMixture(**mixture)  # type: ignore[arg-type]
-    fields["weights"] = tuple((part, weight) for part, weight in fields["weights"])
-    return ViewTraining(**fields)
+    try:
+        fields["phases"] = tuple(Phase(**phase) for phase in fields["phases"])
+        mixture = {key: tuple(value) if isinstance(value, list) else value for key, value in fields["mixture"].items()}
+        fields["mixture"] = ViewMixture(**mixture)  # type: ignore[arg-type]
+        fields["weights"] = tuple((part, weight) for part, weight in fields["weights"])
+        return ViewTraining(**fields)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"expected a checkpoint of this version, got one with other settings ({error}): train anew, or release it "
+            "with the version that it was begun with."
+        ) from None
 
 
 def saved_best(saved: Mapping[str, Any]) -> dict[str, Tensor] | None:
@@ -272,7 +282,7 @@ def averaged_network(
 
 def _cell_centers(settings: ViewTraining) -> np.ndarray:
     if settings.cells < 4:
-        raise DataError(f"expected at least 4 cells, got {settings.cells}.")
+        raise DataError(f"expected at least 4 cells, got {settings.cells}: ask for more.")
     generator = torch.Generator().manual_seed(settings.seed)
     samples = sample_centers(max(100 * settings.cells, 10_000), generator)
     return spherical_kmeans(samples, settings.cells, seed=settings.seed)

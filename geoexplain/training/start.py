@@ -1,14 +1,16 @@
 """What training on views begins with: ImageNet's weights, or those of a network that knows the same cells."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError
 from geoexplain.locator.backbone import Backbone
 from geoexplain.locator.checkpoints.certh import renamed_tensors
 from geoexplain.locator.checkpoints.foreign_names import efficientnet_pytorch_names, timm_names
 from geoexplain.locator.checkpoints.imagenet import read_weights
+from geoexplain.locator.checkpoints.layout import check_finite
 from geoexplain.locator.checkpoints.torchfile import state_dict
 from geoexplain.locator.heads import VonMisesFisherHead
 
@@ -30,14 +32,21 @@ def begin_with(backbone: Backbone, head: VonMisesFisherHead, file: Path) -> bool
     foreign = any(key.startswith("_blocks.") for key in found)
     names = efficientnet_pytorch_names(backbone) if foreign else timm_names(backbone)
     tensors = renamed_tensors(file.name, found, backbone, names, leave_out=CLASSIFIERS)
+    last = _last_layer(file.name, found, head.mixture_weights)
     backbone.load_state_dict({key: _as_float(value) for key, value in tensors.items()})
-    layer = head.mixture_weights
+    if last:
+        head.mixture_weights.load_state_dict(last)
+    return bool(last)
+
+
+def _last_layer(file: str, found: Mapping[str, Tensor], layer: nn.Linear) -> dict[str, Tensor]:
+    """What a file has for a layer; empty where it has nothing of its shape."""
     for prefix in CLASSIFIERS:
-        weight, bias = found.get(f"{prefix}weight"), found.get(f"{prefix}bias")
-        if weight is not None and bias is not None and weight.shape == layer.weight.shape:
-            layer.load_state_dict({"weight": _as_float(weight), "bias": _as_float(bias)})
-            return True
-    return False
+        keys = {"weight": f"{prefix}weight", "bias": f"{prefix}bias"}
+        if all(key in found and found[key].shape == getattr(layer, own).shape for own, key in keys.items()):
+            check_finite(file, {key: found[key] for key in keys.values()})
+            return {own: _as_float(found[key]) for own, key in keys.items()}
+    return {}
 
 
 def _as_float(value: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.evaluation.views import VIEW_RADII_KM, view_logits
 from geoexplain.geography.sphere import great_circle_km
-from geoexplain.imagery.conditions import CONDITIONS, ViewSet, views_under
+from geoexplain.imagery.conditions import BLOCK, CONDITIONS, ViewSet, views_under
 from geoexplain.imagery.discs import Disc, disc_views
 from geoexplain.imagery.earth import Imagery
 from geoexplain.imagery.effects import Surroundings
@@ -20,7 +20,7 @@ FOOTPRINT_KM, ROTATION_DEG = (500.0, 2000.0), 30.0
 """The views that figures are given for: those that `geoexplain evaluate views` draws unless told otherwise."""
 
 CLEAR = 0.3
-"""Of the discs, views under less cloud than this are asked for: under more, nobody could tell."""
+"""Views of discs are asked for that are under less cloud than this: under more, nobody could tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +47,14 @@ def validation_sets(
     sampling: dict[str, Any] = {"footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG, "seed": seed}
     sets = {name: views_under(CONDITIONS[name], validation, views=views, around=around, **sampling) for name in names}
     if discs:
-        sets["discs"] = disc_views(discs, views=views, cloud_below=0.3, **sampling)
+        sets["discs"] = disc_views(discs, views=views, cloud_below=CLEAR, **sampling)
     return sets
 
 
 def top_cell_accuracy(network: GeolocatorNetwork, views: ViewSet, size_px: int) -> dict[int, float]:
     """Share of views whose top cell's centre lies within each radius of the truth."""
     preprocess = preprocess_for(network.backbone.architecture, size_px)
-    logits = view_logits(network, views, preprocess, batch=128)
+    logits = view_logits(network, views, preprocess, device=next(network.parameters()).device, batch=4 * BLOCK)
     centers_deg = network.head.mvmf.mus.T.cpu().numpy()[logits.argmax(dim=1).numpy()]
     return accuracy_by_km(great_circle_km(centers_deg, views.truth_deg.numpy()), VIEW_RADII_KM)
 

@@ -20,6 +20,7 @@ KINDS = [
     ["concepts"],
     ["evaluate", "views"],
     ["evaluate", "photos"],
+    ["evaluate", "gate"],
     ["evaluate", "explanations"],
     ["evaluate", "sanity"],
     ["evaluate", "concepts"],

@@ -1,5 +1,6 @@
 """`geoexplain train`: the same weights for the same seed, interrupted or not; a release that is what it says."""
 
+import argparse
 import json
 import os
 import re
@@ -7,27 +8,34 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from geoexplain.cli import main
+from geoexplain.cli.batch import percent
 from geoexplain.cli.release import split_imagery
-from geoexplain.cli.train import describe_progress, parse_phases
+from geoexplain.cli.train import describe_progress, parse_phases, parse_weights
+from geoexplain.imagery.mixture import ViewMixture
+from geoexplain.locator.zoo import load_model
 from geoexplain.training import run as training_run
 from geoexplain.training.progress import Progress
 from geoexplain.training.settings import Phase
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, smooth_colours
+from tests.imagery.discs import write_disc
 from tests.test_architecture import ROOT
 
-SMALL = ["--phases", "32:4:12,40:4:12", "--cells", "64", "--device", "cpu"]
-SMALL += ["--validate-every", "12", "--validation-views", "8", "--release-views", "16"]
+SMALL = ["--phases", "32:10:30,40:10:30", "--cells", "64", "--device", "cpu"]
+SMALL += ["--validate-every", "30", "--validation-views", "8", "--release-views", "16"]
 
+NAME = "earth-views-lite0"
 
 NUMBERS = ("seen", "validated", "best_score", "best_size_px", "settings")
 
@@ -54,15 +62,27 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def finished(one_thread: None, imagery: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of six steps, released."""
+def sky(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options for a map of clouds and a folder of pictures that are no views."""
+    folder = tmp_path_factory.mktemp("sky")
+    smooth_colours(5, 128, 64).convert("L").save(folder / "clouds.png")
+    (folder / "others").mkdir()
+    for number in range(4):
+        smooth_colours(10 + number, 60, 40).save(folder / "others" / f"{number}.png")
+    (folder / "others" / "damaged.jpg").write_text("no picture")
+    return ["--clouds", str(folder / "clouds.png"), "--others", str(folder / "others")]
+
+
+@pytest.fixture(scope="module")
+def finished(one_thread: None, imagery: Path, sky: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six steps under clouds, with one picture in ten that is no view, released."""
     out = tmp_path_factory.mktemp("runs") / "first"
-    assert main(command(imagery, out)) == 0
+    assert main(command(imagery, out, *sky)) == 0
     return out
 
 
 def test_interrupted_twice_and_resumed_the_weights_are_the_same(
-    finished: Path, imagery: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path, imagery: Path, sky: list[str], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = 0
 
@@ -79,17 +99,17 @@ def test_interrupted_twice_and_resumed_the_weights_are_the_same(
     loss, out = training_run.geolocation_loss, tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(training_run, "geolocation_loss", loss_and_ctrl_c)
-        outcome = run(*command(imagery, out))
+        outcome = run(*command(imagery, out, *sky))
     assert outcome.code == 130
     assert outcome.err.endswith("give the same command with --resume to go on.\n")
     assert steps == 2
-    assert checkpoint(out)["seen"] == 8  # the step was finished
+    assert checkpoint(out)["seen"] == 20  # the step was finished
     with monkeypatch.context() as patch:
-        patch.setattr("geoexplain.cli.train.view_logits", ctrl_c)
-        assert run(*command(imagery, out, "--resume")).code == 130
-    assert checkpoint(out)["seen"] == 12
+        patch.setattr("geoexplain.training.view_validation.view_logits", ctrl_c)
+        assert run(*command(imagery, out, *sky, "--resume")).code == 130
+    assert checkpoint(out)["seen"] == 30
     assert checkpoint(out)["best"] is None
-    outcome = run(*command(imagery, out, "--resume"))
+    outcome = run(*command(imagery, out, *sky, "--resume"))
     assert outcome.code == 0
     assert re.findall(r"^validation at (\d+) px", outcome.out, flags=re.MULTILINE) == ["40", "40"]
     one, other = checkpoint(finished), checkpoint(out)
@@ -100,9 +120,11 @@ def test_interrupted_twice_and_resumed_the_weights_are_the_same(
     assert same(*(load_file(file) for file in released))
 
 
-def test_the_release_is_what_its_card_says(finished: Path, imagery: Path, run: Run, tmp_path: Path) -> None:
+def test_the_release_is_what_its_card_says(
+    finished: Path, imagery: Path, sky: list[str], run: Run, tmp_path: Path
+) -> None:
     folder = finished / "release"
-    name = "earth-views-b0"
+    name = NAME
     assert {file.name for file in folder.iterdir()} == {
         f"{name}.{ending}" for ending in ("safetensors", "cells.csv", "card.json")
     }
@@ -111,16 +133,23 @@ def test_the_release_is_what_its_card_says(finished: Path, imagery: Path, run: R
     assert {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()} == {torch.float16}
     assert len((folder / f"{name}.cells.csv").read_text(encoding="utf-8").splitlines()) == 1 + 64 == 1 + card["cells"]
     assert card["bytes"] == (folder / f"{name}.safetensors").stat().st_size
-    assert (card["name"], card["architecture"], card["size_px"]) == (name, "efficientnet_b0", 40)
+    assert (card["name"], card["architecture"], card["size_px"]) == (name, "tf_efficientnet_lite0", 40)
+    assert (card["mean"], card["std"]) == ([0.5] * 3, [0.5] * 3)  # as that network's ImageNet weights want it
+    loaded = load_model(folder / f"{name}.safetensors", "cpu")
+    assert (loaded.preprocess.mean, loaded.preprocess.std) == ((0.5,) * 3, (0.5,) * 3)
     training = card["training"]
     assert training["imagery"] == ["world.200401.png", "world.200402.png"]
-    assert training["phases"] == [{"size_px": 32, "batch": 4, "views": 12}, {"size_px": 40, "batch": 4, "views": 12}]
-    assert (training["views_seen"], training["seed"], training["cells"]) == (24, 0, 64)
+    assert training["phases"] == [{"size_px": 32, "batch": 10, "views": 30}, {"size_px": 40, "batch": 10, "views": 30}]
+    assert (training["views_seen"], training["seed"], training["cells"]) == (60, 0, 64)
+    assert training["mixture"] == json.loads(json.dumps(asdict(ViewMixture())))
     assert card["libraries"]["torch"] == metadata.version("torch")
-    assert 0.25 <= card["temperature"] <= 4
+    assert 0.25 <= card["temperature"] <= 16
+    assert card["calibration_views"] == {"plain": 16, "mixture": 16}
+    assert card["gate"] is None  # 8 views are too few for one
     with safe_open(folder / f"{name}.safetensors", "pt") as weights:
         assert json.loads(weights.metadata()["description"])["sigma_km"] == card["sigma_km"] > 0
-    assert set(card["validation"]["coverage"]) == {"half", "ninety", "median_half_radius_km", "median_radius_90_km"}
+    for report in card["validation"].values():
+        assert set(report["coverage"]) == {"half", "ninety", "median_half_radius_km", "median_radius_90_km"}
     # The head was divided by the temperature and nothing else was changed.
     best = checkpoint(finished)["best"]
     for key in ("head.mixture_weights.weight", "head.mixture_weights.bias"):
@@ -129,26 +158,77 @@ def test_the_release_is_what_its_card_says(finished: Path, imagery: Path, run: R
     assert torch.equal(tensors["backbone.stem.0.weight"], best["backbone.stem.0.weight"].half())
     # Whoever asks again gets the figures of the card.
     words = ["--imagery", imagery / "world.200406.png", "--views", 8, "--json", tmp_path / "again.json"]
+    words += ["--condition", "plain", "mixture", *sky[:2]]
     model = folder / f"{name}.safetensors"
     assert run("evaluate", "views", *words, "--model", model, "--device", "cpu").code == 0
     again = json.loads((tmp_path / "again.json").read_text(encoding="utf-8"))
-    report = {key: card["validation"][key] for key in again["reports"][0]}
-    assert report == again["reports"][0]
-    assert report["imagery"] == ["world.200406.png"]
-    sampling = {key: card["validation"][key] for key in ("seed", "footprint_km", "rotation_deg")}
-    assert sampling == {key: again[key] for key in sampling}
+    for (name, report), asked in zip(card["validation"].items(), again["reports"], strict=True):
+        assert asked.pop("condition") == name
+        assert asked.pop("imagery").endswith("world.200406.png")
+        assert {key: report.pop(key) for key in asked} == asked
+        assert report == {"imagery": "world.200406.png"} | {
+            key: again[key] for key in ("seed", "footprint_km", "rotation_deg")
+        }
 
 
-def test_a_checkpoint_can_be_released_later(finished: Path, imagery: Path, run: Run, tmp_path: Path) -> None:
-    words = ["--imagery", imagery, "--out", tmp_path, "--device", "cpu", "--release-views", "16"]
+def test_a_checkpoint_can_be_released_later(
+    finished: Path, imagery: Path, sky: list[str], run: Run, tmp_path: Path
+) -> None:
+    words = ["--imagery", imagery, "--out", tmp_path, "--device", "cpu", "--release-views", "16", *sky]
     outcome = run("train", "release", finished, *words)
     assert outcome.code == 0
+    assert outcome.err.startswith(
+        f"geoexplain: {NAME} gets no gate, which would tell when an image is of another kind."
+    )
+    assert "expected at least 50 images" in outcome.err
+    assert outcome.err.count("\n") == 1
     for file in (finished / "release").iterdir():
         if file.suffix == ".safetensors":  # which stores its metadata in any order
             assert same(load_file(tmp_path / file.name), load_file(file))
         else:
             assert (tmp_path / file.name).read_bytes() == file.read_bytes()
-    assert str(tmp_path / "earth-views-b0.safetensors") in outcome.out
+    assert str(tmp_path / f"{NAME}.safetensors") in outcome.out
+
+
+def test_a_gate_is_fitted_where_there_are_enough_views(
+    finished: Path, imagery: Path, sky: list[str], run: Run, tmp_path: Path
+) -> None:
+    write_disc(tmp_path / "discs")
+    words = ["--imagery", imagery, "--out", tmp_path, "--device", "cpu", "--release-views", "100"]
+    outcome = run("train", "release", finished, *words, *sky, "--discs", tmp_path / "discs")
+    assert (outcome.code, outcome.err) == (0, "")
+    card = json.loads((tmp_path / f"{NAME}.card.json").read_text(encoding="utf-8"))
+    gate = load_model(tmp_path / f"{NAME}.safetensors", "cpu").gate
+    assert gate is not None
+    assert gate.stages == (2, 4, 6)
+    assert dict(gate.figures) == card["gate"]
+    # of five files the first and the fourth measure
+    assert gate.fitted_on == "views (plain, mixture, discs) against 3 pictures from files and 480 generated pictures"
+    assert card["gate"]["others"] == 480 + 2
+    shares = {f"turned away: {name}" for name in ("plain", "mixture", "discs")} | {"others recognised"}
+    assert set(card["gate"]) == shares | {"others", "area under ROC"}
+    assert all(0 <= card["gate"][name] <= 1 for name in shares)
+    # seven in ten generated pictures are nothing like a view, even for a network that has learnt nothing
+    assert card["gate"]["area under ROC"] > 0.8
+    assert f"gate: turned away: plain {percent(card['gate']['turned away: plain'])}, " in outcome.out
+    assert list(card["validation"]) == ["plain", "mixture", "discs"]
+    assert card["validation"]["discs"]["imagery"] == "epic.png"
+    assert card["validation"]["plain"]["in_domain"] > 0.7
+
+
+def test_training_begins_with_the_weights_given(imagery: Path, run: Run, tmp_path: Path) -> None:
+    torch.manual_seed(9)
+    network = timm.create_model("tf_efficientnet_lite0", num_classes=10)
+    torch.save(network.state_dict(), tmp_path / "imagenet.pth")
+    words = ["--start", str(tmp_path / "imagenet.pth"), "--learning-rate", "0.000001"]
+    assert run(*command(imagery, tmp_path / "run", *words)).code == 0
+    found = checkpoint(tmp_path / "run")["network"]["backbone.stem.0.weight"]
+    torch.testing.assert_close(found, network.conv_stem.weight.detach(), atol=1e-4, rtol=0)
+    settings = json.loads(checkpoint(tmp_path / "run")["settings"])
+    assert settings["learning_rate"] == 1e-6
+    outcome = run(*command(imagery, tmp_path / "other", "--start", str(tmp_path / "gone.pth")))
+    assert outcome.code == 2
+    assert "--start: expected a file of weights" in outcome.err
 
 
 def test_a_checkpoint_of_a_run_that_was_never_validated(
@@ -158,18 +238,30 @@ def test_a_checkpoint_of_a_run_that_was_never_validated(
     for key in ("validated", "best_size_px", "imagery"):  # what runs did not store at first
         del saved[key]
     saved["average"]["head.mixture_weights.bias"] += 0.5
-    saved |= {"best": saved["average"], "best_score": -float("inf"), "seen": 20}
+    saved |= {"best": saved["average"], "best_score": -float("inf"), "seen": 50}
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     torch.save(saved, run_dir / "checkpoint.pt")
     words = ["--imagery", imagery, "--device", "cpu", "--release-views", "16"]
     assert run("train", "release", run_dir, *words).code == 0
-    card = json.loads((run_dir / "release" / "earth-views-b0.card.json").read_text(encoding="utf-8"))
-    bias = load_file(run_dir / "release" / "earth-views-b0.safetensors")["head.mixture_weights.bias"]
+    card = json.loads((run_dir / "release" / f"{NAME}.card.json").read_text(encoding="utf-8"))
+    bias = load_file(run_dir / "release" / f"{NAME}.safetensors")["head.mixture_weights.bias"]
     expected = saved["average"]["head.mixture_weights.bias"] / card["temperature"]
     torch.testing.assert_close(bias, expected.half(), rtol=1e-3, atol=1e-4)
     assert run(*command(imagery, run_dir, "--resume")).code == 0
-    assert checkpoint(run_dir)["seen"] == 24
+    assert checkpoint(run_dir)["seen"] == 60
+
+
+def test_a_checkpoint_with_the_settings_of_another_version_is_refused(
+    finished: Path, imagery: Path, run: Run, tmp_path: Path
+) -> None:
+    saved = checkpoint(finished)
+    settings = json.loads(saved["settings"])
+    for change in ({"mixture": None}, {"temperature": 1}):
+        torch.save(saved | {"settings": json.dumps(settings | change)}, tmp_path / "checkpoint.pt")
+        outcome = run("train", "release", tmp_path, "--imagery", imagery, "--device", "cpu")
+        assert outcome.code == 2
+        assert "expected a checkpoint of this version, got one with other settings" in outcome.err
 
 
 def test_a_run_is_not_overwritten_nor_resumed_as_another(
@@ -186,6 +278,10 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(
         (command(imagery, tmp_path, "--held-out", "2004"), "match '200406', found none among 0"),
         (command(imagery, tmp_path, "--held-out", "20040[1239]"), "besides those for validation"),
         (["train", "release", str(tmp_path), "--imagery", str(imagery)], "expected a training checkpoint"),
+        (command(imagery, tmp_path, "--weights", "2004=3,etopo1=2"), "to train on, got 'etopo1': none has it"),
+        (command(imagery, tmp_path, "--discs", str(tmp_path)), "--discs: expected pictures with a JSON file"),
+        (command(imagery, tmp_path, "--others", str(tmp_path)), "expected pictures that are no views of Earth"),
+        (command(imagery, tmp_path, "--clouds", str(tmp_path / "no.png")), "no.png: expected a readable image"),
     ]:
         outcome = run(*words)
         assert (outcome.code, outcome.out) == (2, "")
@@ -203,6 +299,13 @@ def test_patterns_are_parts_of_names_or_globs() -> None:
 
 def test_phases_are_read_as_written() -> None:
     assert parse_phases("96:96:240000,224:64:20000") == (Phase(96, 96, 240_000), Phase(224, 64, 20_000))
+
+
+def test_weights_are_read_as_written() -> None:
+    assert parse_weights("etopo1=2,natural_earth_3=0.5") == (("etopo1", 2.0), ("natural_earth_3", 0.5))
+    for text in ("", "etopo1", "=2", "etopo1=-1", "etopo1=nan", "etopo1=2,", "etopo1=1001"):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected parts of names with weights from 0 to 1000"):
+            parse_weights(text)
 
 
 def test_the_time_left_is_said_in_hours_and_minutes() -> None:
@@ -225,14 +328,14 @@ for words in (sys.argv[1:split], sys.argv[split:]):
 
 def test_training_and_evaluating_need_neither_gradio_nor_folium(finished: Path, imagery: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    june, model = imagery / "world.200406.png", out / "release" / "earth-views-b0.safetensors"
+    june, model = imagery / "world.200406.png", out / "release" / f"{NAME}.safetensors"
     evaluate = ["evaluate", "views", "--imagery", june, "--views", "4", "--model", model]
     words = [sys.executable, "-c", WITHOUT, *command(imagery, out, "--seed", "1"), *evaluate]
     done = subprocess.run(
         words, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert f"earth-views-b0 on {june}: 4 views" in done.stdout
+    assert f"{NAME} on {june}, as the imagery shows it: 4 views" in done.stdout
     # Another seed: other cells and other weights.
     key = "head.mixture_weights.weight"
     assert not torch.equal(checkpoint(out)["centers_deg"], checkpoint(finished)["centers_deg"])

@@ -27,6 +27,7 @@ from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.faithfulness import deletion
 from geoexplain.explainer.subject import subject
 from geoexplain.explainer.tuned import TUNED_CANDIDATE
+from geoexplain.imagery.conditions import CONDITIONS, views_under
 from geoexplain.imagery.earth import load_imagery
 from geoexplain.locator.model import GeoModel
 from tests.evaluation.photos import counting_model, manifest_of, write_photos
@@ -148,10 +149,11 @@ def test_views_are_those_of_evaluate_views(model: GeoModel, tmp_path: Path) -> N
     earth = write_png(tmp_path, pixels)
     imagery = load_imagery([earth])
     settings = {"footprint_km": (400.0, 900.0), "rotation_deg": 20.0, "seed": 3}
-    logits, truth_deg = view_logits(model.logits, imagery, model.preprocess, views=4, **settings)
+    views = views_under(CONDITIONS["plain"], imagery, views=4, **settings)
+    logits = view_logits(model.logits, views, model.preprocess)
     source = view_source(imagery, model.preprocess, views=4, **settings)
     pictures = list(source.pictures(()))
-    np.testing.assert_allclose([(p.lat_deg, p.lon_deg) for p in pictures], truth_deg)
+    np.testing.assert_allclose([(p.lat_deg, p.lon_deg) for p in pictures], views.truth_deg)
     found = torch.cat([model.logits(p.tensor) for p in pictures])
     np.testing.assert_allclose(found.numpy(), logits.numpy(), atol=1e-4)
     assert [p.index for p in source.pictures({0, 2})] == [1, 3]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.geography.sphere import degrees, great_circle_km, unit_vectors
-from geoexplain.imagery.earth import Imagery, imagery_files, load_imagery
+from geoexplain.imagery.earth import Imagery, imagery_files, load_clouds, load_imagery
 from geoexplain.imagery.views import LAND_MASK, ViewPoints, render, sample_centers, sample_view_points
 from tests.imagery.earths import grid_deg, write_png
 
@@ -170,6 +170,20 @@ def test_water_is_what_all_flat_seas_show(tmp_path: Path) -> None:
         np.testing.assert_array_equal(mask, np.where(ice, 255, 0))
     alone = load_imagery(files[2:])
     assert alone.texels[:, 3].max() == 0
+
+
+def test_maps_of_clouds_have_one_channel_and_at_most_so_many_rows(tmp_path: Path) -> None:
+    pixels = np.zeros((64, 128, 3), np.uint8)
+    pixels[:, :64] = (30, 60, 90)  # grey 60
+    pixels[:, 64:] = 255
+    clouds = load_clouds([write_png(tmp_path, pixels)], height=32)
+    assert (clouds.heights.tolist(), clouds.texels.shape[1], clouds.names) == ([32, 16, 8, 4, 2], 1, ("earth.png",))
+    first = clouds.texels[: 32 * 64].view(32, 64)
+    assert (first[:, 4:28] == 60).all()
+    assert (first[:, 36:60] == 255).all()
+    view = render(clouds, one_view((0.0, -90.0), 500), 4)
+    assert view.shape == (1, 1, 4, 4)
+    np.testing.assert_allclose(view, 60 / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["square.png", "broken.jpg", "missing.png"])

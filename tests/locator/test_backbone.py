@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from geoexplain.errors import CheckpointError
-from geoexplain.locator.backbone import Backbone, create_backbone, freeze
+from geoexplain.locator.backbone import RESNETS, Backbone, create_backbone, freeze, preprocess_for, stage_channels
 
 
 def seeded(architecture: str) -> tuple[Backbone, nn.Module]:
@@ -47,6 +47,50 @@ def test_running_the_parts_by_hand_gives_the_features() -> None:
                 x = block(x)
         torch.testing.assert_close(backbone.head(x).mean(dim=(2, 3)), backbone(images))
         torch.testing.assert_close(backbone.pool(x), backbone(images))
+
+
+def test_outputs_of_stages_come_with_the_features_in_the_order_asked_for() -> None:
+    backbone, _ = seeded("test_efficientnet")
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        x, expected = backbone.stem(images), []
+        for stage in backbone.stages:
+            for block in stage:
+                x = block(x)
+            expected.append(x)
+        features, outputs = backbone.staged(images, (3, 1))
+        assert torch.equal(features, backbone(images))
+        assert len(outputs) == 2
+        assert torch.equal(outputs[0], expected[2])
+        assert torch.equal(outputs[1], expected[0])
+        assert backbone.staged(images, ())[1] == []
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "efficientnet_b0",
+        "tf_efficientnet_lite0",
+        "efficientnet_es",
+        "efficientnet_cc_b0_4e",
+        "efficientnet_b0_gn",
+        "efficientnet_x_b3",
+        "test_efficientnet",
+        *RESNETS[1:3],
+    ],
+)
+def test_channels_of_stages_are_those_of_their_outputs(architecture: str) -> None:
+    with torch.device("meta"):
+        backbone = create_backbone(architecture).eval()
+        stages = range(1, len(backbone.stages) + 1)
+        _, outputs = backbone.staged(torch.zeros(1, 3, 64, 64), stages)
+    assert stage_channels(backbone) == [output.shape[1] for output in outputs]
+
+
+def test_input_is_prepared_as_the_architecture_s_imagenet_weights_want_it() -> None:
+    assert preprocess_for("efficientnet_b0", 96).mean == (0.485, 0.456, 0.406)
+    lite = preprocess_for("tf_efficientnet_lite0", 96)
+    assert (lite.size_px, lite.mean, lite.std) == (96, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -69,3 +69,34 @@ def test_training_step_is_the_same_up_to_bf16_rounding() -> None:
     for ours, theirs in zip(gradients(fast=True), gradients(fast=False), strict=True):
         error = (ours - theirs).norm() / theirs.norm()
         assert error < 0.01
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 3, "padding": 1, "padding_mode": "reflect"},
+        {"kernel_size": 3, "padding": 0},
+        {"kernel_size": 3, "padding": 2, "dilation": 2},
+        {"kernel_size": 3, "padding": 1, "bias": True},
+        {"kernel_size": 1, "stride": 2},
+        {"kernel_size": (3, 5), "padding": (1, 2)},
+        {"kernel_size": 3, "padding": 1, "stride": (1, 2)},
+        {"kernel_size": 3, "padding": 1, "groups": 4},
+    ],
+)
+def test_other_convolutions_are_left_alone(options: dict) -> None:
+    convolution = nn.Conv2d(8, 8, **{"groups": 8, "bias": False, **options})
+    assert speed_up_depthwise(convolution) == 0
+    assert type(convolution) is nn.Conv2d
+
+
+def test_without_bf16_nothing_changes() -> None:
+    x = torch.randn(2, 8, 9, 9, generator=torch.Generator().manual_seed(0))
+    convolution = nn.Conv2d(8, 8, 5, 2, 2, groups=8, bias=False)
+    before = convolution(x)
+    assert speed_up_depthwise(convolution) == 1
+    assert torch.equal(convolution.train()(x), before)
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = convolution.eval()(x)
+    assert plain.grad_fn is not None
+    assert "DepthwiseConvolution" not in type(plain.grad_fn).__name__

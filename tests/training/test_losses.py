@@ -13,6 +13,7 @@ from geoexplain.training.losses import (
     mixture_negative_log_likelihood,
     soft_cell_targets,
     soft_cross_entropy,
+    uniform_cross_entropy,
 )
 
 CENTERS = np.array([(0.0, 0.0), (0.0, 3.0), (40.0, -100.0), (-60.0, 170.0)])
@@ -69,6 +70,27 @@ def test_cross_entropy_is_least_where_the_targets_are_met() -> None:
     loss.backward()
     assert loss.item() == pytest.approx(-(0.7 * math.log(0.7) + 0.2 * math.log(0.2) + 0.1 * math.log(0.1)))
     torch.testing.assert_close(logits.grad, torch.zeros(1, 3), atol=1e-6, rtol=0)
+
+
+def test_distance_from_uniform_by_hand() -> None:
+    assert uniform_cross_entropy(torch.full((3, 7), 2.5)).item() == pytest.approx(0, abs=1e-6)
+    # shares 1/2, 1/4, 1/4: (ln 2 + 2 ln 4) / 3 − ln 3; and of two rows the mean
+    shares = torch.log(torch.tensor([[0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3]]))
+    one = 5 / 3 * math.log(2) - math.log(3)
+    assert uniform_cross_entropy(shares[:1] + 9).item() == pytest.approx(one, abs=1e-6)
+    assert uniform_cross_entropy(shares).item() == pytest.approx(one / 2, abs=1e-6)
+    # one logit ahead of K − 1 others by a: its share is nearly all, theirs e^−a
+    sure = torch.zeros(1, 2000)
+    sure[0, 7] = 30
+    assert uniform_cross_entropy(sure).item() == pytest.approx(30 * 1999 / 2000 - math.log(2000), abs=1e-3)
+
+
+def test_descending_the_distance_from_uniform_makes_shares_alike() -> None:
+    logits = torch.tensor([[4.0, 0.0, -2.0]], requires_grad=True)
+    for _ in range(200):
+        (gradient,) = torch.autograd.grad(uniform_cross_entropy(logits), logits)
+        logits = (logits - gradient).detach().requires_grad_()
+    torch.testing.assert_close(torch.softmax(logits, dim=1), torch.full((1, 3), 1 / 3), atol=1e-3, rtol=0)
 
 
 def test_likelihood_by_hand() -> None:
