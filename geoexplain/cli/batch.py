@@ -12,11 +12,10 @@ from tqdm import tqdm
 
 from geoexplain.cli.arguments import complain, printable
 from geoexplain.errors import GeoExplainError
-from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import SearchWithinCell
-from geoexplain.view.place_path import place_path
+from geoexplain.view.place_path import headline, place_path
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def describe_prediction(
     labels, centers = model.partition.labels, model.partition.centers_deg
     density = ", ".join(f"{radius:,} km {percent(share)}" for radius, share in prediction.density_by_km.items())
     lines = [
-        f"{image}: {place_name(prediction.lat_deg, prediction.lon_deg)}",
+        f"{image}: {headline(model.trees, labels, prediction)}",
         f"  point        {coordinates(prediction.lat_deg, prediction.lon_deg)} ({prediction.source})",
         f"  cell         {prediction.cell}: {labels[prediction.cell]}",
         f"  probability  {percent(prediction.probabilities[prediction.cell])}",

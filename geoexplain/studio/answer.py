@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from geoexplain.explainer.explanation import Explanation
-from geoexplain.geography.places import place_name
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import Neighbours, SearchWithinCell
 from geoexplain.studio.examples import Example
 from geoexplain.studio.models import Loaded
-from geoexplain.studio.places import Place, named, places_payload
+from geoexplain.studio.places import Place, places_payload
 from geoexplain.view.density import density_curve
+from geoexplain.view.place_path import headline
 from geoexplain.view.worldmap import half_probability_radius_km
 
 TOP_ROWS = 5
@@ -85,17 +85,17 @@ def _point(loaded: Loaded, prediction: Prediction, example: Example | None) -> d
     """What depends on the predicted point."""
     radius_km = half_probability_radius_km(prediction, loaded.model.partition)
     digits = 1 if prediction.neighbours is None else 3
-    near, place = place_name(prediction.lat_deg, prediction.lon_deg), named(loaded, prediction)
+    labels, share = loaded.model.partition.labels, prediction.probabilities[prediction.cell]
     facts = [
         f"{position(prediction.lat_deg, prediction.lon_deg, digits)} ({prediction.source})",
-        *([f"The point: {near}"] if place else []),
+        f"Best cell: {labels[prediction.cell]}, {percent(share)}",
         f"Half of the probability lies within {kilometres(radius_km)}",
     ]
     if example is not None:
         error_km = great_circle_km((prediction.lat_deg, prediction.lon_deg), (example.lat_deg, example.lon_deg))
         truth = position(example.lat_deg, example.lon_deg)
         facts.append(f"Truth: {example.title}, {truth}: {float(error_km):,.0f} km away")
-    return {"place": place or near, "facts": facts}
+    return {"place": headline(loaded.trees, labels, prediction), "facts": facts}
 
 
 def _search(

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import torch
 
 from geoexplain.errors import DataError, GeoExplainError
-from geoexplain.geography.addresses.cell_places import NATURE, place_trees
+from geoexplain.geography.addresses.cell_places import NATURE, nature_tree
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.locator import zoo
 from geoexplain.locator.model import GeoModel
@@ -107,8 +107,7 @@ class Loaded:
         own = self.model.trees
         if self.naturalearth is None or any(tree.name == NATURE for tree in own):
             return own
-        found = place_trees(self.model.partition, self.naturalearth)
-        return (*own, *(tree for tree in found if tree.name == NATURE))
+        return (*own, nature_tree(self.model.partition, self.naturalearth))
 
 
 class Models:

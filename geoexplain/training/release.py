@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geoexplain.geography.partition import Partition
-from geoexplain.geography.places import place_names, unique_labels
+from geoexplain.geography.addresses.cell_names import name_cells, unnamed
 from geoexplain.images import Preprocess
 from geoexplain.locator.checkpoints import describe, save_geoexplain
 from geoexplain.locator.heads import VonMisesFisherHead
@@ -30,14 +29,13 @@ REFINE_KM = 500.0
 def view_model(
     network: GeolocatorNetwork, *, size_px: int, temperature: float, device: str | torch.device | None = None
 ) -> GeoModel:
-    """A trained network as a GeoModel: logits divided by `temperature`, cells named after the nearest places."""
+    """A trained network as a GeoModel: logits divided by `temperature`, cells named after the places they lie in."""
     centers = network.head.mvmf.mus.T.cpu().numpy().copy()
-    labels = unique_labels(place_names(centers), centers)
     fold_temperature(network.head, temperature)
     return GeoModel(
         network.backbone,
         network.head,
-        Partition("earth-views", tuple(labels), centers),
+        name_cells(unnamed("earth-views", centers)),
         Preprocess(size_px=size_px),
         name=NAME,
         title=TITLE,
@@ -75,10 +73,10 @@ def fold_temperature(head: VonMisesFisherHead, temperature: float) -> None:
 
 
 def write_release(model: GeoModel, folder: Path) -> Path:
-    """Write a model as `<name>.safetensors` (fp16) and `<name>.cells.csv` to a folder; return the first of them."""
+    """Write a model as `<name>.safetensors` (fp16), with its cells and places, to a folder; return the weights file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{model.name}.safetensors"
-    save_geoexplain(model.network, describe(model), model.partition, file)
+    save_geoexplain(model.network, describe(model), model.partition, file, trees=model.trees)
     return file
 
 

@@ -8,7 +8,7 @@ from geoexplain.geography.placetree import PlaceTree
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import SearchWithinCell
-from geoexplain.view.place_path import path_record
+from geoexplain.view.place_path import answer_name, path_record
 
 
 def prediction_record(
@@ -29,16 +29,19 @@ def prediction_record(
     trees       the places that the cells lie in; None: the model's
 
     Coordinates in degrees, probabilities in [0, 1]; "density" maps each radius in km, as text, to the prediction
-    density there, "density_at_scale" is the one that the rule compares with its threshold. "places" holds for every
-    tree its most probable places, coarse to fine, and in words where the best cell lies. Every value is plain Python,
-    ready for `json.dumps`.
+    density there, "density_at_scale" is the one that the rule compares with its threshold. "place" is the answer in
+    words as `answer_name` has it, or None, "label" the name of the best cell. "places" holds for every tree its most
+    probable places, coarse to fine, and in words where the best cell lies. Every value is plain Python, ready for
+    `json.dumps`.
     """
     cells = model.partition
+    trees = model.trees if trees is None else trees
     return {
         "image": image,
         "model": model.name,
         "latitude": prediction.lat_deg,
         "longitude": prediction.lon_deg,
+        "place": answer_name(trees, cells.labels, prediction),
         "cell": prediction.cell,
         "label": cells.labels[prediction.cell],
         "probability": float(prediction.probabilities[prediction.cell]),
@@ -47,7 +50,7 @@ def prediction_record(
         "density_at_scale": prediction.density,
         "localizable": prediction.localizable,
         "search_within_cell": None if search is None else search_record(prediction, search),
-        "places": [path_record(tree, prediction) for tree in (model.trees if trees is None else trees)],
+        "places": [path_record(tree, prediction) for tree in trees],
         "top": [cell_record(model, prediction, cell) for cell in prediction.top(top)],
     }
 

@@ -54,6 +54,7 @@ class Territories:
     territory   T locations: the territory's own
     of_shape    int64, per shape of the gazetteer its territory
     cities      C locations of cities that are no quarter of another
+    city_rows   int64 (C,), which of the gazetteer's cities they are
     division    C locations of the regions that hold these, or of their territory where none is known
     circles     what belongs to a territory whatever the polygons say: tree over centres, chords (n,), territories (n,)
     city_trees  per class of CITY_REACH_KM: reach in km, tree over its cities, which of the C they are
@@ -69,6 +70,7 @@ class Territories:
     territory: NDArray[np.int64]
     of_shape: NDArray[np.int64]
     cities: NDArray[np.int64]
+    city_rows: NDArray[np.int64]
     division: NDArray[np.int64]
     circles: tuple[cKDTree, NDArray[np.float64], NDArray[np.int64]]
     city_trees: tuple[tuple[float, cKDTree, NDArray[np.int64]], ...]
@@ -132,6 +134,7 @@ def _load() -> Territories:
         territory=np.array(territory),
         of_shape=of_shape,
         cities=cities,
+        city_rows=kept,
         division=division,
         circles=_circles(
             gazetteer.city_deg[kept],

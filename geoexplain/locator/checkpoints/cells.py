@@ -18,7 +18,7 @@ def outlines_file(weights: Path) -> Path:
 
 
 def places_file(weights: Path) -> Path:
-    """The places that the cells of a weights file lie in, where it brings its own: same stem, `.places.json`."""
+    """The places that the cells of a weights file lie in, where they are stored: same stem, `.places.json`."""
     return weights.with_suffix(".places.json")
 
 

@@ -56,7 +56,7 @@ def save_geoexplain(
 
     `network` has a Network's parts. `description` needs name, title, purpose, architecture, size_px; whatever else is
     in FIELDS may be given. `half` stores fp16, which moves an answer by about a thousandth; otherwise fp32. `trees` are
-    the places that the cells lie in, where those that their centres tell are not meant.
+    the places that the cells lie in; without them they are found again whenever the model is loaded.
 
     Raises CheckpointError when the weights cannot be written, and what the system raises when a table cannot.
     """
@@ -77,7 +77,7 @@ def save_geoexplain(
     else:
         write_outlines(outlines_file(file), partition.borders, partition.labels)
     if trees:
-        write_place_trees(trees, places_file(file))
+        write_place_trees(trees, places_file(file), partition.centers_deg)
     else:
         places_file(file).unlink(missing_ok=True)
     shutil.copymode(cells_file(file), file)  # safetensors lets nobody but the owner read what it writes
@@ -156,7 +156,7 @@ def load_geoexplain(
         device=device,
         tuned=tuned,
         untuned=untuned,
-        own_trees=read_place_trees(places_file(file)) if places_file(file).exists() else (),
+        own_trees=read_place_trees(places_file(file), partition.centers_deg) if places_file(file).exists() else (),
     )
 
 
