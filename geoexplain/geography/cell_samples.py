@@ -16,7 +16,7 @@ FEWEST_PER_CELL, MOST_PER_CELL = 32, 256
 """Points asked for in a cell: the fewer, the more cells there are."""
 
 SPARE = (2, 16)
-"""So many times more points are drawn in the disc, or the box, that holds a cell; the second where too few are in it."""
+"""So many times more points are drawn in what holds a cell, a disc or a box; the second where too few lie in it."""
 
 CANDIDATES_AT_A_TIME = 500_000
 ROUNDS = 16

@@ -48,7 +48,7 @@ def test_what_the_page_knows() -> None:
 
 def test_thousands_of_cells_stay_a_small_page(tmp_path: Path) -> None:
     points = np.random.default_rng(0).uniform([-60, -180], [70, 180], (9000, 2))
-    built = build_kmeans(points, [3000], names=nameless)
+    built = build_kmeans(points, [3000], name_by=nameless)
     save_partition_map(tmp_path / "map.html", built)
     assert (tmp_path / "map.html").stat().st_size < 1_500_000
 

@@ -5,8 +5,8 @@ this holds at least half of the land: with less, the answer would claim more tha
 country holds the cell.
 
 Land is what lies inside a border, lakes included, and the ice shelves of Antarctica. A cell with land is never at sea,
-be it ever so little: land is what pictures are taken of, and of a cell around islands hardly a hundredth is land. A cell
-without land, and without a coast, belongs to the sea that holds most of it.
+be it ever so little: land is what pictures are taken of, and of a cell around islands hardly a hundredth is land. A
+cell without land, and without a coast, belongs to the sea that holds most of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ def place_trees(partition: Partition, naturalearth: Path | None = None) -> tuple
 
 
 def territory_tree(partition: Partition) -> PlaceTree:
-    """The countries, their regions and cities, and the seas of a partition's K cells; the module's text has the rule."""
+    """The countries, regions, cities and seas of a partition's K cells, by the rule in the text of this module."""
     world = load_territories()
 
     def borders(held: Sequence[Location]) -> Sequence[BaseGeometry | None]:
