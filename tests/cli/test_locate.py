@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 import geoexplain
-from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
-from geoexplain.view.place_path import path_record
+from geoexplain.view.place_path import answer_name, headline, path_record
 from tests.cli.conftest import Run, Terminal, smooth_colours
 
 KEYS = [
-    "image", "model", "latitude", "longitude", "cell", "label", "probability", "density", "rule", "density_at_scale",
-    "localizable", "search_within_cell", "places", "top",
+    "image", "model", "latitude", "longitude", "place", "cell", "label", "probability", "density", "rule",
+    "density_at_scale", "localizable", "search_within_cell", "places", "top",
 ]  # fmt: skip
 
 
@@ -41,6 +40,7 @@ def test_json_holds_what_the_python_interface_says(
         assert record["density_at_scale"] == prediction.density_by_km[model.rule.scale_km]
         assert record["localizable"] is prediction.localizable
         assert record["search_within_cell"] is None
+        assert record["place"] == answer_name(model.trees, model.partition.labels, prediction)
         assert record["places"] == [path_record(tree, prediction) for tree in model.trees]
         assert [row["cell"] for row in record["top"]] == best.tolist()
         for row in record["top"]:
@@ -58,7 +58,7 @@ def test_text_names_place_point_and_best_cells(run: Run, model: GeoModel, model_
     outcome = run("locate", photos[0], "--model", model_file)
     prediction = geoexplain.locate(photos[0], model)
     lines = outcome.out.splitlines()
-    assert lines[0] == f"{photos[0]}: {place_name(prediction.lat_deg, prediction.lon_deg)}"
+    assert lines[0] == f"{photos[0]}: {headline(model.trees, model.partition.labels, prediction)}"
     assert f"{prediction.lat_deg:.4f},{prediction.lon_deg:.4f}" in lines[1]
     assert lines[3].endswith(f"{100 * prediction.probabilities.max():.1f} %")
     assert lines[4].endswith(f"2,500 km {100 * prediction.density_by_km[2500]:.1f} %")

@@ -18,9 +18,10 @@ def test_a_record_is_json_with_the_promised_keys() -> None:
     record = prediction_record("a.jpg", model, predict(model, torch.from_numpy(np.log(shares))), top=2)
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert list(record) == [
-        "image", "model", "latitude", "longitude", "cell", "label", "probability", "density", "rule",
+        "image", "model", "latitude", "longitude", "place", "cell", "label", "probability", "density", "rule",
         "density_at_scale", "localizable", "search_within_cell", "places", "top",
     ]  # fmt: skip
+    assert record["place"] == "New South Wales, Australia"  # it holds exactly half
     assert (record["image"], record["model"], record["cell"], record["label"]) == ("a.jpg", "small", 1, LABELS[1])
     np.testing.assert_allclose((record["latitude"], record["longitude"], record["probability"]), (-33, 151, 0.5))
     assert list(record["density"]) == ["1", "25", "200", "750", "2500"]

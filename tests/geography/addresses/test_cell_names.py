@@ -118,17 +118,16 @@ def test_antarctica_has_lands(lat: float, lon: float, expected: str) -> None:
 
 
 def test_a_city_in_the_cell_comes_before_a_larger_one_beside_it() -> None:
-    # Saint-Étienne, of 170,000, lies 50 km from Lyon; both are in Auvergne-Rhône-Alpes.
-    (tight,) = labels_at((45.43, 4.39))
-    assert tight == "near Lyon, France"  # nothing in the cell: the best around
-    (wide,) = cell_names(box_cells((45.3, 4.2, 45.6, 4.6)))
+    # Both are in Auvergne-Rhône-Alpes: Lyon 32 km to the northeast, Saint-Étienne, of a third, 18 km to the southwest.
+    assert label_at(45.55, 4.55) == "near Lyon, France"  # nothing in the cell: the best around
+    (wide,) = cell_names(box_cells((45.35, 4.35, 45.75, 4.75)))
     assert wide == "near Saint-Étienne, France"
 
 
 def test_cells_of_one_name_are_told_apart_and_their_places_stay() -> None:
-    cells = box_cells((45.8, 4.8, 46.0, 5.0), (45.5, 4.8, 45.7, 5.0), (0.0, 10.0, 0.1, 10.1))
+    cells = box_cells((32, -50, 33, -49), (30, -50, 31, -49), (45.7, 4.8, 45.8, 4.9))
     named = name_cells(cells)
-    assert named.labels[:2] == ("near Lyon, France (north)", "near Lyon, France (south)")
+    assert named.labels == ("North Atlantic Ocean (north)", "North Atlantic Ocean (south)", "near Lyon, France")
     assert named.centers_deg is cells.centers_deg
     assert named.borders is cells.borders
     assert territory_tree(named).of_cell.tolist() == territory_tree(cells).of_cell.tolist()
