@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from geoexplain.geography.partition import LARGEST_DISC_KM, REACH, Partition
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, destination, unit_vectors
 
-MOST_POINTS = 1_000_000
+MOST_POINTS = 512_000
 FEWEST_PER_CELL, MOST_PER_CELL = 32, 256
 """Points asked for in a cell: the fewer, the more cells there are."""
 

@@ -71,7 +71,7 @@ def test_places_of_other_cells_are_refused(tmp_path: Path) -> None:
     read_place_trees(tmp_path / "t.json")
     read_place_trees(tmp_path / "t.json", centers)
     read_place_trees(tmp_path / "t.json", centers.round(7))  # as a table of cells keeps them
-    for others in (centers + [[0, 1e-6]], centers[::-1], centers[:2]):
+    for others in (centers + np.array([0, 1e-6]), centers[::-1], centers[:2]):
         with pytest.raises(DataError, match=r"t\.json: expected the places of this model's cells, got those of others"):
             read_place_trees(tmp_path / "t.json", others)
     # A file that says of no cells, as older ones, is taken for any.

@@ -1,7 +1,8 @@
 """What cells are called, in agreement with the places that they lie in: "near Lyon, France", "Red Sea, off Egypt".
 
 A cell is named after a city of its finest place: of the region where it lies in one, else of the country; one in the
-cell, if there is any. A cell at sea is named after its sea, with the country whose coast is near.
+cell, if there is any. Cities that borders on the map put into another country than the gazetteer, where the border is
+disputed, name none. A cell at sea is named after its sea, with the country whose coast is near.
 """
 
 from collections.abc import Callable
@@ -15,8 +16,10 @@ from geoexplain.geography.addresses.cell_places import (
     Indices,
     cell_territories,
     countries_of,
+    paths_of,
     with_labels,
 )
+from geoexplain.geography.addresses.offline import finest_locations
 from geoexplain.geography.addresses.territories import Territories, chord, load_territories
 from geoexplain.geography.cell_samples import cells_at
 from geoexplain.geography.gazetteer import load_gazetteer
@@ -52,6 +55,7 @@ def cell_names(partition: Partition) -> list[str]:
     finest, above = cell_territories(partition), countries_of(world)
     city_deg = gazetteer.city_deg[world.city_rows]
     held_by = cells_at(partition, city_deg)
+    holding = paths_of(world)[finest_locations(world, city_deg)[0]]  # (C, D)
     names = [""] * len(partition)
     for place in np.unique(finest).tolist():
         cells = np.flatnonzero(finest == place)
@@ -60,8 +64,7 @@ def cell_names(partition: Partition) -> list[str]:
         if location.kind in SEAS:
             texts = _sea_names(world, location.name, centers)
         else:
-            inside = (world.cities == place) | (world.division == place) | (above[world.division] == place)
-            cities = np.flatnonzero(inside)
+            cities = np.flatnonzero((holding == place).any(axis=1) & (above[world.division] == above[place]))
             texts = [location.name if location.name == country else f"{location.name}, {country}"] * len(cells)
             for row, (cell, center) in enumerate(zip(cells.tolist(), centers, strict=True)):
                 own = cities[held_by[cities] == cell]

@@ -35,6 +35,9 @@ TERRITORY, NATURE = "territory", "nature"
 
 SEAS = ("sea", "ocean")
 
+REGION_REACH_KM = 100.0
+"""Regions are told by the nearest city; of a point further from it than this, across a gulf or a desert, none is."""
+
 CITY_KM = 50.0
 """Cells further apart than this, in the median, are larger than cities, and in none."""
 
@@ -75,7 +78,7 @@ def nature_tree(partition: Partition, naturalearth: Path) -> PlaceTree:
     regions = load_regions(naturalearth)
     points, cells, _ = _counted_points(load_territories(), partition)
     leaf = natural_leaves(regions, points)
-    finest = largest_shares(cells, leaf, regions.parents, _roots(regions.parents), len(partition))
+    finest = largest_shares(cells, leaf, regions.parents, _paths(regions.parents)[:, 0], len(partition))
 
     def borders(held: Sequence[Location]) -> Sequence[BaseGeometry | None]:
         return tuple(border_of(location, naturalearth) for location in held)
@@ -159,15 +162,15 @@ def _counted_points(world: Territories, partition: Partition) -> tuple[NDArray[n
     """
     points, cells = sample_cells(partition)
     points = checked_points(points)
-    leaf, inside = finest_locations(world, points)
-    dry = inside | (_roots(world.parents)[leaf] == world.antarctica)
+    leaf, inside = finest_locations(world, points, REGION_REACH_KM)
+    dry = inside | (paths_of(world)[leaf, 0] == world.antarctica)
     land = np.bincount(cells[dry], minlength=len(partition)) > 0
     coast = np.empty((0, 2)) if land.all() else degrees(load_gazetteer().coast.data)
     of_coast = cells_at(partition, coast)
     rows = np.flatnonzero((of_coast >= 0) & ~land[of_coast])
     shore = np.bincount(of_coast[rows], minlength=len(partition)) > 0
     counted = np.where(land[cells], dry, ~shore[cells])
-    coast_leaf, _ = finest_locations(world, coast[rows])
+    coast_leaf, _ = finest_locations(world, coast[rows], REGION_REACH_KM)
     return (
         np.concatenate([points[counted], coast[rows]]),
         np.concatenate([cells[counted], of_coast[rows]]),
@@ -176,9 +179,15 @@ def _counted_points(world: Territories, partition: Partition) -> tuple[NDArray[n
 
 
 @lru_cache(maxsize=1)
+def paths_of(world: Territories) -> Indices:
+    """For each of L locations all that hold it and itself, coarse to fine, then −1: int64 (L, D)."""
+    return _paths(world.parents)
+
+
+@lru_cache(maxsize=1)
 def countries_of(world: Territories) -> Indices:
     """The country (L,) of each location; of a sea or an ocean itself, of Antarctica's lands the continent."""
-    paths = _paths(world.parents)
+    paths = paths_of(world)
     rivals = paths[:, 0].copy()
     for above in paths.T:
         is_country = [place >= 0 and world.locations[place].kind == "country" for place in above.tolist()]
@@ -187,12 +196,7 @@ def countries_of(world: Territories) -> Indices:
     return np.where(at_sea, np.arange(len(rivals)), rivals)
 
 
-def _roots(parents: Indices) -> Indices:
-    return _paths(parents)[:, 0]
-
-
 def _paths(parents: Indices) -> Indices:
-    """For each of L locations all that hold it and itself, coarse to fine, then −1: int64 (L, D)."""
     columns = [np.arange(len(parents))]
     while (columns[-1] >= 0).any():
         columns.append(np.where(columns[-1] >= 0, parents[columns[-1]], -1))

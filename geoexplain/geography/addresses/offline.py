@@ -36,16 +36,17 @@ def territory_addresses(points_deg: ArrayLike, *, progress: Progress = None) -> 
     """
     points = checked_points(points_deg)
     world = load_territories()
-    leaf = in_blocks(lambda block: _leaves(world, block, _territories(world, block)), points, progress)
+    leaf = in_blocks(lambda block: _leaves(world, block, _territories(world, block), REGION_REACH_KM), points, progress)
     return addresses_in(points, leaf, world.locations, world.parents)
 
 
 def finest_locations(
-    world: Territories, points_deg: NDArray[np.float64]
+    world: Territories, points_deg: NDArray[np.float64], region_reach_km: float = REGION_REACH_KM
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The finest location (N,) of each point (N, 2), longitudes in [-180, 180), and which (N,) lie inside a border.
 
-    What lies in none is sea, an ice shelf, or the strip of sea along a coast that is its country's.
+    What lies in none is sea, an ice shelf, or the strip of sea along a coast that is its country's. Beyond
+    `region_reach_km` from the nearest city of its country, the region of a point is left open.
     """
     leaf = np.full(len(points_deg), -1)
     inside = np.zeros(len(points_deg), dtype=bool)
@@ -53,7 +54,8 @@ def finest_locations(
         block = slice(start, start + POINTS_AT_A_TIME)
         territory = _within_borders(world, points_deg[block])
         inside[block] = territory >= 0
-        leaf[block] = _leaves(world, points_deg[block], _with_coasts(world, points_deg[block], territory))
+        territory = _with_coasts(world, points_deg[block], territory)
+        leaf[block] = _leaves(world, points_deg[block], territory, region_reach_km)
     return leaf, inside
 
 
@@ -110,19 +112,25 @@ def _with_coasts(world: Territories, points: NDArray[np.float64], territory: NDA
     return found
 
 
-def _leaves(world: Territories, points: NDArray[np.float64], territory: NDArray[np.int64]) -> NDArray[np.int64]:
+def _leaves(
+    world: Territories, points: NDArray[np.float64], territory: NDArray[np.int64], region_reach_km: float
+) -> NDArray[np.int64]:
     """The finest location of each point, of which the territory is known."""
     at_sea = territory < 0
     leaf = np.where(at_sea, -1, world.territory[territory])
     land = np.flatnonzero(~at_sea)
-    leaf[land] = _on_land(world, points[land], territory[land], leaf[land])
+    leaf[land] = _on_land(world, points[land], territory[land], leaf[land], region_reach_km)
     _into_boxes(world, points, leaf, np.flatnonzero(at_sea), "sea")
     _into_boxes(world, points, leaf, np.flatnonzero(leaf == world.antarctica), "land")
     return leaf
 
 
 def _on_land(
-    world: Territories, points: NDArray[np.float64], territory: NDArray[np.int64], country: NDArray[np.int64]
+    world: Territories,
+    points: NDArray[np.float64],
+    territory: NDArray[np.int64],
+    country: NDArray[np.int64],
+    region_reach_km: float,
 ) -> NDArray[np.int64]:
     vectors = with_territory(points, territory)
     best = np.full(len(points), np.inf)
@@ -135,7 +143,7 @@ def _on_land(
     leaf = np.where(city >= 0, world.cities[city], country)
     far = np.flatnonzero(city < 0)
     if len(far):
-        distance, nearest = world.all_cities.query(vectors[far], distance_upper_bound=chord(REGION_REACH_KM))
+        distance, nearest = world.all_cities.query(vectors[far], distance_upper_bound=chord(region_reach_km))
         found = np.isfinite(distance)
         leaf[far[found]] = world.division[nearest[found]]
     return leaf
