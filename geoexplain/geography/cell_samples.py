@@ -19,6 +19,9 @@ SPARE = (2, 16)
 """So many times more points are drawn in what holds a cell, a disc or a box; the second where too few lie in it."""
 
 CANDIDATES_AT_A_TIME = 500_000
+SHAPES_AT_A_TIME = 2048
+"""Points as shapes: of many more, most of the time goes into memory from the system."""
+
 ROUNDS = 16
 """A border in whose box no point has been found after so many rounds is a thread: one point of it has to do."""
 
@@ -158,9 +161,12 @@ def _smallest_holding(
     shapely.prepare(shapes)
     tree = shapely.STRtree(shapes)
     found = np.full(len(points_deg), -1)
+    west, _, east, _ = shapely.total_bounds(shapes)
     for turn in (-360.0, 0.0, 360.0):
-        lat, lon = points_deg[:, 0], points_deg[:, 1] + turn
-        row, shape = tree.query(shapely.points(lon, lat))
-        inside = shapely.intersects_xy(shapes[shape], lon[row], lat[row])
-        np.maximum.at(found, row[inside], shape[inside])  # the last is the smallest
+        near = np.flatnonzero((points_deg[:, 1] + turn >= west) & (points_deg[:, 1] + turn <= east))
+        for rows in np.split(near, range(SHAPES_AT_A_TIME, len(near), SHAPES_AT_A_TIME)):
+            lat, lon = points_deg[rows, 0], points_deg[rows, 1] + turn
+            row, shape = tree.query(shapely.points(lon, lat))
+            inside = shapely.intersects_xy(shapes[shape], lon[row], lat[row])
+            np.maximum.at(found, rows[row[inside]], shape[inside])  # the last is the smallest
     return np.append(known, -1)[found]

@@ -147,7 +147,8 @@ class Models:
             model = load(str(start), device)
             self._first = _offer_of(model, f"file:{model.name}", str(start))
             self._at_hand[self._first] = model
-        _ = self[self.start].trees  # what is wrong with them is to be said now, not to the first visitor
+        for tree in self[self.start].trees:
+            _ = tree.borders[:1]  # what is wrong with them is to be said, and loaded, now and not for the first visitor
 
     def offered(self) -> list[Offer]:
         """Every model that is known at this moment, ready or not, the one that people meet first at the head."""
