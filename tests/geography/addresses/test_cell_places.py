@@ -112,6 +112,14 @@ def test_the_nile_is_in_egypt_although_the_middle_lies_in_the_red_sea() -> None:
     assert not on_land(np.array([28.2, 33.45]))
 
 
+def test_the_middle_does_not_count() -> None:
+    # Lesotho lies in the middle of the box, which South Africa fills for the most part.
+    assert placed(around(-29.5, 28.2))[0][1].endswith("Lesotho, Southern Africa, Africa")
+    (cell,) = placed(around(-29.5, 28.2, 2.5))
+    assert cell[1].endswith("South Africa, Southern Africa, Africa")
+    assert cell[0].endswith(", South Africa")
+
+
 def test_several_regions_of_italy_are_italy_and_one_is_itself() -> None:
     naples, lazio = placed((40.4, 12.8, 42.8, 15.0), (41.4, 12.2, 42.3, 13.1))
     assert naples == ("near Naples, Italy", "Italy, Southern Europe, Europe")
