@@ -2,6 +2,7 @@
 
 import csv
 import threading
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -203,10 +204,15 @@ def _cities(
         token = forest.locations[own].key.partition(":")[2]
         name, above = names.get(code, ""), forest.locations[own].name
         region = token + "." + code.partition(".")[2]
-        division = forest.add("region", region, name, own) if name and name != above else own
+        division = forest.add("region", region, name, own) if name and _bare(name) != _bare(above) else own
         divisions.append(division)
         cities.append(forest.add("city", str(gazetteer.city_ids[city]), gazetteer.cities[city], division))
     return np.array(cities), np.array(divisions), owners[kept], kept
+
+
+def _bare(name: str) -> str:
+    """A name without accents and capitals: the region Reunion is the country Réunion."""
+    return "".join(letter for letter in unicodedata.normalize("NFKD", name.casefold()) if letter.isalpha())
 
 
 def _circles(
