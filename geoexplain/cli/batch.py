@@ -12,12 +12,11 @@ from tqdm import tqdm
 
 from geoexplain.cli.arguments import complain, printable
 from geoexplain.errors import GeoExplainError
-from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import SearchWithinCell
 from geoexplain.view.gate_words import MEANING, gate_sentence
-from geoexplain.view.place_path import place_path
+from geoexplain.view.place_path import headline, place_path
 from geoexplain.view.radius_words import distance_words, reach_words, share_rows
 
 
@@ -91,7 +90,7 @@ def describe_prediction(
     within = ", ".join(f"{words} {percent(share)}" for words, share in share_rows(prediction))
     lines = [
         *describe_doubt(image, model, prediction),
-        f"{image}: {place_name(prediction.lat_deg, prediction.lon_deg)}",
+        f"{image}: {headline(model.trees, labels, prediction)}",
         f"  point        {coordinates(prediction.lat_deg, prediction.lon_deg)} ({prediction.source})",
         f"  cell         {prediction.cell}: {labels[prediction.cell]}",
         f"  probability  {percent(prediction.probabilities[prediction.cell])}",

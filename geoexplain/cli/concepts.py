@@ -32,13 +32,13 @@ from geoexplain.explainer.natural_concepts import natural_concepts
 from geoexplain.explainer.segformer import load_segformer
 from geoexplain.explainer.segmenters import LandCover, Masks, Segmenter
 from geoexplain.geography.footprint import Footprint
-from geoexplain.geography.places import place_name
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import BUNDLED
 from geoexplain.view.export import cell_record
 from geoexplain.view.influence import counted, enlarged, mask_picture, save_chart, top_picture
 from geoexplain.view.overlay import overlay
+from geoexplain.view.place_path import headline
 
 LANDCOVER, MASK, SEGFORMER = SEGMENTERS = ("landcover", "mask", "segformer")
 DEFAULT_METHOD = "integrated-gradients"
@@ -216,9 +216,9 @@ def describe(image: str, model: GeoModel, explanation: Explanation, drawing: Dra
     share = percent(prediction.probabilities[target])
     title = DRAWINGS[drawing.heatmap.method]
     how = f"{title}, {completeness(drawing.attribution)}" if drawing.attribution else title
-    point = prediction.lat_deg, prediction.lon_deg
+    place = headline(model.trees, model.partition.labels, prediction)
     return [
-        f"{image}: {place_name(*point)} ({coordinates(*point)})",
+        f"{image}: {place} ({coordinates(prediction.lat_deg, prediction.lon_deg)})",
         f"  explained    cell {target}: {model.partition.labels[target]}, {share}, by its {explanation.trace.score}",
         f"  explanation  {how}",
     ]

@@ -46,11 +46,11 @@ from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuned import TUNED
-from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import STRONGEST_OPACITY
 from geoexplain.view.export import prediction_record, target_record
 from geoexplain.view.overlay import COLORMAPS, DEFAULT_COLORMAP, overlay
+from geoexplain.view.place_path import headline
 from geoexplain.view.worldmap import save_world_map
 
 OPACITY = 0.5
@@ -292,7 +292,7 @@ def describe(
     prediction = explanation.prediction
     point = coordinates(prediction.lat_deg, prediction.lon_deg)
     lines = [
-        f"{image}: {place_name(prediction.lat_deg, prediction.lon_deg)} ({point})",
+        f"{image}: {headline(model.trees, model.partition.labels, prediction)} ({point})",
         f"  explained    {target_in_words(model, explanation)}, by its {explanation.trace.score}",
     ]
     lines += [

@@ -10,7 +10,7 @@ from geoexplain.view.export import prediction_record
 
 EPILOG = """\
 --json prints one JSON object per image and line:
-  {"image", "model", "in_domain", "domain_score", "latitude", "longitude", "cell", "label", "probability",
+  {"image", "model", "in_domain", "domain_score", "latitude", "longitude", "place", "cell", "label", "probability",
    "density": {"1", "25", "200", "750", "2500"}, "density_by_area": {the same}, "half_radius_km", "radius_90_km",
    "cell_width_km", "rule": {"scale_km", "threshold"}, "density_at_scale", "localizable",
    "search_within_cell": null, or
@@ -29,7 +29,9 @@ best cell is: a circle that is narrower says no more than "within one cell". "se
 was searched: "searched" counts the photos of the cell, "row" is one's place in the gallery, "chosen" marks the cluster
 whose mean is the answer, "moved_km" is the way from the cell's centre to it. "places" sums the probability up the
 places that the cells lie in: "path" is the most probable of every level, coarse to fine, "share" its probability, and
-"best_cell" where the best cell lies in words. "top" holds the five best cells."""
+"best_cell" where the best cell lies in words. "place" is the finest place on the first path that holds half of the
+probability, or null, "label" the name of the best cell, which lies where "best_cell" says. "top" holds the five best
+cells."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

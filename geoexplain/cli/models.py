@@ -8,8 +8,9 @@ from pathlib import Path
 from geoexplain.cli.arguments import printable
 from geoexplain.errors import DataError
 from geoexplain.locator.checkpoints import FORMATS
+from geoexplain.locator.checkpoints.cells import name_cells_beside, places_file
 from geoexplain.locator.registry import add_model, remove_model
-from geoexplain.locator.zoo import ZOO, ModelStatus, home, models
+from geoexplain.locator.zoo import ZOO, ModelStatus, home, models, weights_file
 from geoexplain.research import convert
 
 EPILOG = f"""\
@@ -42,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="forget an added model and delete its files here")
     remove.add_argument("name", metavar="NAME", help="a model that was added")
     remove.set_defaults(run=run_remove)
+    rename = actions.add_parser("name-cells", help="name a model's cells anew, after the places they lie in")
+    rename.description = (
+        "Name a model's cells after the places that hold most of their land, and store these places beside the model, "
+        "so that they need not be found whenever it is loaded. A model that is added or released has that already."
+    )
+    rename.add_argument("model", metavar="NAME|FILE", help="a model, or its .safetensors file")
+    rename.add_argument("--force", action="store_true", help="replace the places that are stored with it")
+    rename.set_defaults(run=run_name_cells)
     translate = actions.add_parser("convert", help="turn one of CERTH's pickles into .npz or .csv")
     translate.description = (
         "Turn initial_mu_kappa.pkl, cells_assignments.pkl or metadata_*.pkl into .npz or .csv. "
@@ -98,6 +107,14 @@ def run_add(args: argparse.Namespace) -> int:
 def run_remove(args: argparse.Namespace) -> int:
     """Remove a model."""
     remove_model(args.name)
+    return 0
+
+
+def run_name_cells(args: argparse.Namespace) -> int:
+    """Name a model's cells anew and say how many there are."""
+    file = weights_file(args.model)
+    named = name_cells_beside(file, replace_places=args.force)
+    print(f"{file.stem}: {len(named):,} cells named, with their places in {places_file(file).name}")
     return 0
 
 

@@ -16,9 +16,9 @@ from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
 from geoexplain.errors import DataError
-from geoexplain.geography.partition import Partition, spherical_kmeans, voronoi_outlines
+from geoexplain.geography.addresses.cell_names import NameCells, name_cells, unnamed
+from geoexplain.geography.partition import spherical_kmeans, voronoi_outlines
 from geoexplain.geography.partitioning import Assign, Partitioning
-from geoexplain.geography.places import Names, place_names, unique_labels
 from geoexplain.geography.ring_polygons import ring_polygon
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, degrees, unit_vectors
 
@@ -45,14 +45,14 @@ def build_kmeans(
     *,
     name: str = "kmeans",
     seed: int = 0,
-    names: Names = place_names,
+    name_by: NameCells = name_cells,
     progress: Callable[[int, int], None] | None = None,
 ) -> Partitioning:
     """The partitioning of points (N, 2) in degrees into about so many `cells` per level, given coarse to fine.
 
     Spherical k-means (`spherical_kmeans`) on a sample of the points, which depends on `seed` and not on their order. A
-    cell that nothing is left in is left out, so there may be fewer. Cells run from south to north; labels are what
-    `names` calls their centres, made distinct, keys their numbers. `progress` hears (rounds done, rounds in all).
+    cell that nothing is left in is left out, so there may be fewer. Cells run from south to north; `name_by`
+    gives them their labels, keys are their numbers. `progress` hears (rounds done, rounds in all).
     Raises DataError for numbers that do not rise from coarse to fine, and for more cells than points.
     """
     if not cells or cells[0] < 1 or any(fine <= coarse for coarse, fine in pairwise(cells)):
@@ -88,8 +88,7 @@ def build_kmeans(
     borders = _borders(centers, parents, 2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(furthest / 2, 1.0)))
     levels = []
     for center, above, drawn in zip(centers, [*parents, None], borders, strict=True):
-        labels = tuple(unique_labels(names(center), center))
-        levels.append(Partition(f"{name}-{len(center)}", labels, center, above, drawn))
+        levels.append(name_by(unnamed(f"{name}-{len(center)}", center, above, drawn)))
     return Partitioning(
         name=name,
         kind="kmeans",

@@ -24,6 +24,10 @@ LARGEST_DISC_KM = EARTH_RADIUS_KM * np.pi / 2
 LONGEST_EDGE_DEG = 5.0
 """A border is a great circle; between corners no further apart than this a straight line on the map stands for it."""
 
+REACH = 1.6
+"""Of a cell without a border nothing counts that is further from its centre than this many times the median distance
+between neighbouring centres: cells on a coast do not claim half an ocean."""
+
 SIMILARITIES_AT_A_TIME = 2**24
 """Entries of the matrix (points, cells) held at once: 64 MiB in float32."""
 
@@ -162,15 +166,15 @@ def hierarchy(finest: Partition, coarser: Sequence[Partition]) -> NDArray[np.int
 
 
 def voronoi_outlines(
-    centers_deg: NDArray[np.float64], reach: float = 1.6, reach_km: NDArray[np.float64] | None = None
+    centers_deg: NDArray[np.float64], reach: float = REACH, reach_km: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], ...]:
     """Outlines of the regions nearest to each centre (K, 2) in degrees: K closed rings (V, 2), (latitude, longitude).
 
     Longitudes are within 180° of the centre's and so run past ±180 where a cell crosses the antimeridian; only a ring
     around a pole jumps, once, opposite its centre.
 
-    A region is cut at `reach` times the median distance between neighbouring centres, so that cells on a coast do
-    not claim half an ocean; or else each at its own `reach_km` (K,). Fewer than four centres, centres all on one
+    A region is cut at `reach` times the median distance between neighbouring centres, or else each at its own
+    `reach_km` (K,). Fewer than four centres, centres all on one
     circle, and coincident centres have no Voronoi diagram: discs then.
     """
     vectors = unit_vectors(centers_deg)

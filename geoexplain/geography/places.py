@@ -1,26 +1,19 @@
-"""Coordinates → place names that a person can picture, without a network: "near Lyon, France"."""
+"""Words for places that a person can picture: "350 km NW of Tamanrasset"; and labels that tell cells apart."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import shapely
 from geopy.exc import GeopyError
 from geopy.geocoders import Nominatim
 from numpy.typing import ArrayLike, NDArray
 
 from geoexplain.errors import DataError
-from geoexplain.geography.gazetteer import Gazetteer, load_gazetteer
-from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km, spherical_mean, unit_vectors
-
-Names = Callable[[NDArray[np.float64]], list[str]]
-"""Points (N, 2) in degrees → what they are called, as `place_names` does it."""
+from geoexplain.geography.sphere import spherical_mean
 
 LARGE_CITY = 100_000  # inhabitants
 NEAR_KM = 100.0
 LARGE_CITY_REACH_KM = 300.0
 TOWN_REACH_KM = 1500.0
-COAST_TOLERANCE_KM = 10.0  # piers, lagoons and islets that the 1:50m coast leaves out still belong to their country
-OFFSHORE_KM = 300.0
 
 # A city counts as (distance + 25 km) / inhabitants^0.4: Lyon before its suburb Villeurbanne, yet Orléans before Paris.
 CITY_RADIUS_KM = 25.0
@@ -30,46 +23,30 @@ WINDS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 WIND_WORDS = ("north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest")
 
 
-def place_name(lat_deg: float, lon_deg: float) -> str:
-    """Name of one point in degrees: "near Lyon, France", "350 km NW of Tamanrasset, Algeria", "Black Sea, off Turkey".
+def choose_city(distance_km: NDArray[np.float64], population: NDArray[np.float64]) -> int | None:
+    """Which of C cities, at these distances (C,) in km and with so many inhabitants (C,), best tells a place.
 
-    Raises DataError for a latitude beyond ±90 or a value that is not finite; longitudes may run past ±180.
+    Within 100 km cities of 100,000 before smaller towns, larger ones before their suburbs; else the nearest city of
+    100,000 within 300 km, else the nearest town within 1,500 km. None where there is none.
     """
-    return place_names([[lat_deg, lon_deg]])[0]
+    large = population >= LARGE_CITY
+    cost = (distance_km + CITY_RADIUS_KM) / np.maximum(population, 1.0) ** POPULATION_WEIGHT
+    for fit in (large & (distance_km <= NEAR_KM), distance_km <= NEAR_KM):
+        if fit.any():
+            return int(np.argmin(np.where(fit, cost, np.inf)))
+    for fit in (large & (distance_km <= LARGE_CITY_REACH_KM), distance_km <= TOWN_REACH_KM):
+        if fit.any():
+            return int(np.argmin(np.where(fit, distance_km, np.inf)))
+    return None
 
 
-def place_names(points_deg: ArrayLike) -> list[str]:
-    """Names of N points (N, 2), (latitude, longitude) in degrees; points close together may share a name.
-
-    On land: the nearest city of the same country, cities of 100,000 before smaller towns, larger ones before their
-    suburbs, with direction and rough distance beyond 100 km. At sea: the sea, and the country within 300 km.
-    Raises DataError for another shape, a latitude beyond ±90, or a value that is not finite.
-    """
-    points = np.asarray(points_deg, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise DataError(
-            f"place names: expected points of shape (N, 2), got {points.shape}; pass (latitude, longitude)."
-        )
-    if not np.isfinite(points).all() or (np.abs(points[:, 0]) > 90).any():
-        raise DataError("place names: expected finite latitudes in [-90, 90], got others; are the columns swapped?")
-    if not len(points):
-        return []
-    gazetteer = load_gazetteer()
-    lat, lon = points[:, 0], (points[:, 1] + 180) % 360 - 180
-    points = np.stack([lat, lon], axis=1)
-    country, coast_km, coast_country = _countries(gazetteer, points)
-    names = [""] * len(points)
-    for index in np.unique(country):
-        rows = np.flatnonzero(country == index)
-        if index < 0:
-            texts = [_sea_name(gazetteer, points[r], coast_km[r], int(coast_country[r])) for r in rows]
-        elif gazetteer.countries[index] == "Antarctica":
-            texts = [_antarctic_name(gazetteer, points[r]) for r in rows]
-        else:
-            texts = _land_names(gazetteer, points[rows], int(index))
-        for row, text in zip(rows, texts, strict=True):
-            names[row] = text
-    return names
+def way_from_city(city_deg: NDArray[np.float64], point_deg: NDArray[np.float64], distance_km: float) -> str:
+    """Where a point lies, seen from a city so far away: "near" up to 100 km, else "350 km W of"."""
+    if distance_km <= NEAR_KM:
+        return "near"
+    step = 50 if distance_km < 1000 else 100
+    wind = WINDS[_wind(_bearing_deg(city_deg, point_deg))]
+    return f"{step * round(distance_km / step):,} km {wind} of"
 
 
 def unique_labels(names: Sequence[str], centers_deg: ArrayLike) -> list[str]:
@@ -124,81 +101,6 @@ def online_place_name(
             f"place names: {domain} knows no address at {lat_deg:.4f}, {lon_deg:.4f}; use the offline name."
         )
     return str(found.address)
-
-
-def _countries(
-    gazetteer: Gazetteer, points: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Country of each point (-1 at sea), distance in km to the nearest border or coast, and whose that is."""
-    country = np.full(len(points), -1)
-    for turn in (0.0, 360.0):  # countries that the antimeridian cuts go on beyond 180° E
-        row, shape = gazetteer.shapes.query(shapely.points(points[:, 1] + turn, points[:, 0]), predicate="intersects")
-        country[row] = shape
-    chord, nearest = gazetteer.coast.query(unit_vectors(points))
-    distance = 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(chord / 2, 0, 1))
-    owner = gazetteer.coast_country[nearest]
-    country = np.where((country < 0) & (distance <= COAST_TOLERANCE_KM), owner, country)
-    return country, distance, owner
-
-
-def _land_names(gazetteer: Gazetteer, points: NDArray[np.float64], index: int) -> list[str]:
-    country = gazetteer.countries[index]
-    cities = gazetteer.cities_of.get(gazetteer.codes[index])
-    if cities is None:
-        return [country] * len(points)
-    names = []
-    large = gazetteer.city_population[cities] >= LARGE_CITY
-    weight = np.maximum(gazetteer.city_population[cities], 1.0) ** POPULATION_WEIGHT
-    for start in range(0, len(points), 256):  # bounds the (points, cities) matrix at 7 MB for China
-        block = points[start : start + 256]
-        distances = great_circle_km(block[:, None], gazetteer.city_deg[cities][None])
-        for point, distance in zip(block, distances, strict=True):
-            choice = _choose_city(distance, large, weight)
-            if choice is None:
-                names.append(country)
-                continue
-            city = gazetteer.city_deg[cities[choice]]
-            name = f"{gazetteer.cities[cities[choice]]}, {country}"
-            where = _from_city(city, point, distance[choice])
-            names.append(f"{where} {name}" if where else name)
-    return names
-
-
-def _choose_city(distance_km: NDArray[np.float64], large: NDArray[np.bool_], weight: NDArray[np.float64]) -> int | None:
-    cost = (distance_km + CITY_RADIUS_KM) / weight
-    for fit in (large & (distance_km <= NEAR_KM), distance_km <= NEAR_KM):
-        if fit.any():
-            return int(np.argmin(np.where(fit, cost, np.inf)))
-    for fit in (large & (distance_km <= LARGE_CITY_REACH_KM), distance_km <= TOWN_REACH_KM):
-        if fit.any():
-            return int(np.argmin(np.where(fit, distance_km, np.inf)))
-    return None
-
-
-def _from_city(city_deg: NDArray[np.float64], point_deg: NDArray[np.float64], distance_km: float) -> str:
-    if distance_km <= NEAR_KM:
-        return "near"
-    step = 50 if distance_km < 1000 else 100
-    wind = WINDS[_wind(_bearing_deg(city_deg, point_deg))]
-    return f"{step * round(distance_km / step):,} km {wind} of"
-
-
-def _sea_name(gazetteer: Gazetteer, point: NDArray[np.float64], coast_km: float, coast_country: int) -> str:
-    sea = _region(gazetteer, "sea", point) or "open sea"
-    return f"{sea}, off {gazetteer.countries[coast_country]}" if coast_km <= OFFSHORE_KM else sea
-
-
-def _antarctic_name(gazetteer: Gazetteer, point: NDArray[np.float64]) -> str:
-    land = _region(gazetteer, "land", point)
-    return f"{land}, Antarctica" if land else "Antarctica"
-
-
-def _region(gazetteer: Gazetteer, kind: str, point: NDArray[np.float64]) -> str | None:
-    lat, lon = point
-    for its_kind, name, south, west, north, east in gazetteer.regions:
-        if its_kind == kind and south <= lat <= north and (lon - west) % 360 <= (east - west):
-            return name
-    return None
 
 
 def _bearing_deg(start_deg: NDArray[np.float64], end_deg: NDArray[np.float64]) -> float:

@@ -30,7 +30,7 @@ class PlaceTree:
     kinds: tuple[str, ...]
     parents: NDArray[np.int64] = field(repr=False)
     of_cell: NDArray[np.int64] = field(repr=False)
-    borders: tuple[BaseGeometry | None, ...] = field(repr=False)
+    borders: Sequence[BaseGeometry | None] = field(repr=False)
 
     def __post_init__(self) -> None:
         places = len(self.labels)

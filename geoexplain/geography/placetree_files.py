@@ -1,5 +1,6 @@
 """Place trees as a JSON file: what lies beside a model, and is not trusted when it is read."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from geoexplain.errors import DataError
+from geoexplain.geography.addresses.borders import BordersByName
 from geoexplain.geography.outline_files import DAMAGED, FARTHEST_LON_DEG
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.research.archives import write_bytes
@@ -26,32 +28,45 @@ DIGITS = 4
 STEP_DEG = 10**-DIGITS
 """Borders are rounded to this, about ten metres."""
 
+TABLE_DIGITS = 7
+"""Of a centre in degrees, as `Partition.save` writes it."""
+
 DEEPEST = 200
 """Places above one another: every cell knows all of its own."""
 
 
-def write_place_trees(trees: Sequence[PlaceTree], file: Path) -> None:
+def write_place_trees(trees: Sequence[PlaceTree], file: Path, centers_deg: NDArray[np.float64] | None = None) -> None:
     """Write trees, at most MAX_TREES, as JSON with their borders as GeoJSON geometries, rounded to 1e-4 degrees.
 
-    The file is there whole or not at all. Raises DataError for too many, too deep ones, or where it cannot be written.
+    Borders that are known by name are left out: whoever reads the file finds them again. With the centres (K, 2) in
+    degrees of the trees' cells the file is bound to these. The file is there whole or not at all. Raises DataError for
+    too many trees, too deep ones, or where it cannot be written.
     """
     if len(trees) > MAX_TREES:
         raise DataError(f"{printable(file.name)}: expected at most {MAX_TREES} trees, got {len(trees)}: write fewer.")
     if any(tree.depth.max(initial=0) >= DEEPEST for tree in trees):
         raise DataError(f"{printable(file.name)}: expected less than {DEEPEST} places above one another, got more.")
-    content = {"format": FORMAT, "trees": [_record(tree) for tree in trees]}
+    content: dict[str, Any] = {"format": FORMAT}
+    if centers_deg is not None:
+        content["cells"] = _fingerprint(centers_deg)
+    content["trees"] = [_record(tree) for tree in trees]
     write_bytes(file, json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
 
 
-def read_place_trees(file: Path) -> tuple[PlaceTree, ...]:
+def read_place_trees(file: Path, centers_deg: NDArray[np.float64] | None = None) -> tuple[PlaceTree, ...]:
     """The trees in a file that `write_place_trees` wrote.
 
-    Raises DataError for a file that is missing, larger than MAX_BYTES, damaged, or does not hold what it should.
+    Raises DataError for a file that is missing, larger than MAX_BYTES, damaged, or does not hold what it should, and
+    for one that is bound to other cells than those with the centres (K, 2), if they are given.
     """
     name = printable(file.name)
     data = read_bytes(file, MAX_BYTES)
     try:
-        return tuple(_tree(record) for record in _trees(json.loads(data)))
+        content = json.loads(data)
+        records = _trees(content)
+        if centers_deg is not None:
+            _check_cells(content.get("cells"), centers_deg)
+        return tuple(_tree(record) for record in records)
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
     except DAMAGED:
@@ -68,12 +83,28 @@ def _record(tree: PlaceTree) -> dict[str, Any]:
         "kinds": list(tree.kinds),
         "parents": tree.parents.tolist(),
         "of_cell": tree.of_cell.tolist(),
-        "borders": [None if border is None else _geometry(border) for border in tree.borders],
+        "borders": None if isinstance(tree.borders, BordersByName) else [_geometry(border) for border in tree.borders],
     }
 
 
-def _geometry(border: BaseGeometry) -> dict[str, Any] | None:
-    """A (multi)polygon as GeoJSON; None if nothing is left of it at this precision."""
+def _check_cells(bound: object, centers_deg: NDArray[np.float64]) -> None:
+    if bound is not None and bound != _fingerprint(centers_deg):
+        raise DataError(
+            "expected the places of this model's cells, got those of others: get both files of one release, or delete "
+            "this one, and the places are found again."
+        )
+
+
+def _fingerprint(centers_deg: NDArray[np.float64]) -> str:
+    """What tells cells from others: the SHA-256 of their centres as tables of cells have them."""
+    text = "\n".join(f"{lat:.{TABLE_DIGITS}f},{lon:.{TABLE_DIGITS}f}" for lat, lon in centers_deg.tolist())
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _geometry(border: BaseGeometry | None) -> dict[str, Any] | None:
+    """A (multi)polygon as GeoJSON; None for none, or if nothing is left of it at this precision."""
+    if border is None:
+        return None
     rounded = shapely.set_precision(shapely.make_valid(border), STEP_DEG)
     parts = [part for part in shapely.get_parts(rounded) if part.geom_type == "Polygon" and part.area]
     rings = [[_ring(ring) for ring in (part.exterior, *part.interiors)] for part in parts]
@@ -91,13 +122,19 @@ def _trees(content: dict[str, Any]) -> list[Any]:
 
 
 def _tree(record: dict[str, Any]) -> PlaceTree:
+    labels, kinds, stored = _texts(record["labels"]), _texts(record["kinds"]), record["borders"]
+    borders: Sequence[BaseGeometry | None] = (
+        BordersByName(kinds, labels)
+        if stored is None
+        else tuple(None if geometry is None else _border(geometry) for geometry in _listed(stored))
+    )
     tree = PlaceTree(
         _texts([record["name"]])[0],
-        _texts(record["labels"]),
-        _texts(record["kinds"]),
+        labels,
+        kinds,
         _numbers(record["parents"]),
         _numbers(record["of_cell"]),
-        tuple(None if geometry is None else _border(geometry) for geometry in _listed(record["borders"])),
+        borders,
     )
     if tree.depth.max(initial=0) >= DEEPEST:
         raise ValueError("depth")

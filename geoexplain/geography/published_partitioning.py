@@ -1,18 +1,14 @@
 """Partitionings as TIB published them, with everything that one built here has."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from shapely.geometry.base import BaseGeometry
 
 from geoexplain.errors import DataError
-from geoexplain.geography import s2
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Assign, Partitioning
 from geoexplain.geography.placetree import PlaceTree
-from geoexplain.geography.ring_polygons import s2_polygons
 from geoexplain.geography.s2_partitioning import assign_by_tokens
 from geoexplain.geography.semantic_assign import nearest_coordinate
 from geoexplain.geography.tib_tables import COLUMNS, partitions_of, read_table
@@ -31,25 +27,21 @@ def read_published(files: Sequence[Path], tree: Path | None = None, *, name: str
     tables = sorted((read_table(file, COLUMNS[kind]) for file in files), key=lambda table: len(table.names))
     if kind == "semp" and tree is None and len(tables) > 1:
         raise DataError("partitioning: expected h_dict.json, which says what lies in what, got none: give it as well.")
-    levels = tuple(partitions_of(tables, tree if kind == "semp" else None, name)[::-1])
+    levels = tuple(partitions_of(kind, tables, tree if kind == "semp" else None, name)[::-1])
     keys = tuple(tuple(table.names) for table in tables[::-1])
     finest = tables[-1]
-    borders: tuple[tuple[BaseGeometry | None, ...], ...]
-    assign: Assign
-    if kind == "s2":
-        borders = tuple(tuple(s2_polygons(s2.from_tokens(names))) for names in keys)
-        levels = tuple(replace(level, borders=drawn) for level, drawn in zip(levels, borders, strict=True))
-        assign = assign_by_tokens(finest.names)
-    else:
-        borders = tuple((None,) * len(names) for names in keys)
-        assign = nearest_coordinate(finest.centers_deg, np.arange(len(finest.names)))
+    assign: Assign = (
+        assign_by_tokens(finest.names)
+        if kind == "s2"
+        else nearest_coordinate(finest.centers_deg, np.arange(len(finest.names)))
+    )
     return Partitioning(
         name=name,
         kind="s2" if kind == "s2" else "semantic",
         levels=levels,
         keys=keys,
         counts=tuple(table.counts for table in tables[::-1]),
-        borders=borders,
+        borders=tuple(level.borders or (None,) * len(level) for level in levels),
         assign=assign,
         settings={"published": [file.name for file in files], "in_no_cell": 0},
         tree=None if kind == "s2" else _place_tree(levels, keys),

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.geography import s2
-from geoexplain.geography.partition import Partition
+from geoexplain.geography.addresses.cell_names import NameCells, name_cells, unnamed
 from geoexplain.geography.partitioning import Assign, Partitioning
-from geoexplain.geography.places import Names, place_names, unique_labels
 from geoexplain.geography.ring_polygons import s2_polygons
 from geoexplain.geography.sphere import degrees, unit_vectors
 
@@ -40,13 +39,13 @@ def build_s2(
     thresholds: Sequence[tuple[int, int]] = PUBLISHED,
     *,
     name: str = "s2",
-    names: Names = place_names,
+    name_by: NameCells = name_cells,
     progress: Callable[[int, int], None] | None = None,
 ) -> Partitioning:
     """The S2 partitioning of points (N, 2) in degrees at one level for each (τ_min, τ_max), given coarse to fine.
 
-    Cells are in the order of their numbers; centres are the means of their coordinates on the sphere, labels what
-    `names` calls these places, made distinct, keys the tokens. `progress` hears (steps done, steps in all).
+    Cells are in the order of their numbers; centres are the means of their coordinates on the sphere, `name_by`
+    gives labels, keys are the tokens. `progress` hears (steps done, steps in all).
     Raises DataError for thresholds other than 1 ≤ τ_min ≤ τ_max with τ_max falling or staying from coarse to fine, and
     when no cell holds as many coordinates as asked for.
     """
@@ -61,16 +60,13 @@ def build_s2(
     vectors = unit_vectors(points_deg[order])
     held = [_means(leaves, vectors, level) for level in cells]
     del vectors
-    places = _place_names([centers for _, centers in held], names)
     tell(3, steps)
     partitions, borders = [], []
     for i, (level, (_, centers)) in enumerate(zip(cells, held, strict=True)):
         borders.append(tuple(s2_polygons(level)))
         parents = s2.holding(cells[i - 1], level) if i else None
         limits = "-".join(map(str, thresholds[i]))
-        partitions.append(
-            Partition(f"{name}-{limits}", tuple(unique_labels(places[i], centers)), centers, parents, borders[i])
-        )
+        partitions.append(name_by(unnamed(f"{name}-{limits}", centers, parents, borders[i])))
         tell(4 + i, steps)
     counts = [count for count, _ in held]
     keys = [tuple(s2.tokens(level)) for level in cells]
@@ -166,11 +162,3 @@ def _means(leaves: Cells, vectors: NDArray[np.float64], cells: Cells) -> tuple[N
     edges = np.stack([start, end], axis=1).ravel()  # even ranges are the cells, odd ones what lies between them
     padded = edges[:-1] if edges[-1] == len(leaves) else edges
     return end - start, degrees(np.add.reduceat(vectors, padded)[::2]).round(DIGITS)
-
-
-def _place_names(centers_deg: Sequence[NDArray[np.float64]], names: Names) -> list[list[str]]:
-    """The names of places (K, 2) of several levels; many cells are the same at several, and are named once."""
-    points, place = np.unique(np.concatenate(centers_deg), axis=0, return_inverse=True)
-    found = names(points)
-    ends = np.cumsum([len(centers) for centers in centers_deg])[:-1]
-    return [[found[row] for row in part] for part in np.split(place.ravel(), ends)]

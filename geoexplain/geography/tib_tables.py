@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.geography import s2
+from geoexplain.geography.addresses.cell_names import cell_names, unnamed
+from geoexplain.geography.addresses.cell_places import with_labels
 from geoexplain.geography.cell_tables import MAX_CELLS, check_size
 from geoexplain.geography.partition import Partition
-from geoexplain.geography.places import place_names
+from geoexplain.geography.ring_polygons import s2_polygons
 from geoexplain.research.files import read_bytes
 
 MAX_TREE_BYTES = 256 * 2**20
@@ -62,24 +64,28 @@ def read_partitionings(
     tree     `h_dict.json`: {"m_<number of classes>": {location: location one level coarser}}
     columns  `base_part_kwargs` of hparams.yaml: what the columns are called, how many rows to skip
 
-    Labels are place names with the authors' own name of the cell. Raises DataError for a table that does not fit.
+    Labels are place names with the authors' own name of the cell; S2 cells have borders. Raises DataError for a table
+    that does not fit.
     """
     layout = dict(COLUMNS[kind])
     layout |= {part: columns[setting] for part, setting in SETTINGS.items() if setting in columns}
     if "col_latitute" in columns:  # as the published settings spell it
         layout["latitude"] = columns["col_latitute"]
-    partitions = partitions_of([read_table(file, layout) for file in files], tree, name)
+    partitions = partitions_of(kind, [read_table(file, layout) for file in files], tree, name)
     return partitions[-1], tuple(partitions[-2::-1])
 
 
-def partitions_of(tables: Sequence[Table], tree: Path | None, name: str) -> list[Partition]:
+def partitions_of(kind: str, tables: Sequence[Table], tree: Path | None, name: str) -> list[Partition]:
     """Tables, coarse to fine, as partitions in that order, as `read_partitionings` has them."""
     pairs = pairwise(tables)
     parents = [_s2_parents(*pair) for pair in pairs] if tree is None else _read_tree(tree, tables)
-    return [
-        Partition(name, _labels(table.names, table.centers_deg), table.centers_deg, above)
-        for table, above in zip(tables, [None, *parents], strict=True)
-    ]
+    partitions = []
+    for table, above in zip(tables, [None, *parents], strict=True):
+        borders = tuple(s2_polygons(s2.from_tokens(table.names))) if kind == "s2" else None
+        cells = unnamed(name, table.centers_deg, above, borders)
+        named = zip(cell_names(cells), table.names, strict=True)
+        partitions.append(with_labels(cells, [f"{place} ({own[:60]})" for place, own in named]))
+    return partitions
 
 
 def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
@@ -159,7 +165,3 @@ def _tree_parents(file: str, tree: Any, coarse: list[str], fine: list[str]) -> N
             f"{', '.join(lost[:5])[:200]} ({len(lost)} in all): are these files of one model?"
         )
     return np.array([place[above[name]] for name in fine], dtype=np.int64)
-
-
-def _labels(names: list[str], centers: NDArray[np.float64]) -> tuple[str, ...]:
-    return tuple(f"{place} ({name[:60]})" for place, name in zip(place_names(centers), names, strict=True))

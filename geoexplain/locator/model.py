@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from geoexplain.errors import DataError
 from geoexplain.geography.addresses.cell_places import place_trees
-from geoexplain.geography.fitting_places import fitting_places
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.images import Preprocess
@@ -89,7 +88,7 @@ class GeoModel:
     untuned      why tuned weights that lie beside the model are not used; empty otherwise
     gate         tells images of the model's kind from others; None: not known
     ungated      why a gate that lies beside the model is not used; empty otherwise
-    own_trees    the places that the model's files say its cells lie in; empty: `trees` finds them by the cells' centres
+    own_trees    the places that the model's files say its cells lie in; empty: `trees` finds them by the cells' areas
     """
 
     def __init__(
@@ -137,7 +136,7 @@ class GeoModel:
         """The places that the cells lie in, a tree or several: the model's own, or the territorial one, found once."""
         with self._finding_places:  # the second of two threads waits for the first
             if not self._trees:
-                self._trees = tuple(fitting_places(tree, self.partition) for tree in place_trees(self.partition))
+                self._trees = place_trees(self.partition)
             return self._trees
 
     @property

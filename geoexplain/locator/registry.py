@@ -150,7 +150,7 @@ def _write(model: GeoModel, name: str, row: ZooRow | None, folder: Path) -> GeoM
         coarser=model.coarser,
         embedder=model.embedder,
         half=False,
-        trees=model.own_trees,
+        trees=model.trees,
         gate=model.gate,
     )
     return load_geoexplain(file, "cpu")

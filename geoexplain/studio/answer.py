@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 
 from geoexplain.explainer.explanation import Explanation
-from geoexplain.geography.places import place_name
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import Neighbours, SearchWithinCell
 from geoexplain.studio.examples import Example
 from geoexplain.studio.models import Loaded
-from geoexplain.studio.places import Place, named, places_payload
+from geoexplain.studio.places import Place, places_payload
 from geoexplain.view.density import area_curve, density_curve
 from geoexplain.view.gate_words import MEANING, gate_fact, gate_sentence
+from geoexplain.view.place_path import headline
 from geoexplain.view.radius_words import reach_words, share_rows
 
 TOP_ROWS = 5
@@ -88,10 +88,10 @@ def answer_payload(
 def _point(loaded: Loaded, prediction: Prediction, example: Example | None) -> dict[str, Any]:
     """What depends on the predicted point."""
     digits = 1 if prediction.neighbours is None else 3
-    near, place = place_name(prediction.lat_deg, prediction.lon_deg), named(loaded, prediction)
+    labels, share = loaded.model.partition.labels, prediction.probabilities[prediction.cell]
     facts = [
         f"{position(prediction.lat_deg, prediction.lon_deg, digits)} ({prediction.source})",
-        *([f"The point: {near}"] if place else []),
+        f"Best cell: {labels[prediction.cell]}, {percent(share)}",
         reach_words(prediction),
     ]
     if example is not None:
@@ -99,11 +99,11 @@ def _point(loaded: Loaded, prediction: Prediction, example: Example | None) -> d
         truth = position(example.lat_deg, example.lon_deg)
         facts.append(f"Truth: {example.title}, {truth}: {float(error_km):,.0f} km away")
     return {
-        "place": place or near,
+        "place": headline(loaded.trees, labels, prediction),
         "facts": facts,
         "curve": area_curve(prediction),
         "density": [
-            {"label": words, "share": share, "percent": percent(share)} for words, share in share_rows(prediction)
+            {"label": words, "share": part, "percent": percent(part)} for words, part in share_rows(prediction)
         ],
     }
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import torch
 
 from geoexplain.errors import DataError, GeoExplainError
-from geoexplain.geography.addresses.cell_places import NATURE, place_trees
+from geoexplain.geography.addresses.cell_places import NATURE, nature_tree
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.locator import zoo
 from geoexplain.locator.model import GeoModel
@@ -107,8 +107,7 @@ class Loaded:
         own = self.model.trees
         if self.naturalearth is None or any(tree.name == NATURE for tree in own):
             return own
-        found = place_trees(self.model.partition, self.naturalearth)
-        return (*own, *(tree for tree in found if tree.name == NATURE))
+        return (*own, nature_tree(self.model.partition, self.naturalearth))
 
 
 class Models:
@@ -148,7 +147,8 @@ class Models:
             model = load(str(start), device)
             self._first = _offer_of(model, f"file:{model.name}", str(start))
             self._at_hand[self._first] = model
-        _ = self[self.start].trees  # what is wrong with them is to be said now, not to the first visitor
+        for tree in self[self.start].trees:
+            _ = tree.borders[:1]  # what is wrong with them is to be said, and loaded, now and not for the first visitor
 
     def offered(self) -> list[Offer]:
         """Every model that is known at this moment, ready or not, the one that people meet first at the head."""

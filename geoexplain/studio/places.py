@@ -12,7 +12,7 @@ from geoexplain.locator.prediction import Prediction
 from geoexplain.studio.asked import number, whole_number
 from geoexplain.studio.models import Loaded
 from geoexplain.view.cell_borders import place_shape
-from geoexplain.view.place_path import PlacePath, place_path, place_words, siblings
+from geoexplain.view.place_path import PlacePath, place_path, siblings
 
 RUNNERS_UP = 4
 LEAST_SHARE = 1e-3
@@ -59,12 +59,6 @@ def cells_of(loaded: Loaded, place: Place) -> CellGroup:
     """The cells of a place, to be explained as one."""
     tree = loaded.trees[place.tree]
     return CellGroup(tree.labels[place.place], tuple(tree.cells(place.place).tolist()))
-
-
-def named(loaded: Loaded, prediction: Prediction) -> str:
-    """Where the best cell lies: "Wadi Rum, Ma'an, Jordan"; empty where the first tree does not say."""
-    trees = loaded.trees
-    return place_words(trees[0], int(trees[0].of_cell[prediction.cell])) if trees else ""
 
 
 def places_payload(loaded: Loaded, prediction: Prediction, explained: Place | None) -> list[dict[str, Any]]:

@@ -176,7 +176,7 @@ def write_photo_model(model: GeoModel, partitioning: Partitioning, folder: Path)
     """Write a model as `<name>.safetensors` (fp16) with its tables, borders and places; return the first of them."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{model.name}.safetensors"
-    trees = () if partitioning.tree is None else (partitioning.tree,)
+    trees = model.trees if partitioning.tree is None else (partitioning.tree,)
     save_geoexplain(
         model.network,
         describe(model),

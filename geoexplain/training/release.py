@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from geoexplain.geography.addresses.cell_names import name_cells, unnamed
 from geoexplain.geography.cell_areas import cell_areas
 from geoexplain.geography.partition import Partition
-from geoexplain.geography.places import place_names, unique_labels
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.backbone import preprocess_for
 from geoexplain.locator.checkpoints import describe, save_geoexplain
@@ -45,17 +45,16 @@ def view_model(
     sigma_km: float | None = None,
     device: str | torch.device | None = None,
 ) -> GeoModel:
-    """A trained network as a GeoModel: logits divided by `temperature`, cells named after the nearest places.
+    """A trained network as a GeoModel: logits divided by `temperature`, cells named after where they lie.
 
     `sigma_km` is how far the truth scatters around its points, as `fit_sigma` finds it; None: not measured.
     """
     centers = network.head.mvmf.mus.T.cpu().numpy().copy()
-    labels = unique_labels(place_names(centers), centers)
     fold_temperature(network.head, temperature)
     return GeoModel(
         network.backbone,
         network.head,
-        Partition("earth-views", tuple(labels), centers),
+        name_cells(unnamed("earth-views", centers)),
         preprocess_for(network.backbone.architecture, size_px),
         name=NAME,
         title=TITLE,
@@ -131,10 +130,10 @@ def fold_temperature(head: VonMisesFisherHead, temperature: float) -> None:
 
 
 def write_release(model: GeoModel, folder: Path) -> Path:
-    """Write a model as `<name>.safetensors` (fp16) and `<name>.cells.csv` to a folder; return the first of them."""
+    """Write a model as `<name>.safetensors` (fp16), with its cells and places, to a folder; return the weights file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{model.name}.safetensors"
-    save_geoexplain(model.network, describe(model), model.partition, file)
+    save_geoexplain(model.network, describe(model), model.partition, file, trees=model.trees)
     return file
 
 

@@ -8,7 +8,7 @@ from geoexplain.geography.placetree import PlaceTree
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import SearchWithinCell
-from geoexplain.view.place_path import path_record
+from geoexplain.view.place_path import answer_name, path_record
 
 
 def prediction_record(
@@ -33,11 +33,13 @@ def prediction_record(
     compares with its threshold. "density_by_area" holds the probability within the same radii of the predicted point,
     every cell's spread over its area; "half_radius_km" and "radius_90_km" are the radii within which half and 90 % of
     it lie, and "cell_width_km" is how wide the top cell is: a circle narrower than that says "within one cell".
-    "places" holds for every tree its most probable places, coarse to fine, and in words where the best cell lies.
+    "place" is the answer in words as `answer_name` has it, or None, "label" the name of the best cell. "places" holds
+    for every tree its most probable places, coarse to fine, and in words where the best cell lies.
     Every value is plain Python, ready for `json.dumps`. "in_domain" says whether the image is of the kind that the
     model is for, and "domain_score" how sure it is of that; both are None for a model without a gate.
     """
     cells = model.partition
+    trees = model.trees if trees is None else trees
     return {
         "image": image,
         "model": model.name,
@@ -45,6 +47,7 @@ def prediction_record(
         "domain_score": prediction.domain_score,
         "latitude": prediction.lat_deg,
         "longitude": prediction.lon_deg,
+        "place": answer_name(trees, cells.labels, prediction),
         "cell": prediction.cell,
         "label": cells.labels[prediction.cell],
         "probability": float(prediction.probabilities[prediction.cell]),
@@ -57,7 +60,7 @@ def prediction_record(
         "density_at_scale": prediction.density,
         "localizable": prediction.localizable,
         "search_within_cell": None if search is None else search_record(prediction, search),
-        "places": [path_record(tree, prediction) for tree in (model.trees if trees is None else trees)],
+        "places": [path_record(tree, prediction) for tree in trees],
         "top": [cell_record(model, prediction, cell) for cell in prediction.top(top)],
     }
 

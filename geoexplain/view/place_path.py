@@ -1,5 +1,6 @@
 """The way down a tree of places along which the probability lies, as a person reads it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,16 @@ from geoexplain.locator.prediction import Prediction
 
 LONGEST_NAME = 4
 """Places in a name: "Wadi Rum, Ma'an, Jordan"."""
+
+ENDS_A_NAME = ("country", "sea", "subregion", "continent", "ocean")
+"""Kinds of places that need no larger one beside them."""
+
+HALF = 0.5
+"""What a place has to hold of the probability, at least, to be called the answer."""
+
+ROUNDING = 1e-9
+
+UNDECIDED = "No place holds half of the probability"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +73,41 @@ def siblings(tree: PlaceTree, path: PlacePath, place: int) -> list[int]:
     return [int(other) for other in ranked if other != place]
 
 
+def headline(trees: Sequence[PlaceTree], labels: Sequence[str], prediction: Prediction) -> str:
+    """The name of an answer for people, or that it has none."""
+    return answer_name(trees, labels, prediction) or UNDECIDED
+
+
+def answer_name(trees: Sequence[PlaceTree], labels: Sequence[str], prediction: Prediction) -> str | None:
+    """Where an image was taken, in words: the finest place of the first tree that holds half of the probability.
+
+    None where no place does. Where half of the probability lies in no place of the tree, or there is no tree, it is
+    what `labels` (K,) call the best cell.
+    """
+    place = answer_place(trees[0], prediction) if trees else -1
+    if place >= 0:
+        return place_words(trees[0], place)
+    unplaced = prediction.probabilities[trees[0].of_cell < 0].sum() if trees else 1.0
+    return labels[prediction.cell] if unplaced >= HALF else None
+
+
+def answer_place(tree: PlaceTree, prediction: Prediction) -> int:
+    """The finest place on a tree's path that holds at least half of the probability; −1 where none does.
+
+    Raises DataError for a tree of other cells.
+    """
+    path = place_path(tree, prediction)
+    held = [place for place in path.places if path.shares[place] >= HALF - ROUNDING]
+    return held[-1] if held else -1
+
+
 def place_words(tree: PlaceTree, place: int) -> str:
     """A place as people write it, no further than its country or sea: "Wadi Rum, Ma'an, Jordan"; empty for −1."""
     names: list[str] = []
     for step in tree.path(place)[:LONGEST_NAME]:
         if not names or tree.labels[step] != names[-1]:
             names.append(tree.labels[step])
-        if tree.kinds[step] in {"country", "sea"}:
+        if tree.kinds[step] in ENDS_A_NAME:
             break
     return ", ".join(names)
 

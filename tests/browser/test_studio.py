@@ -15,13 +15,12 @@ from playwright.sync_api import Browser, Page, expect
 
 import geoexplain
 from geoexplain.explainer.combine import PRESETS
-from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.answer import LOCATING, REFUSED, WORDS_EMPTY
 from geoexplain.studio.examples import examples
 from geoexplain.studio.payload import WORDS_EXPLANATION_EMPTY, data_url, shown_image
 from geoexplain.view.overlay import overlay
-from geoexplain.view.place_path import place_words
+from geoexplain.view.place_path import headline
 from tests.browser.studio import (
     SLOW_MS,
     assert_shows,
@@ -135,9 +134,8 @@ def test_an_upload_is_located_once_and_cleared_again(page: Page, heard: Heard, m
     assert sum(url.endswith("/queue/join") or "/queue/join?" in url for url in heard.urls) == 1
 
     prediction = geoexplain.locate(content, model)
-    (territory,) = model.trees
-    expect(page.locator(".ge-place")).to_have_text(place_words(territory, int(territory.of_cell[prediction.cell])))
-    assert f"The point: {place_name(prediction.lat_deg, prediction.lon_deg)}" in page.inner_text(".ge-facts")
+    expect(page.locator(".ge-place")).to_have_text(headline(model.trees, model.partition.labels, prediction))
+    assert f"Best cell: {model.partition.labels[prediction.cell]}, " in page.inner_text(".ge-facts")
     rows = page.locator(".ge-answer tbody tr")
     assert [int(cell) for cell in rows.evaluate_all("rows => rows.map(r => r.dataset.cell)")] == prediction.top(5)
     assert "Truth" not in page.inner_text(".ge-facts")

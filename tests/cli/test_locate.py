@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 
 import geoexplain
-from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
-from geoexplain.view.place_path import path_record
+from geoexplain.view.place_path import answer_name, headline, path_record
 from geoexplain.view.radius_words import reach_words, width_text
 from tests.cli.conftest import Run, Terminal, smooth_colours
 
 KEYS = [
-    "image", "model", "in_domain", "domain_score", "latitude", "longitude", "cell", "label", "probability", "density",
-    "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule", "density_at_scale", "localizable",
-    "search_within_cell", "places", "top",
+    "image", "model", "in_domain", "domain_score", "latitude", "longitude", "place", "cell", "label", "probability",
+    "density", "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule", "density_at_scale",
+    "localizable", "search_within_cell", "places", "top",
 ]  # fmt: skip
 
 
@@ -46,6 +45,7 @@ def test_json_holds_what_the_python_interface_says(
         assert record["density_at_scale"] == prediction.density_by_km[model.rule.scale_km]
         assert record["localizable"] is prediction.localizable
         assert record["search_within_cell"] is None
+        assert record["place"] == answer_name(model.trees, model.partition.labels, prediction)
         assert record["places"] == [path_record(tree, prediction) for tree in model.trees]
         assert [row["cell"] for row in record["top"]] == best.tolist()
         for row in record["top"]:
@@ -63,7 +63,7 @@ def test_text_names_place_point_and_best_cells(run: Run, model: GeoModel, model_
     outcome = run("locate", photos[0], "--model", model_file)
     prediction = geoexplain.locate(photos[0], model)
     lines = outcome.out.splitlines()
-    assert lines[0] == f"{photos[0]}: {place_name(prediction.lat_deg, prediction.lon_deg)}"
+    assert lines[0] == f"{photos[0]}: {headline(model.trees, model.partition.labels, prediction)}"
     assert f"{prediction.lat_deg:.4f},{prediction.lon_deg:.4f}" in lines[1]
     assert lines[3].endswith(f"{100 * prediction.probabilities.max():.1f} %")
     width = width_text(prediction.cell_width_km)

@@ -38,6 +38,7 @@ KINDS = [
     ["train", "embedding"],
     ["models", "add"],
     ["models", "remove"],
+    ["models", "name-cells"],
     ["models", "convert"],
     ["gallery", "build"],
     ["gallery", "show"],

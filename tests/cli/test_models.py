@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from geoexplain.cli import main
+from geoexplain.geography.addresses import place_trees
+from geoexplain.geography.addresses.cell_names import name_cells
+from geoexplain.locator.checkpoints import load_geoexplain
 from geoexplain.locator.zoo import BUNDLED, ZOO
 from tests.golden.checkpoints import certh_folder, tib_folder
 from tests.locator.models import saved, small_model
@@ -50,6 +53,27 @@ def test_a_model_that_is_added_answers_and_goes_again(folder: Path, capsys: pyte
     assert main(["models", "remove", "mine"]) == 0
     assert main(["locate", "assets/examples/italy.jpg", "--model", "mine"]) == 2
     assert "got 'mine': check the spelling; `geoexplain models` lists all." in capsys.readouterr().err
+
+
+def test_cells_are_named_anew_and_nothing_else_changes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, table, places = (folder / f"small{end}" for end in (".safetensors", ".cells.csv", ".places.json"))
+    before = [line.rsplit(",", 2) for line in table.read_text(encoding="utf-8").splitlines()]
+    assert main(["models", "name-cells", str(file)]) == 0
+    assert capsys.readouterr().out == "small: 5 cells named, with their places in small.places.json\n"
+    after = [line.rsplit(",", 2) for line in table.read_text(encoding="utf-8").splitlines()]
+    assert [row[1:] for row in after] == [row[1:] for row in before]
+    assert after[0] == before[0]
+    named = load_geoexplain(file, "cpu")
+    (tree,) = named.own_trees
+    assert named.partition.labels == name_cells(small_model().partition).labels
+    assert tree.of_cell.tolist() == place_trees(named.partition)[0].of_cell.tolist()
+    assert main(["models", "name-cells", str(file)]) == 2
+    assert "small.places.json: expected no places beside the model yet, found some" in capsys.readouterr().err
+    table.write_text(table.read_text(encoding="utf-8").replace(named.partition.labels[0], "elsewhere"), "utf-8")
+    assert main(["models", "name-cells", str(file), "--force"]) == 0
+    assert load_geoexplain(file, "cpu").partition.labels == named.partition.labels
+    places.unlink()
+    assert load_geoexplain(file, "cpu").trees[0].labels == tree.labels
 
 
 def test_a_model_with_a_hierarchy_answers_with_and_without_it(

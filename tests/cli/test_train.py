@@ -23,6 +23,8 @@ from geoexplain.cli import main
 from geoexplain.cli.batch import percent
 from geoexplain.cli.release import split_imagery
 from geoexplain.cli.train import describe_progress, parse_phases, parse_weights
+from geoexplain.geography.addresses import place_trees
+from geoexplain.geography.addresses.cell_names import name_cells
 from geoexplain.imagery.mixture import ViewMixture
 from geoexplain.locator.zoo import load_model
 from geoexplain.training import run as training_run
@@ -126,12 +128,16 @@ def test_the_release_is_what_its_card_says(
     folder = finished / "release"
     name = NAME
     assert {file.name for file in folder.iterdir()} == {
-        f"{name}.{ending}" for ending in ("safetensors", "cells.csv", "card.json")
+        f"{name}.{ending}" for ending in ("safetensors", "cells.csv", "places.json", "card.json")
     }
     card = json.loads((folder / f"{name}.card.json").read_text(encoding="utf-8"))
     tensors = load_file(folder / f"{name}.safetensors")
     assert {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()} == {torch.float16}
     assert len((folder / f"{name}.cells.csv").read_text(encoding="utf-8").splitlines()) == 1 + 64 == 1 + card["cells"]
+    released = load_model(folder / f"{name}.safetensors", "cpu")
+    (kept,), (made,) = released.own_trees, place_trees(released.partition)
+    assert (kept.labels, kept.of_cell.tolist()) == (made.labels, made.of_cell.tolist())
+    assert released.partition.labels == name_cells(released.partition).labels
     assert card["bytes"] == (folder / f"{name}.safetensors").stat().st_size
     assert (card["name"], card["architecture"], card["size_px"]) == (name, "tf_efficientnet_lite0", 40)
     assert (card["mean"], card["std"]) == ([0.5] * 3, [0.5] * 3)  # as that network's ImageNet weights want it

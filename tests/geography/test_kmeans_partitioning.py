@@ -63,10 +63,10 @@ def test_invariants_hold_for_a_thousand_inputs() -> None:
         points = scattered_points(seed, 30)
         rng = np.random.default_rng(seed)
         cells = np.unique(rng.integers(1, min(6, len(points)) + 1, rng.integers(1, 4))).tolist()
-        built = build_kmeans(points, cells, seed=seed, names=nameless)
+        built = build_kmeans(points, cells, seed=seed, name_by=nameless)
         check(built, points)
         if seed % 20 == 0:
-            again = build_kmeans(points[rng.permutation(len(points))], cells, seed=seed, names=nameless)
+            again = build_kmeans(points[rng.permutation(len(points))], cells, seed=seed, name_by=nameless)
             assert [level.centers_deg.tolist() for level in again.levels] == [
                 level.centers_deg.tolist() for level in built.levels
             ]
@@ -75,7 +75,7 @@ def test_invariants_hold_for_a_thousand_inputs() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_outlines_hold_what_is_in_their_cells(seed: int) -> None:
     points = np.concatenate([scattered_points(seed, 300), scattered_points(seed + 50, 300)])
-    built = build_kmeans(points, [4, 15], names=nameless)
+    built = build_kmeans(points, [4, 15], name_by=nameless)
     classes = built.classes(points)
     for level, borders in enumerate(built.borders):
         assert shapely.is_valid(borders).all()
@@ -103,5 +103,5 @@ def test_equal_points_make_one_cell() -> None:
 
 def test_progress_reaches_its_end() -> None:
     heard: list[tuple[int, int]] = []
-    build_kmeans(scattered_points(5), [2, 4], names=nameless, progress=lambda *step: heard.append(step))
+    build_kmeans(scattered_points(5), [2, 4], name_by=nameless, progress=lambda *step: heard.append(step))
     assert heard == [(step, 50) for step in range(1, 51)]

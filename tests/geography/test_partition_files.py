@@ -29,8 +29,8 @@ def semantic() -> Partitioning:
 
 
 MADE: dict[str, Callable[[], Partitioning]] = {
-    "s2": lambda: build_s2(POINTS, [(3, 90), (3, 30), (3, 9)], names=nameless),
-    "kmeans": lambda: build_kmeans(POINTS, [3, 12], names=nameless),
+    "s2": lambda: build_s2(POINTS, [(3, 90), (3, 30), (3, 9)], name_by=nameless),
+    "kmeans": lambda: build_kmeans(POINTS, [3, 12], name_by=nameless),
     "semantic": semantic,
 }
 

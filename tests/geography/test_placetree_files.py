@@ -10,6 +10,7 @@ import shapely
 
 from geoexplain.errors import DataError
 from geoexplain.geography import placetree_files
+from geoexplain.geography.addresses.borders import BordersByName
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.geography.placetree_files import read_place_trees, write_place_trees
 from tests.geography.trees import JORDAN, SHARES, wadi_rum_tree
@@ -43,6 +44,39 @@ def test_borders_are_rounded_to_ten_metres(tmp_path: Path) -> None:
     ((rounded, gone),) = [tree.borders for tree in read_place_trees(tmp_path / "t.json")]
     assert rounded.bounds == (0.1235, 0.0, 2.0, 1.0)
     assert gone is None
+
+
+def by_name() -> PlaceTree:
+    """A tree whose borders come with the package: two that are known, and a city, which has none."""
+    labels, kinds = ("Southern Europe", "Italy", "Rome"), ("subregion", "country", "city")
+    return PlaceTree(
+        "territory", labels, kinds, np.array([-1, 0, 1]), np.array([2, 1, -1]), BordersByName(kinds, labels)
+    )
+
+
+def test_borders_that_are_known_by_name_are_found_again(tmp_path: Path) -> None:
+    write_place_trees([by_name()], tmp_path / "t.json")
+    assert (tmp_path / "t.json").stat().st_size < 300
+    (tree,) = read_place_trees(tmp_path / "t.json")
+    whole, italy, rome = tree.borders
+    assert shapely.Point(12.5, 41.9).within(italy)
+    assert not shapely.Point(-3.7, 40.4).within(italy)
+    assert whole.buffer(1e-6).contains(shapely.union_all([italy, shapely.Point(-3.7, 40.4)]))  # with Madrid
+    assert rome is None
+
+
+def test_places_of_other_cells_are_refused(tmp_path: Path) -> None:
+    centers = np.array([(41.9, 12.5), (40.85, 14.27), (0.1 + 0.2, -180.0)])
+    write_place_trees([by_name()], tmp_path / "t.json", centers)
+    read_place_trees(tmp_path / "t.json")
+    read_place_trees(tmp_path / "t.json", centers)
+    read_place_trees(tmp_path / "t.json", centers.round(7))  # as a table of cells keeps them
+    for others in (centers + np.array([0, 1e-6]), centers[::-1], centers[:2]):
+        with pytest.raises(DataError, match=r"t\.json: expected the places of this model's cells, got those of others"):
+            read_place_trees(tmp_path / "t.json", others)
+    # A file that says of no cells, as older ones, is taken for any.
+    write_place_trees([by_name()], tmp_path / "t.json")
+    read_place_trees(tmp_path / "t.json", centers[:2])
 
 
 def content() -> dict[str, Any]:

@@ -121,7 +121,7 @@ def check(built: Partitioning, points: np.ndarray, limits: list[tuple[int, int]]
 
 def built_or_none(points: np.ndarray, limits: list[tuple[int, int]]) -> Partitioning | None:
     try:
-        return build_s2(points, limits, names=nameless)
+        return build_s2(points, limits, name_by=nameless)
     except DataError:
         return None
 
@@ -138,7 +138,7 @@ def test_invariants_hold_for_a_thousand_inputs() -> None:
         check(built, points, limits)
         if seed % 10 == 0:
             order = np.random.default_rng(seed).permutation(len(points))
-            again = build_s2(points[order], limits, names=nameless)
+            again = build_s2(points[order], limits, name_by=nameless)
             assert again.keys == built.keys
             assert (again.classes(points) == built.classes(points)).all()
             assert all(

@@ -262,7 +262,7 @@ def places_of_five(cells: int = 5) -> PlaceTree:
     return PlaceTree("nature", labels, kinds, np.array([-1, 0]), of_cell, (None, shapely.box(-180, -90, 180, 0)))
 
 
-def test_places_travel_with_a_model_and_others_are_found_by_the_centres(tmp_path: Path) -> None:
+def test_places_travel_with_a_model_and_others_are_found_by_the_areas(tmp_path: Path) -> None:
     model = small_model()
     file = tmp_path / "small.safetensors"
     save_geoexplain(model.network, describe(model), model.partition, file, trees=[places_of_five()])
@@ -274,11 +274,28 @@ def test_places_travel_with_a_model_and_others_are_found_by_the_centres(tmp_path
     found = load_geoexplain(file, "cpu")
     assert found.own_trees == ()
     (territory,) = found.trees
-    assert territory.words(int(territory.of_cell[2])).split(", ")[-1] == "Europe"  # Iceland
+    assert territory.words(int(territory.of_cell[4])).split(", ")[-1] == "Antarctica"
     assert found.trees is found.trees  # found once
 
 
 def test_places_of_other_cells_are_refused(file: Path) -> None:
     write_place_trees([places_of_five(4)], file.with_name("small.places.json"))
     with pytest.raises(DataError, match="expected places of its 5 cells, got those of 4"):
+        load_geoexplain(file, "cpu")
+
+
+def test_places_are_bound_to_the_cells_they_were_made_for(tmp_path: Path) -> None:
+    model = small_model()
+    file = tmp_path / "small.safetensors"
+    save_geoexplain(model.network, describe(model), model.partition, file, trees=model.trees)
+    found = load_geoexplain(file, "cpu")
+    (made,), (kept,) = model.trees, found.own_trees
+    assert (kept.labels, kept.kinds, kept.of_cell.tolist()) == (made.labels, made.kinds, made.of_cell.tolist())
+    assert '"borders":null' in file.with_name("small.places.json").read_text()
+    country = kept.kinds.index("country")
+    assert kept.borders[country].equals(made.borders[country])
+    table = file.with_name("small.cells.csv")
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join([*rows[:3], rows[3].replace("64.0000000", "64.0000001"), *rows[4:]]))
+    with pytest.raises(DataError, match=r"small\.places\.json: expected the places of this model's cells, got those"):
         load_geoexplain(file, "cpu")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from geoexplain.explainer.explanation import Explanation, explain
-from geoexplain.geography.places import place_name
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import RADII_KM, Prediction, predict, prediction_density
 from geoexplain.studio.answer import answer_payload, found_words, kilometres, loading, percent, position
 from geoexplain.studio.examples import Example, examples
 from geoexplain.studio.models import Loaded
+from geoexplain.view.place_path import headline
 from geoexplain.view.radius_words import cell_words, reach_words
 from tests.studio.conftest import BESIDE_DEG
 
@@ -152,16 +152,18 @@ def test_what_the_search_found(searching: Loaded, explanation: Explanation, foun
     assert {row["position"]: row["chosen"] for row in rows} == places
     # The mean of the three, half a degree of latitude from the centre, is the answer; without the search, the centre.
     assert answer["facts"][0] == f"{position(lat + BESIDE_DEG, lon, 3)} (search within cell)"
-    assert answer["facts"][1] == f"The point: {place_name(lat + BESIDE_DEG, lon)}"
+    best = f"Best cell: cell {cell}, {percent(explanation.prediction.probabilities[cell])}"
+    assert answer["facts"][1] == best
     assert f"{6371 * math.radians(BESIDE_DEG):.1f} km from the centre of the cell" in answer["search"]["words"]
     assert answer["search"]["without"]["facts"][0] == f"{position(lat, lon)} (cell centre)"
-    assert answer["search"]["without"]["facts"][1] == f"The point: {place_name(lat, lon)}"
+    assert answer["search"]["without"]["facts"][1] == best
     # What lies within a distance is measured from either point.
     curves = [one["curve"]["share"] for one in (answer, answer["search"]["without"])]
     for curve, one in zip(curves, (found, explanation.prediction), strict=True):
         np.testing.assert_allclose(curve, one.spread.within(answer["curve"]["km"]), atol=1e-4)
-    # Where the cell lies is said of both.
-    assert answer["place"] == answer["search"]["without"]["place"] == "Southern Ocean"  # 60° S: its northern limit
+    # A better point in the same cell is in no other place.
+    labels = searching.model.partition.labels
+    assert answer["place"] == answer["search"]["without"]["place"] == headline(searching.trees, labels, found)
 
 
 def test_a_cell_without_photos_says_so(searching: Loaded, explanation: Explanation) -> None:

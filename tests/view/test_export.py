@@ -18,10 +18,11 @@ def test_a_record_is_json_with_the_promised_keys() -> None:
     record = prediction_record("a.jpg", model, predict(model, torch.from_numpy(np.log(shares))), top=2)
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert list(record) == [
-        "image", "model", "in_domain", "domain_score", "latitude", "longitude", "cell", "label", "probability",
-        "density", "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule", "density_at_scale",
-        "localizable", "search_within_cell", "places", "top",
+        "image", "model", "in_domain", "domain_score", "latitude", "longitude", "place", "cell", "label",
+        "probability", "density", "density_by_area", "half_radius_km", "radius_90_km", "cell_width_km", "rule",
+        "density_at_scale", "localizable", "search_within_cell", "places", "top",
     ]  # fmt: skip
+    assert record["place"] == "Australia"  # it holds exactly half
     assert (record["image"], record["model"], record["cell"], record["label"]) == ("a.jpg", "small", 1, LABELS[1])
     np.testing.assert_allclose((record["latitude"], record["longitude"], record["probability"]), (-33, 151, 0.5))
     assert list(record["density"]) == ["1", "25", "200", "750", "2500"]
@@ -37,9 +38,9 @@ def test_a_record_is_json_with_the_promised_keys() -> None:
     assert record["localizable"] is True  # 0.5 within 750 km, above the model's 0.4
     assert record["search_within_cell"] is None
     (territory,) = record["places"]
-    assert [step["label"] for step in territory["path"]][-2:] == ["Australia", "New South Wales"]
+    assert [step["label"] for step in territory["path"]][-2:] == ["Australia and New Zealand", "Australia"]
     np.testing.assert_allclose([step["share"] for step in territory["path"]], 0.5)
-    assert territory["best_cell"].startswith("New South Wales, Australia")
+    assert territory["best_cell"].startswith("Australia, ")
     assert prediction_record("a.jpg", model, predict(model, torch.from_numpy(np.log(shares))), trees=())["places"] == []
     assert [best["cell"] for best in record["top"]] == [1, 3]
     assert list(record["top"][0]) == ["cell", "label", "latitude", "longitude", "probability"]

@@ -24,9 +24,10 @@ POINTS = np.array([(10.0, 10.0)] * 8 + [(-10.0, -10.0)] * 4 + [(5.0, 179.0), (5.
 
 
 def made() -> Partitioning:
-    return build_s2(
-        POINTS, [(3, 12), (3, 8)], name="hand", names=lambda points: [f"{a:.0f}, {b:.0f}" for a, b in points]
-    )
+    def by_position(cells: Partition) -> Partition:
+        return replace(cells, labels=tuple(f"{lat:.0f}, {lon:.0f}" for lat, lon in cells.centers_deg))
+
+    return build_s2(POINTS, [(3, 12), (3, 8)], name="hand", name_by=by_position)
 
 
 def test_the_page_asks_for_nothing_and_takes_names_for_text() -> None:
@@ -48,7 +49,7 @@ def test_what_the_page_knows() -> None:
 
 def test_thousands_of_cells_stay_a_small_page(tmp_path: Path) -> None:
     points = np.random.default_rng(0).uniform([-60, -180], [70, 180], (9000, 2))
-    built = build_kmeans(points, [3000], names=nameless)
+    built = build_kmeans(points, [3000], name_by=nameless)
     save_partition_map(tmp_path / "map.html", built)
     assert (tmp_path / "map.html").stat().st_size < 1_500_000
 

@@ -8,7 +8,16 @@ import pytest
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.prediction import Prediction
-from geoexplain.view.place_path import path_record, place_path, place_words, siblings
+from geoexplain.view.place_path import (
+    UNDECIDED,
+    answer_name,
+    answer_place,
+    headline,
+    path_record,
+    place_path,
+    place_words,
+    siblings,
+)
 from tests.geography.trees import (
     AFRICA,
     AQABA,
@@ -98,6 +107,38 @@ def test_what_stands_beside_a_place_the_most_probable_first() -> None:
 )
 def test_a_name_goes_as_far_as_the_country(place: int, words: str) -> None:
     assert place_words(wadi_rum_tree(), place) == words
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "name"),
+    [
+        ({}, JORDAN, "Jordan"),  # exactly half of the probability; Ma'an holds 35 %
+        ({"c0": 0.4, "c4": 0.02}, MAAN, "Ma'an, Jordan"),  # 55 %, 40 of them in Wadi Rum
+        ({"c0": 0.5, "c1": 0.0, "c2": 0.0, "c4": 0.17}, WADI_RUM, "Wadi Rum, Ma'an, Jordan"),
+        ({"c1": 0.0, "c4": 0.37}, ASIA, "Asia"),  # Saudi Arabia 45 %, Jordan 35
+        ({"c0": 0.0, "c1": 0.0, "c7": 0.43}, -1, None),  # Asia 45 %, in no place 43
+        ({"c0": 0.0, "c1": 0.0, "c2": 0.0, "c7": 0.53}, -1, "cell 7"),  # more than half in no place
+    ],
+)
+def test_an_answer_is_the_finest_place_that_holds_half(changes: dict, place: int, name: str | None) -> None:
+    labels = [f"cell {cell}" for cell in range(8)]
+    prediction = prediction_of(changed(**changes))
+    assert prediction.probabilities.sum() == pytest.approx(1)
+    assert answer_place(wadi_rum_tree(), prediction) == place
+    assert answer_name((wadi_rum_tree(),), labels, prediction) == name
+    assert headline((wadi_rum_tree(),), labels, prediction) == (name or UNDECIDED)
+
+
+def test_an_answer_without_a_tree_is_its_best_cell() -> None:
+    labels = [f"cell {cell}" for cell in range(8)]
+    assert answer_name((), labels, prediction_of(SHARES)) == "cell 4"
+
+
+def test_what_is_above_countries_needs_nothing_beside_it() -> None:
+    above = np.array([-1, 0, 1])
+    kinds = ("continent", "subregion", "country")
+    tree = PlaceTree("territory", ("Europe", "Southern Europe", "Italy"), kinds, above, above, (None,) * 3)
+    assert [place_words(tree, place) for place in range(3)] == ["Europe", "Southern Europe", "Italy"]
 
 
 def test_a_sea_needs_no_ocean_beside_it() -> None:

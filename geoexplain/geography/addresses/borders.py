@@ -1,8 +1,10 @@
 """Borders of the locations that addresses name: countries, parts of continents, continents, natural regions."""
 
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import shapely
@@ -13,7 +15,32 @@ from geoexplain.geography.addresses.natural import load_regions
 from geoexplain.geography.addresses.territories import load_territories
 from geoexplain.geography.gazetteer import load_gazetteer
 
+BORDERED = ("country", "subregion", "continent")
+"""Kinds of locations whose borders come with the package."""
+
 _joining = threading.Lock()
+
+
+class BordersByName(Sequence["BaseGeometry | None"]):
+    """The borders of M locations by their kinds and names, as `border_of` knows them, each found when it is needed."""
+
+    def __init__(self, kinds: Sequence[str], names: Sequence[str]):
+        self._named = tuple(zip(kinds, names, strict=True))
+
+    def __len__(self) -> int:
+        return len(self._named)
+
+    @overload
+    def __getitem__(self, place: int) -> BaseGeometry | None: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[BaseGeometry | None, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> BaseGeometry | tuple[BaseGeometry | None, ...] | None:
+        if isinstance(place, slice):
+            return tuple(self[one] for one in range(*place.indices(len(self))))
+        location = _bordered_locations().get(self._named[place])
+        return None if location is None else border_of(location)
 
 
 def border_of(location: Location, naturalearth: Path | None = None) -> BaseGeometry | None:
@@ -27,10 +54,15 @@ def border_of(location: Location, naturalearth: Path | None = None) -> BaseGeome
         found = load_regions(naturalearth).shapes.get(location.key)
         if found is not None:
             return found
-    if location.kind not in ("country", "subregion", "continent"):
+    if location.kind not in BORDERED:
         return None
     with _joining:  # the second of two threads waits for the first instead of joining everything again
         return _joined(location.key)
+
+
+@lru_cache(maxsize=1)
+def _bordered_locations() -> dict[tuple[str, str], Location]:
+    return {(one.kind, one.name): one for one in load_territories().locations if one.kind in BORDERED}
 
 
 @lru_cache(maxsize=1024)

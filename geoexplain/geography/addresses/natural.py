@@ -106,15 +106,22 @@ def natural_addresses(points_deg: ArrayLike, naturalearth: Path, *, progress: Pr
     may run past ±180. Raises DataError as `territory_addresses` and `load_regions` do.
     """
     points = checked_points(points_deg)
-    regions, world = load_regions(naturalearth), load_territories()
+    regions = load_regions(naturalearth)
+    return addresses_in(points, natural_leaves(regions, points, progress), regions.locations, regions.parents)
+
+
+def natural_leaves(
+    regions: NaturalRegions, points: NDArray[np.float64], progress: Progress = None
+) -> NDArray[np.int64]:
+    """The finest location of each point (N, 2), longitudes in [-180, 180): locations (N,) of `regions`, −1 for none."""
+    world = load_territories()
     table = np.full(len(world.locations) + 1, -1)  # −1 stays −1
     table[list(regions.shipped)] = list(regions.shipped.values())
     sea = table[finest_seas(world, points)]
     leaf = in_blocks(regions.land.smallest, points, progress)
     lake = np.isin(leaf, np.flatnonzero([location.kind == "lake" for location in regions.locations]))
     named = in_blocks(regions.seas.smallest, points)
-    leaf = np.where((sea < 0) | lake, leaf, np.where(named >= 0, named, sea))
-    return addresses_in(points, leaf, regions.locations, regions.parents)
+    return np.where((sea < 0) | lake, leaf, np.where(named >= 0, named, sea))
 
 
 _loading = threading.Lock()

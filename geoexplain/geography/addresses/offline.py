@@ -9,8 +9,10 @@ from geoexplain.geography.address import Addresses
 from geoexplain.geography.addresses.forest import addresses_in, checked_points, last_part
 from geoexplain.geography.addresses.territories import Territories, chord, load_territories, with_territory
 from geoexplain.geography.gazetteer import load_gazetteer
-from geoexplain.geography.places import COAST_TOLERANCE_KM
 from geoexplain.geography.sphere import unit_vectors
+
+COAST_TOLERANCE_KM = 10.0
+"""Piers, lagoons and islets that the 1:50m coast leaves out still belong to their country."""
 
 REGION_REACH_KM = 250.0
 """Where no city of the country is so near, the region is left open."""
@@ -28,14 +30,33 @@ def territory_addresses(points_deg: ArrayLike, *, progress: Progress = None) -> 
 
     The city is that of the same country in whose reach (`territories.CITY_REACH_KM`) the point lies, of several the
     one with the least distance in terms of its reach; without one the address begins with the region of the nearest
-    city, or with the country. At sea: the sea and its ocean. Countries reach 10 km out to sea, as for `place_names`.
+    city, or with the country. At sea: the sea and its ocean. Countries reach 10 km out to sea.
     Borders are those of Natural Earth, but a city that they put a little way into a neighbour's land is its country's.
     Longitudes may run past ±180. Raises DataError for another shape, a latitude beyond ±90, or a value not finite.
     """
     points = checked_points(points_deg)
     world = load_territories()
-    leaf = in_blocks(lambda block: _leaves(world, block), points, progress)
+    leaf = in_blocks(lambda block: _leaves(world, block, _territories(world, block), REGION_REACH_KM), points, progress)
     return addresses_in(points, leaf, world.locations, world.parents)
+
+
+def finest_locations(
+    world: Territories, points_deg: NDArray[np.float64], region_reach_km: float = REGION_REACH_KM
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The finest location (N,) of each point (N, 2), longitudes in [-180, 180), and which (N,) lie inside a border.
+
+    What lies in none is sea, an ice shelf, or the strip of sea along a coast that is its country's. Beyond
+    `region_reach_km` from the nearest city of its country, the region of a point is left open.
+    """
+    leaf = np.full(len(points_deg), -1)
+    inside = np.zeros(len(points_deg), dtype=bool)
+    for start in range(0, len(points_deg), POINTS_AT_A_TIME):
+        block = slice(start, start + POINTS_AT_A_TIME)
+        territory = _within_borders(world, points_deg[block])
+        inside[block] = territory >= 0
+        territory = _with_coasts(world, points_deg[block], territory)
+        leaf[block] = _leaves(world, points_deg[block], territory, region_reach_km)
+    return leaf, inside
 
 
 def finest_seas(world: Territories, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -63,35 +84,53 @@ def in_blocks(
 
 def _territories(world: Territories, points: NDArray[np.float64]) -> NDArray[np.int64]:
     """The territory of each point; −1 at sea."""
-    vectors = unit_vectors(points)
+    return _with_coasts(world, points, _within_borders(world, points))
+
+
+def _within_borders(world: Territories, points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The territory in whose border, or circle, each point lies; −1 in none."""
     territory = last_part(world.parts, world.owner, points)
     centers, reach, owner = world.circles
-    distance, nearest = centers.query(vectors, distance_upper_bound=reach.max())
+    distance, nearest = centers.query(unit_vectors(points), distance_upper_bound=reach.max())
     held = np.flatnonzero(np.isfinite(distance))
     held = held[distance[held] <= reach[nearest[held]]]
     territory[held] = owner[nearest[held]]
-    outside = np.flatnonzero(territory < 0)
-    if len(outside):
-        gazetteer = load_gazetteer()
-        distance, nearest = gazetteer.coast.query(vectors[outside], distance_upper_bound=chord(COAST_TOLERANCE_KM))
-        near = np.isfinite(distance)
-        territory[outside[near]] = world.of_shape[gazetteer.coast_country[nearest[near]]]
     return territory
 
 
-def _leaves(world: Territories, points: NDArray[np.float64]) -> NDArray[np.int64]:
-    territory = _territories(world, points)
+def _with_coasts(world: Territories, points: NDArray[np.float64], territory: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The territories of points, and for those in none the territory of a coast that is near enough."""
+    outside = np.flatnonzero(territory < 0)
+    if not len(outside):
+        return territory
+    gazetteer = load_gazetteer()
+    reach = chord(COAST_TOLERANCE_KM)
+    distance, nearest = gazetteer.coast.query(unit_vectors(points[outside]), distance_upper_bound=reach)
+    near = np.isfinite(distance)
+    found = territory.copy()
+    found[outside[near]] = world.of_shape[gazetteer.coast_country[nearest[near]]]
+    return found
+
+
+def _leaves(
+    world: Territories, points: NDArray[np.float64], territory: NDArray[np.int64], region_reach_km: float
+) -> NDArray[np.int64]:
+    """The finest location of each point, of which the territory is known."""
     at_sea = territory < 0
     leaf = np.where(at_sea, -1, world.territory[territory])
     land = np.flatnonzero(~at_sea)
-    leaf[land] = _on_land(world, points[land], territory[land], leaf[land])
+    leaf[land] = _on_land(world, points[land], territory[land], leaf[land], region_reach_km)
     _into_boxes(world, points, leaf, np.flatnonzero(at_sea), "sea")
     _into_boxes(world, points, leaf, np.flatnonzero(leaf == world.antarctica), "land")
     return leaf
 
 
 def _on_land(
-    world: Territories, points: NDArray[np.float64], territory: NDArray[np.int64], country: NDArray[np.int64]
+    world: Territories,
+    points: NDArray[np.float64],
+    territory: NDArray[np.int64],
+    country: NDArray[np.int64],
+    region_reach_km: float,
 ) -> NDArray[np.int64]:
     vectors = with_territory(points, territory)
     best = np.full(len(points), np.inf)
@@ -104,7 +143,7 @@ def _on_land(
     leaf = np.where(city >= 0, world.cities[city], country)
     far = np.flatnonzero(city < 0)
     if len(far):
-        distance, nearest = world.all_cities.query(vectors[far], distance_upper_bound=chord(REGION_REACH_KM))
+        distance, nearest = world.all_cities.query(vectors[far], distance_upper_bound=chord(region_reach_km))
         found = np.isfinite(distance)
         leaf[far[found]] = world.division[nearest[found]]
     return leaf

@@ -2,6 +2,7 @@
 
 import csv
 import threading
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -54,6 +55,7 @@ class Territories:
     territory   T locations: the territory's own
     of_shape    int64, per shape of the gazetteer its territory
     cities      C locations of cities that are no quarter of another
+    city_rows   int64 (C,), which of the gazetteer's cities they are
     division    C locations of the regions that hold these, or of their territory where none is known
     circles     what belongs to a territory whatever the polygons say: tree over centres, chords (n,), territories (n,)
     city_trees  per class of CITY_REACH_KM: reach in km, tree over its cities, which of the C they are
@@ -69,6 +71,7 @@ class Territories:
     territory: NDArray[np.int64]
     of_shape: NDArray[np.int64]
     cities: NDArray[np.int64]
+    city_rows: NDArray[np.int64]
     division: NDArray[np.int64]
     circles: tuple[cKDTree, NDArray[np.float64], NDArray[np.int64]]
     city_trees: tuple[tuple[float, cKDTree, NDArray[np.int64]], ...]
@@ -132,6 +135,7 @@ def _load() -> Territories:
         territory=np.array(territory),
         of_shape=of_shape,
         cities=cities,
+        city_rows=kept,
         division=division,
         circles=_circles(
             gazetteer.city_deg[kept],
@@ -200,10 +204,15 @@ def _cities(
         token = forest.locations[own].key.partition(":")[2]
         name, above = names.get(code, ""), forest.locations[own].name
         region = token + "." + code.partition(".")[2]
-        division = forest.add("region", region, name, own) if name and name != above else own
+        division = forest.add("region", region, name, own) if name and _bare(name) != _bare(above) else own
         divisions.append(division)
         cities.append(forest.add("city", str(gazetteer.city_ids[city]), gazetteer.cities[city], division))
     return np.array(cities), np.array(divisions), owners[kept], kept
+
+
+def _bare(name: str) -> str:
+    """A name without accents and capitals: the region Reunion is the country Réunion."""
+    return "".join(letter for letter in unicodedata.normalize("NFKD", name.casefold()) if letter.isalpha())
 
 
 def _circles(

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from geoexplain.errors import CheckpointError
+from geoexplain.geography.addresses.cell_names import name_cells, unnamed
 from geoexplain.geography.partition import Partition
-from geoexplain.geography.places import place_names, unique_labels
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone, create_backbone
 from geoexplain.locator.checkpoints.foreign_names import efficientnet_pytorch_names
@@ -132,4 +132,4 @@ def _partition(name: str, mus: Tensor) -> Partition:
     # Centres were trained along with the rest, so that one near the antimeridian may lie a little beyond it.
     beyond = abs(centers[:, 1]) > 180
     centers[beyond, 1] = (centers[beyond, 1] + 180) % 360 - 180
-    return Partition(name, tuple(unique_labels(place_names(centers), centers)), centers)
+    return name_cells(unnamed(name, centers))

@@ -58,8 +58,8 @@ def save_geoexplain(
 
     `network` has a Network's parts. `description` needs name, title, purpose, architecture, size_px; whatever else is
     in FIELDS may be given. `half` stores fp16, which moves an answer by about a thousandth; otherwise fp32. `trees` are
-    the places that the cells lie in, where those that their centres tell are not meant; `gate` is written beside the
-    weights, bound to them anew.
+    the places that the cells lie in; without them they are found again whenever the model is loaded. `gate` is written
+    beside the weights, bound to them anew.
 
     Raises CheckpointError when the weights cannot be written, and what the system raises when a table cannot.
     """
@@ -80,7 +80,7 @@ def save_geoexplain(
     else:
         write_outlines(outlines_file(file), partition.borders, partition.labels)
     if trees:
-        write_place_trees(trees, places_file(file))
+        write_place_trees(trees, places_file(file), partition.centers_deg)
     else:
         places_file(file).unlink(missing_ok=True)
     if gate is None:
@@ -167,7 +167,7 @@ def load_geoexplain(
         untuned=untuned,
         gate=gate,
         ungated=ungated,
-        own_trees=read_place_trees(places_file(file)) if places_file(file).exists() else (),
+        own_trees=read_place_trees(places_file(file), partition.centers_deg) if places_file(file).exists() else (),
     )
 
 

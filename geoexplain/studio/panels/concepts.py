@@ -29,8 +29,7 @@ from geoexplain.explainer.labelled_mask import labelled_mask
 from geoexplain.explainer.segformer import SegFormer, load_segformer
 from geoexplain.explainer.segmenters import LandCover
 from geoexplain.geography.footprint import Footprint
-from geoexplain.geography.places import place_name
-from geoexplain.studio.answer import percent
+from geoexplain.studio.answer import percent, position
 from geoexplain.studio.asked import number, whole_number
 from geoexplain.studio.examples import find_example
 from geoexplain.studio.guards import GuardedImage
@@ -197,7 +196,7 @@ def _position(question: Question, explanation: Explanation) -> tuple[Footprint |
         return None, "By colour alone: say how wide the view is to tell ocean from lake."
     share = question.loaded.model.preprocess.visible(explanation.image).width / explanation.image.width
     lat, lon = explanation.prediction.lat_deg, explanation.prediction.lon_deg
-    sentence = f"Ocean and lakes by the map at the predicted place, {place_name(lat, lon)}: no better than that answer."
+    sentence = f"Ocean and lakes by the map at the predicted point, {position(lat, lon)}: no better than that answer."
     return Footprint(lat, lon, number(width) * share), sentence
 
 

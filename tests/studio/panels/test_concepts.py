@@ -143,7 +143,7 @@ def test_land_cover_of_an_upload_is_by_colour_unless_its_width_is_given(model: G
     shares = {row["concept"]: row["share"] for row in placed["rows"]}
     assert shares.keys() == masks.keys()
     assert shares["ocean"] == f"{100 * masks['ocean'].mean():.1f} %"
-    assert "at the predicted place" in placed["notes"]
+    assert "at the predicted point, " in placed["notes"]
 
 
 def test_attributions_report_their_passes_and_stop_when_called_off(model: GeoModel, image: Image.Image) -> None:
