@@ -64,6 +64,7 @@ function geoexplainWorkControls(root, work, unit) {
 // A panel that does one such thing and shows what came back until the page is about something else. `parts` are what
 // gr.HTML gives to its script: { element, props, trigger, watch }. `question()` says what to ask besides what is shown,
 // `show(report)` draws the answer; `result` is hidden while there is none, and the section's data-state says how it is.
+// Returns what asks once more, with what is given in place of what `question()` says.
 function geoexplainPanel({ element, props, trigger, watch }, { name, unit, result, question, show }) {
   const section = element.querySelector(".ge-panel-body");
   const find = (selector) => section.querySelector(selector);
@@ -78,7 +79,8 @@ function geoexplainPanel({ element, props, trigger, watch }, { name, unit, resul
     find(result).hidden = shown === null;
     section.dataset.state = work.state;
   }
-  find(".ge-start").addEventListener("click", () => work.start({ ...window.geoexplainShown.asked(), ...question() }));
+  const start = (more) => work.start({ ...window.geoexplainShown.asked(), ...question(), ...more });
+  find(".ge-start").addEventListener("click", () => start({}));
   find(".ge-cancel").addEventListener("click", work.stop);
   document.addEventListener("geoexplain-shown", () => {
     work.forget();
@@ -86,4 +88,5 @@ function geoexplainPanel({ element, props, trigger, watch }, { name, unit, resul
   });
   watch("report", () => work.hear(props.report));
   repaint();
+  return start;
 }

@@ -19,7 +19,7 @@ COMMANDS = {
     "explain": "show what in an image speaks for a place: heatmaps, raw maps, a world map",
     "concepts": "say on what in an image an explanation lies: on the coast, on the ice, on a tower",
     "evaluate": "measure how often, and how honestly, a model is right",
-    "tune": "find the weights of Combi-CAM that explain best",
+    "tune": "search for weights of Combi-CAM, and say what they gain",
     "practice": "make a set of positions and photos to practise training on",
     "addresses": "say which places hold each of many coordinates",
     "partition": "build the cells that a model is trained on, or look at them",

@@ -133,18 +133,26 @@ def describe_comparison(model: GeoModel, comparison: Comparison) -> list[str]:
         )
     if comparison.agreement is not None:
         lines += ["  agreement    of the heatmaps, rank correlation over all pixels; those that agree may all be wrong"]
+        lines += ["               (in brackets: no more than unrelated maps as coarse reach)"]
         lines += [f"  {line}" for line in table(comparison.agreement)]
     return lines
 
 
 def table(found: Agreement) -> list[str]:
-    """A matrix as lines of one width: a number and a name at the left, the numbers again above; a dash for no value."""
+    """A matrix as lines of one width: a number and a name at the left, the numbers again above; a dash for no value.
+
+    What is within chance stands in brackets.
+    """
     width = max(map(len, found.names))
     places = range(1, len(found.names) + 1)
-    lines = [f"{'':{width + 4}}" + "".join(f"{place:>7}" for place in places)]
+    lines = [f"{'':{width + 4}}" + "".join(f"{place:>8}" for place in places)]
+    told = found.beyond_chance()
     for place, name, row in zip(places, found.names, found.correlations, strict=True):
-        cells = "".join("      –" if math.isnan(value) else f"{value:>7.2f}" for value in row)
-        lines.append(f"{place:>2}  {name:<{width}}{cells}")
+        cells = (
+            "–" if math.isnan(value) else f"{value:.2f}" if sure or other == place else f"({value:.2f})"
+            for other, value, sure in zip(places, row, told[place - 1], strict=True)
+        )
+        lines.append(f"{place:>2}  {name:<{width}}" + "".join(f"{cell:>8}" for cell in cells))
     return lines
 
 
@@ -172,10 +180,12 @@ def comparison_record(model: GeoModel, comparison: Comparison) -> dict[str, Any]
             },
         }
     if comparison.agreement is not None:
-        rows = comparison.agreement.correlations.tolist()
-        record["agreement"] = {
-            "names": list(comparison.agreement.names),
-            "correlations": [[None if math.isnan(value) else value for value in row] for row in rows],
+        record["agreement"] = {"names": list(comparison.agreement.names)} | {
+            key: [[None if math.isnan(value) else value for value in row] for row in matrix.tolist()]
+            for key, matrix in (
+                ("correlations", comparison.agreement.correlations),
+                ("limits", comparison.agreement.limits),
+            )
         }
     return record
 

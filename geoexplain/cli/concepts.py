@@ -3,7 +3,7 @@
 import argparse
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from geoexplain.cli.explain import make_folder
 from geoexplain.cli.position import parse_position
 from geoexplain.cli.recipe import parse_target
 from geoexplain.errors import DataError
+from geoexplain.explainer.concept_chance import beyond_chance, chance_ranges
 from geoexplain.explainer.concepts import (
     ConceptInfluence,
     Influence,
@@ -42,10 +43,15 @@ from geoexplain.view.overlay import overlay
 LANDCOVER, MASK, SEGFORMER = SEGMENTERS = ("landcover", "mask", "segformer")
 DEFAULT_METHOD = "integrated-gradients"
 
+Chance = Mapping[str, tuple[float, float]]
+"""Concept → the range of its influence that chance explains."""
+
 EPILOG = f"""\
 Concept influence (Theiner et al., WACV 2022): the share of the explanation's strongest pixels that lie on a concept,
 over the share of the image that it covers. Above 1, the explanation lies on it more than its size alone would explain;
-below 1, less. A concept that covers little of the image is ignored.
+below 1, less. A concept that covers little of the image is ignored. The strongest pixels of a coarse map are a spot or
+two, which lie on something by chance: beside the influence stands what the same spots reach wherever they lie, and only
+beyond that the table says "more" or "fewer".
 
 Where concepts come from, --segmenter:
   landcover  water, land, coastline, ice and snow, desert and vegetation, by rules of colour for views from above; with
@@ -126,12 +132,13 @@ def run(args: argparse.Namespace) -> int:
         influence = concept_influence(
             drawing.heatmap.values, masks, k=args.k, smallest_share=args.smallest_share, dilation_px=args.dilate
         )
+        chance = chance_ranges(influence, masks, dilation_px=args.dilate)
         record = {"image": image, "model": model.name, **record_of(args, kind, explanation, model, position)}
-        record |= {"dilation_px": args.dilate, **result_of(drawing, influence)}
+        record |= {"dilation_px": args.dilate, **result_of(drawing, influence, chance)}
         lines = describe(image, model, explanation, drawing)
-        lines += [f"  concepts     {source_of(kind, position)}", *table_of(influence)]
+        lines += [f"  concepts     {source_of(kind, position)}", *table_of(influence, chance)]
         if args.out:
-            write_pictures(args.out, explanation, model, drawing, influence)
+            write_pictures(args.out, explanation, model, drawing, influence=influence, chance=chance)
             write_masks(
                 args.out, explanation, model, {name: dilated(mask, args.dilate) for name, mask in masks.items()}
             )
@@ -192,14 +199,14 @@ def record_of(
     }
 
 
-def result_of(drawing: Drawing, influence: Influence) -> dict[str, Any]:
-    """What came out, as plain data; a ci that there is not is null."""
+def result_of(drawing: Drawing, influence: Influence, chance: Chance) -> dict[str, Any]:
+    """What came out, as plain data; a ci that there is not is null, and so is the range that chance explains."""
     return {
         "k": int(influence.top.sum()),
         "flat": influence.flat,
         "tied": influence.tied,
         **(attribution_record(drawing.attribution) if drawing.attribution else {}),
-        "concepts": [asdict(one) for one in influence.concepts],
+        "concepts": [asdict(one) | {"chance": chance.get(one.concept)} for one in influence.concepts],
     }
 
 
@@ -229,16 +236,16 @@ def source_of(kind: str, position: Footprint | None) -> str:
     return f"land cover by colour, and by the map at {place}, {position.width_km:,g} km wide"
 
 
-def table_of(influence: Influence) -> list[str]:
+def table_of(influence: Influence, chance: Chance) -> list[str]:
     """The concepts as lines: those that count, the most influential first, then the others with the reason."""
     size, k = influence.top.size, int(influence.top.sum())
     lines = [f"  top pixels   {k:,} of {size:,}, {percent(k / size)}"]
     if influence.tied and not influence.flat:
         lines.append(f"               {influence.tied:,} of them chosen among equally strong ones, by their place")
     width = max([12, *(len(one.concept) for one in influence.concepts)])
-    lines.append(f"  {'':<{width}}  {'of the image':>12}  {'of the top':>10}  {'influence':>9}")
+    lines.append(f"  {'':<{width}}  {'of the image':>12}  {'of the top':>10}  {'influence':>9}  {'by chance':>12}")
     rows = counted(influence.concepts)
-    lines += [_row(one, width) for one in rows]
+    lines += [_row(one, width, chance.get(one.concept)) for one in rows]
     if not rows:
         lines.append("  no concept counts")
     absent = [one.concept for one in influence.concepts if not one.share]
@@ -246,24 +253,30 @@ def table_of(influence: Influence) -> list[str]:
     lines += [f"  {one.concept:<{width}}  {percent(one.share):>12}  ignored: {one.ignored}" for one in rest]
     lines += [f"  not in the image: {', '.join(absent)}"] if absent else []
     lines.append("  influence: above 1, more of the explanation lies there than its size alone would explain")
+    if rows:
+        lines.append("  by chance: what spots of that shape reach wherever they lie, in 95 % of all places")
     return lines
 
 
-def _row(one: ConceptInfluence, width: int) -> str:
+def _row(one: ConceptInfluence, width: int, chance: tuple[float, float] | None) -> str:
     assert one.tki is not None
     assert one.ci is not None
-    return f"  {one.concept:<{width}}  {percent(one.share):>12}  {percent(one.tki):>10}  {one.ci:>9.2f}"
+    span = "–" if chance is None else f"{chance[0]:.2f} to {chance[1]:.2f}"
+    words = f"  {beyond_chance(one, chance)}".rstrip()
+    return (
+        f"  {one.concept:<{width}}  {percent(one.share):>12}  {percent(one.tki):>10}  {one.ci:>9.2f}  {span:>12}{words}"
+    )
 
 
 def write_pictures(
-    folder: Path, explanation: Explanation, model: GeoModel, drawing: Drawing, influence: Influence
+    folder: Path, explanation: Explanation, model: GeoModel, drawing: Drawing, *, influence: Influence, chance: Chance
 ) -> None:
     """Write the chart, the strongest pixels and the heatmap."""
     picture = enlarged(explanation.image, model.preprocess)
     title = (
         f"{DRAWINGS[drawing.heatmap.method]}, cell {explanation.target}: {model.partition.labels[explanation.target]}"
     )
-    save_chart(folder / "influence.png", influence.concepts, title)
+    save_chart(folder / "influence.png", influence.concepts, title, chance)
     top_picture(picture, influence.top).save(folder / "top.png")
     overlay(picture, shown(drawing.heatmap)).save(folder / "explanation.png")
 

@@ -1,6 +1,7 @@
 """`geoexplain evaluate concepts`: on what explanations lie, over a set of images and by the error of the prediction."""
 
 import argparse
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,7 @@ from geoexplain.explainer.attribution import MOST_SAMPLES, MOST_STEPS, SAMPLES, 
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.concepts import (
     ERROR_BINS_KM,
+    FEWEST_FOR_BOOTSTRAP,
     SMALLEST_COUNT,
     ConceptTable,
     Estimate,
@@ -187,11 +189,16 @@ def lines_of(tables: Mapping[str, ConceptTable], bins: Bins, smallest_count: int
             lines.append("    no concept counts in any image")
     lines.append(
         "  concept influence [95 % bootstrap interval]: above 1, more of the explanation lies there than its size "
-        f"alone would explain; – where fewer than {smallest_count:,} images have the concept"
+        f"alone would explain; – where fewer than {smallest_count:,} images have the concept, too few for an interval "
+        f"where fewer than {FEWEST_FOR_BOOTSTRAP} have"
     )
     return lines
 
 
 def shown(estimate: Estimate | None) -> str:
-    """An estimate to read: "0.53 [0.50, 0.56]", a dash where there is none."""
-    return "–" if estimate is None else f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    """An estimate to read: "0.53 [0.50, 0.56]", "0.53 [too few]" without an interval, a dash where there is none."""
+    if estimate is None:
+        return "–"
+    if math.isnan(estimate.low):
+        return f"{estimate.value:.2f} [too few]"
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"

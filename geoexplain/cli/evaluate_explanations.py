@@ -1,7 +1,8 @@
 """`geoexplain evaluate explanations`: how faithful every way of explaining is, beside maps that know nothing."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 from geoexplain.cli.arguments import count, printable
 from geoexplain.cli.evaluate_photos import SUMMARY
@@ -24,7 +25,7 @@ from geoexplain.evaluation.explanations import (
 )
 from geoexplain.evaluation.plot_explanations import plot_scoreboard
 from geoexplain.evaluation.record import TABLE
-from geoexplain.evaluation.scoreboard import Cell, Scoreboard, best, scoreboard, summary_of
+from geoexplain.evaluation.scoreboard import Cell, Scoreboard, Standing, scoreboard, standings, summary_of
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS
@@ -40,7 +41,7 @@ Methods: {", ".join(CANDIDATES)}; of a model that has tuned weights beside it, a
 Baselines, which know nothing of the network: {", ".join(BASELINES)}.
 Metrics: {", ".join(METRICS)}.
 
---out receives {TABLE} (one row per image and method), {SUMMARY} (means with 95 % bootstrap intervals), {PLOT},
+--out receives {TABLE} (one row per image and method), {SUMMARY} (means with 95 % intervals, who leads), {PLOT},
 {RESUMING}"""
 
 
@@ -90,27 +91,43 @@ def run(args: argparse.Namespace) -> int:
         answers = watched(args, source, ask)
     code = write_summary(args.out, summary_of(answers, examination, settings_in(args.out)))
     title = f"{model.name} on {source.title}"
-    plot_scoreboard(scoreboard(answers, examination), examination, title, args.out / PLOT)
+    board, stands = scoreboard(answers, examination), standings(answers, examination)
+    plot_scoreboard(board, stands, examination, title, args.out / PLOT)
     print(printable(f"{title}\n{text_of(answers, examination)}"))
     return code
 
 
 def text_of(answers: Sequence[ImageMeasures], examination: Examination) -> str:
-    """What was found as text: methods × metrics, the best of the methods marked, and what was left out."""
-    board, winners = scoreboard(answers, examination), best(scoreboard(answers, examination), examination)
+    """What was found as text: methods × metrics, who leads, and what was left out."""
+    board, stands = scoreboard(answers, examination), standings(answers, examination)
     arrows = ["↑" if METRICS[name].higher else "↓" for name in METRICS if name in examination.metrics]
     titles = [f"{arrow} {column}" for arrow, column in zip(arrows, examination.columns, strict=True)]
     width = max(len(name) for name in EXPLANATIONS) + 4
     lines = [f"  {'':<{width}}" + "".join(f"{title:>20}" for title in titles)]
     for method, row in board.items():
         name = f"({method})" if method in BASELINES else method
-        cells = [shown(cell, winner=winners.get(column) == method) for column, cell in row.items()]
+        cells = [shown(cell, mark_of(method, stands[column])) for column, cell in row.items()]
         lines.append(f"  {name:<{width}}" + "".join(f"{cell:>20}" for cell in cells))
-    lines.append(
-        "  mean ± half of the 95 % bootstrap interval; * best method; (baselines); ↑ higher is better, ↓ lower"
-    )
+    lines += [
+        "  mean ± half of the 95 % interval; (baselines); ↑ higher is better, ↓ lower",
+        "  * better than every other method and baseline, image by image; = not told from the best mean",
+        f"  better than every baseline: {beating_text(stands)}",
+    ]
     lines += [*without_value(answers, board), *left_out(answers)]
     return "\n".join(lines)
+
+
+def mark_of(method: str, stand: Standing) -> str:
+    """What stands before a figure: * for the best method, = for those that share the lead, nothing for others."""
+    if stand.best == method:
+        return "*"
+    return "=" if stand.best is None and method in stand.leading else ""
+
+
+def beating_text(stands: Mapping[str, Standing]) -> str:
+    """Which methods are better than every baseline, by which metrics."""
+    found = [f"{column}: {', '.join(one.beating)}" for column, one in stands.items() if one.beating]
+    return "; ".join(found) or "none, by any metric"
 
 
 def without_value(answers: Sequence[ImageMeasures], board: Scoreboard) -> list[str]:
@@ -124,9 +141,10 @@ def without_value(answers: Sequence[ImageMeasures], board: Scoreboard) -> list[s
     return lines
 
 
-def shown(cell: Cell, *, winner: bool) -> str:
-    """A cell to read: "* 0.273 ± 0.021", a dash where there is no value."""
+def shown(cell: Cell, mark: str) -> str:
+    """A cell to read: "* 0.273 ± 0.021", a dash for what there is not."""
     if not cell.images:
         return "–"
     digits = 1 if abs(cell.mean) >= 10 else 3
-    return f"{'* ' if winner else ''}{cell.mean:.{digits}f} ± {(cell.high - cell.low) / 2:.{digits}f}"
+    half = f"{(cell.high - cell.low) / 2:.{digits}f}" if math.isfinite(cell.low) else "–"
+    return f"{mark} {cell.mean:.{digits}f} ± {half}".lstrip()

@@ -18,18 +18,14 @@ from geoexplain.cli.image_set import (
 )
 from geoexplain.evaluation.plot_sanity import plot_sanity
 from geoexplain.evaluation.record import TABLE
-from geoexplain.evaluation.sanity import (
-    ImageSanity,
-    Randomisation,
-    SetSanity,
-    evaluate_sanity,
-    over_images,
-    summary_of,
-)
-from geoexplain.explainer.sanity import CHANCE_ERRORS, DEPENDS, DRAWS, SANITY_CANDIDATES, SURVIVES
+from geoexplain.evaluation.sanity import DRAWS, ImageSanity, Randomisation, evaluate_sanity
+from geoexplain.evaluation.sanity_tables import SetSanity, over_images, summary_of
+from geoexplain.explainer.intervals import FEWEST
+from geoexplain.explainer.sanity import SANITY_CANDIDATES
+from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE, hundredths
 from geoexplain.explainer.tuned import TITLES, TUNED_CANDIDATE, tuned_weights
 
-PLOT = "correlation-by-step.png"
+PLOT = "resemblance-by-step.png"
 
 EPILOG = f"""\
 The weights of copies of the network are drawn anew, first those of the head, then also those of the last convolution,
@@ -41,9 +37,11 @@ most probable. What resembles the original map although the weights are random d
 Methods: {", ".join(name for name in TITLES if name != TUNED_CANDIDATE)};
 of a model that has tuned weights beside it, as the bundled one, {TUNED_CANDIDATE}.
 
-A method depends on the weights when, all of them being random, the mean rank correlation with the original map is at
-most {DEPENDS:g}, or within {CHANCE_ERRORS:g} standard errors of 0. From {SURVIVES:g} on it survives them.
-In between, part of the map does.
+What is left of a map is its resemblance to the original: |rank correlation| beyond that of unrelated maps which are
+as coarse, so that 0 is chance and 1 the same map. A method depends on the weights when the 95 % interval of the mean
+resemblance over the images, all weights being random, lies below {DEPENDS_BELOW:g}; it survives them when the interval
+lies above {SURVIVES_ABOVE:g}, and does partly when it lies between. Otherwise, and of fewer than {FEWEST} images, there
+are too few images to tell, and the verdict says how many more should do.
 
 --out receives {TABLE} (one row per image, method and step), {SUMMARY} (means with intervals, verdicts),
 {PLOT}, {RESUMING}"""
@@ -59,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=DRAWS,
         metavar="D",
-        help="random networks, the same for all images (default: %(default)s)",
+        help="random networks for each image (default: %(default)s)",
     )
     parser.add_argument(
         "--methods",
@@ -98,19 +96,29 @@ def run(args: argparse.Namespace) -> int:
 
 
 def lines_of(found: Mapping[str, SetSanity]) -> list[str]:
-    """What was found as text: correlations by step, how many images say what, and the verdicts in words."""
+    """What was found as text: resemblances by step, how many images say what, and the verdicts in words."""
     if not found:
         return ["  no image could be examined"]
     width = max(len(name) for name in found) + 2
-    steps = next(iter(found.values())).check.steps
+    steps = next(iter(found.values())).steps
     columns = [max(len(step) + 2, 8) for step in steps]
-    lines = [f"  {'':<{width}}" + "".join(f"{step:>{w}}" for step, w in zip(steps, columns, strict=True))]
+    heads = "".join(f"{step:>{w}}" for step, w in zip(steps, columns, strict=True))
+    lines = [f"  {'':<{width}}{heads}  [95 %]"]
     for name, one in found.items():
-        values = ["–" if math.isnan(value) else f"{value:.2f}" for value in one.correlations]
-        cells = [f"{value:>{w}}" for value, w in zip(values, columns, strict=True)]
-        lines.append(f"  {name:<{width}}" + "".join(cells))
-    lines.append("  mean rank correlation with the map of the trained network, by what was drawn last")
+        values = ["–" if math.isnan(value) else hundredths(value) for value in one.resemblances]
+        cells = "".join(f"{value:>{w}}" for value, w in zip(values, columns, strict=True))
+        lines.append(f"  {name:<{width}}{cells}  {span_of(one)}")
+    lines.append(
+        "  mean resemblance to the map of the trained network (0: as unrelated maps, 1: the same map), by what was "
+        "drawn last; and the interval over images when everything is random"
+    )
     for one in found.values():
         alone = ", ".join(f"{verdict} {images:,}" for verdict, images in one.verdicts.items())
-        lines += [f"  {one.check.sentence}", f"    image by image: {alone}"]
+        lines += [f"  {one.sentence}", f"    image by image: {alone}"]
     return lines
+
+
+def span_of(one: SetSanity) -> str:
+    """The interval of what is left when all weights are random: "[−0.03, 0.15]", a dash where there is none."""
+    low, high = one.intervals[-1]
+    return f"[{hundredths(low)}, {hundredths(high)}]" if math.isfinite(low) else "–"

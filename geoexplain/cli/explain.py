@@ -31,7 +31,6 @@ from geoexplain.cli.comparison import (
 )
 from geoexplain.cli.recipe import (
     COMBI_CAM,
-    DEFAULT_PRESET,
     GRADIENT_METHODS,
     Recipe,
     parse_target_or_place,
@@ -41,7 +40,7 @@ from geoexplain.cli.refine import add_refinement, refinement
 from geoexplain.errors import DataError
 from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
 from geoexplain.explainer.cams import METHODS, StageMap, score_cam
-from geoexplain.explainer.combine import COMBINATIONS, PRESETS, Heatmap, combine, deepest
+from geoexplain.explainer.combine import COMBINATIONS, DEFAULT_PRESET, PRESETS, Heatmap, combine, deepest
 from geoexplain.explainer.drawing import Drawing
 from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.explainer.target import SCORES

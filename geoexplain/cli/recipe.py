@@ -8,6 +8,7 @@ import numpy as np
 from geoexplain.cli.arguments import numbers
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import METHODS
+from geoexplain.explainer.combine import DEFAULT_PRESET
 from geoexplain.explainer.explanation import target_cell
 from geoexplain.explainer.place import named_group
 from geoexplain.explainer.target import Explained
@@ -16,7 +17,6 @@ from geoexplain.locator.model import GeoModel
 
 COMBI_CAM = "combi-cam"
 GRADIENT_METHODS = tuple(name for name, method in METHODS.items() if method.gradient)
-DEFAULT_PRESET = "as-published"
 
 
 def parse_target(text: str) -> int | tuple[float, float]:

@@ -1,6 +1,7 @@
-"""`geoexplain tune`: the weights of Combi-CAM that explain best, on one image or over a set."""
+"""`geoexplain tune`: a search for weights of Combi-CAM, on one image or over a set, and what they gain."""
 
 import argparse
+import math
 from pathlib import Path
 
 from geoexplain.cli.arguments import add_model, chosen_model, count, number, printable
@@ -18,6 +19,7 @@ from geoexplain.explainer.objectives import OBJECTIVES
 from geoexplain.explainer.target import described
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuning import TUNING_STEPS, Case, Tuning, prepare, tune
+from geoexplain.explainer.tuning_gain import gain_words, image_gain, measurements
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, sidecar, write_tuned
@@ -35,9 +37,13 @@ Weights are tuned for the most probable cell of each image. What is made as larg
 over the images. Every image is traced once. The search begins with all presets and every stage (or block) alone, so
 that its result is never worse than they are on the images it saw, and then changes one weight after the other.
 
+On one image the result is then measured anew, by other numbers of steps, beside the best map that needs no tuning, and
+by the probability that is lost to ROAD, which nothing was tuned for. A difference within the noise of the steps is no
+gain.
+
 Over a set, a share of the images, chosen at random, is held out. On those the result is compared, image by image, with
-Grad-CAM (deepest stage), equal weights, Combi-CAM as published and a Gaussian in the middle of the image. A gain is
-better than chance only if its 95 % bootstrap interval lies above 0.
+Grad-CAM (deepest stage), equal weights, Combi-CAM as published and a Gaussian in the middle of the image, by both
+measures. A gain is better than chance only if its 95 % interval lies above 0.
 
 --out writes what was found. As NAME.tuned.json beside the model's NAME.safetensors it becomes the preset "tuned" of
 that model: `geoexplain explain --preset tuned`, `geoexplain evaluate explanations --methods combi-cam-tuned`, and a
@@ -102,10 +108,12 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         make_folder(args.out.parent)
     if args.image is not None:
-        model, tuning, held_out, tuned_on = on_one(args)
+        model, tuning, tuned_on, gain = on_one(args)
+        held_out, found = None, [gain]
     else:
-        model, tuning, held_out, tuned_on = on_many(args)
-    print(printable(text_of(tuning, tuned_on, held_out)))
+        model, tuning, tuned_on, held_out = on_many(args)
+        found = [] if held_out is None else [text for one in held_out for text in held_out_lines(one)]
+    print(printable("\n".join([text_of(tuning, tuned_on), *found])))
     if args.out:
         file = weights_file(args.model)
         write_tuned(args.out, stage_weights(tuning, tuned_on, held_out), file)
@@ -115,19 +123,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def on_one(args: argparse.Namespace) -> tuple[GeoModel, Tuning, None, str]:
-    """Tune on one image; there is nothing to hold out."""
+def on_one(args: argparse.Namespace) -> tuple[GeoModel, Tuning, str, str]:
+    """Tune on one image, where nothing can be held out; what was tuned on, and what it gained there, in words."""
     if args.images is not None:
         raise DataError("--images: expected it with --manifest, got it with one image: leave it out.")
     picture = open_image(args.image)
     model = chosen_model(args)
     case = prepare(model, model.tensor(picture), None, args.method)
     words = f"one image, {Path(args.image).name}, for {described(case.subject.target, model.partition.labels)}"
-    return model, tuned(args, [case]), None, words
+    found = tuned(args, [case])
+    with progress_bar(measurements(args.objective), "heatmaps", desc="comparing") as bar:
+        gain = image_gain(case, found.setting, args.objective, args.steps, progress=reporter(bar, "heatmaps"))
+    return model, found, words, f"  {gain_words(gain)}\n  Weights tuned on one image say nothing of others."
 
 
-def on_many(args: argparse.Namespace) -> tuple[GeoModel, Tuning, HeldOut | None, str]:
-    """Tune on some images of a set, and test on the others."""
+def on_many(args: argparse.Namespace) -> tuple[GeoModel, Tuning, str, tuple[HeldOut, HeldOut] | None]:
+    """Tune on some images of a set, and test on the others; what was tuned on in words, and how the test went."""
     model, source = asked(args)
     own, others = split(source.total, args.held_out, args.seed)
     with progress_bar(len(own), "images", desc="tracing") as bar:
@@ -147,7 +158,7 @@ def on_many(args: argparse.Namespace) -> tuple[GeoModel, Tuning, HeldOut | None,
                 seed=args.seed,
                 progress=reporter(bar, "images"),
             )
-    return model, tuning, held_out, f"{tuning.images:,} of {source.title}, seed {args.seed}"
+    return model, tuning, f"{tuning.images:,} of {source.title}, seed {args.seed}", held_out
 
 
 def tuned(args: argparse.Namespace, cases: list[Case]) -> Tuning:
@@ -170,8 +181,8 @@ def tuned(args: argparse.Namespace, cases: list[Case]) -> Tuning:
         )
 
 
-def text_of(tuning: Tuning, tuned_on: str, held_out: HeldOut | None) -> str:
-    """What was found as text: the setting, what it is measured against, and what that says of other images."""
+def text_of(tuning: Tuning, tuned_on: str) -> str:
+    """What was found as text: the setting, and what it was chosen from."""
     setting = tuning.setting
     weights = ",".join(f"{weight:g}" for weight in setting.weights)
     make = f"{setting.how} of {len(setting.weights)} {setting.level}s"
@@ -181,15 +192,24 @@ def text_of(tuning: Tuning, tuned_on: str, held_out: HeldOut | None) -> str:
         f"  {tuning.objective}, higher is better; {tuning.trials} settings, {tuning.measured:,} heatmaps measured:",
         f"  {tuning.value:>8.4f}  tuned: {make}",
     ]
-    ordered = sorted(tuning.starts.items(), key=lambda item: -item[1])
-    lines += [f"  {value:>8.4f}  {PRESETS[name].title if name in PRESETS else name}" for name, value in ordered]
-    if tuning.value <= ordered[0][1]:
+    ordered = sorted(tuning.starts.items(), key=lambda item: -math.inf if item[1] is None else item[1], reverse=True)
+    lines += [f"  {start_text(tuning, name, value)}" for name, value in ordered]
+    if tuning.value <= max((value for value in tuning.starts.values() if value is not None), default=-math.inf):
         lines.append("  Nothing that was tried is better than the best of these.")
-    if tuning.images == 1:
-        lines.append("  Weights tuned on one image say nothing of others.")
-    if held_out is None:
-        return "\n".join(lines)
-    lines += [
+    return "\n".join(lines)
+
+
+def start_text(tuning: Tuning, name: str, value: float | None) -> str:
+    """One row of what the search began with; a flat map has no value."""
+    title = PRESETS[name].title if name in PRESETS else name
+    missing = tuning.without.get(name, 0)
+    without = f", without a value on {missing:,} of {tuning.images:,} images" if missing < tuning.images else ", flat"
+    return f"{'–' if value is None else f'{value:.4f}':>8}  {title}{without if missing else ''}"
+
+
+def held_out_lines(held_out: HeldOut) -> list[str]:
+    """What one measure says of other images."""
+    return [
         f"On {held_out.on}: {held_out.objective} {bounded(held_out.value)}",
         *(
             f"  over {name:<16} {bounded(gain, '+')}  {verdict(gain, held_out.images)}"
@@ -197,7 +217,6 @@ def text_of(tuning: Tuning, tuned_on: str, held_out: HeldOut | None) -> str:
         ),
         reading(held_out),
     ]
-    return "\n".join(lines)
 
 
 def bounded(interval: Interval, sign: str = "") -> str:

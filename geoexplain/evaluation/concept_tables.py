@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from geoexplain.evaluation.bootstrap import CONFIDENCE
 from geoexplain.evaluation.concepts import ImageConcepts, Study
+from geoexplain.evaluation.figures import or_none
 from geoexplain.explainer.concepts import SMALLEST_COUNT, ConceptTable, Estimate, concept_table
+from geoexplain.explainer.intervals import CONFIDENCE
 
 RESAMPLES = 2000
 
@@ -73,6 +74,8 @@ def summary_of(
     }
 
 
-def plain(estimate: Estimate | None) -> dict[str, float] | None:
+def plain(estimate: Estimate | None) -> dict[str, float | None] | None:
     """An estimate for JSON."""
-    return None if estimate is None else {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    if estimate is None:
+        return None
+    return {"value": estimate.value, "low": or_none(estimate.low), "high": or_none(estimate.high)}

@@ -10,12 +10,19 @@ import numpy as np
 from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.evaluation.coverage import Coverage, coverage_of
 from geoexplain.evaluation.record import PhotoResult
+from geoexplain.explainer.intervals import CONFIDENCE
 
 RADII_KM: tuple[float, ...] = (0.1, 1, 25, 200, 750, 2500)
 """An address, then street, city, region, country, continent."""
 
 DENSITY_BINS = 10
 BIN_RADII_KM: tuple[float, ...] = (25, 200, 750)
+
+INTERVAL = {"confidence": CONFIDENCE, "method": "Student's t over images, widened for skewness"}
+"""What the intervals of means over images are; see `mean_interval`."""
+
+FEWEST_IMAGES = 10
+"""Images below which a mean over them decides nothing: what differs between images may be far from normal."""
 
 PLAIN, SEARCHED = "predicted point", "Search within Cell"
 GROUPS = ("all", "localizable", "not localizable")
@@ -103,5 +110,5 @@ def density_bins(results: Iterable[PhotoResult], bins: int = DENSITY_BINS) -> li
 
 
 def or_none(value: float) -> float | None:
-    """A number for JSON, which knows no NaN."""
-    return None if math.isnan(value) else value
+    """A number for JSON, which knows neither NaN nor infinity."""
+    return value if math.isfinite(value) else None

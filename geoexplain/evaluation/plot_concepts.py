@@ -1,5 +1,6 @@
 """On what explanations lie, as a picture."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def plot_concepts(tables: Mapping[str, ConceptTable], title: str, file: Path) ->
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelbottom=True, labelsize=9)
-    highest = max([1.5, *(row.median.high for table in tables.values() for row in table.rows if row.median)])
+    medians = [row.median for table in tables.values() for row in table.rows if row.median]
+    highest = max([1.5, *(one.value if math.isnan(one.high) else one.high for one in medians)])
     panels[0].set(xlim=(-0.02 * highest, 1.05 * highest), ylim=(-0.6, max(len(concepts), 1) - 0.4))
     for axes in panels[len(tables) :]:
         axes.set_axis_off()

@@ -1,11 +1,12 @@
 """Methods × metrics as a picture: every mean with its interval, baselines set apart."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from geoexplain.evaluation.explanations import Examination
 from geoexplain.evaluation.plot import DPI
-from geoexplain.evaluation.scoreboard import Scoreboard, best
+from geoexplain.evaluation.scoreboard import Scoreboard, Standing
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
 
@@ -16,10 +17,12 @@ GAP = 0.6
 """Between methods and baselines, in rows."""
 
 
-def plot_scoreboard(board: Scoreboard, examination: Examination, title: str, file: Path) -> None:
-    """Write a PNG: a panel per metric, a row per method, its mean and bootstrap interval; nothing where there is none.
+def plot_scoreboard(
+    board: Scoreboard, stands: Mapping[str, Standing], examination: Examination, title: str, file: Path
+) -> None:
+    """Write a PNG: a panel per metric, a row per method, its mean and interval; nothing where there is none.
 
-    The best method of each metric is a diamond. Baselines are grey, below a line.
+    A method that is better than all others and than all baselines is a diamond. Baselines are grey, below a line.
     """
     # Takes a second to import, which no evaluation should wait for before it begins.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
@@ -37,14 +40,15 @@ def plot_scoreboard(board: Scoreboard, examination: Examination, title: str, fil
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
-    winners = best(board, examination)
     for metric, column, panel in zip(metrics, examination.columns, panels, strict=False):
         for name, height in heights.items():
             cell = board[name][column]
             if cell.images:
-                wins = winners.get(column) == name
+                wins = stands[column].best == name
                 colour = BASELINE if name in BASELINES else BEST if wins else METHOD
-                panel.plot([cell.low, cell.high], [height, height], color=colour, linewidth=1.6, solid_capstyle="butt")
+                # Of one image there is no interval.
+                span = [cell.low, cell.high] if math.isfinite(cell.low) else [cell.mean, cell.mean]
+                panel.plot(span, [height, height], color=colour, linewidth=1.6, solid_capstyle="butt")
                 panel.plot(cell.mean, height, color=colour, marker="D" if wins else "o", markersize=5)
         if gap:
             panel.axhline(len(methods) - 0.5 + gap / 2, color="#444444", linewidth=0.8)
@@ -59,6 +63,8 @@ def plot_scoreboard(board: Scoreboard, examination: Examination, title: str, fil
     panels[0].set_ylim(max(heights.values()) + 0.6, -0.6)
     for panel in panels[len(metrics) :]:
         panel.set_visible(False)
-    figure.suptitle(f"{title}\nmean and 95 % bootstrap interval", fontsize=10, parse_math=False)
+    figure.suptitle(
+        f"{title}\nmean and 95 % interval; a diamond is better than all others", fontsize=10, parse_math=False
+    )
     # Without the date and the version of matplotlib equal figures give equal files.
     figure.savefig(file, dpi=DPI, metadata={"Software": None})

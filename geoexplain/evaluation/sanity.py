@@ -1,8 +1,7 @@
 """Sanity checks over a set of images: what is left of each explanation once the weights are drawn anew, resumable."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,27 +11,32 @@ from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.asking import Crew, ask, kept, unanswered
-from geoexplain.evaluation.bootstrap import CONFIDENCE, RESAMPLES, bootstrap_interval
-from geoexplain.evaluation.figures import or_none
 from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS
 from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.evaluation.record import Kind
-from geoexplain.explainer.sanity import DRAWS, SANITY_CANDIDATES, SanityCheck, judged, parts, sanity_checks
+from geoexplain.explainer.sanity import SANITY_CANDIDATES, parts, sanity_checks
+from geoexplain.explainer.sanity_verdict import Comparisons, mean_over_first
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.tuned import TITLES, candidate_of
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import predict
 from geoexplain.locator.tuned import StageWeights
 
-FORMAT = "geoexplain-sanity/1"
+FORMAT = "geoexplain-sanity/2"
+
+DRAWS = 5
+"""How often the weights are drawn for every image, unless told otherwise: what counts is the number of images."""
 
 DIGITS = 6
-"""Decimals kept of a correlation and of an SSIM."""
+"""Decimals kept of a correlation, a chance level, a resemblance and an SSIM."""
 
 ABOUT = ("id", "file", "status", "lat_deg", "lon_deg", "cell", "label", "probability")
 """What the table says of an image, whatever the method."""
 
-COLUMNS = (*ABOUT, "method", "step", "randomised", "rank_correlation", "ssim", "verdict", "reason")
+FIGURES = ("rank_correlation", "absolute_rank_correlation", "chance", "resemblance", "ssim")
+"""What it says of a method at a step: means over the draws."""
+
+COLUMNS = (*ABOUT, "method", "step", "randomised", *FIGURES, "verdict", "reason")
 
 Draws = list[list[float | None]]
 """One value for every draw and step; None where one of the two maps is flat."""
@@ -40,10 +44,11 @@ Draws = list[list[float | None]]
 
 @dataclass(frozen=True)
 class Randomisation:
-    """What is checked: names out of TITLES, on `draws` networks each, the same for all images, from `seed` on.
+    """What is checked: names out of TITLES, on `draws` networks for each image, which `seed` and its index make.
 
-    `tuned` is what "combi-cam-tuned" is, if it is among them: the model's own. Raises DataError for other names, none
-    at all, or draws below 1.
+    Networks that all images share would let them agree on what these networks do by chance: the interval over images
+    would be too narrow. `tuned` is what "combi-cam-tuned" is, if it is among them: the model's own. Raises DataError
+    for other names, none at all, or draws below 1.
     """
 
     methods: tuple[str, ...] = tuple(SANITY_CANDIDATES)
@@ -74,15 +79,22 @@ class Randomisation:
     def answer(self, model: GeoModel, picture: Picture) -> "ImageSanity":
         """One image's answer: its most probable cell explained by the network and by all that are drawn.
 
-        The networks are made again for every image, which takes a third of the time: all of them at once would take
-        a gigabyte for a small model, and images side by side would be lost together.
+        Every network is looked at part by part, which the table and the plot show.
         """
         if picture.tensor is None:
             return self.failed(picture, picture.reason or "", unreadable=True)
         tensor = picture.tensor.to(model.device)
         traced = trace(model, tensor, None, "probability")
         candidates = {name: candidate_of(model, name) for name in self.methods}
-        checks = sanity_checks(model, tensor, traced.target, candidates, draws=self.draws, seed=self.seed)
+        checks = sanity_checks(
+            model,
+            tensor,
+            traced.target,
+            candidates,
+            draws=self.draws,
+            cascades=self.draws,
+            seed=(self.seed, picture.index),
+        )
         return ImageSanity(
             picture.id,
             picture.file,
@@ -93,8 +105,9 @@ class Randomisation:
             model.partition.labels[traced.target],
             round(float(predict(model, traced.logits).probabilities[traced.target]), SHARE_DIGITS),
             [name for name, _ in parts(model)],
-            {name: rounded(check.correlations) for name, check in checks.items()},
-            {name: rounded(check.similarities) for name, check in checks.items()},
+            {name: rounded(check.compared.correlations) for name, check in checks.items()},
+            {name: rounded(check.compared.chances) for name, check in checks.items()},
+            {name: rounded(check.compared.similarities) for name, check in checks.items()},
             {name: check.verdict for name, check in checks.items()},
         )
 
@@ -114,6 +127,7 @@ class ImageSanity:
     probability        of that cell, in [0, 1]
     steps              the part that is drawn at each step, in addition to those before it
     correlations       method → rank correlation with the original map at each draw and step
+    chances            method → mean |rank correlation| of unrelated maps that are as coarse, likewise
     similarities       method → SSIM likewise
     verdicts           method → verdict on this image alone
     reason             why the image could not be read or examined
@@ -129,29 +143,10 @@ class ImageSanity:
     probability: float | None = None
     steps: list[str] = field(default_factory=list)
     correlations: dict[str, Draws] = field(default_factory=dict)
+    chances: dict[str, Draws] = field(default_factory=dict)
     similarities: dict[str, Draws] = field(default_factory=dict)
     verdicts: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class SetSanity:
-    """One method over all images.
-
-    check         correlations and similarities (draws, steps) as means over the images, and the verdict on them
-    correlations  (steps,): mean over the images of each one's mean over the draws
-    similarities  (steps,): likewise
-    intervals     (low, high) of the mean correlation at each step, by bootstrap over the images
-    images        images that have a map at all
-    verdicts      how many images have which verdict, alone
-    """
-
-    check: SanityCheck
-    correlations: NDArray[np.float64]
-    similarities: NDArray[np.float64]
-    intervals: tuple[tuple[float, float], ...]
-    images: int
-    verdicts: dict[str, int]
 
 
 def evaluate_sanity(
@@ -171,77 +166,11 @@ def evaluate_sanity(
     return ask(randomisation, model, source, out, crew=crew, resume=resume, progress=progress)
 
 
-def over_images(answers: Sequence[ImageSanity], randomisation: Randomisation) -> dict[str, SetSanity]:
-    """Method → what is found over all images; nothing when no image could be examined.
-
-    The verdict is that of `judged` on the means over the images: chance is what differs between the networks drawn.
-    """
-    seen = [answer for answer in answers if answer.status == "ok"]
-    if not seen:
-        return {}
-    found = {}
-    for name in randomisation.methods:
-        correlations = array_of([answer.correlations[name] for answer in seen])  # (images, draws, steps)
-        similarities = array_of([answer.similarities[name] for answer in seen])
-        flat = [answer.verdicts[name] == "none" for answer in seen]
-        check = judged(
-            name,
-            TITLES[name],
-            tuple(seen[0].steps),
-            averaged(correlations),
-            averaged(similarities),
-            flat=all(flat),
-        )
-        per_image, alike = (np.stack([averaged(one) for one in all_]) for all_ in (correlations, similarities))
-        intervals = tuple(bootstrap_interval(step[np.isfinite(step)]) for step in per_image.T)
-        verdicts = Counter(answer.verdicts[name] for answer in seen)
-        found[name] = SetSanity(
-            check,
-            averaged(per_image),
-            averaged(alike),
-            intervals,
-            len(seen) - sum(flat),
-            dict(sorted(verdicts.items())),
-        )
-    return found
-
-
-def summary_of(
-    answers: Sequence[ImageSanity], found: Mapping[str, SetSanity], settings: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Counts, the images left out by name, and what is found by method, as plain data for JSON; what is NaN is None."""
-    left = {status: [one for one in answers if one.status == status] for status in ("unreadable", "failed", "missing")}
-    return {
-        "settings": dict(settings),
-        "counts": {"evaluated": sum(one.status == "ok" for one in answers)} | {key: len(v) for key, v in left.items()},
-        **{key: [{"id": one.id, "file": one.file, "reason": one.reason} for one in ones] for key, ones in left.items()},
-        "interval": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "method": "percentile bootstrap over images"},
-        "methods": {
-            name: {
-                "verdict": one.check.verdict,
-                "sentence": one.check.sentence,
-                "images": one.images,
-                "verdicts_of_single_images": one.verdicts,
-                "steps": [
-                    {
-                        "randomised": step,
-                        "rank_correlation": or_none(float(correlation)),
-                        "low": or_none(low),
-                        "high": or_none(high),
-                        "ssim": or_none(float(similarity)),
-                    }
-                    for step, correlation, similarity, (low, high) in zip(
-                        one.check.steps,
-                        one.correlations,
-                        one.similarities,
-                        one.intervals,
-                        strict=True,
-                    )
-                ],
-            }
-            for name, one in found.items()
-        },
-    }
+def comparisons_of(answer: ImageSanity, method: str) -> Comparisons:
+    """An image's figures of one method as arrays (draws, steps)."""
+    return Comparisons(
+        *map(array_of, (answer.correlations[method], answer.chances[method], answer.similarities[method]))
+    )
 
 
 def rows_of(answer: ImageSanity) -> Iterator[Sequence[Any]]:
@@ -249,8 +178,18 @@ def rows_of(answer: ImageSanity) -> Iterator[Sequence[Any]]:
     image = [getattr(answer, name) for name in ABOUT]
     if answer.status != "ok":
         yield [*image, *(None for _ in COLUMNS[len(ABOUT) : -1]), answer.reason]
-    for method, correlations in answer.correlations.items():
-        means = [averaged(array_of(values)) for values in (correlations, answer.similarities[method])]
+    for method in answer.correlations:
+        one = comparisons_of(answer, method)
+        means = [
+            mean_over_first(figure)
+            for figure in (
+                one.correlations,
+                np.abs(one.correlations),
+                one.chances,
+                one.resemblances(),
+                one.similarities,
+            )
+        ]
         for step, (part, *found) in enumerate(zip(answer.steps, *means, strict=True), 1):
             values = [None if math.isnan(value) else round(float(value), DIGITS) for value in found]
             yield [*image, method, step, part, *values, answer.verdicts[method], None]
@@ -264,9 +203,3 @@ def rounded(values: NDArray[np.float64]) -> Draws:
 def array_of(values: Any) -> NDArray[np.float64]:
     """Nested lists as an array, NaN for None."""
     return np.array(values, dtype=np.float64)
-
-
-def averaged(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the first axis of what is not NaN; NaN where everything is."""
-    counts = np.isfinite(values).sum(axis=0)
-    return np.where(counts, np.nansum(values, axis=0) / np.maximum(counts, 1), np.nan)

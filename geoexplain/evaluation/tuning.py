@@ -1,6 +1,6 @@
 """Do tuned weights explain better on images that they were not tuned on? The gain over others, image by image."""
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 
@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.bootstrap import bootstrap_interval
 from geoexplain.evaluation.explanations import explained
+from geoexplain.evaluation.figures import FEWEST_IMAGES
 from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.explainer.cams import ExplanationCancelledError
-from geoexplain.explainer.faithfulness import STEPS
-from geoexplain.explainer.objectives import OBJECTIVES, objective_name
-from geoexplain.explainer.tuning import Case, Setting, Tuning, prepare, value_of
+from geoexplain.explainer.combine import Heatmap
+from geoexplain.explainer.faithfulness import ROAD_STEPS, STEPS, Again
+from geoexplain.explainer.intervals import mean_interval
+from geoexplain.explainer.objectives import CHECKED_BY, CROSS_CHECK, OBJECTIVES, Objective, objective_name
+from geoexplain.explainer.tuning import Case, Setting, Tuning, again_of, heatmap_of, prepare
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, StageWeights
 
@@ -22,8 +24,8 @@ REFERENCES = ("grad-cam", "combi-cam-all", "combi-cam", "gaussian")
 """What tuned weights are compared with: the deepest stage alone, equal weights, as published, and the middle of the
 image, which knows nothing of the network."""
 
-FEWEST = 10
-"""Images below which a bootstrap interval says too little."""
+LARGEST_GAIN = 2.0
+"""No two values of an objective, or of what cross-checks it, differ by more: the end of an interval that has none."""
 
 
 def split(total: int, share: float, seed: int = 0) -> tuple[frozenset[int], frozenset[int]]:
@@ -79,37 +81,60 @@ def held_out_gains(
     references: Sequence[str] = REFERENCES,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> HeldOut:
+) -> tuple[HeldOut, HeldOut]:
     """Measure a setting and the references, names out of EXPLANATIONS, on images that it was not tuned on.
 
-    A gain is the mean of the differences, image by image, with the bootstrap interval of that mean. An image that
-    cannot be read, or of which the setting or a reference gives a flat map, is left out, so that all are compared on
-    the same; a reference that gives nothing but flat maps has no gain instead. Raises DataError when no image is left,
-    ExplanationCancelledError when called off.
+    By the objective, and by CHECKED_BY, which it was not tuned for. A gain is the mean of the differences, image by
+    image, with its interval. An image that cannot be read, or of which the setting or a reference gives a flat map, is
+    left out, so that all are compared on the same; a reference that gives nothing but flat maps has no gain instead.
+    Raises DataError when no image is left, ExplanationCancelledError when called off.
     """
-    of = OBJECTIVES[objective].value
-    own: list[float] = []
-    others: dict[str, list[float]] = {name: [] for name in references}
+    measures = {
+        objective_name(objective, steps): (OBJECTIVES[objective], steps),
+        objective_name(CROSS_CHECK, ROAD_STEPS): (CHECKED_BY, ROAD_STEPS),
+    }
+    own: list[list[float]] = []  # an image each, with one value per measure
+    others: dict[str, list[list[float]]] = {name: [] for name in references}
     for done, picture in enumerate(_pictures(source, chosen), 1):
         if cancelled is not None and cancelled():
             raise ExplanationCancelledError("Measuring tuned weights was cancelled: start it again.")
         if picture.tensor is not None:
             case = prepare(model, picture.tensor.to(model.device), None, method, cancelled=cancelled)
-            value = value_of(case, setting, objective, steps)
-            if value is not None:
-                own.append(value)
+            mine = heatmap_of(case, setting)
+            if not mine.flat:
+                own.append(_values(case, mine, again_of(case, setting), measures.values()))
                 for name in references:
                     # A random map is drawn anew each time: it has nothing to be coherent with.
                     drawn, again = (
                         partial(explained, model, case.subject.target, name, (seed, picture.index, time))
                         for time in (0, 1)
                     )
-                    other = of(case.subject, drawn(case.subject.tensor), again, steps)
-                    others[name].append(np.nan if other is None else other)
+                    others[name].append(_values(case, drawn(case.subject.tensor), again, measures.values()))
         if progress is not None:
             progress(done, len(chosen))
-    values = np.array(own)
-    gains = {name: gain for name in references if not np.isnan(gain := values - np.array(others[name])).all()}
+    found = [
+        _held_out(
+            name,
+            source,
+            np.array([values[place] for values in own]),
+            {other: np.array([values[place] for values in rows]) for other, rows in others.items()},
+        )
+        for place, name in enumerate(measures)
+    ]
+    return found[0], found[1]
+
+
+def _values(case: Case, heatmap: Heatmap, again: Again, measures: Iterable[tuple[Objective, int]]) -> list[float]:
+    """A heatmap by several measures; NaN for no value."""
+    values = (by.value(case.subject, heatmap, again, steps) for by, steps in measures)
+    return [np.nan if value is None else value for value in values]
+
+
+def _held_out(
+    name: str, source: Source, values: NDArray[np.float64], others: Mapping[str, NDArray[np.float64]]
+) -> HeldOut:
+    """One measure of the setting (images,) and of the references, on the images that all have a value on."""
+    gains = {other: gain for other, theirs in others.items() if not np.isnan(gain := values - theirs).all()}
     common = ~np.isnan([values, *gains.values()]).any(axis=0)
     if not common.any():
         raise DataError("expected a held-out image with something to explain, got none: hold out more.")
@@ -117,20 +142,20 @@ def held_out_gains(
     return HeldOut(
         on=f"{images:,} other images of {source.title}",
         images=images,
-        objective=objective_name(objective, steps),
+        objective=name,
         value=interval(values[common]),
-        gains={name: interval(gain[common]) for name, gain in gains.items()},
+        gains={other: interval(gain[common]) for other, gain in gains.items()},
     )
 
 
 def interval(values: NDArray[np.float64]) -> Interval:
-    """The mean of values (N,), N ≥ 1, and its bootstrap interval, to 6 decimals."""
-    low, high = bootstrap_interval(values)
-    return Interval(*(round(float(value), 6) for value in (values.mean(), low, high)))
+    """The mean of values (N,), N ≥ 1, and its interval, to 6 decimals; of one value the widest that there is."""
+    ends = np.clip(mean_interval(values), -LARGEST_GAIN, LARGEST_GAIN)
+    return Interval(*(round(float(value), 6) for value in (values.mean(), *ends)))
 
 
-def stage_weights(tuning: Tuning, tuned_on: str, held_out: HeldOut | None) -> StageWeights:
-    """What a search found as what a model carries."""
+def stage_weights(tuning: Tuning, tuned_on: str, held_out: tuple[HeldOut, HeldOut] | None) -> StageWeights:
+    """What a search found, and what `held_out_gains` said of it, as what a model carries."""
     setting = tuning.setting
     return StageWeights(
         tuning.method,
@@ -141,16 +166,16 @@ def stage_weights(tuning: Tuning, tuned_on: str, held_out: HeldOut | None) -> St
         tuning.objective,
         tuned_on,
         tuning.images,
-        held_out,
+        *(held_out or (None, None)),
     )
 
 
 def verdict(gain: Interval, images: int) -> str:
     """What a gain over so many images amounts to: "better", "no gain" or "worse", as the interval decides.
 
-    Of fewer than FEWEST images the interval is too narrow to decide: "too few".
+    Fewer than FEWEST_IMAGES decide nothing: "too few".
     """
-    if images < FEWEST:
+    if images < FEWEST_IMAGES:
         return "too few"
     if gain.low > 0:
         return "better"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.candidates import Candidate
+from geoexplain.explainer.chance import chance_limit
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.similarity import ranks
 from geoexplain.explainer.trace import Trace
@@ -23,10 +25,17 @@ class Agreement:
     names         of the heatmaps
     correlations  float64 (n, n) in [−1, 1]: Spearman's rank correlation over all pixels, 1 on the diagonal; NaN in the
                   row and the column of a heatmap that is flat
+    limits        float64 (n, n) in [0, 1]: the |correlation| that unrelated maps as coarse as these two stay within, 99
+                  pairs of 100; NaN likewise, and on the diagonal
     """
 
     names: tuple[str, ...]
     correlations: NDArray[np.float64]
+    limits: NDArray[np.float64]
+
+    def beyond_chance(self) -> NDArray[np.bool_]:
+        """Of which pairs (n, n) it can be said that they agree, or disagree; not of a heatmap with itself."""
+        return np.abs(self.correlations) > self.limits  # false for NaN
 
 
 def agreement(heatmaps: Mapping[str, Heatmap]) -> Agreement:
@@ -36,7 +45,10 @@ def agreement(heatmaps: Mapping[str, Heatmap]) -> Agreement:
     correlations = np.full((len(heatmaps), len(heatmaps)), np.nan)
     if ranked:
         correlations[np.ix_(places, places)] = np.corrcoef(np.stack(list(ranked.values())))
-    return Agreement(tuple(heatmaps), correlations)
+    limits, maps = np.full_like(correlations, np.nan), list(heatmaps.values())
+    for one, other in combinations(places, 2):
+        limits[one, other] = limits[other, one] = chance_limit(maps[one].values, maps[other].values)
+    return Agreement(tuple(heatmaps), correlations, limits)
 
 
 def draw_all(

@@ -111,6 +111,9 @@ PRESETS: dict[str, Preset] = {
 Raw maps differ by orders of magnitude between shallow and deep stages, so the presets in which every chosen stage is to
 be seen divide each by its maximum."""
 
+DEFAULT_PRESET = "as-published"
+"""What Combi-CAM is where nobody has set it: in the studio, on the command line, in Python and for scripts alike."""
+
 
 def upsample(values: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """A map (h, w) at another size (H, W), float32: bilinear, corners aligned, as everywhere."""

@@ -24,6 +24,7 @@ ERROR_BINS_KM = ((0.0, 25.0), (25.0, 750.0), (750.0, 2500.0))
 """Settings of the paper's table: concepts seen in at least 50 images, by the error [low, high) of the prediction."""
 
 LARGEST_DILATION_PX = 1000
+FEWEST_FOR_BOOTSTRAP = 20
 BOOTSTRAP_BLOCK = 2**20
 """How many values are drawn at a time: 8 MB."""
 
@@ -147,7 +148,7 @@ def _influence(
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over images, and the interval that its bootstrap gives."""
+    """A figure over images, and the interval that its bootstrap gives; NaN where there are too few images for one."""
 
     value: float
     low: float
@@ -237,8 +238,14 @@ def concept_table(
 def bootstrap(values: Sequence[float], resamples: int, confidence: float, seed: int) -> tuple[Estimate, Estimate]:
     """Median and mean of n ≥ 1 values, each with its percentile interval over as many draws with replacement.
 
-    The order of the values does not matter. Efron 1979.
+    The order of the values does not matter. Fewer than FEWEST_FOR_BOOTSTRAP have no interval: it would be too narrow,
+    that of one value a point. Efron 1979.
     """
+    if len(values) < FEWEST_FOR_BOOTSTRAP:
+        return (
+            Estimate(float(np.median(values)), math.nan, math.nan),
+            Estimate(float(np.mean(values)), math.nan, math.nan),
+        )
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     generator = np.random.default_rng(seed)
     block = max(1, BOOTSTRAP_BLOCK // len(ordered))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
@@ -30,19 +31,21 @@ class Metric:
     higher   whether a higher value is better
     source   where it is defined
     steps    "curve" (steps of deletion and insertion), "road", or None where there are none
+    most     the largest value that there can be; the least is 0
     """
 
     title: str
     higher: bool
     source: str
     steps: str | None = None
+    most: float = 1.0
 
 
 METRICS: dict[str, Metric] = {
     "deletion": Metric("Deletion AUC", False, "Petsiuk et al., BMVC 2018", "curve"),
     "insertion": Metric("Insertion AUC", True, "Petsiuk et al., BMVC 2018", "curve"),
-    "average-drop": Metric("Average drop, %", False, "Chattopadhay et al., WACV 2018"),
-    "average-increase": Metric("Average increase, %", True, "Chattopadhay et al., WACV 2018"),
+    "average-drop": Metric("Average drop, %", False, "Chattopadhay et al., WACV 2018", most=100.0),
+    "average-increase": Metric("Average increase, %", True, "Chattopadhay et al., WACV 2018", most=100.0),
     "adcc": Metric("ADCC", True, "Poppi et al., CVPR Workshops 2021"),
     "road-morf": Metric("ROAD, most relevant first", False, "Rong et al., ICML 2022", "road"),
     "road-lerf": Metric("ROAD, least relevant first", True, "Rong et al., ICML 2022", "road"),
@@ -116,16 +119,42 @@ def road(subject: Subject, heatmap: Heatmap, steps: int = ROAD_STEPS, seed: int 
     2022; they plot accuracy over a data set, of which p is the counterpart for one image. No values for a flat
     heatmap. Raises DataError for a heatmap of another size or cell, or steps below 1.
     """
+    names = metric_name("road-morf", road_steps=steps), metric_name("road-lerf", road_steps=steps)
+    found = _road(subject, heatmap, steps, seed, both=True)
+    if found is None:
+        return Measure(names[0], None, FLAT_MAP), Measure(names[1], None, FLAT_MAP)
+    shares, left = found
+    morf, lerf = left[:steps], left[steps:]
+    return (
+        Measure(names[0], float(morf.mean()), None, shares, morf),
+        Measure(names[1], float(lerf.mean()), None, shares, lerf),
+    )
+
+
+def road_removal(subject: Subject, heatmap: Heatmap, steps: int = ROAD_STEPS, seed: int = 0) -> Measure:
+    """The first of the two measures of `road`, most relevant first, in `steps` images."""
+    name = metric_name("road-morf", road_steps=steps)
+    found = _road(subject, heatmap, steps, seed, both=False)
+    if found is None:
+        return Measure(name, None, FLAT_MAP)
+    shares, left = found
+    return Measure(name, float(left.mean()), None, shares, left)
+
+
+def _road(
+    subject: Subject, heatmap: Heatmap, steps: int, seed: int, *, both: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Shares (steps,) and p (steps,), with `both` followed by those of least relevant first; None for a flat map."""
     if steps < 1:
         raise DataError(f"expected at least 1 step, got {steps}.")
     checked(subject, heatmap)
-    names = metric_name("road-morf", road_steps=steps), metric_name("road-lerf", road_steps=steps)
     if heatmap.flat:
-        return Measure(names[0], None, FLAT_MAP), Measure(names[1], None, FLAT_MAP)
+        return None
     pixels = heatmap.values.size
     counts = [(2 * step + 1) * pixels // (2 * steps) for step in range(steps)]
     place = positions(heatmap.values)
-    removed = [place < count for count in counts] + [place >= pixels - count for count in counts]
+    removed = [place < count for count in counts]
+    removed += [place >= pixels - count for count in counts] if both else []
     image = subject.tensor[0].cpu().numpy()
 
     def images(start: int, stop: int) -> Tensor:
@@ -134,13 +163,7 @@ def road(subject: Subject, heatmap: Heatmap, steps: int = ROAD_STEPS, seed: int 
         ]
         return torch.from_numpy(np.stack(some)).to(subject.tensor.device)
 
-    found = target_probabilities(subject, 2 * steps, images)
-    shares = np.array(counts) / pixels
-    morf, lerf = found[:steps], found[steps:]
-    return (
-        Measure(names[0], float(morf.mean()), None, shares, morf),
-        Measure(names[1], float(lerf.mean()), None, shares, lerf),
-    )
+    return np.array(counts) / pixels, target_probabilities(subject, len(removed), images)
 
 
 def drop_and_increase(subject: Subject, heatmap: Heatmap) -> tuple[Measure, Measure]:

@@ -2,35 +2,32 @@
 
 import copy
 import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from geoexplain.errors import DataError
+from geoexplain.explainer.baselines import Seed
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.candidates import CANDIDATES, Candidate
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.similarity import rank_correlation, structural_similarity
+from geoexplain.explainer.equivalence import Equivalence
+from geoexplain.explainer.sanity_verdict import Comparisons, finding, sentence_of, verdict_of
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import trace
-from geoexplain.locator.model import GeoModel
+from geoexplain.locator.model import GeoModel, Network
 
-DRAWS = 5
-"""How often the weights are drawn, unless told otherwise. A coarse map has so few independent pixels that a single
-draw may agree with it by chance, to a correlation of 0.6 either way; what a map owes to the image is in the mean."""
+DRAWS = 20
+"""How often all weights are drawn, unless told otherwise. A coarse map has so few independent pixels that a single draw
+may agree with it by chance, to a correlation of 0.6 either way."""
 
-SURVIVES, DEPENDS = 0.5, 0.2
-"""Size of the mean rank correlation with the original, all weights being random, from which on a map is said to survive
-them, and up to which it is said to depend on them. Our own choice: Adebayo et al. give none."""
-
-CHANCE_ERRORS = 3.0
-"""Standard errors of that mean within which it counts as chance. Of 5 draws, 3 are exceeded in 4 % of the cases."""
+CASCADES = 3
+"""How many of the draws are also looked at part by part, unless told otherwise: it takes ten times as long, and the
+verdict is about all weights being random."""
 
 SANITY_CANDIDATES = {name: candidate for name, candidate in CANDIDATES.items() if candidate.gradient}
 """What is checked unless told otherwise: all that one trace per step gives."""
@@ -40,28 +37,20 @@ SANITY_CANDIDATES = {name: candidate for name, candidate in CANDIDATES.items() i
 class SanityCheck:
     """How one kind of heatmap changes while the weights are drawn anew, from the head to the stem.
 
-    candidate     its name
-    steps         the part that is drawn at each step, in addition to those before it
-    correlations  float64 (draws, steps): Spearman's rank correlation with the original map, NaN where one is flat
-    similarities  float64 (draws, steps): SSIM with the original map, NaN likewise
-    verdict       "depends", "partly" or "survives"; "none" if there is no map to speak of
-    sentence      the verdict in words, with the figures that decide it
+    candidate  its name
+    steps      the part that is drawn at each step, in addition to those before it
+    compared   every drawn map with the original one (draws, steps)
+    found      what the resemblances of the last step say, all weights being random
+    verdict    DEPENDS, PARTLY, SURVIVES, TOO_FEW, or NO_MAP if there is no map to speak of
+    sentence   the verdict in words, with the figures that decide it
     """
 
     candidate: str
     steps: tuple[str, ...]
-    correlations: NDArray[np.float64]
-    similarities: NDArray[np.float64]
+    compared: Comparisons
+    found: Equivalence
     verdict: str
     sentence: str
-
-    def mean_correlations(self) -> NDArray[np.float64]:
-        """Mean over the draws (steps,); NaN where every map is flat."""
-        return _mean(self.correlations)
-
-    def mean_similarities(self) -> NDArray[np.float64]:
-        """Mean over the draws (steps,); NaN where every map is flat."""
-        return _mean(self.similarities)
 
 
 def sanity_checks(
@@ -71,41 +60,46 @@ def sanity_checks(
     candidates: Mapping[str, Candidate] = SANITY_CANDIDATES,
     *,
     draws: int = DRAWS,
-    seed: int = 0,
+    cascades: int = CASCADES,
+    seed: Seed = 0,
     seen: Callable[[int, int, Mapping[str, Heatmap]], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, SanityCheck]:
     """Cascading randomisation of a network for one image (1, 3, H, W) and cell (Adebayo et al., NeurIPS 2018).
 
-    One trace per step and draw serves all candidates. `seen` is shown (draw, step, every candidate's heatmap);
-    `progress` hears (steps done, all steps of all draws); `cancelled` is asked before each. The model itself is not
-    touched: copies are. Raises DataError for a cell that the model has not, or draws below 1, ExplanationCancelledError
-    when called off.
+    draws      networks whose weights are all random, at least 1; the verdict is about these
+    cascades   how many of them are looked at part by part, from the head to the stem, at most `draws`
+    seed       one number ≥ 0, or several that together make one
+    seen       is shown (draw, step, every candidate's heatmap)
+    progress   hears (networks looked at, all of them)
+    cancelled  is asked before each
+
+    One trace per network serves all candidates. The model itself is not touched: copies are. Raises DataError for a
+    cell that the model has not, or draws or cascades that cannot be, ExplanationCancelledError when called off.
     """
-    if draws < 1:
-        raise DataError(f"expected at least 1 draw of the weights, got {draws}.")
+    if draws < 1 or cascades < 0:
+        raise DataError(f"expected at least 1 draw of the weights and 0 cascades, got {draws} and {cascades}.")
     original = heatmaps(model, tensor, target, candidates)
     names = [name for name, _ in parts(model)]
-    shape = (draws, len(names))
-    correlations = {name: np.full(shape, np.nan) for name in candidates}
-    similarities = {name: np.full(shape, np.nan) for name in candidates}
+    cascades, shape = min(cascades, draws), (draws, len(names))
+    found = {name: Comparisons(*(np.full(shape, np.nan) for _ in range(3))) for name in candidates}
+    done, total = 0, cascades * len(names) + draws - cascades
     for draw in range(draws):
-        for step, (_, changed) in enumerate(randomised(model, seed + draw)):
+        networks = randomised(model, draw_seed(seed, draw), whole=draw >= cascades)
+        for step, changed in networks:
             if cancelled is not None and cancelled():
                 raise ExplanationCancelledError("The sanity check was cancelled: start it again.")
             drawn = heatmaps(changed, tensor, target, candidates)
             if seen is not None:
                 seen(draw, step, drawn)
             for name, heatmap in drawn.items():
-                correlations[name][draw, step] = rank_correlation(original[name].values, heatmap.values)
-                similarities[name][draw, step] = structural_similarity(original[name].values, heatmap.values)
+                found[name].compare(original[name], heatmap, (draw, step))
+            done += 1
             if progress is not None:
-                progress(draw * len(names) + step + 1, draws * len(names))
+                progress(done, total)
     return {
-        name: judged(
-            name, candidate.title, tuple(names), correlations[name], similarities[name], flat=original[name].flat
-        )
+        name: judged(name, candidate.title, tuple(names), found[name], flat=original[name].flat)
         for name, candidate in candidates.items()
     }
 
@@ -119,11 +113,16 @@ def heatmaps(
 
 
 def parts(model: GeoModel) -> list[tuple[str, nn.Module]]:
-    """The parts of a network that hold weights, from the head to the stem, by name."""
-    backbone = model.network.backbone
+    """The parts of a model's network that hold weights, from the head to the stem, by name."""
+    return parts_of(model.network)
+
+
+def parts_of(network: Network) -> list[tuple[str, nn.Module]]:
+    """The same of a network."""
+    backbone = network.backbone
     stages = [(f"stage {i}", stage) for i, stage in enumerate(backbone.stages, 1)]
     found = [
-        ("head", model.network.head),
+        ("head", network.head),
         ("last convolution", backbone.head),
         *reversed(stages),
         ("stem", backbone.stem),
@@ -131,25 +130,32 @@ def parts(model: GeoModel) -> list[tuple[str, nn.Module]]:
     return [(name, part) for name, part in found if any(True for _ in part.parameters())]
 
 
-def randomised(model: GeoModel, seed: int) -> Iterator[tuple[str, GeoModel]]:
+def draw_seed(seed: Seed, draw: int) -> int:
+    """The seed of one draw's random numbers."""
+    numbers = (seed,) if isinstance(seed, int) else tuple(seed)
+    return int(np.random.SeedSequence((*numbers, draw)).generate_state(1)[0])
+
+
+def randomised(model: GeoModel, seed: int, *, whole: bool = False) -> Iterator[tuple[int, GeoModel]]:
     """A copy of a model with the head's weights drawn anew, then also those of the last stage, and so on to the stem.
 
-    Gives the name of the part that was drawn last and the model, which holds until the next is asked for.
+    Gives the place in `parts` of the part that was drawn last and the model, which holds until the next is asked for.
+    `whole` gives the last of them alone, all of whose weights are drawn: the same as of the whole cascade.
     """
     network = copy.deepcopy(model.network)
-    changing = GeoModel(
-        network.backbone, network.head, model.partition, model.preprocess, name=model.name, device=model.device
-    )
-    generator = torch.Generator().manual_seed(seed)
-    for name, part in parts(changing):
-        draw_weights(part, generator)
+
+    def answering() -> GeoModel:
         # What answers is made from the network anew, since it holds the normalisation folded into the weights.
-        yield (
-            name,
-            GeoModel(
-                network.backbone, network.head, model.partition, model.preprocess, name=model.name, device=model.device
-            ),
+        return GeoModel(
+            network.backbone, network.head, model.partition, model.preprocess, name=model.name, device=model.device
         )
+
+    drawn = parts_of(network)
+    generator = torch.Generator().manual_seed(seed)
+    for step, (_, part) in enumerate(drawn):
+        draw_weights(part, generator)
+        if not whole or step == len(drawn) - 1:
+            yield step, answering()
 
 
 def draw_weights(part: nn.Module, generator: torch.Generator) -> None:
@@ -172,47 +178,8 @@ def draw_weights(part: nn.Module, generator: torch.Generator) -> None:
                 module.reset_running_stats()
 
 
-def judged(
-    name: str,
-    title: str,
-    steps: tuple[str, ...],
-    correlations: NDArray[np.float64],
-    similarities: NDArray[np.float64],
-    *,
-    flat: bool,
-) -> SanityCheck:
-    """The verdict on a candidate's correlations and similarities (draws, steps), by the means of the last step.
-
-    Of one draw nothing is known of chance, and its correlation is taken as it is.
-    """
-    correlation, similarity = float(_mean(correlations)[-1]), float(_mean(similarities)[-1])
-    last = correlations[np.isfinite(correlations[:, -1]), -1]
-    chance = CHANCE_ERRORS * float(last.std(ddof=1)) / math.sqrt(len(last)) if len(last) > 1 else 0.0
-    figures = (
-        f"rank correlation {correlation:.2f}, {np.nanmin(correlations[:, -1]):.2f} to "
-        f"{np.nanmax(correlations[:, -1]):.2f} in {len(correlations)} draws; SSIM {similarity:.2f}"
-        if not math.isnan(correlation)
-        else ""
-    )
-    if flat:
-        verdict, words = "none", "the map is flat, so there is nothing to check"
-    elif math.isnan(correlation):
-        verdict, words = "depends", "with all weights random the map is flat: it depends on what was learnt"
-    elif abs(correlation) <= max(DEPENDS, chance):
-        verdict = "depends"
-        words = f"with all weights random no more is left than by chance ({figures}): it depends on what was learnt"
-    elif abs(correlation) >= SURVIVES:
-        same = "much the same" if correlation > 0 else "much the same, upside down"
-        verdict = "survives"
-        words = f"with all weights random the map is {same} ({figures}): it shows the image, not what was learnt"
-    else:
-        verdict = "partly"
-        words = f"with all weights random part of the map remains ({figures}): that part is the image's own"
-    sentence = f"{title}: {words}."
-    return SanityCheck(name, steps, correlations, similarities, verdict, sentence)
-
-
-def _mean(figures: NDArray[np.float64]) -> NDArray[np.float64]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, as it should be
-        return np.nanmean(figures, axis=0)
+def judged(name: str, title: str, steps: tuple[str, ...], compared: Comparisons, *, flat: bool) -> SanityCheck:
+    """The verdict on a candidate's comparisons (draws, steps), by the interval of its mean resemblance at the end."""
+    found = finding(compared.resemblances()[:, -1])
+    sentence = sentence_of(title, found, "draw", compared.figures(), flat=flat)
+    return SanityCheck(name, steps, compared, found, verdict_of(found, flat=flat), sentence)

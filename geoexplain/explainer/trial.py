@@ -2,21 +2,26 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.baselines import BASELINES, baseline
-from geoexplain.explainer.cams import ExplanationCancelledError, stage_maps
+from geoexplain.explainer.cams import ExplanationCancelledError, is_flat, stage_maps
 from geoexplain.explainer.candidates import Candidate
+from geoexplain.explainer.chance import moved
 from geoexplain.explainer.combine import Heatmap, combine
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure
 from geoexplain.explainer.subject import Measure, Subject, subject
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.locator.model import GeoModel
+
+CHANCE_MAPS = 10
+"""Unrelated maps that are measured besides, unless told otherwise: their scatter is what a method has to exceed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,21 @@ class Tried:
     measures: tuple[Measure, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """All explanations of one image and cell, measured.
+
+    subject  what they were measured on
+    tried    the candidates, then the baselines
+    chance   the measures of maps that are as coarse as the candidates' and unrelated to the image: the candidates' own,
+             moved elsewhere
+    """
+
+    subject: Subject
+    tried: tuple[Tried, ...]
+    chance: tuple[tuple[Measure, ...], ...]
+
+
 def try_explanations(
     model: GeoModel,
     tensor: Tensor,
@@ -49,15 +69,18 @@ def try_explanations(
     steps: int = STEPS,
     road_steps: int = ROAD_STEPS,
     seed: int = 0,
+    chance: int = CHANCE_MAPS,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> tuple[Subject, tuple[Tried, ...]]:
+) -> Trial:
     """Draw and measure every candidate and baseline for one image (1, 3, H, W) and cell; the probability is explained.
 
-    Gives the subject they were measured on, and the candidates, then the baselines. `progress` hears (explanations
-    measured, all), with fractions of one rounded down to hundredths: (250, 900) is two and a half of nine. `cancelled`
-    is asked before every pass of the network. Raises DataError for a cell, a metric or steps that are not there, and
-    ExplanationCancelledError when called off.
+    chance     how many unrelated maps are measured besides; none if every candidate's is flat
+    progress   hears (maps measured, all), with fractions of one rounded down to hundredths: (250, 900) is two and a
+               half of nine
+    cancelled  is asked before every pass of the network
+
+    Raises DataError for a cell, a metric or steps that are not there, ExplanationCancelledError when called off.
     """
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown or not metrics or min(steps, road_steps) < 1:
@@ -66,6 +89,7 @@ def try_explanations(
             f"{road_steps}."
         )
     rows = [*candidates, *baselines]
+    total = len(rows) + chance
     each = images_needed(metrics, steps, road_steps)
     done = images = 0
 
@@ -73,7 +97,7 @@ def try_explanations(
         nonlocal images
         images += count
         if progress is not None:
-            progress(100 * done + min(99, 100 * images // each), 100 * len(rows))
+            progress(100 * done + min(99, 100 * images // each), 100 * total)
 
     looked_at = subject(model, tensor, target, cancelled=cancelled, progress=heard)
     begun = time.perf_counter()
@@ -98,7 +122,28 @@ def try_explanations(
         tried.append(Tried(name, title, name in BASELINES, heatmap, drawing_s, measures))
         done, images = done + 1, 0
         heard(0)
-    return looked_at, tuple(tried)
+    by_chance = []
+    for heatmap in moved_heatmaps([one.heatmap for one in tried if not one.baseline], chance, seed):
+        images = 0
+        # The same map of the masked image: what has nothing to do with the image does not change with it.
+        again = partial(_unchanged, heatmap)
+        by_chance.append(measure(looked_at, heatmap, again, metrics, steps=steps, road_steps=road_steps, seed=seed))
+        done, images = done + 1, 0
+        heard(0)
+    done = total
+    heard(0)
+    return Trial(looked_at, tuple(tried), tuple(by_chance))
+
+
+def moved_heatmaps(heatmaps: Sequence[Heatmap], count: int, seed: int = 0) -> list[Heatmap]:
+    """So many heatmaps that are as coarse as these and unrelated to the image: each in turn, moved elsewhere.
+
+    None if all are flat. Where a map that is zero almost everywhere is moved to where it is zero, it is flat.
+    """
+    found = [one for one in heatmaps if not one.flat]
+    generator = np.random.default_rng(seed)
+    values = [moved(found[place % len(found)].values, generator) for place in range(count if found else 0)]
+    return [replace(found[place % len(found)], values=one, flat=is_flat(one)) for place, one in enumerate(values)]
 
 
 def images_needed(metrics: Collection[str], steps: int, road_steps: int) -> int:
@@ -116,6 +161,10 @@ def of_setting(method: str, level: str, how: str, weights: Sequence[float]) -> C
         return combine(stage_maps(traced, method, level), weights, how, traced.size_hw)
 
     return Candidate("Combi-CAM, as set above", draw)
+
+
+def _unchanged(heatmap: Heatmap, _tensor: Tensor) -> Heatmap:
+    return heatmap
 
 
 def _drawn_again(

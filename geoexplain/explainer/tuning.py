@@ -1,6 +1,7 @@
 """Which weights make the most faithful Combi-CAM? A search on maps that were traced once, few measurements long."""
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -61,8 +62,9 @@ class Tuning:
     method     key in METHODS whose maps are combined
     setting    the best of all that were measured; the largest weight is 1
     objective  its name, with the steps
-    value      its mean over the images
-    starts     the same of every preset and every single map, by name
+    value      its mean over the images where it has a value
+    starts     the same of every preset and every single map, by name; None for a map that is flat on every image
+    without    of the starts, on how many images one has no value; none where it has one on all
     images     how many were tuned on: those with a map to weigh
     trials     settings that were tried, and `measured` how many heatmaps that took through the network
     """
@@ -71,7 +73,8 @@ class Tuning:
     setting: Setting
     objective: str
     value: float
-    starts: dict[str, float]
+    starts: dict[str, float | None]
+    without: dict[str, int]
     images: int
     trials: int
     measured: int
@@ -187,8 +190,8 @@ def tune(
     progress   hears (done, total) in trials, those spared among them
     cancelled  asked before every trial
 
-    Raises DataError for another level, way or objective, steps below 1, or no map to weigh in any case;
-    ExplanationCancelledError when called off.
+    Raises DataError for another level, way or objective, steps below 1, no map to weigh in any case, or none that the
+    objective has a value for; ExplanationCancelledError when called off.
     """
     checked_choices(level, how, objective)
     useful = [case for case in cases if not case.flat]
@@ -206,7 +209,7 @@ def tune(
     for name, setting in starts.items():
         values[name] = bench.values(setting, len(useful))
         report(len(values), total)
-    means = {name: float(found.mean()) for name, found in values.items()}
+    means = {name: bench.mean(found) for name, found in values.items()}
     within = [name for name, one in starts.items() if one.level == level and how in {None, one.how}]
     first = max(within, key=means.__getitem__)
     best, leading = starts[first], values[first]
@@ -227,12 +230,22 @@ def tune(
         if best == before:
             break
     report(total, total)
-    mean = float(leading.mean())
     overall = max(means, key=means.__getitem__)
-    if means[overall] > mean:
-        best, mean = starts[overall], means[overall]
-    name = objective_name(objective, steps)
-    return Tuning(useful[0].method, best, name, mean, means, len(useful), trials, bench.measured)
+    if means[overall] > bench.mean(leading):
+        best, leading = starts[overall], values[overall]
+    if np.isnan(leading).all():
+        raise DataError(f"expected a map that {OBJECTIVES[objective].title} has a value for, got none: choose others.")
+    return Tuning(
+        useful[0].method,
+        best,
+        objective_name(objective, steps),
+        float(np.nanmean(leading)),
+        {name: float(np.nanmean(found)) if np.isfinite(found).any() else None for name, found in values.items()},
+        {name: int(np.isnan(found).sum()) for name, found in values.items() if np.isnan(found).any()},
+        len(useful),
+        trials,
+        bench.measured,
+    )
 
 
 def checked_choices(level: str, how: str | None, objective: str) -> None:
@@ -256,8 +269,12 @@ class _Bench:
         self.measured = 0
 
     def values(self, setting: Setting, stop: int, start: int = 0) -> NDArray[np.float64]:
-        """The objective (stop − start,) of a setting on some of the cases."""
+        """The objective (stop − start,) of a setting on some of the cases; NaN where it has no value."""
         return np.array([self._value(i, setting) for i in range(start, stop)], dtype=np.float64)
+
+    def mean(self, values: NDArray[np.float64]) -> float:
+        """The mean by which settings are ranked: what has no value counts as the least that there can be."""
+        return float(np.where(np.isnan(values), self._objective.lowest, values).mean())
 
     def race(self, setting: Setting, leading: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """The values of a setting on all cases if it leads after every rung; None as soon as it does not."""
@@ -265,7 +282,7 @@ class _Bench:
         for share in RUNGS:
             stop = max(1, round(share * len(self._cases)))
             found = np.concatenate([found, self.values(setting, stop, len(found))])
-            if found.mean() <= leading[: len(found)].mean():
+            if self.mean(found) <= self.mean(leading[: len(found)]):
                 return None
         return found
 
@@ -275,10 +292,10 @@ class _Bench:
         case, known = self._cases[index], self._known[index]
         heatmap = heatmap_of(case, setting)
         if heatmap.flat:
-            return self._objective.lowest
+            return math.nan
         key = hashlib.blake2b(np.ascontiguousarray(self._objective.key(heatmap)).data, digest_size=16).digest()
         if key not in known:
             value = self._objective.value(case.subject, heatmap, again_of(case, setting), self._steps)
-            known[key] = self._objective.lowest if value is None else value
+            known[key] = math.nan if value is None else value
             self.measured += 1
         return known[key]

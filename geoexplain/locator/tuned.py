@@ -26,7 +26,7 @@ that they stand here once more; a test holds both together."""
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over images, and its 95 % bootstrap interval."""
+    """A mean over images, and its 95 % interval."""
 
     mean: float
     low: float
@@ -61,6 +61,7 @@ class StageWeights:
     tuned_on                   what on, in words
     images                     how many images that were
     held_out                   how they do on others; None if that was not measured
+    cross_check                the same by a measure that they were not tuned for; None likewise
     """
 
     method: str
@@ -72,6 +73,7 @@ class StageWeights:
     tuned_on: str
     images: int
     held_out: HeldOut | None = field(default=None, repr=False)
+    cross_check: HeldOut | None = field(default=None, repr=False)
 
 
 def sidecar(weights_file: Path) -> Path:
@@ -118,8 +120,11 @@ def read_tuned(file: Path, weights_file: Path, counts: Mapping[str, int]) -> Sta
             f"{file.name}: expected tuned weights (format {FORMAT!r}), got another kind of file: tune again."
         )
     _check(file.name, data, FIELDS)
-    if data["held_out"] is not None:
-        _check(file.name, data["held_out"], HELD_OUT_FIELDS)
+    data.setdefault("cross_check", None)  # which the first files of this format had not
+    _check(file.name, data, {"cross_check": FIELDS["held_out"]})
+    for key in ("held_out", "cross_check"):
+        if data[key] is not None:
+            _check(file.name, data[key], HELD_OUT_FIELDS)
     if len(data["weights"]) != counts[data["level"]]:
         raise CheckpointError(
             f"{file.name}: expected {counts[data['level']]} weights, one per {data['level']} of the model, "
@@ -130,11 +135,12 @@ def read_tuned(file: Path, weights_file: Path, counts: Mapping[str, int]) -> Sta
             f"{file.name}: expected weights tuned for {weights_file.name} as it is, got some for another version of "
             "it: tune again."
         )
-    held_out = data["held_out"]
+    held_out, cross_check = (data[key] and _held_out(data[key]) for key in ("held_out", "cross_check"))
     return StageWeights(
         **{name: data[name] for name in ("method", "level", "score", "how", "objective", "tuned_on", "images")},
         weights=tuple(float(weight) for weight in data["weights"]),
-        held_out=None if held_out is None else _held_out(held_out),
+        held_out=held_out,
+        cross_check=cross_check,
     )
 
 

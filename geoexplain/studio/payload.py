@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from geoexplain.evaluation.tuning import verdict
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.cams import METHODS, StageMap
-from geoexplain.explainer.combine import COMBINATIONS, PRESETS
+from geoexplain.explainer.combine import COMBINATIONS, DEFAULT_PRESET, PRESETS
 from geoexplain.explainer.explanation import Explanation
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuned import TITLES
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.tuned import StageWeights
+from geoexplain.locator.tuned import HeldOut, StageWeights
 from geoexplain.studio.answer import percent
 from geoexplain.studio.places import Place
 from geoexplain.view.overlay import COLORMAPS, colormap_lut
@@ -50,7 +51,7 @@ def menu() -> dict[str, Any]:
             for name, title in COLORMAPS.items()
         ],
         "words": {"empty": WORDS_EXPLANATION_EMPTY},
-        "first_preset": "all-stages",
+        "first_preset": DEFAULT_PRESET,
     }
 
 
@@ -133,14 +134,25 @@ def tuned_words(tuned: StageWeights) -> str:
     words = f"Tuned for {tuned.objective} on {tuned.tuned_on}."
     if tuned.held_out is None:
         return f"{words} Not tested on others."
+    words += f" On {tuned.held_out.images:,} others, with the 95 % interval: {gains_text(tuned.held_out)}."
+    if tuned.cross_check is not None:
+        words += f" By {tuned.cross_check.objective}, for which they were not tuned: {gains_text(tuned.cross_check)}."
+    return words
+
+
+def gains_text(found: HeldOut) -> str:
+    """The gains by one measure, each with what it amounts to."""
     titles = {**TITLES, **{name: baseline.title for name, baseline in BASELINES.items()}}
-    gains = [
-        f"over {titles.get(name, name)} {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
-        for name, gain in tuned.held_out.gains.items()
-    ]
-    return (
-        f"{words} Gain on {tuned.held_out.images:,} others, with its 95 % interval: {', '.join(gains)}. "
-        "An interval that holds 0 is no gain beyond chance."
+    said = {
+        "better": "better than",
+        "worse": "worse than",
+        "no gain": "no gain over",
+        "too few": "too few to tell from",
+    }
+    return ", ".join(
+        f"{said[verdict(gain, found.images)]} {titles.get(name, name)} "
+        f"({gain.mean:+.3f}, {gain.low:+.3f} to {gain.high:+.3f})"
+        for name, gain in found.gains.items()
     )
 
 

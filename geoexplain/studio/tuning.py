@@ -1,13 +1,13 @@
-"""Weights of Combi-CAM for the image on the page: what the search found, and what it is better than."""
+"""Weights of Combi-CAM for the image on the page: what the search found, and whether that gains anything."""
 
 from typing import Any
 
 from PIL import Image
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.objectives import OBJECTIVES
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.tuning import Setting, checked_choices, prepare, tune, value_of
+from geoexplain.explainer.tuning_gain import ImageGain, gain_words, image_gain, measurements
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.work import Cancelled, Progress
 
@@ -26,9 +26,25 @@ def tuned_for_image(
     checked_choices(now.level, now.how, OBJECTIVE)
     case = prepare(model, model.tensor(image), target, method, cancelled=cancelled)
     before = value_of(case, now, OBJECTIVE, STEPS)
-    found = tune([case], level=now.level, objective=OBJECTIVE, steps=STEPS, progress=progress, cancelled=cancelled)
+    rest, trials = measurements(OBJECTIVE), 0
+
+    def searched(done: int, total: int) -> None:
+        nonlocal trials
+        trials = total
+        progress(done, total + rest)
+
+    found = tune([case], level=now.level, objective=OBJECTIVE, steps=STEPS, progress=searched, cancelled=cancelled)
     better = before is None or found.value > before
     best = found.setting if better else now
+    gain = image_gain(
+        case,
+        best,
+        OBJECTIVE,
+        STEPS,
+        progress=lambda done, _total: progress(trials + done, trials + rest),
+        cancelled=cancelled,
+    )
+    progress(trials + rest, trials + rest)
     return {
         "preset": {
             "method": method,
@@ -37,7 +53,7 @@ def tuned_for_image(
             "how": best.how,
             "weights": list(best.weights),
         },
-        "words": words_of(before, found.value),
+        "words": words_of(gain, kept=not better),
     }
 
 
@@ -53,10 +69,7 @@ def setting_of(combi: Any) -> tuple[str, Setting]:
         raise nonsense from None
 
 
-def words_of(before: float | None, after: float) -> str:
-    """From what to what the objective rose, if it did; None is the value of a flat map."""
-    what = f"{OBJECTIVES[OBJECTIVE].title} ({STEPS} steps)"
-    if before is not None and after <= before:
-        return f"Nothing that was tried is better than what is set: {what} is {before:.3f}."
-    rise = f"is {after:.3f}; the map before was flat" if before is None else f"rose from {before:.3f} to {after:.3f}"
-    return f"{what[0].upper()}{what[1:]} {rise}. Weights tuned on one image say nothing of others."
+def words_of(gain: ImageGain | None, *, kept: bool) -> str:
+    """What was gained over the best map that needs no tuning; `kept` if nothing was better than what was set."""
+    first = "Nothing that was tried is better than what is set. " if kept else ""
+    return f"{first}{gain_words(gain)} Weights tuned on one image say nothing of others."

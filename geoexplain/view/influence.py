@@ -1,7 +1,7 @@
 """Concept influence as pictures: bars around 1, what a mask covers, where the strongest pixels lie."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from geoexplain.explainer.concept_chance import FEWER as FEWER_THAN_CHANCE
+from geoexplain.explainer.concept_chance import MORE as MORE_THAN_CHANCE
+from geoexplain.explainer.concept_chance import beyond_chance
 from geoexplain.explainer.concepts import ConceptInfluence, dilated
 from geoexplain.images import Preprocess
 
@@ -17,6 +20,9 @@ TIMES = 3
 
 MORE, LESS = (217, 95, 2), (117, 112, 179)
 """Colours of bars above and below 1 (ColorBrewer's Dark2, which colour-blind eyes tell apart)."""
+
+CHANCE, CHANCE_RANGE = (170, 170, 170), (90, 90, 90)
+"""Colours of bars that chance explains, and of the line over the range that it explains."""
 
 TOP_COLOUR = (255, 213, 0)
 
@@ -31,8 +37,16 @@ def bar_length(ci: float) -> float:
     return float(np.clip(np.log2(ci) / OCTAVES, -1, 1)) if ci > 0 else -1.0
 
 
-def save_chart(file: Path, concepts: Sequence[ConceptInfluence], title: str) -> None:
-    """Write a bar per concept that counts, on a logarithmic axis around 1, as PNG."""
+def save_chart(
+    file: Path,
+    concepts: Sequence[ConceptInfluence],
+    title: str,
+    chance: Mapping[str, tuple[float, float]],
+) -> None:
+    """Write a bar per concept that counts, on a logarithmic axis around 1, as PNG.
+
+    `chance` gives the range that chance explains by concept: a bar that ends within it is grey, with a line over it.
+    """
     from matplotlib.figure import Figure  # noqa: PLC0415 - not pyplot: its figures are global, and never freed
 
     shown = counted(concepts)
@@ -41,7 +55,13 @@ def save_chart(file: Path, concepts: Sequence[ConceptInfluence], title: str) -> 
     for row, one in enumerate(shown):
         ci = one.ci or 0.0
         length = OCTAVES * bar_length(ci)
-        axes.barh(row, length, color=np.array(MORE if ci > 1 else LESS) / 255, height=0.66)
+        colours = {MORE_THAN_CHANCE: MORE, FEWER_THAN_CHANCE: LESS, "": CHANCE}
+        known = chance.get(one.concept)
+        said = beyond_chance(one, known)
+        axes.barh(row, length, color=np.array(colours[said]) / 255, height=0.66)
+        if known is not None:
+            ends = [OCTAVES * bar_length(end) for end in known]
+            axes.plot(ends, [row, row], color=np.array(CHANCE_RANGE) / 255, linewidth=1.2)
         side = 1 if ci >= 1 else -1
         axes.annotate(
             f"{ci:.2f}",
@@ -60,7 +80,7 @@ def save_chart(file: Path, concepts: Sequence[ConceptInfluence], title: str) -> 
     axes.set_yticks(range(len(shown)), [shortened(one.concept) for one in shown], parse_math=False)
     axes.invert_yaxis()
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
-    axes.set_xlabel("concept influence; chance would give 1", fontsize=9)
+    axes.set_xlabel("concept influence; grey: within the range (line) that chance explains", fontsize=9)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     with warnings.catch_warnings():

@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 from scipy.stats import spearmanr
 
 import geoexplain
+from geoexplain.explainer.agreement import agreement, draw_all
 from geoexplain.explainer.tuned import candidates_of
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.examples import examples
@@ -47,6 +48,14 @@ def test_the_matrix_is_that_of_the_heatmaps_on_the_page(page: Page, url: str, mo
     maps = [explanation.heatmap(name).values.ravel() for name in ("grad-cam", "layer-cam")]
     expected = spearmanr(*maps).statistic
     assert float(numbers[pair[0]][pair[1]].replace("−", "-")) == pytest.approx(expected, abs=0.006)
+    # What unrelated maps as coarse reach as well has no colour.
+    drawn = draw_all(model, explanation.tensor, explanation.trace)
+    told = agreement(drawn).beyond_chance()
+    cells = [row.locator("td") for row in page.locator(".ge-matrix tbody tr").all()]
+    shown = [[cell.get_attribute("data-told") == "true" for cell in row.all()] for row in cells]
+    assert shown == told.tolist()
+    faded = page.locator(".ge-matrix td[data-told=false]").first
+    assert faded.evaluate("cell => cell.style.getPropertyValue('--share')") == "0"
 
     # Another cell is another matrix, and the old one is not left standing.
     page.locator(".ge-answer tbody tr").nth(1).click()

@@ -90,6 +90,22 @@ def png(size: tuple[int, int] = (90, 120), seed: int = 0) -> bytes:
     return buffer.getvalue()
 
 
+def test_combi_cam_opens_as_published(page: Page, url: str, model: GeoModel) -> None:
+    open_studio(page, url)
+    choose_example(page, 2)
+    expect(page.locator("[data-preset=as-published]")).to_have_attribute("aria-pressed", "true")
+    explanation = geoexplain.explain(examples()[2].file, model)
+    assert_shows(pixels(page, "combi-cam"), explanation.combi_cam().values)
+    combi = page.evaluate("window.geoexplainShown.combi()")
+    assert (combi["method"], combi["level"], combi["how"], combi["score"]) == (
+        "grad-cam",
+        "block",
+        "sum",
+        "probability",
+    )
+    assert set(combi["weights"]) == {1}
+
+
 def test_before_there_is_an_image_words_say_what_to_do(page: Page, url: str) -> None:
     open_studio(page, url)
     expect(page.locator(".ge-words")).to_have_text(WORDS_EMPTY)
@@ -257,7 +273,7 @@ def test_rows_map_and_keyboard_choose_the_cell(page: Page, url: str, model: GeoM
     page.locator(".ge-answer tbody tr").nth(2).click()
     wait_for_cell(page, third)
     explanation = geoexplain.explain(examples()[1].file, model, target=third)
-    assert_shows(pixels(page, "combi-cam"), explanation.combi_cam(level="stage", how="max", weights=(1,) * 7).values)
+    assert_shows(pixels(page, "combi-cam"), explanation.combi_cam().values)
     assert not np.array_equal(top, pixels(page, "combi-cam"))
 
     page.locator(".ge-answer tbody tr").nth(0).focus()

@@ -15,6 +15,7 @@ from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.examples import examples
 from geoexplain.studio.panels.faithfulness import turns
+from geoexplain.studio.panels.sanity import VERDICTS
 from tests.browser.studio import SLOW_MS, choose_example, open_panel, open_studio, running_studio, wait_for_cell
 from tests.conftest import Heard, listened_page
 from tests.explainer.networks import random_model
@@ -64,8 +65,16 @@ def test_the_scoreboard_is_that_of_the_image_and_the_cell(page: Page, url: str, 
     expected = deletion(looked_at, explanation.combi_cam(), 10)
     published = page.locator("tr[data-row='combi-cam']")
     assert float(published.locator("[data-metric=deletion]").inner_text()) == pytest.approx(expected.value, abs=0.00051)
-    assert page.locator(".ge-scores tr:first-child td").count() == len(METRICS) + 1
-    expect(page.locator(".ge-reading").first).to_contain_text("knows nothing of the network")
+    assert page.locator(".ge-scores tbody tr:first-child td").count() == len(METRICS) + 1
+    expect(page.locator(".ge-reading").first).to_contain_text("One image ranks no methods")
+    # What is marked lies beyond what unrelated maps as coarse reach, which stands below each column.
+    limits = page.locator(".ge-scores tfoot td").all_inner_texts()
+    assert len(limits) == len(METRICS) + 1
+    assert all(re.fullmatch(r"–|(above|below) \d+(\.\d+)?", text) for text in limits)
+    for metric, limit in zip(METRICS, limits, strict=False):
+        for marked in page.locator(f".ge-scores tbody [data-metric={metric}][data-standing=true]").all_inner_texts():
+            side, number = limit.split()
+            assert float(marked) >= float(number) if side == "above" else float(marked) <= float(number)
 
     # A row's curve, the step under the pointer, and the image at that step.
     published.click()
@@ -131,7 +140,7 @@ def test_the_strip_shows_every_method_at_every_step(page: Page, url: str, model:
     open_studio(page, url)
     choose_example(page, 4)
     open_panel(page, "sanity", "Sanity check")
-    page.select_option(".ge-sanity [data-choice=draws]", "3")
+    page.select_option(".ge-sanity [data-choice=draws]", "5")
     page.click(".ge-sanity .ge-start")
     page.wait_for_selector(".ge-sanity[data-state=done]", timeout=2 * SLOW_MS)
     lines = page.locator(".ge-strip tbody tr")
@@ -141,9 +150,20 @@ def test_the_strip_shows_every_method_at_every_step(page: Page, url: str, model:
     assert heads[-1] == "+ stem"
     for line in lines.all():
         assert line.locator("td").count() == len(heads) - 1
-        assert line.locator("em").inner_text()
-        figures = line.locator("td b").all_inner_texts()[1:]
+        assert line.locator("em").inner_text() in VERDICTS.values()
+        interval = line.locator("i").inner_text()
+        assert re.fullmatch(r"−?\d\.\d\d \(95 %: −?\d\.\d\d to −?\d\.\d\d\)", interval) or interval == ""
+        figures = [figure.replace("−", "-") for figure in line.locator("td b").all_inner_texts()[1:]]
         assert all(figure == "–" or -1 <= float(figure) <= 1 for figure in figures)
+
+    # What is not settled offers as many more draws as should do, and a click makes them.
+    caption = page.locator("#ge-strip-caption")
+    expect(caption).to_contain_text(", 5 draws of the random weights.")
+    button = page.locator(".ge-more-draws button")
+    more = re.fullmatch(r"Draw (\d+) more", button.inner_text())
+    assert more is not None
+    button.click()
+    expect(caption).to_contain_text(f", {5 + int(more[1])} draws of the random weights.", timeout=4 * SLOW_MS)
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1400), ("dark", 390)], ids=str)
@@ -154,7 +174,7 @@ def test_both_fit(chromium: Browser, url: str, theme: str, width: int) -> None:
         measured(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         open_panel(page, "sanity", "Sanity check")
-        page.select_option(".ge-sanity [data-choice=draws]", "3")
+        page.select_option(".ge-sanity [data-choice=draws]", "5")
         page.click(".ge-sanity .ge-start")
         page.wait_for_selector(".ge-sanity[data-state=done]", timeout=2 * SLOW_MS)
         assert page.evaluate("document.documentElement.scrollWidth") <= width

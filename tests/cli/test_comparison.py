@@ -100,7 +100,7 @@ def test_agreement_in_words_and_figures(run: Run, model: GeoModel, model_file: P
     expected = spearmanr(upsample(masked.values, explanation.size_hw).ravel(), grad_cam.ravel()).statistic
     rows = {line.split()[1]: line.split()[2:] for line in outcome.out.splitlines() if line.startswith("   ")}
     assert "score-cam" in rows
-    assert float(rows["score-cam"][0]) == pytest.approx(expected, abs=0.006)
+    assert float(rows["score-cam"][0].strip("()")) == pytest.approx(expected, abs=0.006)
     assert "may all be wrong" in outcome.out
 
 
@@ -119,12 +119,18 @@ def test_a_combi_cam_of_ones_own_takes_part(run: Run, model: GeoModel, model_fil
 
 def test_the_table_is_aligned_and_a_flat_map_has_no_value() -> None:
     nan = math.nan
-    found = Agreement(("one", "another", "flat"), np.array([[1, -0.25, nan], [-0.25, 1, nan], [nan, nan, nan]]))
-    assert table(found) == [
-        "                 1      2      3",
-        " 1  one       1.00  -0.25      –",
-        " 2  another  -0.25   1.00      –",
-        " 3  flat         –      –      –",
+    correlations = np.array([[1, -0.25, nan], [-0.25, 1, nan], [nan, nan, nan]])
+    limits = np.array([[nan, 0.2, nan], [0.2, nan, nan], [nan, nan, nan]])
+    assert table(Agreement(("one", "another", "flat"), correlations, limits)) == [
+        "                  1       2       3",
+        " 1  one        1.00   -0.25       –",
+        " 2  another   -0.25    1.00       –",
+        " 3  flat          –       –       –",
+    ]
+    # Where unrelated maps as coarse reach as much, it stands in brackets.
+    assert table(Agreement(("one", "another", "flat"), correlations, 1.5 * limits))[1:3] == [
+        " 1  one        1.00 (-0.25)       –",
+        " 2  another (-0.25)    1.00       –",
     ]
 
 

@@ -49,6 +49,9 @@ def test_the_table_is_worked_out_from_the_strongest_pixels(
     heatmap = geoexplain.explain(photos[1], model, target=3).heatmap("grad-cam").values  # (64, 64)
     columns = np.argsort(-heatmap.ravel(), kind="stable")[:100] % 64
     west, east = (columns < 32).mean(), (columns >= 48).mean()
+    ranges = [one.pop("chance") for one in record["concepts"]]
+    assert ranges[1:] == [None, None]  # of what does not count nothing is said
+    low, high = ranges[0]
     assert record["concepts"] == [
         {"concept": "west", "share": 0.5, "tki": west, "ci": west / 0.5, "ignored": ""},
         {
@@ -63,7 +66,9 @@ def test_the_table_is_worked_out_from_the_strongest_pixels(
     assert (record["target"]["cell"], record["method"], record["segmenter"]) == (3, "grad-cam", "mask")
     assert (record["k"], record["dilation_px"], record["flat"], record["position"]) == (100, 0, False, None)
     said = run("concepts", photos[1], *words).out.splitlines()
-    assert f"  west                50.0 %  {f'{100 * west:.1f} %':>10}  {west / 0.5:>9.2f}" in said
+    verdict = "  more" if west / 0.5 > high else "  fewer" if west / 0.5 < low else ""
+    figures = f"{f'{100 * west:.1f} %':>10}  {west / 0.5:>9.2f}  {f'{low:.2f} to {high:.2f}':>12}"
+    assert f"  west                50.0 %  {figures}{verdict}" in said
     assert "  east: <b>           25.0 %  ignored: covers 25.0% of the image, less than 30.0%" in said
     assert "  concepts     as painted" in said
 

@@ -5,13 +5,15 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from geoexplain.cli.evaluate_explanations import PLOT, shown, text_of
+from geoexplain.cli.evaluate_explanations import PLOT, beating_text, mark_of, shown, text_of
 from geoexplain.cli.evaluate_photos import SUMMARY
 from geoexplain.evaluation.explanations import Examination, ImageMeasures
 from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE
-from geoexplain.evaluation.scoreboard import Cell
+from geoexplain.evaluation.scoreboard import Cell, Standing
+from geoexplain.explainer.intervals import mean_interval
 from tests.cli.conftest import Run, Terminal
 from tests.evaluation.photos import write_photos
 
@@ -40,10 +42,12 @@ def test_views_are_measured_written_and_said(run: Run, on_views: list[object], t
         for column, cell in scores.items():
             values = [float(row[column]) for row in rows if row["method"] == method]
             assert cell["mean"] == pytest.approx(sum(values) / 5)
-            assert min(values) <= cell["low"] <= cell["mean"] <= cell["high"] <= max(values)
+            assert (cell["low"], cell["high"]) == pytest.approx(mean_interval(np.array(values)))
             assert f"{cell['mean']:.3f} ± " in next(line for line in lines if method in line.split()[0])
     assert summary["settings"]["source"]["footprint_km"] == [500, 2000]
-    assert set(summary["best"].values()) <= {"grad-cam", "combi-cam"}
+    assert summary["best"] == {}  # of five views
+    assert summary["leading"]["deletion@3"] == ["grad-cam", "combi-cam"]
+    assert "  better than every baseline: none, by any metric" in lines
 
 
 def test_ctrl_c_saves_and_resume_ends_with_the_same_files(
@@ -126,7 +130,14 @@ def test_the_table_by_hand() -> None:
     ]
     rows = [" ".join(line.split()) for line in text_of(answers, examination).splitlines()]
     assert rows[0] == "↓ deletion@9 ↑ adcc"
-    assert rows[1] == "grad-cam * 0.250 ± 0.000 –"
-    assert rows[2] == "(random) 0.125 ± 0.000 0.500 ± 0.000"
-    assert rows[4] == "grad-cam: no value for 1 of 1 images; see images.csv"
-    assert shown(Cell(97.25, 95.0, 99.0, 10), winner=False) == "97.2 ± 2.0"
+    assert rows[1] == "grad-cam = 0.250 ± – –"  # one image has no interval, and no best
+    assert rows[2] == "(random) 0.125 ± – 0.500 ± –"
+    assert rows[5] == "better than every baseline: none, by any metric"
+    assert rows[6] == "grad-cam: no value for 1 of 1 images; see images.csv"
+    assert shown(Cell(97.25, 95.0, 99.0, 10), "") == "97.2 ± 2.0"
+    assert shown(Cell(0.25, 0.2, 0.3, 10), "*") == "* 0.250 ± 0.050"
+    best = Standing("grad-cam", ("grad-cam",), ("grad-cam", "layer-cam"))
+    assert [mark_of(name, best) for name in ("grad-cam", "layer-cam")] == ["*", ""]
+    tie = Standing(None, ("grad-cam", "layer-cam"), ())
+    assert [mark_of(name, tie) for name in ("grad-cam", "layer-cam", "combi-cam")] == ["=", "=", ""]
+    assert beating_text({"adcc": best, "deletion@9": tie}) == "adcc: grad-cam, layer-cam"

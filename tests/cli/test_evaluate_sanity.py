@@ -31,14 +31,19 @@ def test_views_are_checked_written_and_said_and_a_broken_run_goes_on(
     with (tmp_path / "whole" / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for method, found in summary["methods"].items():
-        shown = next(line for line in lines if line.split()[0] == method).split()[1:]
+        line = next(line for line in lines if line.split()[0] == method)
+        shown, _, span = line.partition("[")
+        shown = shown.split()[1:]
         assert len(shown) == len(found["steps"])
+        last = found["steps"][-1]
+        assert span == f"{last['low']:.2f}, {last['high']:.2f}]"
+        assert (found["verdict"], "more images should tell" in found["sentence"]) == ("too few", True)
         for step, text in zip(found["steps"], shown, strict=True):
             told = [row for row in rows if (row["method"], row["randomised"]) == (method, step["randomised"])]
-            values = [float(row["rank_correlation"]) for row in told if row["rank_correlation"]]
-            assert step["rank_correlation"] == pytest.approx(sum(values) / len(values), abs=2e-6)
-            assert step["low"] <= step["rank_correlation"] <= step["high"]
-            assert text == f"{step['rank_correlation']:.2f}"
+            values = [float(row["resemblance"]) for row in told if row["resemblance"]]
+            assert step["resemblance"] == pytest.approx(sum(values) / len(values), abs=2e-6)
+            assert step["low"] <= step["resemblance"] <= step["high"]
+            assert text == f"{step['resemblance']:.2f}"
         assert f"  {found['sentence']}" in lines
         assert sum(found["verdicts_of_single_images"].values()) == 3
     with monkeypatch.context() as patched:

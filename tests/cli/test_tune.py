@@ -1,13 +1,15 @@
 """`geoexplain tune` from its options to its words, and to the preset that its file becomes."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from geoexplain.cli.tune import text_of
+from geoexplain.cli.tune import held_out_lines, text_of
 from geoexplain.evaluation.tuning import REFERENCES
 from geoexplain.explainer.combine import PRESETS
 from geoexplain.explainer.tuning import Setting, Tuning
@@ -35,10 +37,17 @@ def test_one_image_is_tuned_for_itself_alone(run: Run, photos: list[Path], own_m
     lines = outcome.out.splitlines()
     assert lines[0].startswith("Grad-CAM tuned on one image, photo.png, for cell ")
     assert "  Weights tuned on one image say nothing of others." in lines
-    tuned, *others = [line for line in lines if line.strip()[:6].replace(".", "").lstrip("-").isdigit()]
+    begin = next(place for place, line in enumerate(lines) if line.endswith("heatmaps measured:"))
+    tuned, *others = lines[begin + 1 : begin + 2 + len(PRESETS) + 7]
     assert tuned.endswith("tuned: max of 7 stages")
-    assert len(others) == len(PRESETS) + 7
-    assert all(float(line.split()[0]) <= float(tuned.split()[0]) for line in others)
+    values = [line.split()[0] for line in others]
+    assert values == sorted(values, key=lambda value: -np.inf if value == "–" else float(value), reverse=True)
+    assert all(value == "–" or float(value) <= float(tuned.split()[0]) for value in values)
+    assert [line.endswith(", flat") for line in others] == [value == "–" for value in values]
+    assert "-1.0000" not in outcome.out  # a flat map is no score
+    gain = next(line for line in lines if "needs no tuning" in line)
+    assert re.match(r"  (A gain of \+\d\.\d{3} over|No gain over) ", gain)
+    assert "By another measure, which it was not tuned for, it is " in gain
     told = json.loads(out.read_text(encoding="utf-8"))
     assert f"--weights {','.join(f'{weight:g}' for weight in told['weights'])}" in lines[1]
     assert (told["images"], told["held_out"], told["objective"]) == (1, None, "insertion-deletion@2")
@@ -64,10 +73,13 @@ def test_what_a_set_gives_becomes_the_preset_of_its_model(
     assert found is not None
     assert found.held_out is not None
     assert (found.images, found.held_out.images) == (3, 1)
-    assert tuple(found.held_out.gains) == REFERENCES
-    for name, gain in found.held_out.gains.items():
-        assert next(line for line in lines if line.split()[:2] == ["over", name]).split()[2] == f"{gain.mean:+.4f}"
-    assert "measured on too few images to be held against grad-cam" in lines[-2]
+    assert found.cross_check is not None
+    assert (found.held_out.objective, found.cross_check.objective) == ("insertion-deletion@2", "road@5")
+    assert tuple(found.held_out.gains) == tuple(found.cross_check.gains) == REFERENCES
+    for name in REFERENCES:
+        said = [line.split()[2] for line in lines if line.split()[:2] == ["over", name]]
+        assert said == [f"{one.gains[name].mean:+.4f}" for one in (found.held_out, found.cross_check)]
+    assert sum("measured on too few images to be held against grad-cam" in line for line in lines) == 2
     again = run(*explain, "--out", tmp_path / "out", "--save-maps", maps)
     assert (again.code, again.err) == (0, "")
     made = json.loads((tmp_path / "out" / "explanation.json").read_text())["explanation"]["heatmaps"]["combi-cam"]
@@ -144,8 +156,21 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 
 
 def test_the_words_by_hand() -> None:
-    starts = {"deep-only": 0.25, "stage 1 alone": 0.5}
-    tuning = Tuning("grad-cam", Setting("stage", "max", (1.0, 0.25)), "insertion-deletion@9", 0.5, starts, 20, 7, 1234)
+    starts = {"deep-only": 0.25, "stage 1 alone": 0.5, "stage 2 alone": None, "stage 3 alone": -0.1}
+    without = {"stage 2 alone": 20, "stage 3 alone": 4}
+    setting = Setting("stage", "max", (1.0, 0.25, 0.0))
+    tuning = Tuning("grad-cam", setting, "insertion-deletion@9", 0.5, starts, without, 20, 7, 1234)
+    assert text_of(tuning, "20 photos").splitlines() == [
+        "Grad-CAM tuned on 20 photos",
+        "  --level stage --how max --weights 1,0.25,0",
+        "  insertion-deletion@9, higher is better; 7 settings, 1,234 heatmaps measured:",
+        "    0.5000  tuned: max of 3 stages",
+        "    0.5000  stage 1 alone",
+        "    0.2500  Deepest stage only (Grad-CAM)",
+        "   -0.1000  stage 3 alone, without a value on 4 of 20 images",
+        "         –  stage 2 alone, flat",
+        "  Nothing that was tried is better than the best of these.",
+    ]
     gains = {
         "grad-cam": Interval(0.2, 0.1, 0.3),
         "combi-cam": Interval(0.1, 0.01, 0.3),
@@ -153,15 +178,8 @@ def test_the_words_by_hand() -> None:
         "gaussian": Interval(-0.2, -0.3, -0.1),
     }
     held_out = HeldOut("30 other photos", 30, "insertion-deletion@50", Interval(0.5, 0.4, 0.6), gains)
-    *lines, reading = text_of(tuning, "20 photos", held_out).splitlines()
+    *lines, reading = held_out_lines(held_out)
     assert lines == [
-        "Grad-CAM tuned on 20 photos",
-        "  --level stage --how max --weights 1,0.25",
-        "  insertion-deletion@9, higher is better; 7 settings, 1,234 heatmaps measured:",
-        "    0.5000  tuned: max of 2 stages",
-        "    0.5000  stage 1 alone",
-        "    0.2500  Deepest stage only (Grad-CAM)",
-        "  Nothing that was tried is better than the best of these.",
         "On 30 other photos: insertion-deletion@50 0.5000 (0.4000 to 0.6000)",
         "  over grad-cam         +0.2000 (+0.1000 to +0.3000)  better",
         "  over combi-cam        +0.1000 (+0.0100 to +0.3000)  better",

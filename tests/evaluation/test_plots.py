@@ -1,5 +1,6 @@
 """Pictures of evaluations: equal figures give equal files, others do not, and what is missing leaves a gap."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ import numpy as np
 from geoexplain.evaluation.explanations import Examination
 from geoexplain.evaluation.plot_explanations import plot_scoreboard
 from geoexplain.evaluation.plot_sanity import plot_sanity
-from geoexplain.evaluation.sanity import SetSanity
-from geoexplain.evaluation.scoreboard import Cell
-from geoexplain.explainer.sanity import judged
+from geoexplain.evaluation.sanity_tables import SetSanity
+from geoexplain.evaluation.scoreboard import Cell, Standing
+from geoexplain.explainer.sanity_verdict import finding
 
 NAN = float("nan")
 TITLE = r"a <title> with $\signs$ and \x"
@@ -21,30 +22,49 @@ def test_methods_by_metrics(tmp_path: Path) -> None:
         name: {"deletion@9": Cell(mean, mean - 0.1, mean + 0.1, 5), "adcc": Cell(NAN, NAN, NAN, 0)}
         for name, mean in (("grad-cam", 0.4), ("combi-cam", 0.3), ("random", 0.5))
     }
-    files = [tmp_path / f"{number}.png" for number in range(4)]
+    stands = {column: Standing(None, ("grad-cam",), ()) for column in ("deletion@9", "adcc")}
+    files = [tmp_path / f"{number}.png" for number in range(6)]
     for file in files[:2]:
-        plot_scoreboard(board, examination, TITLE, file)
+        plot_scoreboard(board, stands, examination, TITLE, file)
     assert files[0].read_bytes() == files[1].read_bytes()
+    best = stands | {"deletion@9": Standing("grad-cam", ("grad-cam",), ("grad-cam",))}
+    plot_scoreboard(board, best, examination, TITLE, files[4])
+    assert files[4].read_bytes() != files[0].read_bytes()
     board["grad-cam"]["adcc"] = Cell(0.7, 0.6, 0.8, 5)
-    plot_scoreboard(board, examination, TITLE, files[2])
+    plot_scoreboard(board, stands, examination, TITLE, files[2])
     assert files[2].read_bytes() != files[0].read_bytes()
+    board["grad-cam"]["adcc"] = Cell(0.7, -math.inf, math.inf, 1)
+    plot_scoreboard(board, stands, examination, TITLE, files[5])
+    assert files[5].read_bytes() != files[2].read_bytes()
     only = Examination(("random",), ("deletion",), steps=9)
-    plot_scoreboard({"random": board["random"]}, only, "baselines alone", files[3])
+    plot_scoreboard({"random": board["random"]}, stands, only, "baselines alone", files[3])
 
 
-def test_correlation_by_step(tmp_path: Path) -> None:
-    def found(last: float) -> dict[str, SetSanity]:
-        correlations = np.array([[0.9, last], [0.8, NAN]])
-        check = judged("grad-cam", "Grad-CAM", ("head", "stem"), correlations, correlations, flat=False)
+def test_resemblance_by_step(tmp_path: Path) -> None:
+    def found(last: float, interval: tuple[float, float] = (NAN, NAN)) -> dict[str, SetSanity]:
+        left = np.array([0.9, last])
         return {
-            "grad-cam": SetSanity(check, correlations[0], correlations[0], ((0.8, 0.9), (NAN, NAN)), 2, {"depends": 2})
+            "grad-cam": SetSanity(
+                ("head", "stem"),
+                left,
+                ((0.8, 1.0), interval),
+                left,
+                left,
+                finding(left),
+                "too few",
+                "words",
+                2,
+                {"too few": 2},
+            )
         }
 
-    files = [tmp_path / f"{number}.png" for number in range(4)]
+    files = [tmp_path / f"{number}.png" for number in range(5)]
     for file in files[:2]:
         plot_sanity(found(0.1), TITLE, file)
     assert files[0].read_bytes() == files[1].read_bytes()
     plot_sanity(found(0.2), TITLE, files[2])
     assert files[2].read_bytes() != files[0].read_bytes()
+    plot_sanity(found(0.1, (-math.inf, math.inf)), TITLE, files[4])
+    assert files[4].read_bytes() != files[0].read_bytes()
     plot_sanity({}, "nothing", files[3])
     assert files[3].stat().st_size > 0

@@ -10,17 +10,13 @@ import pytest
 from geoexplain.errors import DataError
 from geoexplain.evaluation.pictures import Source, photo_source
 from geoexplain.evaluation.record import TABLE
-from geoexplain.evaluation.sanity import (
-    ImageSanity,
-    Randomisation,
-    averaged,
-    evaluate_sanity,
-    over_images,
-    summary_of,
-)
+from geoexplain.evaluation.sanity import ImageSanity, Randomisation, evaluate_sanity
+from geoexplain.evaluation.sanity_tables import over_images, summary_of
 from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.explanation import explain
+from geoexplain.explainer.intervals import mean_interval
 from geoexplain.explainer.sanity import parts, sanity_checks
+from geoexplain.explainer.sanity_verdict import mean_over_first
 from geoexplain.explainer.tuned import TUNED_CANDIDATE
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import StageWeights
@@ -53,22 +49,34 @@ def test_every_value_is_that_of_the_explainer_and_in_the_table(model: GeoModel, 
     rows = rows_in(tmp_path / "out")
     steps = [name for name, _ in parts(model)]
     assert len(rows) == 2 * 2 * len(steps) + 2
-    for answer in (answers[0], answers[2]):
+    for index, answer in ((0, answers[0]), (2, answers[2])):
         explanation = explain(tmp_path / "set" / "images" / str(answer.file), model)
         candidates = {name: CANDIDATES[name] for name in QUICK.methods}
-        checks = sanity_checks(model, explanation.tensor, explanation.target, candidates, draws=2, seed=5)
+        # Every image has networks of its own.
+        checks = sanity_checks(
+            model, explanation.tensor, explanation.target, candidates, draws=2, cascades=2, seed=(5, index)
+        )
         for name, check in checks.items():
             # Photos of a set come channels last, and the last digits then decide between pixels of almost equal rank.
-            np.testing.assert_allclose(np.array(answer.correlations[name], float), check.correlations, atol=1e-3)
-            np.testing.assert_allclose(np.array(answer.similarities[name], float), check.similarities, atol=1e-3)
+            one = check.compared
+            for kept, found in (
+                (answer.correlations, one.correlations),
+                (answer.chances, one.chances),
+                (answer.similarities, one.similarities),
+            ):
+                np.testing.assert_allclose(np.array(kept[name], float), found, atol=1e-3)
             mine = [row for row in rows if (row["id"], row["method"]) == (answer.id, name)]
             assert [row["randomised"] for row in mine] == answer.steps == steps
             assert [row["step"] for row in mine] == [str(step) for step in range(1, len(steps) + 1)]
-            np.testing.assert_allclose(
-                [float(row["rank_correlation"] or "nan") for row in mine],
-                averaged(np.array(answer.correlations[name], float)),
-                atol=1e-6,
-            )
+            kept = np.array(answer.correlations[name], float)
+            for column, values in (
+                ("rank_correlation", kept),
+                ("absolute_rank_correlation", np.abs(kept)),
+                ("resemblance", one.resemblances()),
+            ):
+                shown = [float(row[column] or "nan") for row in mine]
+                np.testing.assert_allclose(shown, mean_over_first(values), atol=2e-3)
+            assert {row["verdict"] for row in mine} == {"too few"}  # of two draws
     assert all((value == before[name]).all() for name, value in model.network.state_dict().items())
     left = [(row["id"], row["status"], row["method"]) for row in rows if row["status"] != "ok"]
     assert left == [("1.png", "unreadable", ""), ("gone0.png", "missing", "")]
@@ -89,51 +97,66 @@ def test_a_resumed_run_ends_with_the_same_files(model: GeoModel, photos: Source,
         evaluate_sanity(model, photos, Randomisation(QUICK.methods, 3, 5), tmp_path / "out", resume=True)
 
 
-def image(name: str, correlations: list[list[float | None]], verdict: str) -> ImageSanity:
+def image(name: str, correlations: list[list[float | None]], verdict: str, chance: float | None = 0.2) -> ImageSanity:
     return ImageSanity(
         name,
         status="ok",
         steps=["head", "stem"],
         correlations={"grad-cam": correlations},
+        chances={"grad-cam": [[chance, chance], [chance, chance]]},
         similarities={"grad-cam": [[0.5, 0.25], [0.5, 0.75]]},
         verdicts={"grad-cam": verdict},
     )
 
 
 def test_means_over_images_by_hand() -> None:
-    """Each image alone survives or does nearly; upside down and right way round they say nothing together."""
+    """Upside down and right way round are as much of the original; the mean of their signs would be nothing."""
     answers = [
-        image("a", [[1.0, 0.8], [0.25, 0.8]], "survives"),
-        image("b", [[0.5, -0.75], [None, -0.75]], "survives"),
+        image("a", [[1.0, 0.8], [0.2, 0.8]], "too few"),  # left: 1 and 0 of the head, 0.75 twice of the stem
+        image("b", [[0.6, -0.76], [None, -0.76]], "survives"),  # 0.5 and 0; 0.7 twice
         ImageSanity("gone"),
     ]
     question = Randomisation(("grad-cam",), draws=2)
     found = over_images(answers, question)["grad-cam"]
-    np.testing.assert_allclose(found.check.correlations, [[0.75, 0.025], [0.25, 0.025]])
-    np.testing.assert_allclose(found.correlations, [0.5625, 0.025])  # of 0.625 and 0.5
+    np.testing.assert_allclose(found.resemblances, [0.375, 0.725])
+    np.testing.assert_allclose(found.correlations, [0.6, 0.02])
     np.testing.assert_allclose(found.similarities, [0.5, 0.5])
-    assert (found.check.verdict, found.images, found.verdicts) == ("depends", 2, {"survives": 2})
-    # Of two values a resample has both, or one of them twice, a quarter of the time each.
-    assert found.intervals[1] == pytest.approx((-0.75, 0.8))
-    assert found.intervals[0] == pytest.approx((0.5, 0.625))
+    assert found.intervals[1] == pytest.approx(mean_interval(np.array([0.75, 0.7])))
+    # Two images are too few, however well they agree; five are not.
+    assert (found.verdict, found.images, found.verdicts) == ("too few", 2, {"survives": 1, "too few": 1})
+    assert found.sentence.startswith("Grad-CAM: too few images to tell whether it depends on what was learnt, is ")
+    assert found.sentence.endswith("3 more images should tell.")
     summary = summary_of(answers, {"grad-cam": found}, {})
     assert summary["counts"] == {"evaluated": 2, "unreadable": 0, "failed": 0, "missing": 1}
-    assert summary["methods"]["grad-cam"]["steps"][1]["rank_correlation"] == pytest.approx(0.025)
-    both = over_images([answers[0], answers[0]], question)["grad-cam"]
-    assert both.check.verdict == "survives"
+    assert summary["methods"]["grad-cam"]["steps"][1]["resemblance"] == pytest.approx(0.725)
+    assert summary["methods"]["grad-cam"]["more_images"] == 3
+    more = over_images([*answers, *answers, answers[0]], question)["grad-cam"]
+    assert more.verdict == "survives"
+    assert "it survives random weights" in more.sentence
+    assert "5 images; mean |ρ| 0.78, of unrelated maps 0.20; SSIM 0.50" in more.sentence
+
+
+def test_one_image_has_no_interval_and_no_verdict() -> None:
+    found = over_images([image("a", [[0.2, 0.2], [0.2, 0.2]], "too few")], Randomisation(("grad-cam",), draws=2))
+    one = found["grad-cam"]
+    assert (one.verdict, one.found.more) == ("too few", 4)
+    assert "(no interval; 1 image;" in one.sentence
+    assert summary_of([], found, {})["methods"]["grad-cam"]["steps"][0]["low"] is None
 
 
 def test_a_method_whose_maps_are_flat_has_no_verdict_and_is_not_counted() -> None:
-    flat = image("c", [[None, None], [None, None]], "none")
+    flat = image("c", [[None, None], [None, None]], "none", chance=None)
     found = over_images([flat], Randomisation(("grad-cam",), draws=2))["grad-cam"]
-    assert (found.check.verdict, found.images) == ("none", 0)
+    assert (found.verdict, found.images) == ("none", 0)
     assert summary_of([flat], {"grad-cam": found}, {})["methods"]["grad-cam"]["steps"][0]["low"] is None
     assert over_images([ImageSanity("gone")], QUICK) == {}
+    both = over_images([flat, image("a", [[0.6, 0.6], [0.6, 0.6]], "too few")], Randomisation(("grad-cam",), draws=2))
+    np.testing.assert_allclose(both["grad-cam"].resemblances, 0.5)
 
 
 def test_averages_leave_out_what_is_not_there() -> None:
     values = np.array([[1.0, np.nan, np.nan], [2.0, 4.0, np.nan]])
-    np.testing.assert_array_equal(averaged(values), [1.5, 4.0, np.nan])
+    np.testing.assert_array_equal(mean_over_first(values), [1.5, 4.0, np.nan])
 
 
 @pytest.mark.parametrize(
@@ -153,8 +176,8 @@ def test_tuned_weights_that_are_those_of_grad_cam_do_as_grad_cam_does(photos: So
     )
     both = Randomisation(("grad-cam", TUNED_CANDIDATE), draws=1, tuned=model.tuned)
     found = over_images(evaluate_sanity(model, photos, both, tmp_path / "out"), both)
-    np.testing.assert_array_equal(found[TUNED_CANDIDATE].correlations, found["grad-cam"].correlations)
-    assert found[TUNED_CANDIDATE].check.sentence.startswith("Combi-CAM, tuned: ")
+    np.testing.assert_array_equal(found[TUNED_CANDIDATE].resemblances, found["grad-cam"].resemblances)
+    assert found[TUNED_CANDIDATE].sentence.startswith("Combi-CAM, tuned: ")
     others = replace(both, tuned=replace(model.tuned, weights=(1.0,) * stages))
     with pytest.raises(DataError, match="tuned"):  # an evaluation is not gone on with by other weights
         evaluate_sanity(model, photos, others, tmp_path / "out", resume=True)

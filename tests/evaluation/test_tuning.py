@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.bootstrap import bootstrap_interval
 from geoexplain.evaluation.explanations import Examination, measured
 from geoexplain.evaluation.pictures import Source, photo_source, view_source
 from geoexplain.evaluation.tuning import REFERENCES, held_out_gains, interval, split, tuning_cases, verdict
 from geoexplain.explainer.cams import ExplanationCancelledError
+from geoexplain.explainer.intervals import mean_interval
 from geoexplain.explainer.tuning import Setting
 from geoexplain.imagery.earth import load_imagery
 from geoexplain.locator.model import GeoModel
@@ -51,9 +51,14 @@ def test_a_split_parts_the_images() -> None:
 def test_gains_are_the_differences_that_an_evaluation_finds(model: GeoModel, source: Source) -> None:
     chosen = {0, 2, 3}
     setting = Setting("stage", "max", (1.0,) * 7)  # equal weights, which is one of the references
-    found = held_out_gains(model, source, chosen, "grad-cam", setting, steps=STEPS)
-    examination = Examination(REFERENCES, ("deletion", "insertion"), STEPS)
+    found, checked = held_out_gains(model, source, chosen, "grad-cam", setting, steps=STEPS)
+    examination = Examination(REFERENCES, ("deletion", "insertion", "road-morf"), STEPS)
     answers = [measured(model, source.picture(index), examination).values for index in sorted(chosen)]
+    lost = {name: np.array([-a[name]["road-morf@5"] for a in answers]) for name in REFERENCES}
+    assert (checked.objective, checked.images) == ("road@5", 3)
+    for name in REFERENCES:
+        wanted = (lost["combi-cam-all"] - lost[name]).mean()
+        assert checked.gains[name].mean == pytest.approx(wanted, abs=2e-6)
 
     def values(name: str) -> np.ndarray:
         return np.array([a[name][f"insertion@{STEPS}"] - a[name][f"deletion@{STEPS}"] for a in answers])
@@ -65,7 +70,7 @@ def test_gains_are_the_differences_that_an_evaluation_finds(model: GeoModel, sou
     assert found.gains["combi-cam-all"] == Interval(0, 0, 0)
     for name in REFERENCES:
         difference = own - values(name)
-        wanted = (difference.mean(), *bootstrap_interval(difference))
+        wanted = (difference.mean(), *mean_interval(difference))
         gain = found.gains[name]
         assert (gain.mean, gain.low, gain.high) == pytest.approx(wanted, abs=2e-6)
     assert found.gains["gaussian"] != found.gains["grad-cam"] != Interval(0, 0, 0)
@@ -97,7 +102,7 @@ def test_every_gain_is_of_the_same_images(model: GeoModel, tmp_path: Path) -> No
     setting = Setting("stage", "max", (1.0,) * 7)
 
     def found(chosen: set[int], *references: str) -> HeldOut:
-        return held_out_gains(model, photos, chosen, "grad-cam", setting, steps=STEPS, references=references)
+        return held_out_gains(model, photos, chosen, "grad-cam", setting, steps=STEPS, references=references)[0]
 
     assert found({0, 1, 2}, "gaussian").images == 3
     both = found({0, 1, 2}, "gaussian", "edges")
@@ -109,7 +114,7 @@ def test_every_gain_is_of_the_same_images(model: GeoModel, tmp_path: Path) -> No
 
 def test_a_random_map_is_no_more_coherent_than_in_an_evaluation(model: GeoModel, source: Source) -> None:
     setting = Setting("stage", "max", (1.0,) * 7)
-    found = held_out_gains(model, source, {1}, "grad-cam", setting, objective="adcc", references=("random",))
+    found, _ = held_out_gains(model, source, {1}, "grad-cam", setting, objective="adcc", references=("random",))
     examination = Examination(("combi-cam-all", "random"), ("adcc",))
     values = measured(model, source.picture(1), examination).values
     assert values["random"]["adcc"] > 0
@@ -125,3 +130,4 @@ def test_verdicts_and_intervals_by_hand() -> None:
     assert verdict(Interval(0.2, -0.1, 0.3), 10) == "no gain"
     assert verdict(Interval(-0.2, -0.3, -0.1), 10) == "worse"
     assert verdict(Interval(0.2, 0.1, 0.3), 9) == "too few"
+    assert interval(np.array([0.3])) == Interval(0.3, -2, 2)  # of one image nothing is known

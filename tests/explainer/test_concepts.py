@@ -204,9 +204,16 @@ def test_a_table_worked_out_by_hand() -> None:
     assert sea.median is not None
     assert sea.mean is not None
     assert (sea.median.value, sea.mean.value) == (2, 3)
-    # Of 27 equally likely draws of three, one is (1, 1, 1) and one (6, 6, 6): 3.7 % each, beyond the outer 2.5 %.
-    assert (sea.median.low, sea.median.high) == (1, 6)
-    assert (sea.mean.low, sea.mean.high) == (1, 6)
+    # The bootstrap of three values knows 27 draws of them: no interval is given.
+    assert all(np.isnan(end) for one in (sea.median, sea.mean) for end in (one.low, one.high))
+
+
+def test_an_interval_takes_twenty_images() -> None:
+    values = [1.0] * 10 + [2.0] * 10
+    few, enough = bootstrap(values[:19], 500, 0.95, 0), bootstrap(values, 500, 0.95, 0)
+    assert np.isnan([few[0].low, few[1].high]).all()
+    # Twos among twenty draws of either: binomial, 6 to 14 in 95.9 % of the cases.
+    assert (enough[1].low, enough[1].high) == pytest.approx((1.3, 1.7), abs=0.051)
 
 
 def test_an_ignored_concept_does_not_count() -> None:

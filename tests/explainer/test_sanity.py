@@ -13,7 +13,16 @@ from geoexplain.explainer.cams import METHODS, ExplanationCancelledError
 from geoexplain.explainer.candidates import CANDIDATES, Candidate
 from geoexplain.explainer.combine import PRESETS
 from geoexplain.explainer.explanation import Explanation
-from geoexplain.explainer.sanity import SANITY_CANDIDATES, heatmaps, judged, parts, randomised, sanity_checks
+from geoexplain.explainer.sanity import (
+    SANITY_CANDIDATES,
+    draw_seed,
+    heatmaps,
+    judged,
+    parts,
+    randomised,
+    sanity_checks,
+)
+from geoexplain.explainer.sanity_verdict import Comparisons
 from geoexplain.explainer.trace import trace
 from geoexplain.locator.model import GeoModel
 from tests.explainer.networks import image_tensor, random_model
@@ -67,8 +76,8 @@ def test_weights_are_drawn_from_the_head_down_and_what_is_above_stays_drawn(mode
     original = every_tensor(model)
     before = original
     seen = []
-    for step, (name, changed) in enumerate(randomised(model, 0)):
-        seen.append(name)
+    for step, changed in randomised(model, 0):
+        seen.append(parts(model)[step][0])
         now = {key: value.clone() for key, value in changed.network.state_dict().items()}
         prefix = ["head.", "backbone.head.", *(f"backbone.stages.{i}." for i in range(6, -1, -1)), "backbone.stem."][
             step
@@ -125,22 +134,37 @@ def test_a_map_of_edges_survives_and_one_of_weights_does_not(model: GeoModel) ->
     candidates = {name: Candidate(name, draw) for name, draw in kinds.items()}
     heard: list[tuple[int, int]] = []
     found = sanity_checks(
-        model, image_tensor(2, SIZE_HW), 3, candidates, draws=2, progress=lambda *step: heard.append(step)
+        model, image_tensor(2, SIZE_HW), 3, candidates, draws=5, cascades=2, progress=lambda *step: heard.append(step)
     )
-    assert heard == [(i, 2 * len(STEPS)) for i in range(1, 2 * len(STEPS) + 1)]
-    np.testing.assert_allclose(found["edges"].correlations, 1)
-    np.testing.assert_allclose(found["edges"].similarities, 1)
+    networks = 2 * len(STEPS) + 3
+    assert heard == [(i, networks) for i in range(1, networks + 1)]
+    compared = found["edges"].compared
+    for figure in (compared.correlations, compared.similarities, compared.resemblances()):
+        np.testing.assert_allclose(figure[:2], 1)
+        np.testing.assert_allclose(figure[2:, -1], 1)
+        assert np.isnan(figure[2:, :-1]).all()  # only the end of these draws was looked at
     assert found["edges"].verdict == "survives"
-    assert found["edges"].sentence == (
-        "edges: with all weights random the map is much the same (rank correlation 1.00, 1.00 to 1.00 in 2 draws; "
-        "SSIM 1.00): it shows the image, not what was learnt."
+    assert found["edges"].sentence.startswith(
+        "edges: it survives random weights: it shows the image, not what was learnt. With all weights random the "
+        "resemblance is 1.00 (95 %: 1.00 to 1.00; 5 draws; mean |ρ| 1.00, of unrelated maps 0."
     )
-    assert np.abs(found["weights"].correlations).max() < 0.1  # gone with the head, at the first step
+    assert np.abs(found["weights"].compared.correlations[:2]).max() < 0.1  # gone with the head, at the first step
     assert found["weights"].verdict == "depends"
-    assert np.isnan(found["gone"].correlations).all()
-    assert np.isnan(found["gone"].mean_similarities()).all()
+    assert np.isnan(found["gone"].compared.correlations).all()
+    assert np.isnan(found["gone"].compared.mean_similarities()).all()
+    np.testing.assert_array_equal(found["gone"].compared.mean_resemblances(), 0)
     assert found["gone"].verdict == "depends"
-    assert "the map is flat" in found["gone"].sentence
+    assert "every map is flat" in found["gone"].sentence
+
+
+def test_a_network_of_random_weights_is_the_last_of_its_cascade(model: GeoModel) -> None:
+    *_, (step, cascaded) = randomised(model, 7)
+    ((whole, at_once),) = randomised(model, 7, whole=True)
+    assert (step, whole) == (len(STEPS) - 1,) * 2
+    expected = cascaded.network.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in at_once.network.state_dict().items())
+    assert draw_seed(0, 1) != draw_seed(0, 2) != draw_seed((0, 1), 2)
+    assert draw_seed(3, 1) == draw_seed((3,), 1)
 
 
 def test_every_gradient_method_and_combi_cam_is_checked_and_repeats_itself(model: GeoModel) -> None:
@@ -149,30 +173,63 @@ def test_every_gradient_method_and_combi_cam_is_checked_and_repeats_itself(model
     assert set(one) == {*(name for name, m in METHODS.items() if m.gradient), *(n for n in CANDIDATES if "combi" in n)}
     for name, check in one.items():
         assert list(check.steps) == STEPS
-        np.testing.assert_array_equal(check.correlations, same[name].correlations)
+        np.testing.assert_array_equal(check.compared.correlations, same[name].compared.correlations)
+        assert check.verdict in {"too few", "none"}  # one draw says nothing, whatever it shows
+        assert check.sentence.endswith("At least 4 more draws are needed." if check.verdict != "none" else "to check.")
+    assert [check.verdict for check in one.values()].count("too few") >= 3
     other = sanity_checks(model, tensor, 3, draws=1, seed=6)
-    assert any(not np.array_equal(check.correlations, other[name].correlations) for name, check in one.items())
+    assert any(
+        not np.array_equal(check.compared.correlations, other[name].compared.correlations)
+        for name, check in one.items()
+    )
+
+
+def compared(correlations: list[float], chance: float) -> Comparisons:
+    """Draws of two steps, of which the first does not matter."""
+    column = np.array([[0.99, value] for value in correlations])
+    return Comparisons(column, np.full_like(column, chance), np.full_like(column, 0.5))
+
+
+def test_what_is_left_by_hand() -> None:
+    left = compared([0.6, -0.6, 0.2, 0.1, np.nan], 0.2).resemblances()[:, -1]
+    np.testing.assert_allclose(left, [0.5, 0.5, 0, -0.125, 0])
+    assert np.isnan(compared([np.nan], np.nan).resemblances()[:, -1]).all()
+
+
+NEAR = [0.01, -0.01, 0.02, -0.02, 0.015]
 
 
 @pytest.mark.parametrize(
-    ("correlations", "flat", "verdict", "words"),
+    ("correlations", "chance", "verdict", "words"),
     [
-        ([0.6, 0.5], False, "survives", "much the same (rank correlation 0.55, 0.50 to 0.60 in 2 draws; SSIM 0.50)"),
-        ([-0.6, -0.7], False, "survives", "upside down (rank correlation -0.65"),
-        ([0.4, 0.3], False, "partly", "part of the map remains (rank correlation 0.35"),
-        # Below 0.2; and within three standard errors, of 0.15 and of 0.6.
-        ([0.2, 0.1], False, "depends", "by chance (rank correlation 0.15"),
-        ([0.45, 0.15], False, "depends", "by chance (rank correlation 0.30"),
-        ([0.6, -0.6], False, "depends", "by chance (rank correlation 0.00, -0.60 to 0.60"),
-        ([np.nan, 0.7], False, "survives", "(rank correlation 0.70"),
-        ([np.nan, np.nan], True, "none", "nothing to check"),
+        ([0.8, -0.85, 0.9, -0.8, 0.85], 0.0, "survives", "(95 %: 0.77 to 0.91; 5 draws; mean |ρ| 0.84, of unrelated"),
+        ([0.34, -0.35, 0.36, -0.34, 0.36], 0.0, "partly", "it is partly the image's own. With all weights random the"),
+        (NEAR, 0.0, "depends", "it depends on what was learnt. With all weights random the resemblance is 0.01"),
+        # The same correlations are a part of the image where maps are fine, and chance where they are coarse.
+        ([0.34, -0.35, 0.36, -0.34, 0.36], 0.3, "depends", "resemblance is 0.07"),
+        # Few draws that scatter, signs that cancel, four draws alike: nothing of it is a green light.
+        (
+            [-0.44, 0.1, -0.8, 0.5, -0.9],
+            0.1,
+            "too few",
+            "learnt, is partly the image's own or survives random weights.",
+        ),
+        ([0.6, -0.6], 0.0, "too few", "3 more draws should tell"),
+        (NEAR[:4], 0.0, "too few", "One more draw should tell."),
+        ([0.1, 0.1, 0.1, 0.29, 0.29, 0.29, 0.2, 0.2], 0.0, "too few", "too few draws to tell whether it depends on"),
+        ([0.2, 0.19, 0.21] * 3, 0.0, "too few", "Even 1,000 draws would not tell: it lies on the border."),
+        ([np.nan] * 5, 0.0, "depends", "5 draws; every map is flat"),
     ],
 )
-def test_verdicts_by_hand(correlations: list[float], flat: bool, verdict: str, words: str) -> None:
-    column = np.array([[0.99, value] for value in correlations])
-    check = judged("x", "X", ("head", "stem"), column, np.full_like(column, 0.5), flat=flat)
+def test_verdicts_by_hand(correlations: list[float], chance: float, verdict: str, words: str) -> None:
+    check = judged("x", "X", ("head", "stem"), compared(correlations, chance), flat=False)
     assert check.verdict == verdict
     assert words in check.sentence
+
+
+def test_a_flat_map_is_not_checked() -> None:
+    check = judged("x", "X", ("head", "stem"), compared([np.nan] * 5, np.nan), flat=True)
+    assert (check.verdict, check.sentence) == ("none", "X: the map is flat, so there is nothing to check.")
 
 
 def test_it_stops_when_cancelled_and_refuses_what_cannot_be(model: GeoModel) -> None:
@@ -181,7 +238,8 @@ def test_it_stops_when_cancelled_and_refuses_what_cannot_be(model: GeoModel) -> 
     with pytest.raises(ExplanationCancelledError, match="cancelled"):
         sanity_checks(model, tensor, 3, progress=lambda done, _: heard.append(done), cancelled=lambda: len(heard) == 2)
     assert heard == [1, 2]
-    with pytest.raises(DataError, match="at least 1 draw"):
-        sanity_checks(model, tensor, 3, draws=0)
+    for draws, cascades in ((0, 1), (1, -1)):
+        with pytest.raises(DataError, match="at least 1 draw"):
+            sanity_checks(model, tensor, 3, draws=draws, cascades=cascades)
     with pytest.raises(DataError, match="from 0 to 11"):
         sanity_checks(model, tensor, 12)

@@ -1,5 +1,7 @@
 """Everything on trial at once: the same figures as one by one, and as many network passes as were announced."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from geoexplain.explainer.combine import combine
 from geoexplain.explainer.faithfulness import METRICS, deletion, insertion, road
 from geoexplain.explainer.subject import subject
 from geoexplain.explainer.trace import trace
-from geoexplain.explainer.trial import images_needed, of_setting, try_explanations
+from geoexplain.explainer.trial import images_needed, moved_heatmaps, of_setting, try_explanations
 from geoexplain.locator.model import GeoModel
 from tests.explainer.networks import image_tensor, random_model
 
@@ -28,7 +30,8 @@ def model() -> GeoModel:
 def test_every_row_holds_what_the_metrics_say_one_by_one(model: GeoModel) -> None:
     x = image_tensor(1, SIZE)
     candidates = {name: CANDIDATES[name] for name in ("grad-cam", "combi-cam")}
-    looked_at, tried = try_explanations(model, x, 3, candidates, steps=4, road_steps=2, seed=5)
+    trial = try_explanations(model, x, 3, candidates, steps=4, road_steps=2, seed=5, chance=3)
+    looked_at, tried = trial.subject, trial.tried
     assert [one.name for one in tried] == ["grad-cam", "combi-cam", *BASELINES]
     assert [one.baseline for one in tried] == [False, False, True, True, True]
     one_by_one = subject(model, x, 3)
@@ -42,6 +45,27 @@ def test_every_row_holds_what_the_metrics_say_one_by_one(model: GeoModel) -> Non
         assert values["road-morf@2"] == pytest.approx(road(one_by_one, expected, 2, 5)[0].value, abs=1e-6)
     assert looked_at.target == 3
     assert len({one.drawing_s for one in tried}) == len(tried)
+    # What chance does: the candidates' own maps in turn, moved elsewhere.
+    maps = moved_heatmaps([one.heatmap for one in tried if not one.baseline], 3, 5)
+    assert len(trial.chance) == 3
+    for measures, heatmap in zip(trial.chance, maps, strict=True):
+        if not heatmap.flat:
+            assert measures[0].value == pytest.approx(deletion(one_by_one, heatmap, 4).value, abs=1e-7)
+
+
+def test_maps_of_chance_are_the_same_maps_elsewhere(model: GeoModel) -> None:
+    x = image_tensor(1, SIZE)
+    traced = trace(model, x, 3, "probability")
+    drawn = [CANDIDATES[name].draw(model, x, traced) for name in ("grad-cam", "combi-cam")]
+    found = moved_heatmaps([drawn[0], replace(drawn[0], values=np.zeros(SIZE, np.float32), flat=True), drawn[1]], 5)
+    assert len(found) == 5
+    for place, one in enumerate(found):
+        original = drawn[place % 2]
+        assert set(np.unique(one.values)) <= set(np.unique(original.values))
+        assert not np.array_equal(one.values, original.values)
+        assert one.flat == bool(np.ptp(one.values) <= 1e-6 * one.values.max())
+    assert len({one.values.tobytes() for one in found}) == 5
+    assert moved_heatmaps([replace(drawn[0], flat=True)], 5) == []
 
 
 def test_progress_counts_explanations_up_to_all(model: GeoModel) -> None:
@@ -53,12 +77,13 @@ def test_progress_counts_explanations_up_to_all(model: GeoModel) -> None:
         {"grad-cam": CANDIDATES["grad-cam"]},
         baselines=("gaussian",),
         steps=40,
+        chance=1,
         progress=lambda done, total: heard.append((done, total)),
     )
-    assert {total for _, total in heard} == {200}
+    assert {total for _, total in heard} == {300}
     done = [done for done, _ in heard]
     assert done == sorted(done)
-    assert {100, 200} <= set(done)
+    assert {100, 200, 300} <= set(done)
     assert any(0 < value < 100 for value in done)
 
 

@@ -43,13 +43,11 @@ def planted_case(seed: int) -> Case:
     return Case(subject(model, image, 1), "grad-cam", {"stage": maps, "block": blocks})
 
 
-def independently(case: Case, setting: Setting) -> float:
-    """Insertion − deletion through the front door."""
+def independently(case: Case, setting: Setting) -> float | None:
+    """Insertion − deletion through the front door; None for a flat map."""
     heatmap = combine(case.maps[setting.level], setting.weights, setting.how, case.subject.size_hw)
     removed, shown = measure(case.subject, heatmap, lambda _tensor: heatmap, ("deletion", "insertion"), steps=STEPS)
-    assert removed.value is not None
-    assert shown.value is not None
-    return shown.value - removed.value
+    return None if removed.value is None or shown.value is None else shown.value - removed.value
 
 
 def test_finds_the_best_of_all_grid_points_where_what_matters_is_known() -> None:
@@ -72,8 +70,10 @@ def test_is_never_worse_than_any_preset_or_any_map_alone(model: GeoModel) -> Non
         settings[f"stage {index + 1} alone"] = Setting("stage", "max", weights)
     assert set(found.starts) == set(settings)
     for name, setting in settings.items():
-        assert found.starts[name] == pytest.approx(np.mean([independently(case, setting) for case in cases])), name
-    assert found.value >= max(found.starts.values())
+        values = [value for case in cases if (value := independently(case, setting)) is not None]
+        assert found.starts[name] == (pytest.approx(np.mean(values)) if values else None), name
+        assert found.without.get(name, 0) == len(cases) - len(values)
+    assert found.value >= max(value for value in found.starts.values() if value is not None)
     assert found.value == pytest.approx(np.mean([independently(case, found.setting) for case in cases]))
     assert max(found.setting.weights) == 1
     assert min(found.setting.weights) >= 0
@@ -150,7 +150,22 @@ def test_adcc_is_that_of_the_metric(model: GeoModel) -> None:
     (wanted,) = measure(case.subject, heatmap, again, ("adcc",))  # type: ignore[arg-type]
     assert found.value == pytest.approx(wanted.value)
     assert found.objective == "adcc"
-    assert found.value >= max(found.starts.values())
+    assert found.value >= max(value for value in found.starts.values() if value is not None)
+
+
+def test_a_flat_map_has_no_score() -> None:
+    cases = [planted_case(seed) for seed in range(2)]
+    blank = stage_map(np.zeros((SIDE, SIDE)), 3)
+    faint = {"stage": (*cases[0].maps["stage"][:2], blank), "block": cases[0].maps["block"]}
+    one = tune([replace(cases[0], maps=faint)], steps=STEPS)
+    assert (one.starts["stage 3 alone"], one.without["stage 3 alone"]) == (None, 1)
+    assert one.starts["deep-only"] is None
+    # On one image of two: the mean is that of the other, and it does not lead by being left out of the first.
+    both = tune([replace(cases[0], maps=faint), cases[1]], steps=STEPS)
+    alone = Setting("stage", "max", (0.0, 0.0, 1.0))
+    assert both.starts["stage 3 alone"] == pytest.approx(independently(cases[1], alone))
+    assert both.without["stage 3 alone"] == 1
+    assert min(value for value in both.starts.values() if value is not None) > -1
 
 
 def test_images_without_a_map_are_left_out_and_nothing_else_is_said() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,16 @@ COUNTS = {"stage": 3, "block": 5}
 GAINS = {"grad-cam": Interval(0.02, 0.01, 0.03), "gaussian": Interval(-0.01, -0.04, 0.02)}
 HELD_OUT = HeldOut("150 other views", 150, "insertion-deletion@50", Interval(0.4, 0.35, 0.45), GAINS)
 FOUND = StageWeights(
-    "grad-cam", "stage", "probability", "max", (0.0, 0.25, 1.0), "insertion-deletion@12", "48 views", 48, HELD_OUT
+    "grad-cam",
+    "stage",
+    "probability",
+    "max",
+    (0.0, 0.25, 1.0),
+    "insertion-deletion@12",
+    "48 views",
+    48,
+    HELD_OUT,
+    replace(HELD_OUT, objective="road@5"),
 )
 
 
@@ -46,6 +56,14 @@ def test_what_is_written_is_read(weights: Path) -> None:
     # sha256sum of the bytes above
     assert told["weights_sha256"] == "84db54d399a45dd99f511699a095f8beb4b9c0b5def336f7a60b053d42fb9b3b"
     assert told["held_out"]["gains"]["grad-cam"] == {"mean": 0.02, "low": 0.01, "high": 0.03}
+
+
+def test_a_file_from_before_the_cross_check_is_read(weights: Path) -> None:
+    write_tuned(sidecar(weights), FOUND, weights)
+    told = json.loads(sidecar(weights).read_text(encoding="utf-8"))
+    del told["cross_check"]
+    sidecar(weights).write_text(json.dumps(told), encoding="utf-8")
+    assert tuned_beside(weights, COUNTS) == (replace(FOUND, cross_check=None), "")
 
 
 def test_weights_of_another_version_of_the_model_are_left_alone_and_the_reason_is_kept(tmp_path: Path) -> None:
@@ -78,6 +96,8 @@ def changed(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (changed("cross_check", 3), "expected 'cross_check' to be null or an object, got '3'"),
+        (changed("cross_check.images", 0), "expected 'images' to be a whole number from 1 to a billion, got '0'"),
         (changed("format", "geoexplain-tuned/2"), "got another kind of file"),
         (changed("method", "score-cam"), "expected 'method' to be one of grad-cam, "),
         (changed("method", ["grad-cam"]), "expected 'method'"),

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.explainer.cams import METHODS, StageMap
-from geoexplain.explainer.combine import COMBINATIONS, PRESETS
+from geoexplain.explainer.combine import COMBINATIONS, DEFAULT_PRESET, PRESETS
 from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
@@ -84,6 +84,7 @@ def test_the_menu_offers_what_the_registries_hold() -> None:
     assert [p["name"] for p in offered["presets"]] == list(PRESETS)
     assert [c["name"] for c in offered["combinations"]] == list(COMBINATIONS)
     assert (offered["levels"], offered["scores"]) == (list(LEVELS), list(SCORES))
+    assert offered["first_preset"] == DEFAULT_PRESET == "as-published"
     assert offered["first_preset"] in PRESETS
     assert [c["name"] for c in offered["colormaps"]] == list(COLORMAPS)
     for row in offered["colormaps"]:

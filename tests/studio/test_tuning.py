@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -11,6 +12,8 @@ from PIL import Image
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.faithfulness import measure
 from geoexplain.explainer.subject import subject
+from geoexplain.explainer.tuning import Setting, prepare
+from geoexplain.explainer.tuning_gain import Gain, ImageGain, gain_words, image_gain
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, StageWeights
 from geoexplain.studio.handlers import Handlers
@@ -51,7 +54,9 @@ def test_weights_for_an_image_do_what_the_page_says(handlers: Handlers, model: G
         return inserted.value - deleted.value
 
     assert objective(preset) > objective(COMBI)
-    assert f"from {objective(COMBI):.3f} to {objective(preset):.3f}." in done["words"]
+    setting = Setting(preset["level"], preset["how"], tuple(preset["weights"]))
+    case = prepare(model, explanation.tensor, cell, "layer-cam")
+    assert gain_words(image_gain(case, setting, steps=STEPS)) in done["words"]
 
 
 def test_leaving_calls_the_search_off(handlers: Handlers, image: Image.Image) -> None:
@@ -100,12 +105,9 @@ def test_without_an_image_or_for_another_model_nothing_is_searched(handlers: Han
 
 
 def test_words_by_hand() -> None:
-    assert words_of(0.25, 0.5) == (
-        "Insertion AUC − deletion AUC (12 steps) rose from 0.250 to 0.500. Weights tuned on one image say nothing of "
-        "others."
-    )
-    assert words_of(0.5, 0.5).startswith("Nothing that was tried is better than what is set: insertion AUC")
-    assert "is 0.500; the map before was flat." in words_of(None, 0.5)
+    gain = ImageGain("Grad-CAM", Gain("area", 0.7, 0.5, 0.1, 0.3), Gain("loss", 0.4, 0.4, -0.1, 0.1))
+    assert words_of(gain, kept=False) == f"{gain_words(gain)} Weights tuned on one image say nothing of others."
+    assert words_of(gain, kept=True).startswith("Nothing that was tried is better than what is set. A gain of +0.200")
 
 
 def test_a_model_with_tuned_weights_offers_them(model: GeoModel, image: Image.Image) -> None:
@@ -124,9 +126,17 @@ def test_a_model_with_tuned_weights_offers_them(model: GeoModel, image: Image.Im
 
 
 def test_the_gain_on_other_images_is_said_with_the_preset() -> None:
-    held_out = HeldOut("others", 30, "adcc", Interval(0.5, 0.4, 0.6), {"grad-cam": Interval(0.02, -0.01, 0.05)})
+    gains = {"grad-cam": Interval(0.02, -0.01, 0.05), "gaussian": Interval(0.03, 0.01, 0.05)}
+    held_out = HeldOut("others", 30, "adcc", Interval(0.5, 0.4, 0.6), gains)
+    other = HeldOut("others", 30, "road@5", Interval(0.5, 0.4, 0.6), {"grad-cam": Interval(-0.02, -0.03, -0.01)})
     tuned = StageWeights("grad-cam", "stage", "probability", "sum", (1.0,), "adcc", "4 views", 4, held_out)
-    assert tuned_words(tuned) == (
-        "Tuned for adcc on 4 views. Gain on 30 others, with its 95 % interval: "
-        "over Grad-CAM +0.020 (-0.010 to +0.050). An interval that holds 0 is no gain beyond chance."
+    first = (
+        "Tuned for adcc on 4 views. On 30 others, with the 95 % interval: no gain over Grad-CAM (+0.020, -0.010 to "
+        "+0.050), better than Centred Gaussian (+0.030, +0.010 to +0.050)."
     )
+    assert tuned_words(tuned) == first
+    assert tuned_words(replace(tuned, cross_check=other)) == (
+        f"{first} By road@5, for which they were not tuned: worse than Grad-CAM (-0.020, -0.030 to -0.010)."
+    )
+    few = replace(held_out, images=3)
+    assert "too few to tell from Grad-CAM" in tuned_words(replace(tuned, held_out=few))

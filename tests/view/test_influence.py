@@ -9,6 +9,7 @@ from PIL import Image
 from geoexplain.explainer.concepts import ConceptInfluence
 from geoexplain.images import Preprocess
 from geoexplain.view.influence import (
+    CHANCE,
     LESS,
     MORE,
     TOP_COLOUR,
@@ -38,7 +39,8 @@ def test_the_most_influential_comes_first_and_the_ignored_are_not_drawn() -> Non
 
 
 def test_bars_lie_on_their_side_of_one(tmp_path: Path) -> None:
-    save_chart(tmp_path / "c.png", [concept("more", 4), concept("less", 0.25), concept("none", 0)], "title")
+    rows = [concept("more", 4), concept("less", 0.25), concept("none", 0)]
+    save_chart(tmp_path / "c.png", rows, "title", {one.concept: (0.9, 1.1) for one in rows})
     with Image.open(tmp_path / "c.png") as drawn:
         pixels = np.asarray(drawn.convert("RGB"))
     more, less = (np.argwhere((pixels == colour).all(axis=-1)) for colour in (MORE, LESS))
@@ -50,9 +52,19 @@ def test_bars_lie_on_their_side_of_one(tmp_path: Path) -> None:
     assert widths[2] == pytest.approx(1.5 * widths[1], abs=4)
 
 
+def test_a_bar_that_chance_explains_is_grey(tmp_path: Path) -> None:
+    rows = [concept("more", 4), concept("less", 0.25), concept("unknown", 4)]
+    save_chart(tmp_path / "c.png", rows, "title", {"more": (0.1, 4.5), "less": (0.2, 2)})
+    with Image.open(tmp_path / "c.png") as drawn:
+        pixels = np.asarray(drawn.convert("RGB"))
+    coloured = [(pixels == colour).all(axis=-1).sum() for colour in (MORE, LESS, CHANCE)]
+    assert coloured[:2] == [0, 0]
+    assert coloured[2] > 1000
+
+
 @pytest.mark.parametrize("names", [[], ["$\\frac{", "a" * 80, "\\", "_^", "海岸"]])
 def test_no_name_breaks_the_chart(names: list[str], tmp_path: Path) -> None:
-    save_chart(tmp_path / "c.png", [concept(name, 2) for name in names], "$\\frac{")
+    save_chart(tmp_path / "c.png", [concept(name, 2) for name in names], "$\\frac{", {})
     with Image.open(tmp_path / "c.png") as drawn:
         assert drawn.width == 840
 

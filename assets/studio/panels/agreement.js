@@ -21,8 +21,12 @@ function figure(value, i, j) {
   cell.textContent = value === null ? "–" : value.toFixed(2).replace("-", "−");
   cell.dataset.self = i === j;
   cell.dataset.sign = value < 0 ? -1 : 1;
-  cell.style.setProperty("--share", value === null ? 0 : Math.abs(value));
-  cell.title = `${result.titles[i]} and ${result.titles[j]}`;
+  const told = result.told[i][j];
+  cell.dataset.told = told;
+  cell.style.setProperty("--share", told ? Math.abs(value) : 0);
+  const limit = result.limits[i][j];
+  const pair = `${result.titles[i]} and ${result.titles[j]}`;
+  cell.title = limit === null ? pair : `${pair}: unrelated maps as coarse stay within ±${limit.toFixed(2)}${told ? "" : ", and so do these"}`;
   return cell;
 }
 

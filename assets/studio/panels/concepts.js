@@ -51,11 +51,20 @@ function bar(row) {
   const track = span("ge-track", "");
   const fill = document.createElement("span");
   fill.dataset.more = row.ci > 1;
+  fill.dataset.said = row.said;
   fill.style.setProperty("--length", Math.abs(row.length));
   track.append(fill);
+  if (row.chance) {
+    const range = document.createElement("i");
+    range.style.setProperty("--from", row.chance[0]);
+    range.style.setProperty("--to", row.chance[1]);
+    track.append(range);
+  }
   const figure = span("ge-ci", row.ci.toFixed(2));
-  line.title = `${row.concept}: ${row.tki} of the strongest pixels on ${row.share} of the image`;
-  line.append(button(row), track, figure, span("ge-shares", `${row.tki} on ${row.share}`));
+  line.title = `${row.concept}: ${row.words}`;
+  line.dataset.said = row.said;
+  const said = { more: "more than chance", fewer: "fewer than chance" }[row.said] || "as by chance";
+  line.append(button(row), track, figure, span("ge-shares", `${row.tki} on ${row.share}: ${said}`));
   line.addEventListener("click", () => row.mask && choose(row.concept));
   return line;
 }

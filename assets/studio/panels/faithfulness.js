@@ -27,11 +27,28 @@ function node(tag, attributes, text) {
 
 const rowOf = (name) => result.rows.find((row) => row.name === name);
 
+const figure = (metric, value) => (value === null ? "–" : metric.startsWith("average") ? value.toFixed(0) : value.toFixed(3));
+
 function shown(metric, row) {
   if (metric === "time") return row.baseline ? "–" : row.seconds < 0.1 ? row.seconds.toFixed(3) : row.seconds.toFixed(1);
-  const value = row.values[metric];
-  if (value === null) return "–";
-  return metric.startsWith("average") ? value.toFixed(0) : value.toFixed(3);
+  return figure(metric, row.values[metric]);
+}
+
+// What a method has to exceed: no map that is as coarse and has nothing to do with the image does.
+function limits() {
+  const line = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  head.textContent = "beyond chance";
+  head.title = "What unrelated maps that are as coarse do not reach: ten of the methods’ own maps, moved elsewhere";
+  line.append(head);
+  for (const metric of metrics) {
+    const cell = document.createElement("td");
+    const limit = metric === "time" ? null : result.limits[metric];
+    cell.textContent = limit === null ? "–" : `${result.higher[metric] ? "above" : "below"} ${figure(metric, limit)}`.replace("-", "−");
+    line.append(cell);
+  }
+  return line;
 }
 
 function tableRow(row) {
@@ -50,7 +67,7 @@ function tableRow(row) {
     const cell = document.createElement("td");
     cell.dataset.metric = metric;
     cell.textContent = shown(metric, row);
-    if (result.best[metric]?.includes(row.name)) cell.dataset.best = "true";
+    if (result.standing[metric]?.includes(row.name)) cell.dataset.standing = "true";
     if (metric !== "time" && row.reasons[metric]) cell.title = row.reasons[metric];
     line.append(cell);
   }
@@ -172,8 +189,9 @@ function showResult() {
   result.highest = Math.ceil(result.highest * 20) / 20;
   const { label, percent } = window.geoexplainShown;
   find(".ge-caption").textContent =
-    `${label} (${percent}), deletion and insertion in ${result.steps} steps. Marked: the best, baselines aside. Choose a row to see its curves.`;
+    `${label} (${percent}), deletion and insertion in ${result.steps} steps. Marked: beyond chance, and better than every map that knows nothing of the network. Choose a row to see its curves.`;
   find(".ge-scores tbody").replaceChildren(...result.rows.map(tableRow));
+  find(".ge-scores tfoot").replaceChildren(limits());
   find(".ge-reading").textContent = result.reading;
   step = Math.round(result.steps / 4);
   choose(result.rows.some((row) => row.name === chosen) ? chosen : result.rows[0].name);
@@ -185,7 +203,7 @@ function repaint() {
   const about = window.geoexplainShown;
   find(".ge-start").disabled = !about || work.state !== "idle";
   find(".ge-start").hidden = work.state === "running" || work.state === "stopping";
-  geoexplainWorkControls(section, work, "explanations");
+  geoexplainWorkControls(section, work, "maps");
   if (work.total) find(".ge-count").textContent = work.state === "stopping" ? "Stopping …" : `${Math.floor(work.done / 100)} of ${work.total / 100} measured`;
   if (work.state === "done" && result !== work.report) showResult();
   if (work.state === "done") find(".ge-start").disabled = false;

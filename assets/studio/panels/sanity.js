@@ -8,7 +8,7 @@ function cell(tag, ...content) {
   return made;
 }
 
-function small(source, correlation, similarity, alt) {
+function small(source, resemblance, similarity, alt) {
   const box = cell("td");
   if (source) {
     const image = document.createElement("img");
@@ -16,22 +16,32 @@ function small(source, correlation, similarity, alt) {
     image.alt = alt;
     box.append(image);
   } else box.append(Object.assign(cell("span", "flat"), { className: "ge-strip-flat" }));
-  const figure = cell("b", correlation === undefined ? "\u00a0" : correlation === null ? "–" : correlation.toFixed(2));
+  const words = resemblance == null ? "–" : resemblance.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
+  const figure = cell("b", resemblance === undefined ? "\u00a0" : words);
   if (similarity != null) figure.title = `SSIM ${similarity.toFixed(2)}`;
   box.append(figure);
   return box;
 }
 
-function row({ title, verdict, words, sentence, maps, correlations, similarities }) {
-  const head = cell("th", cell("span", title), Object.assign(cell("em", words), { title: sentence }));
+function row({ title, verdict, words, interval, sentence, maps, resemblances, similarities }) {
+  const head = cell("th", cell("span", title), cell("em", words), cell("i", interval));
   head.scope = "row";
+  head.title = sentence;
   head.dataset.verdict = verdict;
   return cell(
     "tr",
     head,
     small(maps[0], undefined, null, `${title}, the map`),
-    ...result.steps.map((step, i) => small(maps[i + 1], correlations[i], similarities[i], `${title}, random down to ${step}`)),
+    ...result.steps.map((step, i) => small(maps[i + 1], resemblances[i], similarities[i], `${title}, random down to ${step}`)),
   );
+}
+
+function showMore(more) {
+  find(".ge-more-draws").hidden = more === null;
+  if (more === null) return;
+  find(".ge-more-draws span").textContent = more.words;
+  find(".ge-more-draws button").textContent = more.label;
+  find(".ge-more-draws button").hidden = more.draws === null;
 }
 
 function showResult(report) {
@@ -41,9 +51,10 @@ function showResult(report) {
   const heads = ["Explanation", "the map", ...result.steps.map((step, i) => (i ? `+ ${step}` : `${step} random`))];
   find("thead tr").replaceChildren(...heads.map((words) => Object.assign(cell("th", words), { scope: "col" })));
   find("tbody").replaceChildren(...result.rows.map(row));
+  showMore(result.more);
 }
 
-geoexplainPanel(
+const start = geoexplainPanel(
   { element, props, trigger, watch },
   {
     name: "sanity",
@@ -56,3 +67,8 @@ geoexplainPanel(
     show: showResult,
   },
 );
+
+find(".ge-more-draws button").addEventListener("click", () => {
+  find(".ge-more-draws").hidden = true;
+  start({ draws: result.more.draws });
+});

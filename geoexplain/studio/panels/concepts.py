@@ -14,6 +14,7 @@ from gradio.components import Component
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
+from geoexplain.explainer.concept_chance import FEWER, MORE, beyond_chance, chance_ranges
 from geoexplain.explainer.concepts import (
     LARGEST_DILATION_PX,
     SMALLEST_SHARE,
@@ -60,7 +61,8 @@ def frame() -> str:
 <section class="ge-panel-body ge-concepts ge-ui" data-state="empty" aria-label="Concept influence">
   <p class="ge-trust-words">On what does the explanation lie: on the coast, on the ice, on a tower? A bar to the right
     means that more of its strongest pixels lie there than the size of the thing alone would explain, a bar to the left
-    that fewer do: twice as many are 2, half as many 1/2, and chance would give 1.</p>
+    that fewer do: twice as many are 2, half as many 1/2. These pixels are a spot or two, which lie on something by
+    chance: a bar has a colour only where it ends beyond what the same spots reach wherever they lie.</p>
   <div class="ge-ask">
     <label>Explanation <select data-choice="method">{_options(named, FIRST)}</select></label>
     <label>Concepts <select data-choice="segmenter">{_options(segmenters, LANDCOVER)}</select></label>
@@ -124,6 +126,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         smallest_share=number(asked.get("share")) / 100,
         dilation_px=dilation_px,
     )
+    chance = chance_ranges(influence, masks, dilation_px=dilation_px)
     k, size = int(influence.top.sum()), influence.top.size
     notes = [source]
     if drawing.attribution is not None:
@@ -143,7 +146,8 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         "topWords": f"the {k:,} strongest pixels, {percent(k / size)} of all",
         "top": _bits(influence.top),
         "rows": [
-            _row(one, dilated(mask, dilation_px)) for one, mask in zip(influence.concepts, masks.values(), strict=True)
+            _row(one, dilated(mask, dilation_px), chance.get(one.concept))
+            for one, mask in zip(influence.concepts, masks.values(), strict=True)
         ],
         "notes": " ".join(notes),
     }
@@ -205,16 +209,29 @@ def _drawn(question: Question, explanation: Explanation, progress: Progress, can
     return draw(explanation, model, str(name), progress=progress, cancelled=cancelled)
 
 
-def _row(one: ConceptInfluence, mask: NDArray[np.bool_]) -> dict[str, Any]:
+def _row(one: ConceptInfluence, mask: NDArray[np.bool_], chance: tuple[float, float] | None) -> dict[str, Any]:
     return {
         "concept": one.concept,
         "share": percent(one.share),
         "tki": None if one.tki is None else percent(one.tki),
         "ci": None if one.ci is None else float(one.ci),
         "length": 0.0 if one.ci is None else bar_length(one.ci),
+        "chance": None if chance is None else [bar_length(end) for end in chance],
+        "said": beyond_chance(one, chance),
+        "words": _words(one, chance),
         "ignored": one.ignored,
         "mask": _bits(mask) if mask.any() else None,
     }
+
+
+def _words(one: ConceptInfluence, chance: tuple[float, float] | None) -> str:
+    if one.tki is None:
+        return ""
+    where = f"{percent(one.tki)} of the strongest pixels on {percent(one.share)} of the image"
+    if chance is None:
+        return where
+    said = {MORE: "more than by chance", FEWER: "fewer than by chance", "": "as many as by chance"}
+    return f"{where}, {said[beyond_chance(one, chance)]} ({chance[0]:.2f} to {chance[1]:.2f})"
 
 
 def _bits(mask: NDArray[np.bool_]) -> str:

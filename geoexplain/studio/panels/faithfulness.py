@@ -1,7 +1,7 @@
 """The scoreboard: every explanation of the image by every metric, and what happens on the way."""
 
 import base64
-import math
+from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor
 from geoexplain.errors import DataError
 from geoexplain.explainer.candidates import Candidate
 from geoexplain.explainer.faithfulness import METRICS, metric_name
+from geoexplain.explainer.standing import Standing, standing
 from geoexplain.explainer.subject import Measure, positions
 from geoexplain.explainer.trial import Tried, of_setting, try_explanations
 from geoexplain.explainer.tuned import candidates_of, traced_candidates
@@ -50,7 +51,7 @@ def frame() -> str:
     <div class="ge-scroll"><table class="ge-scores" aria-describedby="ge-scores-caption">
       <thead><tr><th scope="col">Explanation</th>{heads}
         <th scope="col" data-metric="time"><span>Time to draw</span><i>seconds</i></th></tr></thead>
-      <tbody></tbody></table></div>
+      <tbody></tbody><tfoot></tfoot></table></div>
     <p class="ge-reading"></p>
     <div class="ge-curves">
       <figure class="ge-step"><div class="ge-step-picture"><canvas></canvas></div>
@@ -73,7 +74,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         raise DataError(f"expected steps out of {STEPS}, got others: choose some of these.")
     candidates = {AS_SET: as_set(asked.get("combi"))}
     candidates |= candidates_of(model) if asked.get("scoreCam") is True else traced_candidates(model)
-    looked_at, tried = try_explanations(
+    trial = try_explanations(
         model,
         model.tensor(question.image),
         question.target,
@@ -83,15 +84,18 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         cancelled=cancelled,
     )
     names = {metric: metric_name(metric, steps) for metric in METRICS}
+    stands = {metric: standing(trial, metric, name) for metric, name in names.items()}
     return {
         "steps": steps,
         "names": names,
-        "rows": [row_of(one, names, steps) for one in tried],
-        "best": best_of(tried, names),
-        "reading": reading(tried, names),
-        "size": list(looked_at.size_hw),
-        "image": data_url(picture(model.preprocess, looked_at.tensor)),
-        "blurred": data_url(picture(model.preprocess, looked_at.blurred)),
+        "rows": [row_of(one, names, steps) for one in trial.tried],
+        "standing": {metric: list(one.standing) for metric, one in stands.items()},
+        "limits": {metric: one.limit for metric, one in stands.items()},
+        "higher": {metric: METRICS[metric].higher for metric in stands},
+        "reading": reading(stands, {one.name: one.title for one in trial.tried}),
+        "size": list(trial.subject.size_hw),
+        "image": data_url(picture(model.preprocess, trial.subject.tensor)),
+        "blurred": data_url(picture(model.preprocess, trial.subject.blurred)),
         "blank": [round(255 * mean) for mean in model.preprocess.mean],
     }
 
@@ -136,36 +140,25 @@ def turns(values: np.ndarray, steps: int) -> bytes:
     return np.searchsorted(counts, positions(values), side="right").astype(np.uint8).tobytes()
 
 
-def best_of(tried: tuple[Tried, ...], names: dict[str, str]) -> dict[str, list[str]]:
-    """Metric → the explanations with the best value, baselines aside; none where all are as good."""
-    best = {}
-    for metric, name in names.items():
-        values = {one.name: goodness(one, metric, name) for one in tried if not one.baseline}
-        leading = [candidate for candidate, value in values.items() if value == max(values.values())]
-        best[metric] = leading if len(leading) < len(values) and max(values.values()) > -math.inf else []
-    return best
-
-
-def reading(tried: tuple[Tried, ...], names: dict[str, str]) -> str:
-    """The table in a sentence or two: where maps that know nothing of the network do better than every method."""
-    beaten = []
-    for metric, name in names.items():
-        best = max(goodness(one, metric, name) for one in tried if not one.baseline)
-        better = [one.title for one in tried if one.baseline and goodness(one, metric, name) > best]
-        if better:
-            beaten.append(f"{METRICS[metric].title.removesuffix(', %')} ({', '.join(better)})")
-    if not beaten:
-        return "No map that knows nothing of the network does better than the best method, by any of these metrics."
-    return (
-        f"By {len(beaten)} of {len(names)} metrics a map that knows nothing of the network does better than every "
-        f"method here: {'; '.join(beaten)}. On this image these metrics tell you little."
-    )
-
-
-def goodness(one: Tried, metric: str, name: str) -> float:
-    """A value of which more is better; −∞ for none."""
-    value = next(measure.value for measure in one.measures if measure.name == name)
-    return -math.inf if value is None else value if METRICS[metric].higher else -value
+def reading(stands: Mapping[str, Standing], titles: Mapping[str, str]) -> str:
+    """The table in words: what stands out from chance, where maps that know nothing lead, and what it does not say."""
+    named = {metric: METRICS[metric].title.removesuffix(", %") for metric in stands}
+    found = [
+        f"{named[metric]} ({', '.join(titles[name] for name in one.standing)})"
+        for metric, one in stands.items()
+        if one.standing
+    ]
+    if found:
+        words = f"Beyond chance, and better than every map that knows nothing of the network, by: {'; '.join(found)}."
+    else:
+        words = (
+            "By no metric does a method stand out from chance and from the maps that know nothing of the network: on "
+            "this image the same maps moved elsewhere, or one of those, do as well."
+        )
+    ahead = [f"{named[metric]} ({', '.join(one.ahead)})" for metric, one in stands.items() if one.ahead]
+    if ahead:
+        words += f" A map that knows nothing of the network has the best value by: {'; '.join(ahead)}."
+    return f"{words} One image ranks no methods: “geoexplain evaluate explanations” compares them over many."
 
 
 def picture(preprocess: Preprocess, tensor: Tensor) -> Image.Image:

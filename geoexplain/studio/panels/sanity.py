@@ -3,7 +3,7 @@
 import base64
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,24 +11,40 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.combine import Heatmap
+from geoexplain.explainer.equivalence import TOO_FEW, Equivalence
+from geoexplain.explainer.intervals import FEWEST
+from geoexplain.explainer.sanity import CASCADES, SanityCheck, heatmaps, sanity_checks
 from geoexplain.explainer.sanity import DRAWS as USUAL_DRAWS
-from geoexplain.explainer.sanity import SanityCheck, heatmaps, sanity_checks
+from geoexplain.explainer.sanity_verdict import (
+    DEPENDS,
+    DEPENDS_BELOW,
+    NO_MAP,
+    PARTLY,
+    SURVIVES,
+    SURVIVES_ABOVE,
+    hundredths,
+    interval_text,
+)
 from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.work import Cancelled, Progress
 from geoexplain.view.overlay import COLORMAPS, colormap_lut, normalise
 
-DRAWS = (3, 5, 10)
-"""How often the weights are drawn, to choose from: of one draw alone nothing is known of chance."""
+DRAWS = (5, 10, 20, 40)
+"""How often the weights are drawn, to choose from."""
+
+MOST_DRAWS = 100
+"""How often they are drawn at most: one person's check holds the only place of all."""
 
 THUMBNAIL_PX = 64
 """Longer side of a small map."""
 
 VERDICTS = {
-    "depends": "depends on what was learnt",
-    "partly": "partly the image's own",
-    "survives": "survives random weights",
-    "none": "no map",
+    DEPENDS: "depends on what was learnt",
+    PARTLY: "partly the image's own",
+    SURVIVES: "survives random weights",
+    TOO_FEW: "too few draws to tell",
+    NO_MAP: "no map",
 }
 """The verdicts of SanityCheck in a few words."""
 
@@ -46,8 +62,13 @@ def frame() -> str:
     <p class="ge-caption" id="ge-strip-caption"></p>
     <div class="ge-scroll"><table class="ge-strip" aria-describedby="ge-strip-caption"><thead><tr></tr></thead>
       <tbody></tbody></table></div>
-    <p class="ge-reading">Below each map: rank correlation with the original map, the mean over the draws; the maps are
-      those of the first draw. One image is weak evidence: <code>geoexplain evaluate sanity</code> looks at many.</p>
+    <p class="ge-more-draws" hidden><span></span> <button type="button"></button></p>
+    <p class="ge-reading">Below each map: its resemblance to the original one, the mean over the draws; the first
+      {CASCADES} are also looked at part by part, and the maps are those of the first. 1 is the same map, also upside
+      down; 0 is what two unrelated maps as coarse as these reach (rank correlation without its sign, beyond chance). A
+      verdict needs an interval that lies as a whole below {DEPENDS_BELOW:g}, between, or above {SURVIVES_ABOVE:g}. One
+      image is weak evidence:
+      <code>geoexplain evaluate sanity</code> looks at many.</p>
   </div>
 </section>"""
 
@@ -55,8 +76,10 @@ def frame() -> str:
 def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
     """The strip of the page's image and cell. Raises DataError for draws or colours that are not offered."""
     draws, colormap = question.asked.get("draws"), question.asked.get("colormap")
-    if type(draws) is not int or draws not in DRAWS or not isinstance(colormap, str) or colormap not in COLORMAPS:
-        raise DataError("expected draws and colours that the page offers, got others: reload the page.")
+    if type(draws) is not int or not FEWEST <= draws <= MOST_DRAWS:
+        raise DataError(f"expected {FEWEST} to {MOST_DRAWS} draws, got another number: reload the page.")
+    if not isinstance(colormap, str) or colormap not in COLORMAPS:
+        raise DataError("expected colours that the page offers, got others: reload the page.")
     model = question.loaded.model
     tensor = model.tensor(question.image)
     candidates = traced_candidates(model)
@@ -76,7 +99,29 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         "draws": draws,
         "steps": list(steps),
         "rows": [row_of(candidates[name].title, check, strips[name]) for name, check in checks.items()],
+        "more": more_draws(draws, [check.found for check in checks.values() if check.verdict == TOO_FEW]),
     }
+
+
+def more_draws(draws: int, open_: Collection[Equivalence]) -> dict[str, Any] | None:
+    """What to offer when some methods are not settled after so many draws; None if all are.
+
+    "draws" is how many to ask for in all, None if no more are offered; "words" say why, "label" goes on the button.
+    """
+    if not open_:
+        return None
+    words = "One method is not settled." if len(open_) == 1 else f"{len(open_)} methods are not settled."
+    within = [one.more for one in open_ if one.more is not None and draws + one.more <= MOST_DRAWS]
+    if within:
+        more = max(within)
+        draws_words = "One more draw" if more == 1 else f"Some {more} more draws"
+        words += f" {draws_words} should tell" + (" for all." if len(within) == len(open_) else " for some.")
+    elif draws < MOST_DRAWS:
+        more = MOST_DRAWS - draws
+        words += f" More than {MOST_DRAWS} draws are likely to be needed, which are the most that are made here."
+    else:
+        return {"draws": None, "label": "", "words": f"{words} On this image they lie too near to a border."}
+    return {"draws": draws + more, "label": f"Draw {more} more", "words": words}
 
 
 def row_of(title: str, check: SanityCheck, maps: list[str | None]) -> dict[str, Any]:
@@ -87,10 +132,16 @@ def row_of(title: str, check: SanityCheck, maps: list[str | None]) -> dict[str, 
         "verdict": check.verdict,
         "words": VERDICTS[check.verdict],
         "sentence": check.sentence,
+        "interval": "" if check.verdict == NO_MAP else interval_of(check.found),
         "maps": maps,
-        "correlations": [None if math.isnan(value) else float(value) for value in check.mean_correlations()],
-        "similarities": [None if math.isnan(value) else float(value) for value in check.mean_similarities()],
+        "resemblances": [None if math.isnan(value) else float(value) for value in check.compared.mean_resemblances()],
+        "similarities": [None if math.isnan(value) else float(value) for value in check.compared.mean_similarities()],
     }
+
+
+def interval_of(found: Equivalence) -> str:
+    """A mean and its interval, with minus signs: "0.06 (95 %: −0.03 to 0.15)"."""
+    return f"{hundredths(found.mean)} ({interval_text(found)})".replace("-", "−")
 
 
 def thumbnail(heatmap: Heatmap, colormap: str) -> str | None:

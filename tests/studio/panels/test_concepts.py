@@ -30,6 +30,7 @@ from geoexplain.studio.models import Loaded
 from geoexplain.studio.panels.concepts import SEGFORMER_VARIABLE, answer, frame, parts
 from geoexplain.studio.panels.faithfulness import AS_SET
 from geoexplain.studio.panels.panel import Question
+from geoexplain.view.influence import bar_length
 from tests.explainer.segformers import save_segformer
 from tests.studio.test_markup import Elements
 
@@ -91,9 +92,20 @@ def test_a_painted_mask_is_worked_out_from_the_strongest_pixels(model: GeoModel,
         "tki": "0.0 %",
         "ci": None,
         "length": 0.0,
+        "chance": None,
+        "said": "",
+        "words": "0.0 % of the strongest pixels on 0.0 % of the image",
         "ignored": "not in the image",
         "mask": None,
     }
+    # The range of chance: the same hundred pixels at every place of the image, continued periodically.
+    places = [
+        np.roll(top.reshape(height, width), (down, right), (0, 1)) for down in range(height) for right in range(width)
+    ]
+    low, high = np.quantile([2 * place[:, :32].sum() / 100 for place in places], [0.025, 0.975])
+    assert west["chance"] == pytest.approx([bar_length(low), bar_length(high)])
+    assert west["said"] == ("more" if west["ci"] > high else "fewer" if west["ci"] < low else "")
+    assert f"({low:.2f} to {high:.2f})" in west["words"]
     assert found["topWords"] == "the 100 strongest pixels, 2.1 % of all"  # of 4,864
     assert found["method"] == "Combi-CAM, as set"
 

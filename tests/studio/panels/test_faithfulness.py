@@ -11,19 +11,17 @@ from PIL import Image
 from geoexplain.errors import DataError
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.candidates import CANDIDATES
-from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.explanation import explain
-from geoexplain.explainer.faithfulness import METRICS, deletion, metric_name
-from geoexplain.explainer.subject import Measure, subject
-from geoexplain.explainer.trial import Tried
+from geoexplain.explainer.faithfulness import METRICS, deletion
+from geoexplain.explainer.standing import Standing
+from geoexplain.explainer.subject import subject
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.models import Loaded
-from geoexplain.studio.panels.faithfulness import AS_SET, answer, best_of, frame, picture, reading, turns
+from geoexplain.studio.panels.faithfulness import AS_SET, answer, frame, picture, reading, turns
 from geoexplain.studio.panels.panel import Question
 from tests.studio.test_markup import Elements
 
 AS_PUBLISHED = {"method": "grad-cam", "level": "block", "how": "sum", "weights": [1] * 16}
-NAMES = {metric: metric_name(metric, 10) for metric in METRICS}
 
 
 def ask(model: GeoModel, image: Image.Image, asked: Mapping[str, Any], cell: int = 4) -> dict[str, Any]:
@@ -68,27 +66,31 @@ def test_turns_reach_the_browser_as_one_byte_per_pixel(model: GeoModel, image: I
         assert np.array_equal(np.bincount(order, minlength=26)[1:].cumsum(), np.arange(1, 26) * order.size // 25)
 
 
-def tried(name: str, value: float | None, *, baseline: bool = False) -> Tried:
-    heatmap = Heatmap(np.zeros((1, 1), np.float32), name, 0, "probability", "stage", "sum", (), True)
-    return Tried(name, name.title(), baseline, heatmap, 0, tuple(Measure(title, value) for title in NAMES.values()))
+def test_what_the_browser_marks_is_what_stands_out(model: GeoModel, image: Image.Image) -> None:
+    found = ask(model, image, {"steps": 10, "combi": AS_PUBLISHED})
+    values = {row["name"]: row["values"] for row in found["rows"]}
+    for metric, row in METRICS.items():
+        limit, sign = found["limits"][metric], 1 if row.higher else -1
+        assert found["higher"][metric] == row.higher
+        for name in found["standing"][metric]:
+            assert sign * values[name][metric] > sign * limit
+            assert all(sign * values[name][metric] > sign * values[other][metric] for other in BASELINES)
 
 
-def test_the_best_is_marked_and_a_tie_of_all_is_not() -> None:
-    best = best_of((tried("one", 0.2), tried("two", 0.4), tried("blot", 0.9, baseline=True)), NAMES)
-    assert best["deletion"] == ["one"]
-    assert best["insertion"] == ["two"]
-    assert best_of((tried("one", 0.2), tried("two", 0.2), tried("three", 0.1)), NAMES)["insertion"] == ["one", "two"]
-    assert best_of((tried("one", 0.2), tried("two", 0.2)), NAMES)["insertion"] == []
-    assert best_of((tried("one", None), tried("two", 0.2)), NAMES)["insertion"] == ["two"]
-    assert best_of((tried("one", None), tried("two", None)), NAMES)["insertion"] == []
-
-
-def test_the_reading_names_the_baselines_that_win() -> None:
-    beaten = reading((tried("one", 0.5), tried("blot", 0.4, baseline=True)), NAMES)
-    assert beaten.startswith("By 3 of 7 metrics")  # of three metrics less is better
-    assert "Deletion AUC (Blot)" in beaten
-    assert "Insertion" not in beaten
-    assert "does better than the best method" in reading((tried("one", 0.5), tried("blot", 0.5, baseline=True)), NAMES)
+def test_the_reading_says_who_stands_out_and_who_knows_nothing() -> None:
+    nothing = {metric: Standing(None, (), ()) for metric in METRICS}
+    plain = reading(nothing, {})
+    assert plain.startswith("By no metric does a method stand out from chance")
+    assert "has the best value by" not in plain
+    assert plain.endswith("One image ranks no methods: “geoexplain evaluate explanations” compares them over many.")
+    some = reading(
+        nothing | {"deletion": Standing(0.1, ("one", "two"), ()), "average-drop": Standing(None, (), ("Random map",))},
+        {"one": "One", "two": "Two"},
+    )
+    assert some.startswith(
+        "Beyond chance, and better than every map that knows nothing of the network, by: Deletion AUC (One, Two)."
+    )
+    assert "A map that knows nothing of the network has the best value by: Average drop (Random map)." in some
 
 
 def test_a_picture_is_the_image_that_the_network_sees(model: GeoModel, image: Image.Image) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.combine import Heatmap
+from geoexplain.explainer.equivalence import Equivalence
 from geoexplain.explainer.sanity import SANITY_CANDIDATES, sanity_checks
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.models import Loaded
 from geoexplain.studio.panels.panel import Question
-from geoexplain.studio.panels.sanity import VERDICTS, answer, thumbnail
+from geoexplain.studio.panels.sanity import MOST_DRAWS, VERDICTS, answer, more_draws, thumbnail
 from geoexplain.view.overlay import colormap_lut
 
 
@@ -31,22 +33,52 @@ def heatmap(values: list[list[float]], *, flat: bool = False) -> Heatmap:
 
 
 def test_every_explanation_has_its_row_of_maps_and_figures(model: GeoModel, image: Image.Image) -> None:
-    found = ask(model, image, {"draws": 3, "colormap": "viridis"})
+    found = ask(model, image, {"draws": 5, "colormap": "viridis"})
     assert [row["name"] for row in found["rows"]] == list(SANITY_CANDIDATES)
-    checks = sanity_checks(model, model.tensor(image), 2, draws=3)
+    checks = sanity_checks(model, model.tensor(image), 2, draws=5)
     for row in found["rows"]:
         check = checks[row["name"]]
         assert found["steps"] == list(check.steps)
         assert len(row["maps"]) == 1 + len(check.steps)
-        expected = [None if np.isnan(value) else pytest.approx(value) for value in check.mean_correlations()]
-        assert row["correlations"] == expected
+        left = check.compared.mean_resemblances()
+        assert row["resemblances"] == [None if np.isnan(value) else pytest.approx(value) for value in left]
         assert (row["verdict"], row["words"], row["sentence"]) == (
             check.verdict,
             VERDICTS[check.verdict],
             check.sentence,
         )
+        if check.verdict != "none":
+            mean, low, high = re.findall(r"−?\d\.\d\d", row["interval"])
+            figures = [float(text.replace("−", "-")) for text in (mean, low, high)]
+            assert figures == pytest.approx([check.found.mean, check.found.low, check.found.high], abs=0.0051)
     originals = [row["maps"][0] for row in found["rows"] if row["maps"][0]]
     assert len(set(originals)) == len(originals) >= 3
+    unsettled = [check.found for check in checks.values() if check.verdict == "too few"]
+    assert found["more"] == more_draws(5, unsettled)
+
+
+def test_as_many_more_draws_are_offered_as_should_tell() -> None:
+    def unsettled(more: int | None) -> Equivalence:
+        return Equivalence("too few", (), 0.2, 0.0, 0.4, 20, more)
+
+    assert more_draws(20, []) is None
+    one = more_draws(20, [unsettled(13)])
+    assert one == {
+        "draws": 33,
+        "label": "Draw 13 more",
+        "words": "One method is not settled. Some 13 more draws should tell for all.",
+    }
+    both = more_draws(20, [unsettled(13), unsettled(None), unsettled(40), unsettled(81)])
+    assert (both["draws"], both["words"]) == (
+        60,
+        "4 methods are not settled. Some 40 more draws should tell for some.",
+    )
+    far = more_draws(20, [unsettled(None)])
+    assert (far["draws"], far["label"]) == (MOST_DRAWS, "Draw 80 more")
+    assert "More than 100 draws are likely to be needed" in far["words"]
+    over = more_draws(MOST_DRAWS, [unsettled(3)])
+    assert over["draws"] is None
+    assert "too near to a border" in over["words"]
 
 
 def test_a_thumbnail_has_the_colours_of_the_map_or_there_is_none() -> None:
@@ -63,9 +95,12 @@ def test_a_thumbnail_has_the_colours_of_the_map_or_there_is_none() -> None:
     [
         {},
         {"draws": 1, "colormap": "viridis"},
-        {"draws": 3.0, "colormap": "viridis"},
-        {"draws": 3, "colormap": "<b>"},
-        {"draws": 3, "colormap": ["viridis"]},
+        {"draws": 4, "colormap": "viridis"},
+        {"draws": 101, "colormap": "viridis"},
+        {"draws": 5.0, "colormap": "viridis"},
+        {"draws": True, "colormap": "viridis"},
+        {"draws": 5, "colormap": "<b>"},
+        {"draws": 5, "colormap": ["viridis"]},
     ],
     ids=str,
 )
