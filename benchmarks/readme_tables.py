@@ -1,12 +1,14 @@
-"""The tables of README.md and docs/measurements.md from the summaries that the evaluations wrote, as Markdown.
+"""The tables of README.md and docs from the summaries that the evaluations wrote, as Markdown.
 
+python -m benchmarks.readme_tables views benchmarks/views/*.json
+python -m benchmarks.readme_tables gate benchmarks/gate.json
 python -m benchmarks.readme_tables faithfulness benchmarks/faithfulness.json
 python -m benchmarks.readme_tables sanity sanity/summary.json
 """
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
 from geoexplain.explainer.sanity_verdict import hundredths
 from geoexplain.explainer.tuned import TITLES
+from geoexplain.imagery.conditions import CONDITIONS
 
 BASELINE_TITLES = {"random": "random map", "gaussian": "centred Gaussian", "edges": "edges of the image"}
 HEADS = {
@@ -25,6 +28,69 @@ HEADS = {
     "road-morf": "ROAD, most relevant first",
     "road-lerf": "ROAD, least relevant first",
 }
+
+DISCS = "EPIC discs"
+IMAGERY_TITLES = {
+    "world.200403.3x5400x2700.jpg": "Blue Marble, March",
+    "world.200406.3x5400x2700.jpg": "Blue Marble, June",
+    "world.200409.3x5400x2700.jpg": "Blue Marble, September",
+    "bmng": "`bmng.jpg`, Blue Marble with sea floor",
+    "pyvista_2k_earth_daymap.jpg": "day map of Solar System Scope",
+    "three-globe_earth-blue-marble.jpg": "globe of `three-globe`",
+    "xplanet_earth.jpg": "globe of `xplanet`",
+    "vpython_earth_texture.jpg": "globe of `vpython`",
+    "openuniverse_earth.jpg": "globe of `openuniverse`",
+    "stellarium_earth_cmap.png": "globe of `stellarium`",
+}
+
+
+BRIEF = ("plain", "clouds")
+"""Conditions that the shorter table shows, besides real discs."""
+
+
+def views(*summaries: Mapping[str, Any]) -> list[str]:
+    """Sets of views × shares in % within each radius, of the localizable, and of those wrong in spite of it."""
+    return _views([report for summary in summaries for report in summary["reports"]])
+
+
+def brief_views(*summaries: Mapping[str, Any]) -> list[str]:
+    """The table of views with the conditions of BRIEF alone."""
+    reports = [report for summary in summaries for report in summary["reports"]]
+    return _views([one for one in reports if one["condition"] in BRIEF or one["condition"].startswith("disc")])
+
+
+def _views(reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    radii = [f"{int(km):,} km" for km in reports[0]["accuracy_by_km"]]
+    heads = [*radii, "localizable", "wrong, yet localizable", "calibration error", "truth in 50 / 90 % circle"]
+    lines = [f"| views of | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
+    for report in reports:
+        found = [*report["accuracy_by_km"].values(), report["localizable"], report["wrongly_localizable"]]
+        shares = ["–" if share is None else f"{100 * share:.0f}" for share in found]
+        shares += [f"{100 * report['calibration_error']:.1f}"]
+        coverage = report["coverage"]
+        circles = f"{100 * coverage['half']:.0f} / {100 * coverage['ninety']:.0f}"
+        lines.append(f"| {views_title(report)} | {' | '.join(shares)} | {circles} |")
+    return lines
+
+
+def views_title(report: Mapping[str, Any]) -> str:
+    """What one set of views is called: its imagery, and what is done to it."""
+    condition = report["condition"]
+    if condition.startswith("disc"):
+        below = condition.removeprefix("disc").removeprefix("-cloud-below-")
+        return f"{DISCS}, under {below} % cloud" if below else DISCS
+    title = IMAGERY_TITLES.get(report["imagery"], report["imagery"])
+    return title if condition == "plain" else f"{title}: {CONDITIONS[condition].title}"
+
+
+def gate(summary: Mapping[str, Any]) -> list[str]:
+    """Kinds of pictures × how many, how many of them are taken for the model's own, and called localizable, in %."""
+    lines = ["| pictures | images | let pass, % | localizable, % |", "|---|---:|---:|---:|"]
+    for own, part in (("", summary["own"]), ("not: ", summary["others"])):
+        for name, found in part.items():
+            shares = f"{100 * found['in_domain']:.1f} | {100 * found['localizable']:.1f}"
+            lines.append(f"| {own}{name} | {found['images']:,} | {shares} |")
+    return lines
 
 
 def faithfulness(summary: Mapping[str, Any]) -> list[str]:
@@ -60,15 +126,22 @@ def sanity(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-TABLES: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {"faithfulness": faithfulness, "sanity": sanity}
+TABLES: dict[str, Callable[..., list[str]]] = {
+    "views": views,
+    "brief-views": brief_views,
+    "gate": gate,
+    "faithfulness": faithfulness,
+    "sanity": sanity,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=tuple(TABLES))
-    parser.add_argument("summary", type=Path)
+    parser.add_argument("summaries", type=Path, nargs="+", metavar="SUMMARY")
     args = parser.parse_args()
-    print("\n".join(TABLES[args.table](json.loads(args.summary.read_text(encoding="utf-8")))))
+    summaries = [json.loads(file.read_text(encoding="utf-8")) for file in args.summaries]
+    print("\n".join(TABLES[args.table](*summaries)))
 
 
 if __name__ == "__main__":

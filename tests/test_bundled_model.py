@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from geoexplain.evaluation.tuning import FEWEST, REFERENCES
+from geoexplain.evaluation.figures import FEWEST_IMAGES
+from geoexplain.evaluation.tuning import REFERENCES
 from geoexplain.explainer.explanation import explain, locate
 from geoexplain.explainer.tuned import TUNED, presets_of, tuned_weights
 from geoexplain.geography.sphere import great_circle_km
@@ -50,7 +51,7 @@ def test_tuned_weights_are_those_of_these_weights_and_were_tested_on_other_views
     assert model.untuned == ""
     tuned, held_out = tuned_weights(model), tuned_weights(model).held_out
     assert held_out is not None
-    assert held_out.images >= FEWEST
+    assert held_out.images >= FEWEST_IMAGES
     assert set(held_out.gains) == set(REFERENCES)
     for one in (held_out.value, *held_out.gains.values()):
         assert -1 <= one.low <= one.mean <= one.high <= 1

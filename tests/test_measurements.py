@@ -1,9 +1,8 @@
-"""The README's table of faithfulness is the one that was measured, and of the weights that are shipped."""
+"""The tables of the README and of docs/trust.md are those that were measured, with the weights that are shipped."""
 
 import json
-import re
 
-from benchmarks.readme_tables import faithfulness, sanity
+from benchmarks.readme_tables import brief_views, faithfulness, gate, sanity, views
 from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
@@ -12,7 +11,10 @@ from geoexplain.locator.zoo import load_model
 from tests.test_architecture import ROOT
 
 MEASURED = json.loads((ROOT / "benchmarks" / "faithfulness.json").read_text(encoding="utf-8"))
+VIEWS = [json.loads(file.read_text("utf-8")) for file in sorted((ROOT / "benchmarks" / "views").glob("*.json"))]
+GATE = json.loads((ROOT / "benchmarks" / "gate.json").read_text(encoding="utf-8"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TRUST = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
 NAMES = {title: name for name, title in TITLES.items()} | {
     "*random map*": "random",
     "*centred Gaussian*": "gaussian",
@@ -21,7 +23,7 @@ NAMES = {title: name for name, title in TITLES.items()} | {
 
 
 def rows() -> dict[str, list[str]]:
-    table = README.partition("| | ↓ deletion |")[2].partition("\n\n")[0]
+    table = TRUST.partition("| | ↓ deletion |")[2].partition("\n\n")[0]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
     return {NAMES[title]: cells for title, *cells in lines}
 
@@ -40,7 +42,7 @@ def test_every_figure_is_the_one_that_was_measured() -> None:
 
 
 def test_the_tables_are_those_that_the_code_writes() -> None:
-    assert "\n".join(faithfulness(MEASURED)) in README
+    assert "\n".join(faithfulness(MEASURED)) in TRUST
     # What is bold is better than all others: here by hand.
     summary = {
         "higher_is_better": {"deletion@9": False, "average-drop": False},
@@ -74,7 +76,43 @@ def test_the_tables_are_those_that_the_code_writes() -> None:
     ]
 
 
-def test_it_was_measured_on_500_views_with_the_weights_that_are_shipped() -> None:
-    assert MEASURED["settings"]["model_sha256"] == model_fingerprint(load_model(device="cpu"))
-    assert MEASURED["counts"]["evaluated"] == MEASURED["settings"]["source"]["views"] == 500
-    assert re.search(r"500 withheld views", README)
+def test_the_tables_of_views_and_of_the_gate_are_those_that_were_measured() -> None:
+    assert len(VIEWS) == 3
+    assert "\n".join(brief_views(*VIEWS)) in README
+    assert "\n".join(views(*VIEWS)) in TRUST
+    assert "\n".join(gate(GATE)) in TRUST
+
+
+def test_tables_of_views_start_with_real_pictures() -> None:
+    assert brief_views(*VIEWS)[2].startswith("| EPIC discs |")
+    assert views(*VIEWS)[2].startswith("| EPIC discs |")
+
+
+def test_a_table_of_views_by_hand() -> None:
+    figures = {"localizable": 0.5, "calibration_error": 0.031, "coverage": {"half": 0.482, "ninety": 0.9}}
+    reports = [
+        {"imagery": "a.png", "condition": "plain", "accuracy_by_km": {"200": 0.256, "2500": 1.0}, **figures},
+        {"imagery": "a.png", "condition": "grey", "accuracy_by_km": {"200": 0.1, "2500": 0.3}, **figures},
+        {"imagery": "b", "condition": "disc-cloud-below-30", "accuracy_by_km": {"200": 0.1, "2500": 0.3}, **figures},
+    ]
+    for report, wrong in zip(reports, (None, 0.25, 0.0), strict=True):
+        report["wrongly_localizable"] = wrong
+    heads = "localizable | wrong, yet localizable | calibration error | truth in 50 / 90 % circle"
+    rows = [
+        f"| views of | 200 km | 2,500 km | {heads} |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        "| a.png | 26 | 100 | 50 | – | 3.1 | 48 / 90 |",
+        "| a.png: in grey | 10 | 30 | 50 | 25 | 3.1 | 48 / 90 |",
+        "| EPIC discs, under 30 % cloud | 10 | 30 | 50 | 0 | 3.1 | 48 / 90 |",
+    ]
+    assert views({"reports": reports[:2]}, {"reports": reports[2:]}) == rows
+    assert brief_views({"reports": reports}) == [*rows[:3], rows[4]]
+
+
+def test_everything_was_measured_with_the_weights_that_are_shipped() -> None:
+    shipped = model_fingerprint(load_model(device="cpu"))
+    assert MEASURED["settings"]["model_sha256"] == shipped
+    assert {summary["model_sha256"] for summary in [*VIEWS, GATE]} == {shipped}
+    assert MEASURED["counts"]["evaluated"] == MEASURED["settings"]["source"]["views"]
+    assert f"{MEASURED['counts']['evaluated']} withheld views" in TRUST
+    assert {summary["views"] for summary in VIEWS} == {2000}

@@ -13,6 +13,7 @@ from geoexplain.cli.arguments import add_model, chosen_model, complain, count
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.cli.evaluate_views import add_sampling, find_imagery
 from geoexplain.errors import DataError
+from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.evaluation.gate import GateAnswers, all_of, ask_gate, gate_answers, gate_area, pictures_by_kind
 from geoexplain.evaluation.views import predictions_of
 from geoexplain.imagery.conditions import CONDITIONS, ViewSet, views_under
@@ -28,8 +29,8 @@ Images of the model's kind are views of whole-earth images (--imagery, --discs, 
 pictures in a folder (--own). Others are the pictures in folders (--others), each kind in a folder of its own, whose
 name is the kind's. What the gate was fitted on says little: take other pictures.
 
---json writes {"model", "threshold", "area_under_roc", "own": {name: {"images", "in_domain", "localizable"}},
-"others": likewise}; shares are in [0, 1]."""
+--json writes {"model", "model_sha256", "threshold", "area_under_roc", "own": {name: {"images", "in_domain",
+"localizable"}}, "others": likewise}; shares are in [0, 1]."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         facts = {
             "model": model.name,
+            "model_sha256": model_fingerprint(model),
             "threshold": model.gate.threshold,
             "area_under_roc": None if np.isnan(area) else area,
             "own": {name: record(part) for name, part in own.items()},

@@ -15,6 +15,7 @@ from geoexplain.cli.arguments import add_model, chosen_model, count, number
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.errors import DataError
 from geoexplain.evaluation.coverage import Coverage
+from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.evaluation.views import ViewReport, evaluate_views
 from geoexplain.imagery.conditions import CONDITIONS, Condition, ViewSet, views_under
 from geoexplain.imagery.discs import Disc, disc_files, disc_views, load_disc
@@ -44,12 +45,12 @@ facts that its interface gives in a JSON file of the same stem: centroid_coordin
 dscovr_j2000_position (or distance_km). All views, then those under less than
 {" and ".join(f"{bound:.0%}".replace("%", " %") for bound in CLOUD_BOUNDS[1:])} cloud.
 
---json writes {{"model", "views", "seed", "footprint_km", "rotation_deg", "reports": [{{"imagery", "condition", "views",
-"accuracy_by_km", "cell_accuracy_by_km", "median_error_km", "calibration_error", "mean_confidence", "coverage":
-{{"half", "ninety", "median_half_radius_km", "median_radius_90_km"}}, "in_domain", "localizable",
-"localizable_accuracy_by_km", "wrongly_localizable"}}, …]}}; shares are in [0, 1]. "coverage" is the share of views
-whose true position lies within the circle that holds half of the probability, and within that of 90 %: 0.5 and 0.9 for
-a calibrated model."""
+--json writes {{"model", "model_sha256", "views", "seed", "footprint_km", "rotation_deg", "reports": [{{"imagery",
+"condition", "views", "accuracy_by_km", "cell_accuracy_by_km", "median_error_km", "calibration_error",
+"mean_confidence", "coverage": {{"half", "ninety", "median_half_radius_km", "median_radius_90_km"}}, "in_domain",
+"localizable", "localizable_accuracy_by_km", "wrongly_localizable"}}, …]}}; shares are in [0, 1]. "coverage" is the
+share of views whose true position lies within the circle that holds half of the probability, and within that of 90 %:
+0.5 and 0.9 for a calibrated model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +194,7 @@ def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports
     """Write the figures as JSON, with what it takes to repeat them."""
     facts = {
         "model": model.name,
+        "model_sha256": model_fingerprint(model),
         "views": args.views,
         "seed": args.seed,
         "footprint_km": list(args.footprint),

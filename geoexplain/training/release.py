@@ -28,7 +28,7 @@ from geoexplain.training.run import GeolocatorNetwork
 
 NAME = "earth-views-lite0"
 TITLE = "Earth from above (EfficientNet-Lite0)"
-PURPOSE = "Views of Earth from above; for street photos load another model."
+PURPOSE = "Views of Earth from above, north roughly up; for street photos load another model."
 RULE = LocalizableRule(scale_km=750, threshold=0.5)
 REFINE_KM = 500.0
 

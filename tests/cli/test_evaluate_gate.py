@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.locator.checkpoints import describe, save_geoexplain
 from geoexplain.locator.gate import Gate
 from geoexplain.locator.model import GeoModel
+from geoexplain.locator.zoo import load_model
 from tests.cli.conftest import Run
 from tests.explainer.networks import random_model
 from tests.locator.gates import BLUE, RED, flat_picture
@@ -53,6 +55,7 @@ def test_every_kind_has_its_row_and_its_record(
     assert figures["others"] == {name: {"images": 2, **nothing} for name in ("pages", "photos")}
     assert figures["area_under_roc"] == 0.5  # every score is the same
     assert (figures["model"], figures["threshold"]) == ("shut", 0.5)
+    assert figures["model_sha256"] == model_fingerprint(load_model(gated["shut"], "cpu"))
     rows = [line.split() for line in outcome.out.splitlines()]
     assert ["not:", "all", "of", "these", "4", "0.0", "%", "0.0", "%"] in rows
     assert "shut: is it a view of Earth from above?" in outcome.out

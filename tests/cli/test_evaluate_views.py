@@ -11,6 +11,7 @@ from PIL import Image
 
 from geoexplain.cli.evaluate_views import PACKAGED, find_imagery, table
 from geoexplain.evaluation.coverage import Coverage
+from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.evaluation.views import ViewReport, evaluate_views
 from geoexplain.imagery.conditions import CONDITIONS, views_under
 from geoexplain.imagery.discs import disc_views, load_disc
@@ -18,6 +19,7 @@ from geoexplain.imagery.earth import load_clouds, load_imagery
 from geoexplain.imagery.effects import Surroundings
 from geoexplain.imagery.markings import load_markings
 from geoexplain.locator.model import GeoModel
+from geoexplain.locator.zoo import load_model
 from tests.cli.conftest import Run
 from tests.imagery.discs import write_disc
 
@@ -33,6 +35,7 @@ def test_every_imagery_is_evaluated_as_by_the_python_interface(
     assert (outcome.code, outcome.err) == (0, "")
     figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
     reports = figures.pop("reports")
+    assert figures.pop("model_sha256") == model_fingerprint(load_model(model_file, "cpu"))
     assert figures == {"model": "random", "views": 40, "seed": 3, "footprint_km": [300, 900], "rotation_deg": 10}
     for file, found in zip([january, june], reports, strict=True):
         expected = evaluate_views(model, views_under(CONDITIONS["plain"], load_imagery([file]), **SAMPLING))
