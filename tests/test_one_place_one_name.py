@@ -20,6 +20,7 @@ from geoexplain.geography.semantic_partitioning import build_semantic
 from geoexplain.locator.checkpoints.certh import _partition
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.prediction import Prediction
+from geoexplain.locator.spread import spread_probability
 from geoexplain.locator.zoo import load_model
 from geoexplain.studio import places
 from geoexplain.studio.answer import answer_payload
@@ -75,7 +76,8 @@ def concentrated(partition: Partition, cell: int) -> Prediction:
     shares = np.full(len(partition), 0.1 / len(partition))
     shares[cell] += 0.9
     lat, lon = partition.centers_deg[cell]
-    return Prediction(cell, shares, lat, lon, {25: 0.9}, LocalizableRule(), 0.9, True, "cell centre")
+    spread = spread_probability(shares, partition, (lat, lon))
+    return Prediction(cell, shares, lat, lon, {25: 0.9}, LocalizableRule(), 0.9, True, "cell centre", spread=spread)
 
 
 @pytest.mark.parametrize("make", [bundled, certh, s2], ids=lambda make: make.__name__)
@@ -113,7 +115,7 @@ def test_headline_path_table_and_record_of_every_cell_agree(
 ) -> None:
     monkeypatch.setattr(places, "place_shape", lambda tree, place: {})  # outlines take most of the time, and no name
     partition, trees = make()
-    model = SimpleNamespace(name="any", partition=partition, trees=trees)
+    model = SimpleNamespace(name="any", purpose="", gate=None, partition=partition, trees=trees)
     loaded = SimpleNamespace(model=model, trees=trees, search=None)
     for cell in range(len(partition)):
         prediction = concentrated(partition, cell)

@@ -1,6 +1,7 @@
 """Fitting a gate: which channel statistics tell a model's own kind of image from others."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -38,7 +39,8 @@ def gate_stages(backbone: Backbone) -> tuple[int, ...]:
 
 def image_statistics(backbone: Backbone, batches: Iterable[Tensor], stages: Sequence[int]) -> NDArray[np.float64]:
     """Channel statistics (N, F) of normalised images, which come in batches (n, 3, H, W) on any device."""
-    rows, device = [], next(backbone.parameters()).device
+    rows: list[NDArray[np.float64]] = []
+    device = next(chain(backbone.parameters(), backbone.buffers())).device  # a folded network has buffers alone
     with torch.inference_mode():
         for batch in batches:
             _, outputs = backbone.staged(batch.to(device), stages)
