@@ -88,7 +88,8 @@ def gate(summary: Mapping[str, Any]) -> list[str]:
     lines = ["| pictures | images | let pass, % | localizable, % |", "|---|---:|---:|---:|"]
     for own, part in (("", summary["own"]), ("not: ", summary["others"])):
         for name, found in part.items():
-            shares = f"{100 * found['in_domain']:.1f} | {100 * found['localizable']:.1f}"
+            found_shares = (found["in_domain"], found["localizable"])
+            shares = " | ".join("–" if share is None else f"{100 * share:.1f}" for share in found_shares)
             lines.append(f"| {own}{name} | {found['images']:,} | {shares} |")
     return lines
 

@@ -105,9 +105,10 @@ function showVerdict() {
   const verdict = find(".ge-verdict");
   verdict.textContent = sure ? "Localizable" : "Not localizable";
   verdict.dataset.sure = String(sure);
-  find(".ge-why").textContent =
-    `${geoexplainDensity.percent(reached)} of the probability ${geoexplainDensity.within(curve, scale_km)}; ` +
-    `more than ${Math.round(1000 * above) / 10}\u00a0% is needed`;
+  find(".ge-why").textContent = known.words
+    ? "It is not the kind of image that the model knows."
+    : `${geoexplainDensity.percent(reached)} of the probability ${geoexplainDensity.within(scale_km)}; ` +
+      `more than ${Math.round(1000 * above) / 10}\u00a0% is needed`;
   if (document.activeElement !== scale) scale.value = scale_km;
   threshold.value = above;
   threshold.style.setProperty("--ge-fill", `${100 * above}%`);

@@ -24,9 +24,9 @@ const geoexplainDensity = (() => {
     return share > 0 && share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
   }
 
-  // A scale in words: no distance is said that is finer than a cell.
-  function within(curve, scale) {
-    return scale < curve.cell.width_km ? `within ${curve.cell.words}` : `within ${format(scale)} km of the best cell, by cell centres`;
+  // A scale in words: the rule counts cells by their centres, whatever their width.
+  function within(scale) {
+    return `in cells centred within ${format(scale)} km of the best one`;
   }
 
   function shape(tag, className, attributes, content) {
@@ -76,7 +76,7 @@ const geoexplainDensity = (() => {
     );
     svg.setAttribute(
       "aria-label",
-      `Probability within a distance of the point, from the width of ${cell.words}, on; the rule counts ${percent(reached)} ${within(curve, rule.scale_km)}`,
+      `Probability within a distance of the point, from the width of ${cell.words}, on; the rule counts ${percent(reached)} ${within(rule.scale_km)}`,
     );
   }
 

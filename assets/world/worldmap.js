@@ -162,6 +162,11 @@
     const control = L.control({ position: "bottomleft" });
     control.onAdd = () => box;
     control.addTo(view.map);
+    if (view.data.doubt) {
+      const doubt = L.control({ position: "topright" });
+      doubt.onAdd = () => element("p", "geoexplain-doubt", view.data.doubt);
+      doubt.addTo(view.map);
+    }
     return bar;
   }
 

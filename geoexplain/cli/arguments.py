@@ -69,8 +69,14 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_model(args: argparse.Namespace) -> GeoModel:
-    """The model that the options of `add_model` name. Raises CheckpointError when it is not there."""
-    return load_model(args.model, args.device, hierarchical=args.hierarchy)
+    """The model that the options of `add_model` name; says so when its gate cannot be used.
+
+    Raises CheckpointError when it is not there.
+    """
+    model = load_model(args.model, args.device, hierarchical=args.hierarchy)
+    if model.ungated:
+        complain(f"{model.name} answers without its gate, which would tell images of another kind. {model.ungated}")
+    return model
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

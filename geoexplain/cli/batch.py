@@ -17,7 +17,7 @@ from geoexplain.locator.prediction import Prediction
 from geoexplain.locator.retrieval import SearchWithinCell
 from geoexplain.view.gate_words import MEANING, gate_sentence
 from geoexplain.view.place_path import headline, place_path
-from geoexplain.view.radius_words import distance_words, reach_words, share_rows
+from geoexplain.view.radius_words import reach_words, share_rows
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def describe_prediction(
         f"  within       {within}",
         f"  reach        {reach_words(prediction)}",
         *describe_places(model, prediction),
-        *describe_refinement(prediction, search),
+        *describe_refinement(model, prediction, search),
     ]
     for rank, cell in enumerate(prediction.top(top), 1):
         share = percent(prediction.probabilities[cell])
@@ -116,12 +116,14 @@ def describe_places(model: GeoModel, prediction: Prediction) -> list[str]:
     return lines
 
 
-def describe_refinement(prediction: Prediction, search: SearchWithinCell | None) -> list[str]:
+def describe_refinement(model: GeoModel, prediction: Prediction, search: SearchWithinCell | None) -> list[str]:
     """Lines on whether the image is localizable, by which rule, and on the photos that a search found."""
     rule, found = prediction.rule, prediction.neighbours
-    scale = distance_words(rule.scale_km, prediction.cell_width_km)
-    reached = f"{percent(prediction.density)} within {scale}, threshold {percent(rule.threshold)}"
-    lines = [f"  localizable  {'yes' if prediction.localizable else 'no'}: {reached}"]
+    reached = f"{percent(prediction.density)} in cells centred within {rule.scale_km:,g} km of the best one"
+    verdict = f"{'yes' if prediction.localizable else 'no'}: {reached}, threshold {percent(rule.threshold)}"
+    if prediction.in_domain is False and model.gate is not None:
+        verdict = f"no: it does not seem to be {model.gate.kind}"
+    lines = [f"  localizable  {verdict}"]
     if search is None:
         return lines
     if found is None:

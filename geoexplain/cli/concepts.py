@@ -12,7 +12,7 @@ from PIL import Image
 
 from geoexplain.cli.arguments import add_model, chosen_model
 from geoexplain.cli.attribute import attribution_record, completeness, drawn, shown
-from geoexplain.cli.batch import Answer, answer_each, coordinates, percent
+from geoexplain.cli.batch import Answer, answer_each, coordinates, describe_doubt, percent
 from geoexplain.cli.concept_options import add_counting, add_segformer
 from geoexplain.cli.explain import make_folder
 from geoexplain.cli.position import parse_position
@@ -190,6 +190,8 @@ def record_of(
 ) -> dict[str, Any]:
     """What was asked, as plain data."""
     return {
+        "in_domain": explanation.prediction.in_domain,
+        "domain_score": explanation.prediction.domain_score,
         "target": cell_record(model, explanation.prediction, explanation.target),
         "score": explanation.trace.score,
         "method": args.method,
@@ -218,6 +220,7 @@ def describe(image: str, model: GeoModel, explanation: Explanation, drawing: Dra
     how = f"{title}, {completeness(drawing.attribution)}" if drawing.attribution else title
     place = headline(model.trees, model.partition.labels, prediction)
     return [
+        *describe_doubt(image, model, prediction),
         f"{image}: {place} ({coordinates(prediction.lat_deg, prediction.lon_deg)})",
         f"  explained    cell {target}: {model.partition.labels[target]}, {share}, by its {explanation.trace.score}",
         f"  explanation  {how}",
@@ -254,7 +257,7 @@ def table_of(influence: Influence, chance: Chance) -> list[str]:
     lines += [f"  not in the image: {', '.join(absent)}"] if absent else []
     lines.append("  influence: above 1, more of the explanation lies there than its size alone would explain")
     if rows:
-        lines.append("  by chance: what spots of that shape reach wherever they lie, in 95 % of all places")
+        lines.append("  by chance: what such spots reach for all concepts at once, in 95 % of all places")
     return lines
 
 

@@ -14,7 +14,15 @@ from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.cli.evaluate_views import add_sampling, find_imagery
 from geoexplain.errors import DataError
 from geoexplain.evaluation.fingerprint import model_fingerprint
-from geoexplain.evaluation.gate import GateAnswers, all_of, ask_gate, gate_answers, gate_area, pictures_by_kind
+from geoexplain.evaluation.gate import (
+    GateAnswers,
+    all_of,
+    ask_gate,
+    check_gate,
+    gate_answers,
+    gate_area,
+    pictures_by_kind,
+)
 from geoexplain.evaluation.views import predictions_of
 from geoexplain.imagery.conditions import CONDITIONS, ViewSet, views_under
 from geoexplain.imagery.discs import disc_files, disc_views, load_disc
@@ -60,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if not (files_own or imagery or discs or files_others):
         raise DataError("expected images to ask for, got none: add --imagery, --discs, --own or --others.")
     model = chosen_model(args)
+    check_gate(model)
     own: dict[str, GateAnswers] = {}
     for name, views in _view_sets(args, imagery, discs):
         with progress_bar(len(views), "views", desc=name) as bar:

@@ -156,6 +156,8 @@ def text_of(
     table = table_of(results)
     crops = "one crop" if question.crops == 1 else f"five crops ({question.how})"
     rule = f"localizable: density above {question.rule.threshold:g} within {question.rule.scale_km:g} km"
+    if any(result.in_domain is not None for result in results):
+        rule += ", and of the kind that the model knows"
     lines = [f"{title}, {crops}; {rule}", figures_table(table), *coverage_lines(photo_coverage(results))]
     unreadable = [result.file or result.id for result in results if result.status == "unreadable"]
     for what, names in (

@@ -133,8 +133,8 @@ def run(args: argparse.Namespace) -> int:
         settings = f"footprint {low:g}–{high:g} km, rotation ±{args.rotation:g}°, seed {args.seed}"
         print(f"{model.name} on {asked.source}, {asked.title}: {report.views:,} views, {settings}\n{table(report)}\n")
         sys.stdout.flush()
-    if args.json:
-        write_reports(args.json, model, args, reports)
+        if args.json:  # each time: what comes later may fail
+            write_reports(args.json, model, args, reports)
     return 0
 
 

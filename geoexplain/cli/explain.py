@@ -49,6 +49,7 @@ from geoexplain.explainer.tuned import TUNED
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import STRONGEST_OPACITY
 from geoexplain.view.export import prediction_record, target_record
+from geoexplain.view.gate_words import gate_sentence
 from geoexplain.view.overlay import COLORMAPS, DEFAULT_COLORMAP, overlay
 from geoexplain.view.place_path import headline
 from geoexplain.view.worldmap import save_world_map
@@ -163,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
         record = prediction_record(image, model, explanation.prediction, search=search)
         record |= comparison_record(model, comparison)
         words = describe(image, model, explanation, heatmaps, attributions)
-        refined_words = describe_refinement(explanation.prediction, search)
+        refined_words = describe_refinement(model, explanation.prediction, search)
         doubt = describe_doubt(image, model, explanation.prediction)
         text = "\n".join([*doubt, words, *refined_words, *describe_comparison(model, comparison)])
         if args.save_maps:
@@ -182,7 +183,8 @@ def run(args: argparse.Namespace) -> int:
             whole = {**record, "explanation": explanation_record(model, explanation, heatmaps, attributions) | looks}
             page = json.dumps(whole, indent=2) + "\n"
             (folder / "explanation.json").write_text(page, encoding="utf-8")
-            save_world_map(folder / "map.html", explanation.prediction, model.partition, target=explanation.target)
+            marked = {"target": explanation.target, "doubt": gate_sentence(model, explanation.prediction)}
+            save_world_map(folder / "map.html", explanation.prediction, model.partition, **marked)
             text += f"\n  files in {folder}"
         return Answer(record, text)
 

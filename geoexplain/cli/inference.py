@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from geoexplain.cli.arguments import complain, count, number
-from geoexplain.cli.batch import Answer, answer_each
+from geoexplain.cli.batch import Answer, answer_each, describe_doubt
 from geoexplain.cli.explain import draw, make_folder
 from geoexplain.cli.recipe import COMBI_CAM, Recipe
 from geoexplain.cli.refine import distance_km, positive_km
@@ -139,6 +139,8 @@ def run(args: argparse.Namespace) -> int:
             lines = write_pictures(explanation, model, pictures, args.out)
         else:
             prediction = locate(picture, model, rule=rule, search=search)
+        for doubt in describe_doubt(image, model, prediction):
+            complain(doubt)
         lines.append(f"Prediction (Lat,Lon): ({prediction.lat_deg:.4f}, {prediction.lon_deg:.4f})")
         lines.append(f"Confidence: {100 * prediction.density:.1f}%")
         return Answer({}, "\n".join(lines))

@@ -25,7 +25,7 @@ prediction density: the probability of all cells with a centre within so many km
 "density_at_scale" the one within the rule's scale, which makes the image localizable when it exceeds the threshold.
 "density_by_area" is the probability within so many km of the predicted point, every cell's spread over its area;
 "half_radius_km" and "radius_90_km" are the radii within which half and 90 % of it lie. "cell_width_km" is how wide the
-best cell is: a circle that is narrower says no more than "within one cell". "search_within_cell" is null where nothing
+best cell is: a circle that is narrower says no more than that width. "search_within_cell" is null where nothing
 was searched: "searched" counts the photos of the cell, "row" is one's place in the gallery, "chosen" marks the cluster
 whose mean is the answer, "moved_km" is the way from the cell's centre to it. "places" sums the probability up the
 places that the cells lie in: "path" is the most probable of every level, coarse to fine, "share" its probability, and

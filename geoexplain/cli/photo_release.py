@@ -1,6 +1,6 @@
 """The best network of a run on photos → a calibrated model with its figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from geoexplain.errors import DataError
 from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.imagery.markings import load_markings
-from geoexplain.imagery.others import other_files
 from geoexplain.locator.gate import write_gate
 from geoexplain.locator.zoo import load_model
 from geoexplain.training.other_pictures import OtherPictures
@@ -34,13 +33,13 @@ def release(
     *,
     name: str,
     test: NDArray[np.int64],
-    others: Path | None,
+    others: Sequence[Path],
     workers: int,
 ) -> Path:
     """Calibrate a run's best network on the validation photos, write it with its card, read it back; its weights file.
 
     A head over several levels answers with f or f*, whichever did better on the validation photos; the photos at
-    `test` only say how well that does. A gate tells such photos from generated pictures and those in the folder
+    `test` only say how well that does. A gate tells such photos from generated pictures and those in the files
     `others`; where there are too few photos for one, a sentence says so. Raises DataError when no validation photo can
     be read.
     """
@@ -96,7 +95,7 @@ def release(
     # What is shipped is what the next command loads: fp16 weights, and cells rounded as in their tables.
     model = load_model(str(weights), "cpu")
     try:
-        pictures = OtherPictures(other_files(others) if others else (), load_markings())
+        pictures = OtherPictures(others, load_markings())
         gate = photo_gate(model, photos, pictures, workers=workers)
     except DataError as error:
         complain(f"{name} gets no gate, which would tell when an image is of another kind. {error}")

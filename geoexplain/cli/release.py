@@ -20,6 +20,7 @@ from geoexplain.imagery.markings import load_markings
 from geoexplain.imagery.others import other_files
 from geoexplain.training.gate import AREA, OTHERS
 from geoexplain.training.other_pictures import OtherPictures
+from geoexplain.training.run import checkpoint_file, load_checkpoint
 from geoexplain.training.view_release import ReleaseViews, release_run
 from geoexplain.training.view_validation import FOOTPRINT_KM, ROTATION_DEG
 
@@ -99,6 +100,11 @@ def add_release_views(parser: argparse.ArgumentParser) -> None:
 def run_release(args: argparse.Namespace) -> int:
     """Release the best network of a run, over or not."""
     _, validation = split_imagery(imagery_files(args.imagery), args.validation, ())
+    trained = set(load_checkpoint(checkpoint_file(args.run_dir)).get("imagery", []))
+    if seen := sorted(file.name for file in validation if file.name in trained):
+        raise DataError(
+            f"--validation: expected images that the run was not trained on, got {', '.join(seen)}: choose others."
+        )
     device = args.device or default_device()
     discs = [load_disc(file) for file in disc_files(args.discs)]
     around = surroundings(args, device)

@@ -32,6 +32,7 @@ from geoexplain.imagery.earth import imagery_files, load_imagery
 from geoexplain.imagery.effects import Surroundings
 from geoexplain.imagery.others import load_others, other_files
 from geoexplain.training.loop import train_views
+from geoexplain.training.other_pictures import fitting_files
 from geoexplain.training.progress import Progress
 from geoexplain.training.run import GeolocatorNetwork, ViewSources, checkpoint_file, load_checkpoint
 from geoexplain.training.settings import Phase, ViewTraining
@@ -231,5 +232,5 @@ def view_sources(
     args: argparse.Namespace, training: Sequence[Path], around: Surroundings, device: torch.device
 ) -> ViewSources:
     """Everything that views are made of, read from the files that the options name."""
-    others = load_others(other_files(args.others)) if args.others else []
+    others = load_others(fitting_files(other_files(args.others))) if args.others else []
     return ViewSources(load_imagery(training, device), around, others)

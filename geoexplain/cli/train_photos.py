@@ -17,6 +17,7 @@ from geoexplain.cli.train_progress import describe_progress
 from geoexplain.errors import DataError
 from geoexplain.geography.partition_files import read_partitioning
 from geoexplain.geography.partitioning import Partitioning
+from geoexplain.imagery.others import other_files
 from geoexplain.locator.model import Network
 from geoexplain.training.distributed import Processes, processes
 from geoexplain.training.photo_checkpoint import checkpoint_file, load_photo_checkpoint
@@ -172,6 +173,7 @@ def _run(args: argparse.Namespace, joined: Processes) -> int:
     partitioning = read_partitioning(args.partition)
     check(args, settings, partitioning, joined)
     network, settings = begin(args.backbone, args.model, settings, partitioning)
+    others = other_files(args.others) if args.others else []  # a slip shows before hours of training
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         collection = open_photos(args, args.out, joined)
@@ -201,7 +203,7 @@ def _run(args: argparse.Namespace, joined: Processes) -> int:
             folder,
             name=name,
             test=parts["test"],
-            others=args.others,
+            others=others,
             workers=args.workers,
         )
         if args.embedding:

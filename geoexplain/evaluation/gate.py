@@ -35,15 +35,23 @@ class GateAnswers:
 
 
 def pictures_by_kind(folders: Sequence[Path], suffixes: Sequence[str]) -> dict[str, list[Path]]:
-    """The pictures in some folders, by the name of the folder that holds them. Raises DataError for none."""
+    """The pictures in some folders, by the name of the folder that holds them. Raises DataError for none.
+
+    A picture counts once, also where it lies below two of the folders.
+    """
     kinds: dict[str, list[Path]] = defaultdict(list)
-    for folder in folders:
-        for file in sorted(folder.rglob("*")):
-            if file.suffix.lower() in suffixes and file.is_file():
-                kinds[file.parent.name].append(file)
+    for file in sorted({file for folder in folders for file in folder.rglob("*")}):
+        if file.suffix.lower() in suffixes and file.is_file():
+            kinds[file.parent.name].append(file)
     if not kinds:
         raise DataError(f"expected pictures in {', '.join(map(str, folders))}, found none: name other folders.")
     return dict(kinds)
+
+
+def check_gate(model: GeoModel) -> None:
+    """Raise DataError for a model without a gate."""
+    if model.gate is None:
+        raise DataError(f"model {model.name}: expected a model with a gate, got one without. {model.ungated}".strip())
 
 
 def ask_gate(
@@ -53,6 +61,7 @@ def ask_gate(
 
     Raises DataError for a model without a gate.
     """
+    check_gate(model)
     predictions, unread = [], []
     for number, file in enumerate(files, 1):
         try:
@@ -66,8 +75,7 @@ def ask_gate(
 
 def gate_answers(model: GeoModel, predictions: Sequence[Prediction]) -> GateAnswers:
     """What the gate had to say in N predictions of a model. Raises DataError for a model without a gate."""
-    if model.gate is None:
-        raise DataError(f"model {model.name}: expected a model with a gate, got one without. {model.ungated}".strip())
+    check_gate(model)
     return GateAnswers(
         np.array([found.domain_score for found in predictions], dtype=np.float64),
         np.array([found.in_domain for found in predictions], dtype=bool),

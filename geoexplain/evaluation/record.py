@@ -25,7 +25,9 @@ class PhotoResult:
     error_km              great-circle distance from there, R = 6371 km
     cell, label           the top cell and its name
     probability, density  of the top cell, and within the rule's scale of it, in [0, 1]
-    localizable           whether the density exceeds the rule's threshold
+    in_domain             whether it is the kind of image that the model knows; None where the model has no gate
+    domain_score          how sure the gate is of that, in [0, 1]
+    localizable           whether the density exceeds the rule's threshold, and the gate, if any, knows the image
     half_radius_km, …     how far from the predicted point half, and 90 %, of the probability lies
     swc_…                 the same with Search within Cell; the predicted point where the cell holds no photo
     reason                why it could not be read
@@ -43,6 +45,8 @@ class PhotoResult:
     label: str | None = None
     probability: float | None = None
     density: float | None = None
+    in_domain: bool | None = None
+    domain_score: float | None = None
     localizable: bool | None = None
     half_radius_km: float | None = None
     radius_90_km: float | None = None

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from geoexplain.explainer.concepts import ConceptInfluence, Influence, dilated
 
-LIMITS = (0.025, 0.975)
-"""Quantiles of ci over all places that the range of chance reaches from and to."""
+BEYOND = 0.025
+"""Share of all places that lie beyond either end of the range of chance, for all concepts of an image together."""
 
 MORE, FEWER = "more", "fewer"
 
@@ -16,7 +16,9 @@ MORE, FEWER = "more", "fewer"
 def chance_ranges(
     influence: Influence, masks: Mapping[str, NDArray[np.bool_]], *, dilation_px: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """The range of ci that the same strongest pixels reach in 95 % of all places, for every concept that counts.
+    """The range of ci that the same strongest pixels reach wherever they lie, for every concept that counts.
+
+    In 95 % of all places they lie within the ranges of all concepts (Bonferroni).
 
     The k strongest pixels of a coarse map are one or two spots, which lie on a concept or beside it: on one image ci is
     anything from 0 to a multiple of 1 although the explanation has nothing to do with the concept. So the spots are
@@ -27,12 +29,12 @@ def chance_ranges(
     """
     spots = np.fft.rfft2(influence.top.astype(np.float64))
     ranges = {}
-    for one in influence.concepts:
-        if one.ignored or not one.share:
-            continue
+    counting = [one for one in influence.concepts if not one.ignored and one.share]
+    beyond = BEYOND / max(1, len(counting))
+    for one in counting:
         mask = np.fft.rfft2(dilated(masks[one.concept], dilation_px).astype(np.float64))
         counts = np.rint(np.fft.irfft2(spots.conj() * mask, influence.top.shape))
-        low, high = np.quantile(counts / influence.top.sum() / one.share, LIMITS)
+        low, high = np.quantile(counts / influence.top.sum() / one.share, (beyond, 1 - beyond))
         ranges[one.concept] = float(low), float(high)
     return ranges
 

@@ -21,7 +21,7 @@ from geoexplain.explainer.tuning import TUNING_STEPS, Case, Setting, again_of, h
 UNTUNED = tuple(name for name, candidate in CANDIDATES.items() if candidate.gradient)
 """What needs no tuning, and no more than one trace: tuned weights are made of such maps, too."""
 
-BETTER, WORSE, NO_GAIN = "better", "worse", "no gain"
+BETTER, WORSE, NO_GAIN, UNKNOWN = "better", "worse", "no gain", "unknown"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Gain:
 
     @property
     def verdict(self) -> str:
-        """BETTER, WORSE or NO_GAIN, as the interval decides."""
+        """BETTER, WORSE or NO_GAIN, as the interval decides; UNKNOWN where it is infinite."""
+        if not math.isfinite(self.low):
+            return UNKNOWN
         return BETTER if self.low > 0 else WORSE if self.high < 0 else NO_GAIN
 
 
@@ -141,16 +143,21 @@ def gain_words(gain: ImageGain | None) -> str:
         BETTER: f"A gain of {own.tuned - own.other:+.3f} {over}, a difference of {span(own)}.",
         NO_GAIN: f"No gain {over}; the difference, {span(own)}, is within the noise of the steps.",
         WORSE: f"No gain {over}, a difference of {span(own)}.",
+        UNKNOWN: f"Measured once {over}: whether that is a gain cannot be told.",
     }[own.verdict]
-    said = {BETTER: "it is better", WORSE: "it is worse", NO_GAIN: "it is no better"}[second.verdict]
+    said = {
+        BETTER: "it is better",
+        WORSE: "it is worse",
+        NO_GAIN: "it is no better",
+        UNKNOWN: "nothing can be told",
+    }[second.verdict]
+    difference = "" if second.verdict == UNKNOWN else f", a difference of {span(second)}"
     return (
         f"{first} By another measure, which it was not tuned for, {said}: {second.title} {second.tuned:.3f} against "
-        f"{second.other:.3f}, a difference of {span(second)}."
+        f"{second.other:.3f}{difference}."
     )
 
 
 def span(gain: Gain) -> str:
     """The interval of a difference."""
-    if not math.isfinite(gain.low):
-        return "unknown noise (measured once)"
     return f"{gain.low:+.3f} to {gain.high:+.3f}".replace("-", "−")

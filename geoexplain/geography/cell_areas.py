@@ -26,6 +26,9 @@ from geoexplain.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 POINTS_IN_ALL, FEWEST_POINTS, MOST_POINTS = 2**18, 64, 1024
 """Points of all cells together, and of one."""
 
+NARROWEST_KM = 0.001
+"""A cell is no narrower, whatever its border: a metre is finer than any picture tells."""
+
 FIRST_TRIES = 192
 """Points of a circle that tell how much of it a cell fills."""
 
@@ -59,9 +62,10 @@ class CellAreas:
 
     @cached_property
     def width_km(self) -> NDArray[np.float64]:
-        """float64 (K,): how wide a circle of each cell's area is, in km along the ground."""
-        whole = 2 * np.pi * EARTH_RADIUS_KM**2  # a hemisphere
-        return 2 * EARTH_RADIUS_KM * np.arccos(np.clip(1 - self.km2 / whole, -1, 1))
+        """float64 (K,): how wide a circle of each cell's area is, in km along the ground; at least NARROWEST_KM."""
+        whole = 4 * np.pi * EARTH_RADIUS_KM**2
+        width_km = 4 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(self.km2 / whole, 0, 1)))
+        return np.maximum(width_km, NARROWEST_KM)
 
 
 _known: WeakKeyDictionary[Partition, CellAreas] = WeakKeyDictionary()

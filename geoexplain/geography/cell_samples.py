@@ -61,7 +61,7 @@ def sample_cells(partition: Partition, per_cell: int | None = None) -> tuple[NDA
 def cells_at(partition: Partition, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
     """The cell (N,) whose area, as `sample_cells` has it, holds each point (N, 2) in degrees; −1 in none."""
     found = np.full(len(points_deg), -1)
-    if partition.borders is not None:
+    if partition.borders is not None and _bordered(partition).any():
         found = _smallest_holding(partition, partition.borders, points_deg)
     rows = np.flatnonzero(found < 0)
     chord, nearest = KDTree(partition.unit_vectors).query(unit_vectors(points_deg[rows]))

@@ -80,7 +80,11 @@ def _read(file: Path, height: int) -> Tensor:
     """uint8 (height, 2 height, 3)."""
     try:
         with Image.open(file) as image:
-            rgb = image.convert("RGB")
+            if image.mode == "F":
+                raise DataError(f"{file.name}: expected 8 or 16 bits per value, got floating point: convert the image.")
+            deep = image.mode.startswith("I")  # 16 bits, which Pillow would clip
+            grey = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8)) if deep else image
+            rgb = grey.convert("RGB")
     except (OSError, Image.DecompressionBombError) as error:
         raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
     if rgb.height != height:

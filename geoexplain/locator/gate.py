@@ -5,6 +5,7 @@ still in the channels' means and deviations further down, which a pass computes 
 on those, kept in a file beside the weights, which nobody vouches for.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,14 +65,21 @@ class Gate:
         """How sure the gate is, in [0, 1], that one image (F,), or one in several crops (n, F), is of its kind.
 
         Of several crops the mean before the logistic function decides. Raises DataError for statistics of another
-        network.
+        network, or such as are not finite.
         """
         rows = statistics.detach().cpu().double().numpy().reshape(-1, statistics.shape[-1])
         if rows.shape[1] != len(self.weights):
             raise DataError(
                 f"gate: expected {len(self.weights)} statistics per image, got {rows.shape[1]}: is it another model's?"
             )
+        if not np.isfinite(rows).all():
+            raise DataError("gate: expected finite statistics, got infinite ones or NaN: are the weights damaged?")
         return float(1 / (1 + np.exp(-np.clip((rows @ self.weights + self.bias).mean(), -700, 700))))
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of what decides whether an image is accepted."""
+        decides = [self.stages, [float(weight) for weight in self.weights], float(self.bias), float(self.threshold)]
+        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
     def accepts(self, score: float) -> bool:
         """Whether an image of this score is of the model's kind."""

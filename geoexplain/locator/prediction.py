@@ -39,9 +39,10 @@ class Prediction:
                       the top cell, see `prediction_density`
     rule              when the image counts as localizable
     density           the published prediction density, in [0, 1], at the rule's scale
-    localizable       whether that exceeds the rule's threshold, and the image is not known to be of another kind
+    localizable       whether that exceeds the rule's threshold, and the gate, if there is one, knows the kind of image
     source            how the point was found: "cell centre", "mean of neighbouring cells" or "search within cell"
-    in_domain         whether the image is of the kind that the model is for; None where the model has no gate
+    in_domain         whether the image is of the kind that the model is for; None where the model has no gate, or was
+                      not given what that reads
     domain_score      how sure the gate is of that, in [0, 1]; None likewise
     neighbours        what Search within Cell found; None without a search, or when the cell holds no photo
     spread            how much of the probability lies within any distance of the predicted point, every cell's spread
@@ -107,7 +108,8 @@ def predict(
     """Cell logits (K,) or (1, K) of one image as a Prediction.
 
     search      looks for the point among the photos of the top cell; needs the image's `features` (D,) or (1, D)
-    statistics  what the model's gate reads, (F,), or (n, F) of n crops; None leaves its verdict open
+    statistics  what the model's gate reads, (F,), or (n, F) of n crops; None leaves its verdict open, and nothing is
+                localizable before it
     rule        when the image counts as localizable; None is the model's own
 
     Raises DataError when the logits are not K finite numbers, or a search is asked for without features.
@@ -142,7 +144,7 @@ def predict(
         density_by_km={radius: _within(probabilities, distance_km, radius) for radius in RADII_KM},
         rule=rule,
         density=density,
-        localizable=density > rule.threshold and in_domain is not False,
+        localizable=density > rule.threshold and (model.gate is None or in_domain is True),
         source=source,
         neighbours=neighbours,
         in_domain=in_domain,

@@ -39,6 +39,7 @@ class FrozenConv2d(nn.Module):
         super().__init__()
         self.register_buffer("weight", convolution.weight.detach())
         self.register_buffer("bias", None if convolution.bias is None else convolution.bias.detach())
+        self.out_channels = convolution.out_channels
         self.settings = (convolution.stride, convolution.padding, convolution.dilation, convolution.groups)
         self.around = convolution.around if isinstance(convolution, PaddedConv2d) else None
 

@@ -70,8 +70,7 @@ def answer_payload(
         "words": "An estimate from appearance alone; never evidence of where a picture was taken.",
         "gate": {
             "words": gate_sentence(loaded.model, prediction),
-            "purpose": f"{MEANING} It is for: {loaded.model.purpose}",
-            "fact": gate_fact(loaded.model, prediction),
+            "purpose": f"{MEANING} It is for: {loaded.model.purpose}" if loaded.model.purpose else MEANING,
             "answer": hashlib.blake2b(prediction.probabilities.tobytes(), digest_size=8).hexdigest(),
         },
         **_point(loaded, found, example),
@@ -93,6 +92,7 @@ def _point(loaded: Loaded, prediction: Prediction, example: Example | None) -> d
         f"{position(prediction.lat_deg, prediction.lon_deg, digits)} ({prediction.source})",
         f"Best cell: {labels[prediction.cell]}, {percent(share)}",
         reach_words(prediction),
+        gate_fact(loaded.model, prediction),
     ]
     if example is not None:
         error_km = great_circle_km((prediction.lat_deg, prediction.lon_deg), (example.lat_deg, example.lon_deg))

@@ -13,7 +13,12 @@ from geoexplain.imagery.others import GENERATED
 from geoexplain.images import Preprocess, open_image
 
 MEASURING = 3
-"""Of so many files one measures a gate, the others fit it."""
+"""Of so many files one measures a gate; the others fit it, and networks are trained on them alone."""
+
+
+def fitting_files(files: Sequence[Path]) -> list[Path]:
+    """The files that may be fitted to, by a network and by its gate."""
+    return [file for number, file in enumerate(files) if number % MEASURING]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +36,7 @@ class OtherPictures:
 
     def fitting(self, preprocess: Preprocess, progress: Callable[[int, int], None] | None = None) -> Iterator[Tensor]:
         """Normalised pictures (n, 3, H, W) to fit a gate on."""
-        files = [file for number, file in enumerate(self.files) if number % MEASURING]
-        yield from self._pictures(files, preprocess, 0, progress)
+        yield from self._pictures(fitting_files(self.files), preprocess, 0, progress)
 
     def measuring(self, preprocess: Preprocess, progress: Callable[[int, int], None] | None = None) -> Iterator[Tensor]:
         """Other normalised pictures (n, 3, H, W) to measure it on."""
@@ -40,7 +44,7 @@ class OtherPictures:
 
     def words(self) -> str:
         """What there is to fit on, in words."""
-        files = len(self.files) - len(self.files[::MEASURING])
+        files = len(fitting_files(self.files))
         generated = f"{self.generated * len(GENERATED):,} generated pictures"
         return f"{files:,} pictures from files and {generated}" if files else generated
 

@@ -127,7 +127,7 @@ def photo_gate(
         held_out={"validation photos": of_photos(photos.validation)},
         others_held_out=image_statistics(model.backbone, others.measuring(model.preprocess), stages),
         stages=stages,
-        kind="a photo like those it was trained on",
+        kind="a photo like those that the model was trained on",
         fitted_on=f"the photos it was trained on against {others.words()}",
     )
 

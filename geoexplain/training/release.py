@@ -36,6 +36,9 @@ REFINE_KM = 500.0
 SIGMA_VIEWS = 2000
 """As many tell σ to some 2 %."""
 
+WIDEST_SIGMA_KM = 20_000.0
+"""Half of the way around the Earth: no scatter is wider."""
+
 
 def view_model(
     network: GeolocatorNetwork,
@@ -117,7 +120,7 @@ def fit_sigma(
         return float(((np.sort(nearer) - even) ** 2).mean())
 
     width_km = float(np.median(cell_areas(partition).width_km))
-    bounds = math.log(0.05 * width_km), math.log(2 * width_km)
+    bounds = math.log(0.05 * width_km), math.log(min(2 * width_km, WIDEST_SIGMA_KM))
     found = minimize_scalar(distance, bounds=bounds, method="bounded", options={"xatol": 0.01})
     return math.exp(found.x)
 

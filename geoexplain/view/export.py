@@ -32,7 +32,7 @@ def prediction_record(
     prediction density there (by cell centres, around the top cell), "density_at_scale" is the one that the rule
     compares with its threshold. "density_by_area" holds the probability within the same radii of the predicted point,
     every cell's spread over its area; "half_radius_km" and "radius_90_km" are the radii within which half and 90 % of
-    it lie, and "cell_width_km" is how wide the top cell is: a circle narrower than that says "within one cell".
+    it lie, and "cell_width_km" is how wide the top cell is: a circle narrower than that says no more than that width.
     "place" is the answer in words as `answer_name` has it, or None, "label" the name of the best cell. "places" holds
     for every tree its most probable places, coarse to fine, and in words where the best cell lies.
     Every value is plain Python, ready for `json.dumps`. "in_domain" says whether the image is of the kind that the

@@ -17,9 +17,10 @@ def gate_sentence(model: GeoModel, prediction: Prediction) -> str:
 
 
 def gate_fact(model: GeoModel, prediction: Prediction) -> str:
-    """One line on how sure the gate is, or that the model has none."""
+    """One line on how sure the gate is, or why it says nothing."""
     if model.gate is None or prediction.domain_score is None:
-        return "Whether the model knows this kind of image cannot be told: it has no gate"
+        why = f"its gate cannot be used. {model.ungated}" if model.ungated else "it has no gate"
+        return f"Whether the model knows this kind of image cannot be told: {why}"
     return f"How sure the gate is that this is {model.gate.kind}: {_hundredths(prediction.domain_score)}"
 
 

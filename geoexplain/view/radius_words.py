@@ -1,7 +1,7 @@
 """How far the probability reaches, in words for people: no distance that is finer than a cell is ever said.
 
-Circles are told by their width, as cells are, so that both can be compared. A circle narrower than the cell, and a
-radius below the cell's width, are "within one cell".
+Circles are told by their width, as cells are, so that both can be compared. A circle that is narrower than the cell is
+"the width of one cell": it lies around the predicted point, and may reach into several cells.
 """
 
 import math
@@ -37,18 +37,13 @@ def cell_words(width_km: float) -> str:
 
 
 def circle_words(radius_km: float, cell_width_km: float) -> str:
-    """Where a circle of a radius around the predicted point lies within: one cell, or a circle so many km wide."""
+    """A circle of a radius around the predicted point: as wide as one cell, or so many km wide."""
     width_km = 2 * radius_km
     if width_km < cell_width_km:
-        return cell_words(cell_width_km)
+        return f"the width of one cell, about {width_text(cell_width_km)}"
     if width_km > LARGEST_CIRCLE * WHOLE_EARTH_KM:
         return "no circle short of the whole Earth"
     return f"a circle {width_text(width_km, up=True)} wide"
-
-
-def distance_words(radius_km: float, cell_width_km: float) -> str:
-    """A distance within which something lies: "750 km", or below the cell's width one cell."""
-    return cell_words(cell_width_km) if radius_km < cell_width_km else f"{radius_km:,g} km"
 
 
 def circle_radius_km(prediction: Prediction) -> float:
@@ -57,7 +52,7 @@ def circle_radius_km(prediction: Prediction) -> float:
 
 
 def half_words(prediction: Prediction) -> str:
-    """Within what half of the probability lies: "one cell, about 340 km wide", "a circle 1,200 km wide"."""
+    """Within what half of the probability lies: "the width of one cell, about 340 km", "a circle 1,200 km wide"."""
     return circle_words(prediction.half_radius_km, prediction.cell_width_km)
 
 

@@ -43,6 +43,7 @@ def world_map(
     unsearched: Prediction | None = None,
     target: int | None = None,
     truth_deg: ArrayLike | None = None,
+    doubt: str = "",
     leaflet_url: str | None = None,
     world_url: str | None = None,
     dark: bool = False,
@@ -58,6 +59,7 @@ def world_map(
     unsearched   the same prediction without Search within Cell, which the page around the map can switch to
     target       cell that is being explained, highlighted
     truth_deg    true (latitude, longitude) in degrees of an example; adds the error in km (great circle)
+    doubt        a sentence on the map that says why the answer may mean nothing; empty: none
     leaflet_url  URL of the folder `assets/leaflet`, without a final slash; None writes Leaflet into the page
     world_url    URL of the folder `assets/world`, likewise
     dark         colours for a dark page
@@ -73,7 +75,7 @@ def world_map(
     _check(prediction, partition, target)
     truth = None if truth_deg is None else _checked_point(truth_deg)
     data = _drawing_data(prediction, partition, target, truth) | _search_data(prediction, partition, unsearched, truth)
-    data |= {"dark": dark, "tiles": tiles}
+    data |= {"dark": dark, "tiles": tiles, "doubt": doubt}
     parallel = min(abs(prediction.lat_deg), STANDARD_PARALLEL_LIMIT_DEG)
     chart = folium.Map(
         location=[prediction.lat_deg, prediction.lon_deg],

@@ -45,10 +45,10 @@ def test_the_page_says_no_distance_that_is_finer_than_a_cell(page: Page, url: st
         for scale in ("", "1", "25", "200"):  # the model's own rule, and finer ones that nobody should ask for
             if scale:
                 page.fill(".ge-scale input", scale)
-                expect(page.locator(".ge-why")).to_contain_text(f"within {cell_words(width)}; more than")
+                said = f"of the probability in cells centred within {scale} km of the best one; more than"
+                expect(page.locator(".ge-why")).to_contain_text(said)
             said = [
                 reach_words(prediction),
-                page.inner_text(".ge-why"),
                 page.inner_text(".ge-density"),
                 *page.locator(".ge-curve text").all_text_contents(),
                 circle.inner_text(),

@@ -75,8 +75,8 @@ def test_text_names_place_point_and_best_cells(run: Run, model: GeoModel, model_
     steps = [f"{step['label']} {100 * step['share']:.1f} %" for step in territory["path"]]
     assert lines[6].startswith(f"  territory    {' › '.join(steps)}")
     assert lines[7].split()[1] == ("yes:" if prediction.localizable else "no:")
-    # 50 cells over the globe are thousands of kilometres wide: 25 km are less than one.
-    said = f"{100 * prediction.density_by_km[25]:.1f} % within one cell, about {width} wide, threshold 20.0 %"
+    counted = f"{100 * prediction.density_by_km[25]:.1f} % in cells centred within 25 km of the best one"
+    said = f"{counted}, threshold 20.0 %"
     assert lines[7].endswith(said)
     assert [line.split()[0] for line in lines[8:]] == ["1.", "2.", "3.", "4.", "5."]
     for cell, line in zip(prediction.top(5), lines[8:], strict=True):

@@ -15,7 +15,6 @@ from geoexplain.view.radius_words import (
     cell_words,
     circle_radius_km,
     circle_words,
-    distance_words,
     half_words,
     reach_words,
     share_rows,
@@ -44,15 +43,12 @@ def test_circles_are_rounded_up(width_km: float, text: str) -> None:
     assert width_text(width_km, up=True) == text
 
 
-def test_what_is_narrower_than_a_cell_is_one_cell() -> None:
+def test_what_is_narrower_than_a_cell_is_as_wide_as_one() -> None:
     assert cell_words(341) == "one cell, about 340 km wide"
-    assert circle_words(170, 341) == "one cell, about 340 km wide"
+    assert circle_words(170, 341) == "the width of one cell, about 340 km"
     assert circle_words(171, 341) == "a circle 350 km wide"
     assert circle_words(600, 341) == "a circle 1,200 km wide"
     assert circle_words(19_900, 341) == "no circle short of the whole Earth"
-    assert distance_words(200, 341) == "one cell, about 340 km wide"
-    assert distance_words(750, 341) == "750 km"
-    assert distance_words(25, 3.2) == "25 km"
 
 
 def prediction_of(spread: Spread, shares: list[float]) -> Prediction:
@@ -67,7 +63,7 @@ def test_the_sentence_and_the_rows_by_hand() -> None:
     prediction = prediction_of(spread, [0.6, 0.4])
     assert (prediction.half_radius_km, prediction.radius_90_km) == pytest.approx((100, 1000))
     assert reach_words(prediction) == (
-        "Half of the probability lies within one cell, about 300 km wide; 90 % within a circle 2,000 km wide"
+        "Half of the probability lies within the width of one cell, about 300 km; 90 % within a circle 2,000 km wide"
     )
     rows = share_rows(prediction)
     assert [words for words, _ in rows] == ["one cell, about 300 km wide", "750 km", "2,500 km"]
@@ -75,7 +71,9 @@ def test_the_sentence_and_the_rows_by_hand() -> None:
     assert [share for _, share in rows[:2]] == pytest.approx([0.6, 0.5 + 0.4 * (750**2 - 100**2) / 990_000], abs=0.001)
     assert circle_radius_km(prediction) == 150
     sure = prediction_of(Spread(np.array([0, 100, 120, 130.0]), np.array([0, 0.5, 0.9, 1]), 300.0), [0.95, 0.05])
-    assert reach_words(sure) == "Half of the probability, even 90 % of it, lies within one cell, about 300 km wide"
+    assert (
+        reach_words(sure) == "Half of the probability, even 90 % of it, lies within the width of one cell, about 300 km"
+    )
     wide = prediction_of(Spread(np.array([0, 400, 900, 5000.0]), np.array([0, 0.5, 0.9, 1]), 300.0), [0.3, 0.7])
     assert half_words(wide) == "a circle 800 km wide"
     assert circle_radius_km(wide) == pytest.approx(400)
@@ -123,7 +121,6 @@ def test_no_figure_is_finer_than_the_cell_whatever_the_answer(seed: int) -> None
     said = [
         reach_words(prediction),
         *(words for words, _ in share_rows(prediction)),
-        *(distance_words(radius, width) for radius in (0, 1, 25, 199.9, 2500, 20_000)),
         *(tick["text"] for tick in area_curve(prediction)["ticks"][1:]),
         circle[1] if circle else "",
     ]

@@ -79,7 +79,7 @@ def embedded(page: str) -> dict[str, Any]:
 def test_the_circle_is_that_of_the_prediction_and_no_narrower_than_a_cell() -> None:
     partition = partition_of(lattice(300))
     wide, narrow = around(partition, 45, 5, 2000), around(partition, 45, 5, 300)
-    for prediction, said in ((wide, "within a circle "), (narrow, "within one cell, about ")):
+    for prediction, said in ((wide, "within a circle "), (narrow, "within the width of one cell, about ")):
         circle = embedded(world_map_html(prediction, partition))["circle"]
         assert circle["text"].startswith(f"half of the probability: {said}")
         drawn_km = great_circle_km([45, 5], points(circle["line"]))
