@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from geoexplain.cli.arguments import add_device, complain, count
+from geoexplain.cli.arguments import add_device, complain, count, number
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.cli.evaluate_views import table
 from geoexplain.errors import DataError
@@ -95,6 +95,12 @@ def add_release_views(parser: argparse.ArgumentParser) -> None:
         help="views of each kind to calibrate on, and half as many others for the gate and the figures "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--size",
+        type=number(int, 32, 1024, "a side from 32 to 1024 px"),
+        metavar="PX",
+        help="side of the images that the model will look at (default: that of the last phase)",
+    )
 
 
 def run_release(args: argparse.Namespace) -> int:
@@ -140,7 +146,13 @@ def release(
 
         views = release_views(validation, discs, around, args.release_views)
         done = release_run(
-            run_dir, views, others, folder or run_dir / "release", device=validation.device, progress=progress
+            run_dir,
+            views,
+            others,
+            folder or run_dir / "release",
+            size_px=args.size,
+            device=validation.device,
+            progress=progress,
         )
     for name, report in done.reports.items():
         print(f"{done.model.name} on {', '.join(validation.names)}, {name}: {report.views:,} views\n{table(report)}\n")

@@ -70,11 +70,14 @@ def release_run(
     others: OtherPictures,
     folder: Path,
     *,
+    size_px: int | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Release:
     """Calibrate a run's best network, write it, fit its gate, and measure what was written, on a device.
 
+    `size_px` is the side of the images that the model will look at; None is that of the last phase of training. A
+    network that was trained shortly at its last size may be better at the one before.
     A model that there are too few images to fit a gate for is released without one. Raises CheckpointError when the run
     cannot be read.
     """
@@ -82,7 +85,7 @@ def release_run(
     saved = load_checkpoint(checkpoint_file(run_dir))
     settings = saved_settings(saved)
     network = saved_network(saved, device)
-    size_px = settings.phases[-1].size_px
+    size_px = size_px or settings.phases[-1].size_px
     preprocess = preprocess_for(settings.architecture, size_px)
     centers_deg = saved["centers_deg"].numpy()
     logits, cells = [], []
