@@ -35,7 +35,7 @@ def test_every_command_on_examples_runs(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if "path/to/model" in command:
-        command = command.replace("path/to/model.safetensors", str(ROOT / "data" / "earth-views-b0.safetensors"))
+        command = command.replace("path/to/model.safetensors", str(ROOT / "data" / "earth-views-lite0.safetensors"))
         command = command.replace("image.jpg", "assets/examples/italy.jpg")
     (tmp_path / "assets").symlink_to(ROOT / "assets")
     monkeypatch.chdir(tmp_path)

@@ -34,7 +34,7 @@ EXAMPLES = [
     ("madagascar", "Madagascar", "island", -19.2, 46.4, 1700),
     ("borneo", "Borneo", "rain forest", 1.0, 114.2, 1500),
     ("iceland", "Iceland", "island and ice", 64.9, -18.7, 750),
-    ("antarctic-plateau", "Antarctic plateau", "nothing to go by: not localizable", -82.0, 100.0, 600),
+    ("great-plains", "Great Plains", "nothing to go by: not localizable", 38.3, -101.8, 500),
 ]
 
 

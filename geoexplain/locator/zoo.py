@@ -12,7 +12,7 @@ from geoexplain.errors import CheckpointError
 from geoexplain.locator.checkpoints import load_geoexplain
 from geoexplain.locator.model import GeoModel
 
-BUNDLED = "earth-views-b0"
+BUNDLED = "earth-views-lite0"
 """The model that comes with geoexplain."""
 
 DATA = Path(__file__).parents[2] / "data"
@@ -67,12 +67,12 @@ _TIB_OBTAIN = (
 ZOO: dict[str, ZooRow] = {
     BUNDLED: ZooRow(
         format="geoexplain",
-        title="Earth from above (EfficientNet-B0)",
-        purpose="Views of Earth from above; for street photos load another model.",
+        title="Earth from above (EfficientNet-Lite0)",
+        purpose="Views of Earth from above, north roughly up; for street photos load another model.",
         licence="Apache-2.0; trained on NASA's Blue Marble Next Generation (public domain).",
         citation="Stöckli, Vermote, Saleous, Simmon, Herring: The Blue Marble Next Generation, NASA, 2005.",
         cells=2000,
-        sha256={f"{BUNDLED}.safetensors": "806e5c09bbbcb9972c914e0200a516de050038456db7e6b0f993d1df4e199cfb"},
+        sha256={f"{BUNDLED}.safetensors": "de2b1344c943a9ac2f945e205f26cfcf451f71acd184a5e24facbc1c06efca8e"},
     ),
     "certh-b4-mvmf": ZooRow(
         format="certh",

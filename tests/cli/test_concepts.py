@@ -207,7 +207,7 @@ def test_integrated_gradients_report_their_error(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "expected --segmenter for a model other than earth-views-b0, got none: choose landcover for views"),
+        ([], "expected --segmenter for a model other than earth-views-lite0, got none: choose landcover for views"),
         (["--segmenter", "mask"], "--segmenter mask: expected --mask with it, got none: add --mask"),
         (["--segmenter", "segformer"], "--segmenter segformer: expected --segformer with it, got none"),
         (["--mask", "m.png"], "expected --mask and --legend together"),

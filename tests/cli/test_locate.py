@@ -134,7 +134,7 @@ def test_an_unknown_model_is_refused(
     monkeypatch.setenv("GEOEXPLAIN_HOME", str(tmp_path / "home"))
     outcome = run("locate", photos[0], "--model", name)
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.startswith("geoexplain: expected a model name (earth-views-b0) or the path")
+    assert outcome.err.startswith("geoexplain: expected a model name (earth-views-lite0) or the path")
 
 
 def test_a_file_that_is_no_model_is_refused(run: Run, photos: list[Path]) -> None:

@@ -46,7 +46,7 @@ def several(home: Path, model: GeoModel) -> Handlers:
 
 def test_every_model_is_in_the_menu_and_none_of_its_files(several: Handlers, home: Path) -> None:
     rows = props(several.offered())["rows"]
-    assert [row["name"] for row in rows if row["ready"]] == [NAME, "earth-views-b0", "second", "third"]
+    assert [row["name"] for row in rows if row["ready"]] == [NAME, "earth-views-lite0", "second", "third"]
     assert {row["name"] for row in rows if not row["ready"]} == {row.name for row in zoo.models() if not row.ready}
     assert all(row["note"] for row in rows if not row["ready"])
     assert str(home) not in str(rows)
