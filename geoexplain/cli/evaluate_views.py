@@ -60,6 +60,7 @@ class Asked:
     source: str
     condition: str
     title: str
+    sampling: str
     views: ViewSet
 
 
@@ -130,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
         with progress_bar(len(asked.views), "views", desc=f"{asked.source}, {asked.condition}") as bar:
             report = evaluate_views(model, asked.views, progress=partial(_move, bar))
         reports.append({"imagery": asked.source, "condition": asked.condition, **report.as_dict()})
-        settings = f"footprint {low:g}–{high:g} km, rotation ±{args.rotation:g}°, seed {args.seed}"
+        settings = f"{asked.sampling}, seed {args.seed}"
         print(f"{model.name} on {asked.source}, {asked.title}: {report.views:,} views, {settings}\n{table(report)}\n")
         sys.stdout.flush()
         if args.json:  # each time: what comes later may fail
@@ -171,7 +172,7 @@ def of_imagery(
                 rotation_deg=args.rotation,
                 around=around,
             )
-            yield Asked(source, name, condition.title, views)
+            yield Asked(source, name, condition.title, condition.sampling(tuple(args.footprint), args.rotation), views)
 
 
 def of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[Asked]:
@@ -187,7 +188,8 @@ def of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[Asked]
         )
         name = "disc" if bound == 1 else f"disc-cloud-below-{100 * bound:g}"
         title = "all views" if bound == 1 else f"under less than {100 * bound:g} % cloud"
-        yield Asked(", ".join(disc.name for disc in discs), name, title, views)
+        sampling = CONDITIONS["plain"].sampling(tuple(args.footprint), args.rotation)
+        yield Asked(", ".join(disc.name for disc in discs), name, title, sampling, views)
 
 
 def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports: list[dict[str, Any]]) -> None:

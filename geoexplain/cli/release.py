@@ -179,12 +179,14 @@ def release_views(validation: Imagery, discs: Sequence[Disc], around: Surroundin
         return found
 
     half = max(count // 2, 1)
+    drawn = {"seed": EVALUATION_SEED, "footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG}
+    sampling = {name: {"seed": EVALUATION_SEED} if name == "mixture" else drawn for name in (*names, "discs")}
     return ReleaseViews(
         calibration=sets(CALIBRATION_SEED, count, with_discs=False),
         gate=sets(GATE_SEED, half, with_discs=True),
         gate_test=sets(GATE_TEST_SEED, half, with_discs=True),
         figures=sets(EVALUATION_SEED, half, with_discs=True),
-        sampling={"seed": EVALUATION_SEED, "footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG},
+        sampling=sampling,
     )
 
 

@@ -44,6 +44,15 @@ class Condition:
     cover: tuple[float, float] | None = None
     mixture: bool = False
 
+    def sampling(self, footprint_km: tuple[float, float], rotation_deg: float) -> str:
+        """How wide its views are and how far they are turned, in words; the arguments are for what it leaves open."""
+        if self.mixture:
+            return "as wide, turned and aslant as training draws them"
+        low, high = self.footprint_km or footprint_km
+        least, most = self.rotation_deg or (0.0, rotation_deg)
+        turned = f"±{most:g}°" if not least else f"{least:g} to {most:g}° to either side"
+        return f"footprint {low:g}–{high:g} km, rotation {turned}"
+
     @property
     def needs_surroundings(self) -> bool:
         """Whether something is laid over the views."""

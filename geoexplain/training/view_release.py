@@ -35,14 +35,14 @@ class ReleaseViews:
     gate         the gate is fitted on them
     gate_test    its threshold is set on half of them, the other half measures it
     figures      accuracy is measured on them
-    sampling     how these were drawn, for the card: names of options → plain data
+    sampling     how these were drawn, for the card: their names → names of options → plain data
     """
 
     calibration: Mapping[str, ViewSet]
     gate: Mapping[str, ViewSet]
     gate_test: Mapping[str, ViewSet]
     figures: Mapping[str, ViewSet]
-    sampling: Mapping[str, Any] = field(default_factory=dict)
+    sampling: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ def release_run(
         "sigma_km": sigma_km,
         "calibration_views": {name: len(some) for name, some in views.calibration.items()},
         "validation": {
-            name: {"imagery": views.figures[name].name, **views.sampling, **report.as_dict()}
+            name: {"imagery": views.figures[name].name, **views.sampling.get(name, {}), **report.as_dict()}
             for name, report in reports.items()
         },
         "gate": None if model.gate is None else dict(model.gate.figures),

@@ -172,9 +172,9 @@ def test_the_release_is_what_its_card_says(
         assert asked.pop("condition") == name
         assert asked.pop("imagery").endswith("world.200406.png")
         assert {key: report.pop(key) for key in asked} == asked
-        assert report == {"imagery": "world.200406.png"} | {
-            key: again[key] for key in ("seed", "footprint_km", "rotation_deg")
-        }
+        drawn = {key: again[key] for key in ("seed", "footprint_km", "rotation_deg")}
+        asked_for = {"seed": again["seed"]} if name == "mixture" else drawn  # the mixture has widths of its own
+        assert report == {"imagery": "world.200406.png"} | asked_for
 
 
 def test_a_checkpoint_can_be_released_later(
@@ -194,6 +194,21 @@ def test_a_checkpoint_can_be_released_later(
         else:
             assert (tmp_path / file.name).read_bytes() == file.read_bytes()
     assert str(tmp_path / f"{NAME}.safetensors") in outcome.out
+
+
+def test_what_was_trained_on_releases_nothing(finished: Path, imagery: Path, run: Run) -> None:
+    words = ["--imagery", imagery, "--device", "cpu", "--release-views", "16", "--validation", "200401"]
+    outcome = run("train", "release", finished, *words)
+    assert outcome.code == 2
+    assert "--validation: expected images that the run was not trained on, got world.200401.png" in outcome.err
+
+
+def test_a_model_may_look_at_another_size_than_that_of_the_last_phase(
+    finished: Path, imagery: Path, run: Run, tmp_path: Path
+) -> None:
+    words = ["--imagery", imagery, "--out", tmp_path, "--device", "cpu", "--release-views", "16", "--size", "40"]
+    assert run("train", "release", finished, *words).code == 0
+    assert load_model(tmp_path / f"{NAME}.safetensors", "cpu").preprocess.size_px == 40
 
 
 def test_a_gate_is_fitted_where_there_are_enough_views(

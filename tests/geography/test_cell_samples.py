@@ -89,6 +89,8 @@ def test_s2_cells_hold_their_points_and_nothing_else_does() -> None:
 def test_what_lies_in_no_cell_is_in_none() -> None:
     cells = unnamed("two", np.array([(0.0, 0.0), (0.0, 1.0), (0.0, 2.0), (1.0, 0.0)]))
     assert cells_at(cells, np.array([(0.0, 0.4), (0.0, 0.6), (40.0, 0.0)])).tolist() == [0, 1, -1]
+    unbounded = replace(cells, borders=(None, None, None, None))
+    assert cells_at(unbounded, np.array([(0.0, 0.4), (0.0, 0.6), (40.0, 0.0)])).tolist() == [0, 1, -1]
     boxed = replace(cells, borders=(shapely.box(-0.5, -0.5, 0.5, 0.5), None, None, None))
     # What lies nearest to a cell with a border, and beyond it, is in none.
     assert cells_at(boxed, np.array([(0.0, 0.45), (-0.9, 0.0), (0.0, 1.1)])).tolist() == [0, -1, 1]

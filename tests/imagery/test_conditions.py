@@ -46,6 +46,16 @@ def without_effects(name: str) -> Condition:
     return dataclasses.replace(CONDITIONS[name], effects=(), cover=None)
 
 
+def test_what_is_said_of_the_views_is_what_is_drawn() -> None:
+    said = {name: CONDITIONS[name].sampling((500, 2000), 30) for name in ("plain", "width-4000", "turned", "mixture")}
+    assert said == {
+        "plain": "footprint 500–2000 km, rotation ±30°",
+        "width-4000": "footprint 4000–4000 km, rotation ±30°",
+        "turned": "footprint 500–2000 km, rotation 45 to 180° to either side",
+        "mixture": "as wide, turned and aslant as training draws them",
+    }
+
+
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_every_condition_gives_pictures_the_same_for_a_seed(positions: Imagery, name: str) -> None:
     views = asked(positions, name, views=6)

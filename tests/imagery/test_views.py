@@ -19,6 +19,16 @@ LAND = np.asarray(Image.open(LAND_MASK))
 LAND_SHARE_OF_EARTH = 0.292
 
 
+def test_sixteen_bits_are_scaled_and_floats_refused(tmp_path: Path) -> None:
+    deep = np.linspace(0, 65535, 32 * 64).reshape(32, 64).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    clouds = load_clouds([tmp_path / "deep.png"], height=32)
+    np.testing.assert_array_equal(clouds.texels[: 32 * 64, 0].numpy(), deep.ravel() // 257)
+    Image.fromarray(np.zeros((32, 64), np.float32)).save(tmp_path / "float.tiff")
+    with pytest.raises(DataError, match="expected 8 or 16 bits per value, got floating point"):
+        load_clouds([tmp_path / "float.tiff"])
+
+
 @pytest.fixture(scope="module")
 def positions() -> Imagery:
     """One level whose texels are the unit vectors of their places, as fractions: bytes would tell a place to 50 km."""

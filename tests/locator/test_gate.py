@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,14 +225,31 @@ def test_another_kind_of_image_is_never_localizable() -> None:
         assert found.localizable is of_its_kind
         assert found.density > 0.99
         assert (found.domain_score > 0.5) is of_its_kind
-        # what the gate does not see, and what a model without one sees, stays open
-        for undecided in (
-            predict(model, logits, rule=open_rule),
-            predict(red_model(), logits, statistics=seen.statistics, rule=open_rule),
-        ):
+        # what the gate does not see, and what a model without one sees, stays open; but only the latter is localizable
+        unseen = predict(model, logits, rule=open_rule)
+        ungated = predict(red_model(), logits, statistics=seen.statistics, rule=open_rule)
+        for undecided in (unseen, ungated):
             assert undecided.in_domain is None
             assert undecided.domain_score is None
-            assert undecided.localizable
+        assert (unseen.localizable, ungated.localizable) == (False, True)
+
+
+def test_statistics_that_are_no_numbers_are_refused() -> None:
+    statistics = torch.zeros(6)
+    statistics[2] = math.nan
+    with pytest.raises(DataError, match="expected finite statistics"):
+        red_gate().score(statistics)
+
+
+def test_a_fingerprint_tells_gates_apart() -> None:
+    gate = red_gate()
+    assert gate.fingerprint() == red_gate().fingerprint()
+    others = [replace(gate, threshold=0.6), replace(gate, bias=0.1), replace(gate, weights=gate.weights + 1)]
+    assert len({one.fingerprint() for one in (gate, *others)}) == 4
+
+
+def test_a_folded_network_has_the_channels_of_the_one_it_was_made_of(gated: GeoModel) -> None:
+    assert stage_channels(gated.backbone) == stage_channels(gated.network.backbone)
 
 
 def test_the_score_of_a_picture_by_hand() -> None:
