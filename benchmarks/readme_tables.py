@@ -3,7 +3,8 @@
 python -m benchmarks.readme_tables views benchmarks/views/*.json
 python -m benchmarks.readme_tables gate benchmarks/gate.json
 python -m benchmarks.readme_tables faithfulness benchmarks/faithfulness.json
-python -m benchmarks.readme_tables sanity sanity/summary.json
+python -m benchmarks.readme_tables sanity benchmarks/sanity.json
+python -m benchmarks.readme_tables concepts benchmarks/concepts.json
 """
 
 import argparse
@@ -127,12 +128,32 @@ def sanity(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+CONCEPT_METHODS = ("grad-cam", "combi-cam", "combi-cam-shallow", "gaussian")
+FEWEST_VIEWS = 50
+
+
+def concepts(summary: Mapping[str, Any]) -> list[str]:
+    """Concepts by the error of the answer × mean influence with its interval, where there are FEWEST_VIEWS."""
+    tables = {name: summary["methods"][name]["concepts"] for name in CONCEPT_METHODS}
+    titles = [f"*{BASELINE_TITLES[name]}*" if name in BASELINES else TITLES[name] for name in CONCEPT_METHODS]
+    lines = [f"| concept | error, km | views | {' | '.join(titles)} |", "|---|---|---:|" + "---:|" * len(titles)]
+    for concept, rows in tables[CONCEPT_METHODS[0]].items():
+        for number, row in enumerate(rows):
+            means = [tables[name][concept][number]["mean"] for name in CONCEPT_METHODS]
+            if row["images"] >= FEWEST_VIEWS and all(means):
+                cells = [f"{one['value']:.2f} ({one['low']:.2f} to {one['high']:.2f})" for one in means]
+                error = f"{row['low_km']:,g} to {row['high_km']:,g}"
+                lines.append(f"| {concept} | {error} | {row['images']:,} | {' | '.join(cells)} |")
+    return lines
+
+
 TABLES: dict[str, Callable[..., list[str]]] = {
     "views": views,
     "brief-views": brief_views,
     "gate": gate,
     "faithfulness": faithfulness,
     "sanity": sanity,
+    "concepts": concepts,
 }
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from benchmarks.readme_tables import brief_views, faithfulness, gate, sanity, views
+from benchmarks.readme_tables import brief_views, concepts, faithfulness, gate, sanity, views
 from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
@@ -13,6 +13,9 @@ from tests.test_architecture import ROOT
 MEASURED = json.loads((ROOT / "benchmarks" / "faithfulness.json").read_text(encoding="utf-8"))
 VIEWS = [json.loads(file.read_text("utf-8")) for file in sorted((ROOT / "benchmarks" / "views").glob("*.json"))]
 GATE = json.loads((ROOT / "benchmarks" / "gate.json").read_text(encoding="utf-8"))
+SANITY, CONCEPTS = (
+    json.loads((ROOT / "benchmarks" / f"{name}.json").read_text(encoding="utf-8")) for name in ("sanity", "concepts")
+)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRUST = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
 NAMES = {title: name for name, title in TITLES.items()} | {
@@ -76,11 +79,11 @@ def test_the_tables_are_those_that_the_code_writes() -> None:
     ]
 
 
-def test_the_tables_of_views_and_of_the_gate_are_those_that_were_measured() -> None:
-    assert len(VIEWS) == 3
+def test_the_other_tables_are_those_that_were_measured() -> None:
     assert "\n".join(brief_views(*VIEWS)) in README
     assert "\n".join(views(*VIEWS)) in TRUST
-    assert "\n".join(gate(GATE)) in TRUST
+    for table in (gate(GATE), sanity(SANITY), concepts(CONCEPTS)):
+        assert "\n".join(table) in TRUST
 
 
 def test_tables_of_views_start_with_real_pictures() -> None:
@@ -111,7 +114,7 @@ def test_a_table_of_views_by_hand() -> None:
 
 def test_everything_was_measured_with_the_weights_that_are_shipped() -> None:
     shipped = model_fingerprint(load_model(device="cpu"))
-    assert MEASURED["settings"]["model_sha256"] == shipped
+    assert {summary["settings"]["model_sha256"] for summary in (MEASURED, SANITY, CONCEPTS)} == {shipped}
     assert {summary["model_sha256"] for summary in [*VIEWS, GATE]} == {shipped}
     assert MEASURED["counts"]["evaluated"] == MEASURED["settings"]["source"]["views"]
     assert f"{MEASURED['counts']['evaluated']} withheld views" in TRUST

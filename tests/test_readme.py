@@ -1,4 +1,4 @@
-"""What the README tells people to type works: its commands and its Python, with the bundled model and the examples."""
+"""What the documents tell people to type works: commands, and Python, with the bundled model and the examples."""
 
 import json
 import re
@@ -14,6 +14,11 @@ from tests.test_architecture import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    geoexplain (.+)$", README, flags=re.MULTILINE)
+COMMANDS_OF_DOCS = [
+    command
+    for file in ("docs/trust.md", "data/README.md")
+    for command in re.findall(r"^    geoexplain (.+)$", (ROOT / file).read_text(encoding="utf-8"), flags=re.MULTILINE)
+]
 # NASA's imagery, hours, a server that runs on, weights and photos that may not be passed on, or a test of its own
 NEEDS_MORE = ("train ", "evaluate ", "studio", "models add ", "gallery build ", "practice ", "partition ")
 
@@ -24,7 +29,7 @@ def words_of(command: str) -> list[str]:
     return [str(path) for word in words for path in (sorted(ROOT.glob(word)) if "*" in word else [word])]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS + COMMANDS_OF_DOCS)
 def test_every_command_is_understood(command: str) -> None:
     words = words_of(command)
     assert build_parser(words).parse_args(words)
