@@ -2,7 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from geoexplain.evaluation.figures import FEWEST_IMAGES
 from geoexplain.evaluation.tuning import REFERENCES
@@ -39,6 +42,17 @@ def test_answers_for_a_turned_and_a_darker_picture_stay_near(model: GeoModel) ->
     for changed in (image.rotate(10).crop((70, 70, 570, 570)), image.point(lambda value: value * 0.8)):
         prediction = locate(changed, model)
         assert great_circle_km((prediction.lat_deg, prediction.lon_deg), (italy.lat_deg, italy.lon_deg)) < 750
+
+
+@pytest.mark.parametrize("grain_px", [0, 1, 3, 8, 20, 50])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_noise_is_no_view_of_earth_and_nowhere(model: GeoModel, grain_px: float, channels: int) -> None:
+    noise = np.random.default_rng(channels).normal(size=(240, 320, channels))
+    smooth = gaussian_filter(noise, (grain_px, grain_px, 0))
+    levels = (smooth - smooth.min()) / np.ptp(smooth)
+    image = Image.fromarray((255 * np.broadcast_to(levels, (240, 320, 3))).astype(np.uint8))
+    prediction = locate(image, model)
+    assert (prediction.in_domain, prediction.localizable) == (False, False)
 
 
 def test_explanations_have_structure(model: GeoModel) -> None:
