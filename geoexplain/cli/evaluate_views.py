@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from geoexplain.cli.arguments import add_model, chosen_model, count, number
+from geoexplain.cli.arguments import add_model, chosen_model, complain, count, number
 from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.errors import DataError
 from geoexplain.evaluation.coverage import Coverage
@@ -178,14 +178,20 @@ def of_imagery(
 def of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[Asked]:
     """Views of the discs: all, and those under less and less cloud."""
     for bound in CLOUD_BOUNDS if discs else ():
-        views = disc_views(
-            discs,
-            views=args.views,
-            seed=args.seed,
-            footprint_km=tuple(args.footprint),
-            rotation_deg=args.rotation,
-            cloud_below=bound,
-        )
+        try:
+            views = disc_views(
+                discs,
+                views=args.views,
+                seed=args.seed,
+                footprint_km=tuple(args.footprint),
+                rotation_deg=args.rotation,
+                cloud_below=bound,
+            )
+        except DataError as error:
+            if bound == 1:
+                raise
+            complain(str(error))  # what was measured so far stands
+            continue
         name = "disc" if bound == 1 else f"disc-cloud-below-{100 * bound:g}"
         title = "all views" if bound == 1 else f"under less than {100 * bound:g} % cloud"
         sampling = CONDITIONS["plain"].sampling(tuple(args.footprint), args.rotation)
