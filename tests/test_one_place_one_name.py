@@ -115,7 +115,7 @@ def test_headline_path_table_and_record_of_every_cell_agree(
 ) -> None:
     monkeypatch.setattr(places, "place_shape", lambda tree, place: {})  # outlines take most of the time, and no name
     partition, trees = make()
-    model = SimpleNamespace(name="any", purpose="", gate=None, partition=partition, trees=trees)
+    model = SimpleNamespace(name="any", purpose="", gate=None, ungated="", partition=partition, trees=trees)
     loaded = SimpleNamespace(model=model, trees=trees, search=None)
     for cell in range(len(partition)):
         prediction = concentrated(partition, cell)

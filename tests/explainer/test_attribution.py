@@ -96,7 +96,8 @@ def test_the_completeness_error_is_what_one_step_misses() -> None:
 def test_the_bundled_model_is_complete(score: str) -> None:
     model = load_model()
     explanation = explain(examples()[0].file, model)
-    few, many = (integrated_gradients(model, explanation.tensor, score=score, steps=n) for n in (4, 24))
+    # The path is steep: 24 steps miss the change of the probability by 17 %.
+    few, many = (integrated_gradients(model, explanation.tensor, score=score, steps=n) for n in (4, 200))
     probability = torch.softmax(explanation.trace.logits[0].double(), dim=0)
     if score == "probability":
         blank = torch.softmax(model.logits(torch.zeros_like(explanation.tensor))[0].double(), dim=0)
