@@ -65,6 +65,9 @@ def run(args: argparse.Namespace) -> int:
     files_others = pictures_by_kind(args.others, SUFFIXES) if args.others else {}
     imagery = [file for source in args.imagery for file in find_imagery(source)]
     discs = disc_files(args.discs)
+    taken = {file.stem for file in imagery} | ({"discs"} if discs else set())
+    if twice := sorted(taken & set(files_own)):
+        raise DataError(f"--own {twice[0]}: expected a name that no other set of images has: rename the folder.")
     if not (files_own or imagery or discs or files_others):
         raise DataError("expected images to ask for, got none: add --imagery, --discs, --own or --others.")
     model = chosen_model(args)

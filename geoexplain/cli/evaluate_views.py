@@ -209,7 +209,9 @@ def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports
         "rotation_deg": args.rotation,
         "reports": reports,
     }
-    file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    part = file.with_name(f"{file.name}.part")  # whoever reads meanwhile finds the figures so far, whole
+    part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    part.replace(file)
 
 
 def find_imagery(source: str) -> list[Path]:

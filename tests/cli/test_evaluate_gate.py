@@ -64,6 +64,15 @@ def test_every_kind_has_its_row_and_its_record(
     assert [part["in_domain"] for part in (*passed["own"].values(), *passed["others"].values())] == [1, 1, 1]
 
 
+def test_two_sets_of_one_name_are_refused(run: Run, gated: dict[str, Path], imagery: Path, tmp_path: Path) -> None:
+    (tmp_path / "world.200406").mkdir()
+    flat_picture(RED).save(tmp_path / "world.200406" / "a.png")
+    words = ["--imagery", imagery / "world.200406.png", "--own", tmp_path / "world.200406"]
+    outcome = run("evaluate", "gate", "--model", gated["open"], *words)
+    assert outcome.code == 2
+    assert "--own world.200406: expected a name that no other set of images has" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -35,6 +35,7 @@ def test_every_imagery_is_evaluated_as_by_the_python_interface(
     assert (outcome.code, outcome.err) == (0, "")
     figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
     reports = figures.pop("reports")
+    assert not list(tmp_path.glob("*.part"))
     assert figures.pop("model_sha256") == model_fingerprint(load_model(model_file, "cpu"))
     assert figures == {"model": "random", "views": 40, "seed": 3, "footprint_km": [300, 900], "rotation_deg": 10}
     for file, found in zip([january, june], reports, strict=True):
