@@ -83,4 +83,4 @@ def test_card_and_size_are_as_promised(model: GeoModel) -> None:
     assert card["name"] == model.name == BUNDLED
     assert card["cells"] == len(model.partition)
     assert card["bytes"] == file.stat().st_size <= 25_000_000
-    assert card["size_px"] == model.preprocess.size_px
+    assert card["size_px"] == model.preprocess.size_px == 160

@@ -1,7 +1,5 @@
 """The panel of the methods' agreement, driven as a person would."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from scipy.stats import spearmanr
@@ -11,23 +9,12 @@ from geoexplain.explainer.agreement import agreement, draw_all
 from geoexplain.explainer.tuned import candidates_of
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.examples import examples
-from tests.browser.studio import SLOW_MS, choose_example, open_panel, open_studio, running_studio, wait_for_cell
+from tests.browser.studio import SLOW_MS, choose_example, open_panel, open_studio, wait_for_cell
 from tests.conftest import Heard, listened_page
 
 pytestmark = pytest.mark.browser
 
 TITLE = "Do the methods agree?"
-
-
-@pytest.fixture(scope="module")
-def model() -> GeoModel:
-    return geoexplain.load_model()
-
-
-@pytest.fixture(scope="module")
-def url(model: GeoModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_studio(model, tmp_path_factory.mktemp("uploads")) as url:
-        yield url
 
 
 def test_the_matrix_is_that_of_the_heatmaps_on_the_page(page: Page, url: str, model: GeoModel) -> None:

@@ -20,7 +20,7 @@ from geoexplain.locator.model import GeoModel
 from geoexplain.studio.app import build, serve
 from geoexplain.studio.examples import examples
 from geoexplain.view.influence import counted
-from tests.browser.studio import SLOW_MS, choose_example, open_panel, open_studio, running_studio
+from tests.browser.studio import SLOW_MS, choose_example, open_panel, open_studio
 from tests.conftest import Heard, free_port, listened_page
 
 pytestmark = pytest.mark.browser
@@ -28,17 +28,6 @@ pytestmark = pytest.mark.browser
 ITALY, OTHER = 0, 1
 CANVAS = ".ge-concepts-picture canvas"
 YELLOW = np.array([255, 213, 0])
-
-
-@pytest.fixture(scope="module")
-def model() -> GeoModel:
-    return geoexplain.load_model()
-
-
-@pytest.fixture(scope="module")
-def url(model: GeoModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_studio(model, tmp_path_factory.mktemp("uploads")) as url:
-        yield url
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from tests.browser.studio import (
     map_frame,
     open_panel,
     open_studio,
-    running_studio,
     set_control,
     wait_for_cell,
 )
@@ -32,17 +31,6 @@ pytestmark = pytest.mark.browser
 PICTURE = ".ge-contrast-picture canvas"
 EXAMPLE = 7
 GREY = 128
-
-
-@pytest.fixture(scope="module")
-def model() -> GeoModel:
-    return geoexplain.load_model()
-
-
-@pytest.fixture(scope="module")
-def url(model: GeoModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_studio(model, tmp_path_factory.mktemp("uploads")) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

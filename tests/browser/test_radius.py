@@ -1,7 +1,6 @@
 """How far the probability reaches, as the page says and draws it: nothing is finer than a cell."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -10,20 +9,9 @@ import geoexplain
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.examples import examples
 from geoexplain.view.radius_words import cell_words, half_words, reach_words
-from tests.browser.studio import choose_example, map_frame, open_studio, running_studio
+from tests.browser.studio import choose_example, map_frame, open_studio
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def model() -> GeoModel:
-    return geoexplain.load_model()
-
-
-@pytest.fixture(scope="module")
-def url(model: GeoModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_studio(model, tmp_path_factory.mktemp("uploads")) as url:
-        yield url
 
 
 def kilometres_in(text: str) -> list[float]:

@@ -33,7 +33,6 @@ from tests.browser.studio import (
     open_studio,
     painted,
     pixels,
-    running_studio,
     set_slider,
     upload,
     use_preset,
@@ -45,17 +44,6 @@ from tests.conftest import Heard, listened_page
 pytestmark = pytest.mark.browser
 
 NOT_AN_IMAGE = b"\x89PNG\r\n\x1a\n and then nothing that belongs into a picture"
-
-
-@pytest.fixture(scope="module")
-def model() -> GeoModel:
-    return geoexplain.load_model()
-
-
-@pytest.fixture(scope="module")
-def url(model: GeoModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_studio(model, tmp_path_factory.mktemp("uploads")) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -12,25 +12,15 @@ from geoexplain.view.cell_borders import (
     ring_data,
 )
 from tests.geography.trees import JORDAN, MAAN, wadi_rum_tree
-
-
-def integers(text: str) -> list[int]:
-    """Google's encoded polyline algorithm backwards, from its description."""
-    values, value, shift = [], 0, 0
-    for letter in text:
-        group = ord(letter) - 63
-        value |= (group & 31) << shift
-        shift += 5
-        if group < 32:
-            values.append(~(value >> 1) if value & 1 else value >> 1)
-            value = shift = 0
-    return values
+from tests.view.polylines import polyline_integers
 
 
 def rings(data: dict) -> list[np.ndarray]:
     """Rings (V, 2), longitude first, in degrees."""
-    steps = np.array(integers(data["rings"])).reshape(-1, 2).cumsum(axis=0)[:, ::-1] / data.get("perDegree", 100)
-    return np.split(steps, np.cumsum(integers(data["corners"]))[:-1])
+    steps = np.array(polyline_integers(data["rings"])).reshape(-1, 2).cumsum(axis=0)[:, ::-1] / data.get(
+        "perDegree", 100
+    )
+    return np.split(steps, np.cumsum(polyline_integers(data["corners"]))[:-1])
 
 
 def cells_of(borders: list) -> Partition:
@@ -44,8 +34,8 @@ ISLANDS = shapely.MultiPolygon([shapely.box(20, 0, 21, 1), shapely.box(23, 0, 25
 
 def test_every_cell_has_its_rings_in_its_turn() -> None:
     data = ring_data(cells_of([COUNTRY, CITY, ISLANDS, None]))
-    assert integers(data["parts"]) == [2, 1, 2, 1]
-    assert integers(data["guessed"]) == [3]
+    assert polyline_integers(data["parts"]) == [2, 1, 2, 1]
+    assert polyline_integers(data["guessed"]) == [3]
     country, hole, city, first, second, _ = rings(data)
     assert shapely.Polygon(country, [hole]).equals(COUNTRY - CITY)
     assert shapely.LinearRing(country).is_ccw
@@ -57,7 +47,7 @@ def test_every_cell_has_its_rings_in_its_turn() -> None:
 def test_only_some_cells_have_rings_where_there_are_too_many() -> None:
     cells = cells_of([COUNTRY, CITY, ISLANDS, None])
     data = ring_data(cells, [2])
-    assert integers(data["parts"]) == [0, 0, 2, 0]
+    assert polyline_integers(data["parts"]) == [0, 0, 2, 0]
     assert len(rings(data)) == 2
     assert ring_data(cells, []) == {}
 
@@ -65,7 +55,7 @@ def test_only_some_cells_have_rings_where_there_are_too_many() -> None:
 def test_without_borders_a_cell_is_what_lies_nearest() -> None:
     cells = Partition("plain", ("a", "b"), np.array([(0.0, 0.0), (0.0, 10.0)]))
     assert "parts" not in ring_data(cells)
-    assert [len(ring) for ring in rings(ring_data(cells))] == integers(ring_data(cells)["corners"])
+    assert [len(ring) for ring in rings(ring_data(cells))] == polyline_integers(ring_data(cells)["corners"])
     assert ring_data(cells) is ring_data(cells)  # drawn once
 
 
@@ -88,7 +78,7 @@ def test_a_place_is_its_border_or_else_its_cells() -> None:
     (ring,) = rings(jordan)
     assert shapely.Polygon(ring).equals(tree.borders[JORDAN])
     maan = place_shape(tree, MAAN)
-    assert (maan["name"], integers(maan["cells"])) == ("Ma'an", [0, 1])
+    assert (maan["name"], polyline_integers(maan["cells"])) == ("Ma'an", [0, 1])
     assert "rings" not in maan
 
 

@@ -29,6 +29,7 @@ from geoexplain.locator.spread import spread_probability
 from geoexplain.view.cell_borders import outline_data
 from geoexplain.view.polylines import encode_integers
 from geoexplain.view.worldmap import save_world_map, world_map_html
+from tests.view.polylines import polyline_integers
 
 ASSETS = Path(__file__).parents[2] / "assets"
 DEGREE_KM = 6371.0 * np.pi / 180
@@ -96,15 +97,7 @@ def test_a_circle_around_the_whole_earth_is_not_drawn() -> None:
 
 def points(text: str) -> np.ndarray:
     """Google's encoded polyline algorithm backwards, steps of 1/100 degree: (N, 2) in degrees."""
-    values, value, shift = [], 0, 0
-    for letter in text:
-        group = ord(letter) - 63
-        value |= (group & 31) << shift
-        shift += 5
-        if group < 32:
-            values.append(~(value >> 1) if value & 1 else value >> 1)
-            value = shift = 0
-    return np.array(values).reshape(-1, 2).cumsum(axis=0) / 100
+    return np.array(polyline_integers(text)).reshape(-1, 2).cumsum(axis=0) / 100
 
 
 @pytest.mark.parametrize(
