@@ -11,7 +11,9 @@ PACKAGE = ROOT / "geoexplain"
 # Data flows down this list; a wing imports only from those above it. "__init__" is the public interface.
 WINGS = (
     "errors",
-    "research",
+    "words",
+    "resources",
+    "files",
     "images",
     "geography",
     "photos",

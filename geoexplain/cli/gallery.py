@@ -11,13 +11,13 @@ from tqdm import tqdm
 from geoexplain.cli.arguments import add_model, chosen_model, complain, count, printable
 from geoexplain.cli.batch import coordinates, progress_bar
 from geoexplain.errors import DataError
+from geoexplain.files import Assignments, read_assignments
 from geoexplain.locator.gallery import by_cell, is_hdf5, open_folder
 from geoexplain.locator.gallery_build import Progress, build_gallery, check_new, convert_gallery
 from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.registry import assignments_of, unused_assignments
 from geoexplain.locator.zoo import load_model
 from geoexplain.photos import Manifest, geotagged_photos, read_manifest
-from geoexplain.research import Assignments, read_assignments
 
 EXIT_FAILED = 1
 NEAREST = "nearest"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from geoexplain.cli.arguments import printable
 from geoexplain.errors import DataError
+from geoexplain.files import convert
 from geoexplain.locator.checkpoints import FORMATS
 from geoexplain.locator.checkpoints.cells import name_cells_beside, places_file
 from geoexplain.locator.registry import add_model, remove_model
 from geoexplain.locator.zoo import ZOO, ModelStatus, home, models, weights_file
-from geoexplain.research import convert
 
 EPILOG = f"""\
 `geoexplain models` lists every model, and says of those that are not there yet how to get them. `models add` checks

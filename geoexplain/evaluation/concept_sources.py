@@ -17,8 +17,8 @@ from geoexplain.explainer.labelled_mask import MAX_LEGEND_BYTES, labelled_mask, 
 from geoexplain.explainer.natural_concepts import NaturalConcepts, natural_concepts
 from geoexplain.explainer.segformer import SegFormer, load_segformer
 from geoexplain.explainer.segmenters import LandCover, Masks
+from geoexplain.files.reading import read_bytes
 from geoexplain.images import Preprocess, open_image
-from geoexplain.research.files import read_bytes
 
 PLACES = TRUTH, PREDICTION = ("truth", "prediction")
 """Where a view is taken to lie: where it was taken, or where the model says."""

@@ -14,9 +14,10 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.segmenters import Masks
+from geoexplain.files.reading import read_bytes
 from geoexplain.geography.footprint import Footprint
 from geoexplain.images import ImageSource, Preprocess, open_image
-from geoexplain.research.files import printable, read_bytes
+from geoexplain.words import printable
 
 MAX_LEGEND_BYTES = 64 * 1024
 MAX_COLOURS = 255

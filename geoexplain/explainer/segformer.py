@@ -15,9 +15,10 @@ from torch import nn
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.segmenters import Masks
+from geoexplain.files.reading import read_bytes, sha256
 from geoexplain.geography.footprint import Footprint
 from geoexplain.images import IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from geoexplain.research.files import printable, read_bytes, sha256
+from geoexplain.words import printable
 
 CONFIG, WEIGHTS, PREPROCESSING = "config.json", "model.safetensors", "preprocessor_config.json"
 """What is read of a folder, and downloaded of a model of the hub: no other file of it is opened."""

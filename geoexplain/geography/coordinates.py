@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 LATITUDES = ("lat", "latitude", "lat_deg")
 LONGITUDES = ("lon", "lng", "long", "longitude", "lon_deg")

@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 Value = str | float | None
 

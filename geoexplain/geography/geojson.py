@@ -9,7 +9,7 @@ import shapely
 
 from geoexplain.errors import DataError
 from geoexplain.geography.features import Feature, Value, point, polygon
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 
 def read_geojson(data: bytes, name: str) -> tuple[Feature, ...]:

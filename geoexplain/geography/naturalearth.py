@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from geoexplain.errors import DataError
+from geoexplain.files.reading import read_bytes
 from geoexplain.geography.features import Feature
 from geoexplain.geography.geojson import read_geojson
 from geoexplain.geography.shapefile import read_shapefile
-from geoexplain.research.files import printable, read_bytes
+from geoexplain.words import printable
 
 SCALES = ("50m", "10m", "110m")
 

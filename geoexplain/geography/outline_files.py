@@ -10,7 +10,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from geoexplain.errors import DataError
-from geoexplain.research.files import printable, read_bytes
+from geoexplain.files.reading import read_bytes
+from geoexplain.words import printable
 
 MAX_BYTES = 64 * 2**20
 """A file that is larger is not read: as Python objects it would take a GB."""

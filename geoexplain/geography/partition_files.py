@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from geoexplain.errors import DataError
+from geoexplain.files.archives import write_bytes
+from geoexplain.files.reading import read_bytes
 from geoexplain.geography.cell_tables import read_cell_table
 from geoexplain.geography.kmeans_partitioning import assign_to_nearest
 from geoexplain.geography.outline_files import read_outlines, write_outlines
@@ -26,8 +28,7 @@ from geoexplain.geography.ring_polygons import s2_polygons
 from geoexplain.geography.s2 import from_tokens
 from geoexplain.geography.s2_partitioning import assign_by_tokens
 from geoexplain.geography.semantic_files import read_semantic, write_semantic
-from geoexplain.research.archives import write_bytes
-from geoexplain.research.files import printable, read_bytes
+from geoexplain.words import printable
 
 DESCRIPTION = "partition.json"
 FORMAT = "geoexplain-partition/1"

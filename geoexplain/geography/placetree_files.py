@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from geoexplain.errors import DataError
+from geoexplain.files.archives import write_bytes
+from geoexplain.files.reading import read_bytes
 from geoexplain.geography.addresses.borders import BordersByName
 from geoexplain.geography.outline_files import DAMAGED, FARTHEST_LON_DEG
 from geoexplain.geography.placetree import PlaceTree
-from geoexplain.research.archives import write_bytes
-from geoexplain.research.files import printable, read_bytes
+from geoexplain.words import printable
 
 FORMAT = "geoexplain-places/1"
 

@@ -12,7 +12,7 @@ from geoexplain.geography.placetree import PlaceTree
 from geoexplain.geography.s2_partitioning import assign_by_tokens
 from geoexplain.geography.semantic_assign import nearest_coordinate
 from geoexplain.geography.tib_tables import COLUMNS, partitions_of, read_table
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 
 def read_published(files: Sequence[Path], tree: Path | None = None, *, name: str = "published") -> Partitioning:

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from geoexplain.errors import DataError
+from geoexplain.files.archives import read_arrays, write_arrays, write_bytes
+from geoexplain.files.reading import read_bytes
 from geoexplain.geography.addresses.offline import territory_addresses
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Assign, Partitioning
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.geography.placetree_files import read_place_trees, write_place_trees
 from geoexplain.geography.semantic_assign import STEP_DEG, ByAddress, NearestCoordinate
-from geoexplain.research.archives import read_arrays, write_arrays, write_bytes
-from geoexplain.research.files import read_bytes
 
 TREE, COORDINATES, LOCATIONS = "places.json", "coordinates.npz", "locations.json"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.geography.features import Feature, Value, point, polygon
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 NULL = 0
 POINTS = (1, 11, 21)

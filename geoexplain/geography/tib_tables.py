@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
+from geoexplain.files.reading import read_bytes
 from geoexplain.geography import s2
 from geoexplain.geography.addresses.cell_names import cell_names, unnamed
 from geoexplain.geography.addresses.cell_places import with_labels
 from geoexplain.geography.cell_tables import MAX_CELLS, check_size
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.ring_polygons import s2_polygons
-from geoexplain.research.files import read_bytes
 
 MAX_TREE_BYTES = 256 * 2**20
 CENTERS = {"latitude": "latitude_mean", "longitude": "longitude_mean"}

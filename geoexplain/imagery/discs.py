@@ -13,12 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from geoexplain.errors import DataError
+from geoexplain.files.reading import read_bytes
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km
 from geoexplain.imagery.camera import Ground
 from geoexplain.imagery.conditions import ViewSet
 from geoexplain.imagery.views import ViewPoints, ground_seen, sample_centers, sample_view_points
 from geoexplain.images import open_image
-from geoexplain.research.files import printable, read_bytes
+from geoexplain.words import printable
 
 LARGEST_JSON_BYTES = 2**20
 DARK = 0.08

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from geoexplain.errors import DataError
+from geoexplain.files import Assignments
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import great_circle_km, unit_vectors
 from geoexplain.locator.gallery_hdf5 import Hdf5Gallery, Hdf5Table, are_positions, open_hdf5
-from geoexplain.research import Assignments
 
 FORMAT = "geoexplain-gallery/1"
 DESCRIPTION = "gallery.json"

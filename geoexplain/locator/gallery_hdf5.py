@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
-from geoexplain.research import Assignments
+from geoexplain.files import Assignments
 
 FEATURES, LABELS = "features", "labels"
 _FLOAT16, _FLOAT32 = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F16BE), (h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F32BE)

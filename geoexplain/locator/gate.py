@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.research.files import printable, read_bytes, sha256
+from geoexplain.files.reading import read_bytes, sha256
+from geoexplain.words import printable
 
 FORMAT = "geoexplain-gate/1"
 LARGEST_BYTES = 2**20

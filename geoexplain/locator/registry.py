@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from geoexplain.errors import CheckpointError
+from geoexplain.files import Assignments, read_assignments, read_centers, save_assignments
+from geoexplain.files.reading import sha256
 from geoexplain.locator.checkpoints import FORMATS, describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.gallery import is_hdf5
 from geoexplain.locator.gallery_hdf5 import open_hdf5
@@ -27,8 +29,6 @@ from geoexplain.locator.zoo import (
     load_model,
     model_folder,
 )
-from geoexplain.research import Assignments, read_assignments, read_centers, save_assignments
-from geoexplain.research.files import sha256
 
 RESEARCH_CENTERS, RESEARCH_ASSIGNMENTS = "initial_mu_kappa.pkl", "cells_assignments.pkl"
 RESEARCH_GALLERY = "back_coll_features.hdf5"

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
+from geoexplain.files import Assignments
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km, spherical_mean
 from geoexplain.locator.gallery import Gallery, open_gallery
 from geoexplain.locator.model import GeoModel
-from geoexplain.research import Assignments
 
 TOP_K, EPS_KM = 10, 1.0
 """The published settings: how many photos are compared, and how far apart those of one cluster may be."""

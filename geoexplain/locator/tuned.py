@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.research.files import read_bytes, sha256
+from geoexplain.files.reading import read_bytes, sha256
 
 FORMAT = "geoexplain-tuned/1"
 

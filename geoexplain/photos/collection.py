@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from geoexplain.errors import DataError, ImageError
+from geoexplain.files.reading import read_bytes
 from geoexplain.images import open_image
 from geoexplain.photos.exif import MAX_BYTES, exif_artist, geotagged_photos
 from geoexplain.photos.manifest import read_manifest
 from geoexplain.photos.photo import LeftOut, Manifest, Photo, Tally, existing_folder
 from geoexplain.photos.shard_index import is_shard
 from geoexplain.photos.shards import open_shards
-from geoexplain.research.files import printable, read_bytes
+from geoexplain.words import printable
 
 AuthorFrom = Literal["table", "exif", "folder"]
 

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 from geoexplain.errors import DataError
 from geoexplain.images import FORMATS
 from geoexplain.photos.photo import Manifest, Photo, photo_files
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 MAX_BYTES = 200 * 2**20
 """Pillow reads a WebP or AVIF whole to find its header."""

@@ -23,9 +23,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from geoexplain.errors import DataError, GeoExplainError, ImageError
+from geoexplain.files.archives import read_arrays, write_arrays
 from geoexplain.images import open_image
 from geoexplain.photos.collection import PhotoCollection
-from geoexplain.research.archives import read_arrays, write_arrays
 
 PLAIN_STEPS = 32
 PLAIN_LEVELS = 2

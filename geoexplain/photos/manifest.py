@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from geoexplain.errors import DataError
+from geoexplain.files import read_metadata
 from geoexplain.photos.photo import SUFFIXES, Manifest, Photo, existing_folder, inside, photo_files
 from geoexplain.photos.table import read_rows
-from geoexplain.research import read_metadata
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 
 def read_manifest(manifest: Path, images: Path) -> Manifest:

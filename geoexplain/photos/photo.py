@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from geoexplain.errors import DataError
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 """A file with one of these endings, in any case, is taken for a photo."""

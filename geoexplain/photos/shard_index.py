@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
+from geoexplain.files.archives import read_arrays, write_arrays
 from geoexplain.photos.photo import LeftOut
-from geoexplain.research.archives import read_arrays, write_arrays
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 FORMAT = "geoexplain-shard-index/1"
 

@@ -21,7 +21,7 @@ from geoexplain.photos.photo import LeftOut, Tally
 from geoexplain.photos.shard_index import ShardFile, ShardIndex, read_index, shard_files, write_index
 from geoexplain.photos.shard_record import Blob, Extension, RecordError, Value, packed_record, read_record
 from geoexplain.photos.table import AUTHORS, IDS, table_rows
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 IMAGES = ("image", "img", "jpg", "jpeg")
 MAX_IMAGE_BYTES = 64 * 2**20

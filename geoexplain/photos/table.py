@@ -8,7 +8,7 @@ from typing import TextIO
 
 from geoexplain.errors import DataError
 from geoexplain.geography.coordinates import LATITUDES, LONGITUDES
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 MAX_BYTES = 512 * 2**20
 

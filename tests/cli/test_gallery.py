@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geoexplain.files import Assignments, save_assignments
 from geoexplain.locator.gallery import open_gallery
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.retrieval import search_within_cell
-from geoexplain.research import Assignments, save_assignments
 from tests.cli.conftest import Run, Terminal, smooth_colours
 
 DIM = 1280

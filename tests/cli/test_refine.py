@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import geoexplain
+from geoexplain.files import Assignments, save_assignments
 from geoexplain.locator.model import GeoModel
-from geoexplain.research import Assignments, save_assignments
 from tests.cli.conftest import Run
 from tests.cli.galleries import write_gallery
 

@@ -8,13 +8,13 @@ import pytest
 import shapely
 
 from geoexplain.errors import DataError
+from geoexplain.files.archives import write_arrays
 from geoexplain.geography.addresses.offline import territory_addresses
 from geoexplain.geography.partition_files import read_partitioning, write_partitioning
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.geography.s2_partitioning import build_s2
 from geoexplain.geography.semantic_files import COORDINATES, LOCATIONS, TREE, read_semantic, write_semantic
 from geoexplain.geography.semantic_partitioning import build_semantic
-from geoexplain.research.archives import write_arrays
 from tests.geography.hand_addresses import addresses_of
 
 POINTS = np.random.default_rng(5).uniform((-90, -180), (90, 180), (400, 2))

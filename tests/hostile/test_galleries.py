@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 
 from geoexplain.errors import DataError
+from geoexplain.files import Assignments
 from geoexplain.geography.partition import Partition
 from geoexplain.locator.gallery import open_gallery
 from geoexplain.locator.gallery_build import convert_gallery
 from geoexplain.locator.retrieval import search_within_cell
-from geoexplain.research import Assignments
 from tests.locator.models import CENTERS, LABELS
 
 CELLS = Partition("five", LABELS, CENTERS)

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import nn
 
 from geoexplain.errors import DataError
+from geoexplain.files import Assignments
 from geoexplain.geography.partition import Partition
 from geoexplain.images import open_image
 from geoexplain.locator.gallery import Gallery, by_cell, open_gallery
@@ -24,7 +25,6 @@ from geoexplain.locator.gallery_build import build_gallery, convert_gallery
 from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.retrieval import search_within_cell
 from geoexplain.photos import Photo
-from geoexplain.research import Assignments
 from tests.locator.models import CENTERS, LABELS, small_model
 
 CELLS = Partition("five", LABELS, CENTERS)

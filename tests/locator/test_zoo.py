@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from geoexplain.errors import CheckpointError, DataError
+from geoexplain.files.reading import sha256
 from geoexplain.locator import registry, zoo
 from geoexplain.locator.checkpoints import FORMATS, save_geoexplain
 from geoexplain.locator.registry import add_model, assignments_of, open_search, remove_model
 from geoexplain.locator.zoo import BUNDLED, ZOO, gallery_of, load_model, model_file, models, ready_models
-from geoexplain.research.files import sha256
 from tests.locator.models import saved, small_model
 
 DIM = small_model().backbone.feature_dim

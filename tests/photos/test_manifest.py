@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from geoexplain.errors import DataError
+from geoexplain.files import convert
 from geoexplain.photos import Manifest, Photo, read_manifest
 from geoexplain.photos.manifest import match_files
-from geoexplain.research import convert
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import numpy as np
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses
 from geoexplain.geography.addresses.collected import MAX_STEPS, Collected
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 BETWEEN = " < "
 

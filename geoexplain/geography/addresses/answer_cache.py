@@ -13,7 +13,7 @@ from pathlib import Path
 
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Location
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 APPLICATION = 0x67656F78
 """SQLite's application_id of such files."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses
 from geoexplain.geography.addresses.collected import MAX_STEPS, Collected
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 COLUMNS = ("h", "h_raw")
 

@@ -19,7 +19,7 @@ from geoexplain.geography.addresses.offline import Progress, finest_seas, in_blo
 from geoexplain.geography.addresses.territories import Territories, load_territories
 from geoexplain.geography.features import Feature
 from geoexplain.geography.naturalearth import read_layer
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 REGIONS, GLACIERS, LAKES, SEAS = "geography_regions_polys", "glaciated_areas", "lakes", "geography_marine_polys"
 

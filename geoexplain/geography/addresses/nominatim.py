@@ -29,7 +29,7 @@ from geoexplain.geography.address import Addresses, Location
 from geoexplain.geography.addresses.answer_cache import STEPS_PER_DEG, Address, AnswerCache, open_cache
 from geoexplain.geography.addresses.collected import MAX_STEPS, Collected
 from geoexplain.geography.addresses.forest import checked_points
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 PUBLIC = "openstreetmap.org"
 PUBLIC_RATE_S = 1.0

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from geoexplain.errors import DataError
+from geoexplain.files.archives import write_bytes
 from geoexplain.geography.addresses.cell_names import name_cells
 from geoexplain.geography.addresses.cell_places import place_trees
 from geoexplain.geography.cell_tables import COLUMNS, read_cells
 from geoexplain.geography.outline_files import read_outlines
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.placetree_files import write_place_trees
-from geoexplain.research.archives import write_bytes
 
 
 def cells_file(weights: Path, level: int = 0) -> Path:

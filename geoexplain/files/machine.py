@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from geoexplain.research.files import printable
+from geoexplain.words import printable
 
 MAX_STEPS = 6_000_000
 MAX_CONTAINERS = 500_000

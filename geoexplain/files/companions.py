@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
-from geoexplain.research.archives import is_archive, read_arrays, write_arrays
-from geoexplain.research.files import printable
-from geoexplain.research.pickles import read_pickle
+from geoexplain.files.archives import is_archive, read_arrays, write_arrays
+from geoexplain.files.pickles import read_pickle
+from geoexplain.words import printable
 
 MAX_CELLS = 1_000_000
 """No partition has more; a cell numbered beyond it would make a table of any size."""

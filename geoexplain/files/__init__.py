@@ -1,6 +1,6 @@
-"""What was published beside the CERTH model, read from its original pickles without running anything in them."""
+"""Read files of unknown origin, original research pickles among them, without running anything in them."""
 
-from geoexplain.research.companions import (
+from geoexplain.files.companions import (
     Assignments,
     read_assignments,
     read_centers,
@@ -8,8 +8,8 @@ from geoexplain.research.companions import (
     save_assignments,
     save_centers,
 )
-from geoexplain.research.conversion import convert
-from geoexplain.research.pickles import read_pickle
+from geoexplain.files.conversion import convert
+from geoexplain.files.pickles import read_pickle
 
 __all__ = [
     "Assignments",

@@ -1,4 +1,4 @@
-"""Files from strangers: read whole, but never more of them than was agreed; their digests; their names in messages."""
+"""Read files of unknown origin under a bound on their size, and compute their digests."""
 
 import hashlib
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from geoexplain.errors import DataError
+from geoexplain.words import printable
 
 
 def read_bytes(file: Path, max_bytes: int) -> bytes:
@@ -42,9 +43,3 @@ def sha256(file: Path) -> str:
         while chunk := data.read(2**20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def printable(text: str, longest: int = 100) -> str:
-    """A text from a stranger, fit for one line of a message."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:longest])
-    return shown + "…" if len(text) > longest else shown

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from geoexplain.errors import DataError
-from geoexplain.research import (
+from geoexplain.files import (
     Assignments,
     convert,
     read_assignments,

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from geoexplain.errors import DataError
-from geoexplain.research import machine, read_pickle
+from geoexplain.files import machine, read_pickle
 
 PROTOCOLS = (2, 3, 4, 5)
 END = b"."

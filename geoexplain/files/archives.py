@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
-from geoexplain.research.files import printable, read_bytes
+from geoexplain.files.reading import read_bytes
+from geoexplain.words import printable
 
 MAX_BYTES = 512 * 2**20
 

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from geoexplain.errors import DataError
-from geoexplain.research.archives import write_bytes
-from geoexplain.research.companions import (
+from geoexplain.files.archives import write_bytes
+from geoexplain.files.companions import (
     assignments_from,
     centers_from,
     metadata_from,
     save_assignments,
     save_centers,
 )
-from geoexplain.research.files import printable
-from geoexplain.research.pickles import read_pickle
+from geoexplain.files.pickles import read_pickle
+from geoexplain.words import printable
 
 
 def convert(file: Path, out: Path) -> str:

@@ -7,8 +7,9 @@ import struct
 from pathlib import Path
 
 from geoexplain.errors import DataError
-from geoexplain.research.files import printable, read_bytes
-from geoexplain.research.machine import Damaged, Refused, unpickled
+from geoexplain.files.machine import Damaged, Refused, unpickled
+from geoexplain.files.reading import read_bytes
+from geoexplain.words import printable
 
 MAX_BYTES = 16 * 2**20
 """The largest of the original pickles has 4 MB."""
