@@ -21,9 +21,10 @@ from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import prediction_density
-from geoexplain.studio.answer import REFUSED, kilometres, position
+from geoexplain.studio.answer import REFUSED
 from geoexplain.studio.examples import examples
 from geoexplain.studio.models import Models
+from geoexplain.words import kilometres, position
 from tests.browser.studio import (
     SLOW_MS,
     assert_shows,

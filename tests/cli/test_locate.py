@@ -10,7 +10,8 @@ import pytest
 import geoexplain
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.place_path import answer_name, headline, path_record
-from geoexplain.view.radius_words import reach_words, width_text
+from geoexplain.view.radius_words import reach_words
+from geoexplain.words import width_text
 from tests.cli.conftest import Run, Terminal, smooth_colours
 
 KEYS = [

@@ -88,13 +88,13 @@ def test_a_painted_mask_is_worked_out_from_the_strongest_pixels(model: GeoModel,
     assert (east["concept"], east["ci"]) == ("<b>east", pytest.approx(4 * (order % width >= 48).mean()))
     assert nowhere == {
         "concept": "nowhere",
-        "share": "0.0 %",
-        "tki": "0.0 %",
+        "share": "0 %",
+        "tki": "0 %",
         "ci": None,
         "length": 0.0,
         "chance": None,
         "said": "",
-        "words": "0.0 % of the strongest pixels on 0.0 % of the image",
+        "words": "0 % of the strongest pixels on 0 % of the image",
         "ignored": "not in the image",
         "mask": None,
     }
@@ -114,7 +114,7 @@ def test_masks_are_shown_as_they_were_counted(model: GeoModel, image: Image.Imag
     found, _ = ask(model, image, {"dilate": 5, "share": 60}, mask=painting())
     west = found["rows"][0]
     assert mask_of(west["mask"], found["size"]).mean() == 37 / 64
-    assert west["ignored"] == "covers 57.8% of the image, less than 60.0%"
+    assert west["ignored"] == "covers 57.8 % of the image, less than 60 %"
 
 
 def test_land_cover_knows_where_an_example_lies(model: GeoModel) -> None:
@@ -269,7 +269,7 @@ def test_segformer_is_offered_by_a_server_that_has_one(
     assert "segformer" in Elements(frame()).values("value")
     red = Image.new("RGB", image.size, (200, 50, 20))
     found, _ = ask(model, red, {"segmenter": "segformer"})
-    assert [(row["concept"], row["share"]) for row in found["rows"]] == [("red", "100.0 %")]
+    assert [(row["concept"], row["share"]) for row in found["rows"]] == [("red", "100 %")]
     monkeypatch.setenv(SEGFORMER_VARIABLE, str(tmp_path / "elsewhere"))
     with pytest.raises(DataError) as refusal:
         ask(model, red, {"segmenter": "segformer"})
