@@ -66,7 +66,9 @@ def kilometres(distance_km: float) -> str:
     if metres < 1000:
         return f"{metres} m" if metres else "< 1 m"
     rounded = round(distance_km, 1)
-    return f"{rounded:,.{0 if rounded >= 100 or rounded == round(rounded) else 1}f} km"
+    if rounded >= 100 or rounded == round(rounded):
+        return f"{distance_km:,.0f} km"
+    return f"{rounded:.1f} km"
 
 
 def exact_km(distance_km: float) -> str:
@@ -115,6 +117,11 @@ def plural(count: int, one: str, several: str = "") -> str:
 def counted(count: int, one: str, several: str = "") -> str:
     """Return a count with its noun: "1 cell", "1,204 cells"."""
     return f"{count:,} {plural(count, one, several)}"
+
+
+def about(count: int, one: str) -> str:
+    """Return an estimated count with its noun, to begin a sentence: "One more draw", "Some 1,300 more draws"."""
+    return f"One {one}" if count == 1 else f"Some {counted(count, one)}"
 
 
 def listed(names: Iterable[object], last: str = "and") -> str:

@@ -81,6 +81,7 @@ def test_a_chosen_share_can_be_read_back(millionths: int) -> None:
         (23.44, "23.4 km"),
         (23.97, "24 km"),
         (99.96, "100 km"),
+        (101.46875, "101 km"),  # and not by way of 101.5
         (1203.7, "1,204 km"),
         (math.nan, "–"),
     ],
@@ -150,6 +151,10 @@ def test_counts_lists_and_series() -> None:
 )  # fmt: skip
 def test_what_a_message_says_of_many_numbers(values: list[float], text: str) -> None:
     assert words.extremes(values) == text
+
+
+def test_an_estimated_count() -> None:
+    assert [words.about(n, "more draw") for n in (1, 1300)] == ["One more draw", "Some 1,300 more draws"]
 
 
 def test_positions() -> None:

@@ -12,7 +12,7 @@ from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.equivalence import TOO_FEW, Equivalence, equivalence
 from geoexplain.explainer.intervals import MOST
 from geoexplain.explainer.similarity import rank_correlation, structural_similarity
-from geoexplain.words import counted, listed, plural
+from geoexplain.words import about, counted, listed
 
 DEPENDS, PARTLY, SURVIVES = "depends", "partly", "survives"
 NO_MAP = "none"
@@ -134,7 +134,7 @@ def more_text(found: Equivalence, unit: str) -> str:
         return f"Even {MOST:,} {unit}s would not tell: it lies on the border."
     if found.count < 2:
         return f"At least {found.more} more {unit}s are needed."
-    return f"{found.more:,} more {plural(found.more, unit)} should tell."
+    return f"{about(found.more, f'more {unit}')} should tell."
 
 
 def in_words(verdicts: Sequence[str]) -> str:

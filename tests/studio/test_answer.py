@@ -114,7 +114,8 @@ def test_the_verdict_is_that_of_the_models_rule_and_can_be_found_for_any_other(
 ) -> None:
     prediction = explanation.prediction
     answer = answer_payload(NAME, plain, explanation, prediction)
-    assert answer["rule"] == {"scale_km": 25, "threshold": 0.2}
+    assert answer["rule"] == {"scale_km": 25, "scale_text": "25 km", "threshold": 0.2, "threshold_text": "20 %"}
+    assert answer["counted"]["percent"] == [percent(share) for share in answer["counted"]["share"]]
     assert answer["localizable"] == (prediction.density_by_km[25] > 0.2)
     far, shares = np.array(answer["counted"]["km"]), np.array(answer["counted"]["share"])
     for scale_km in (0, 1, 25, 800, 2500, 4321.5, 20100):

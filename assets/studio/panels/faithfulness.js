@@ -37,7 +37,7 @@ function limits() {
   line.append(head);
   for (const metric of metrics) {
     const cell = document.createElement("td");
-    cell.textContent = result.limits[metric] ?? "–";
+    cell.textContent = result.limit_words[metric] ?? "–";
     line.append(cell);
   }
   return line;

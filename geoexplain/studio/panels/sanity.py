@@ -28,7 +28,7 @@ from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.work import Cancelled, Progress
 from geoexplain.view.overlay import COLORMAPS, colormap_lut, normalise
-from geoexplain.words import counted, decimal, listed, plural, printable
+from geoexplain.words import about, counted, decimal, listed, plural, printable
 
 DRAWS = (5, 10, 20, 40)
 """How often the weights are drawn, to choose from."""
@@ -116,7 +116,7 @@ def more_draws(draws: int, open_: Collection[Equivalence]) -> dict[str, Any] | N
     within = [one.more for one in open_ if one.more is not None and draws + one.more <= MOST_DRAWS]
     if within:
         more = max(within)
-        words += f" {more:,} more {plural(more, 'draw')} should tell" + (
+        words += f" {about(more, 'more draw')} should tell" + (
             " for all." if len(within) == len(open_) else " for some."
         )
     elif draws < MOST_DRAWS:

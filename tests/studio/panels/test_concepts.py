@@ -31,6 +31,7 @@ from geoexplain.studio.panels.concepts import SEGFORMER_VARIABLE, answer, frame,
 from geoexplain.studio.panels.faithfulness import AS_SET
 from geoexplain.studio.panels.panel import Question
 from geoexplain.view.influence import bar_length
+from geoexplain.words import percent
 from tests.explainer.segformers import save_segformer
 from tests.studio.test_markup import Elements
 
@@ -82,7 +83,7 @@ def test_a_painted_mask_is_worked_out_from_the_strongest_pixels(model: GeoModel,
     np.testing.assert_array_equal(mask_of(west["mask"], found["size"]), columns < 32)
     np.testing.assert_array_equal(mask_of(east["mask"], found["size"]), columns >= 48)
     tki = (order % width < 32).mean()
-    assert (west["concept"], west["share"], west["tki"]) == ("west", "50.0 %", f"{100 * tki:.1f} %")
+    assert (west["concept"], west["share"], west["tki"]) == ("west", "50.0 %", percent(tki))
     assert west["ci"] == pytest.approx(2 * tki)
     assert type(west["ci"]) is float  # of NumPy's, Gradio makes a text
     assert (east["concept"], east["ci"]) == ("<b>east", pytest.approx(4 * (order % width >= 48).mean()))
@@ -91,6 +92,7 @@ def test_a_painted_mask_is_worked_out_from_the_strongest_pixels(model: GeoModel,
         "share": "0 %",
         "tki": "0 %",
         "ci": None,
+        "figure": "–",
         "length": 0.0,
         "chance": None,
         "said": "",

@@ -69,7 +69,7 @@ def test_as_many_more_draws_are_offered_as_should_tell() -> None:
     assert one == {
         "draws": 33,
         "label": "Draw 13 more",
-        "words": "One method is not settled. Some 13 more draws should tell for all.",
+        "words": "1 method is not settled. Some 13 more draws should tell for all.",
     }
     both = more_draws(20, [unsettled(13), unsettled(None), unsettled(40), unsettled(81)])
     assert (both["draws"], both["words"]) == (
