@@ -24,7 +24,7 @@ from geoexplain.locator.prediction import prediction_density
 from geoexplain.studio.answer import REFUSED
 from geoexplain.studio.examples import examples
 from geoexplain.studio.models import Models
-from geoexplain.words import kilometres, position
+from geoexplain.words import decimal, kilometres, position
 from tests.browser.studio import (
     SLOW_MS,
     assert_shows,
@@ -265,7 +265,9 @@ def test_the_photos_found_stand_beside_the_answer(deep: tuple[Page, Heard], mode
     assert items.locator(".ge-where").all_inner_texts() == [
         position(lat, lon, 4) for lat, lon in found.neighbours.positions_deg
     ]
-    assert items.locator("b").all_inner_texts() == [f"{similarity:.3f}" for similarity in found.neighbours.similarity]
+    assert items.locator("b").all_inner_texts() == [
+        decimal(similarity, 3) for similarity in found.neighbours.similarity
+    ]
     marked = items.evaluate_all("items => items.map(item => item.dataset.chosen === 'true')")
     assert marked == found.neighbours.chosen.tolist()
     expect(page.locator(".ge-search-words")).to_contain_text(f"{kilometres(found.neighbours.moved_km)} from the centre")
