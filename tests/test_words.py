@@ -246,7 +246,10 @@ def test_the_reader_sees_every_way_of_formatting() -> None:
 
 BROWSER_FORMATS = {
     ("studio/tiles.js", "weights[i].toFixed(2)"): "the value of a slider, which a method's own weight may lie beside",
-    ("studio/answer.js", "`${scale.value} km`"): "a distance as a visitor typed it",
+    (
+        "studio/answer.js",
+        '`${km.toLocaleString("en", { maximumFractionDigits: 3 })} km`',
+    ): "a distance that a visitor types",
     ("world/partitionmap.js", "${lat.toFixed(3)}, ${lon.toFixed(3)}"): "the centre of one of 30,000 cells, pointed at",
 }
 """What a script writes by itself, each with the reason."""

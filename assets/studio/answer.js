@@ -135,7 +135,7 @@ scale.addEventListener("input", () => {
   const km = scale.valueAsNumber;
   const fits = km >= 0 && km <= geoexplainDensity.FARTHEST_KM;
   scale.setAttribute("aria-invalid", String(!fits));
-  if (fits) changeRule({ scale_km: km, scale_text: `${scale.value} km` }); // as it was typed
+  if (fits) changeRule({ scale_km: km, scale_text: `${km.toLocaleString("en", { maximumFractionDigits: 3 })} km` });
 });
 scale.addEventListener("blur", () => {
   scale.setAttribute("aria-invalid", "false");

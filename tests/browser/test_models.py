@@ -24,7 +24,7 @@ from geoexplain.locator.prediction import prediction_density
 from geoexplain.studio.answer import REFUSED
 from geoexplain.studio.examples import examples
 from geoexplain.studio.models import Models
-from geoexplain.words import decimal, kilometres, position
+from geoexplain.words import decimal, kilometres, percent, position
 from tests.browser.studio import (
     SLOW_MS,
     assert_shows,
@@ -321,7 +321,7 @@ def test_another_rule_needs_no_request(deep: tuple[Page, Heard], models: Models)
         density = prediction_density(prediction.probabilities, model.partition, prediction.cell, scale_km)
         words = "Localizable" if density > threshold else "Not localizable"
         expect(page.locator(".ge-verdict")).to_have_text(words)
-        expect(page.locator(".ge-why")).to_contain_text(f"{100 * density:.1f} % of the probability in cells")
+        expect(page.locator(".ge-why")).to_contain_text(f"{percent(density)} of the probability in cells")
         expect(page.locator(".ge-why")).to_contain_text(f"in cells centred within {scale_km:,g} km of the best one")
         expect(page.locator(".ge-why")).to_contain_text(f"more than {100 * threshold:g} % is needed")
         expect(page.locator(".ge-curve-dot")).to_have_attribute("data-sure", str(density > threshold).lower())

@@ -77,7 +77,7 @@ def test_text_names_place_point_and_best_cells(run: Run, model: GeoModel, model_
     assert lines[6].startswith(f"  territory    {' › '.join(steps)}")
     assert lines[7].split()[1] == ("yes:" if prediction.localizable else "no:")
     counted = f"{100 * prediction.density_by_km[25]:.1f} % in cells centred within 25 km of the best one"
-    said = f"{counted}, threshold 20.0 %"
+    said = f"{counted}, threshold 20 %"
     assert lines[7].endswith(said)
     assert [line.split()[0] for line in lines[8:]] == ["1.", "2.", "3.", "4.", "5."]
     for cell, line in zip(prediction.top(5), lines[8:], strict=True):
