@@ -16,6 +16,7 @@ from geoexplain.explainer.target import CellGroup
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.examples import examples
 from geoexplain.view.place_path import headline
+from geoexplain.words import percent
 from tests.browser.studio import (
     SLOW_MS,
     assert_shows,
@@ -207,6 +208,11 @@ def test_cells_are_where_their_borders_are(page: Page, url: str, model: GeoModel
     expect(tip).to_have_text("cell 2: 10.0 %")
     page.mouse.click(box["x"] + x, box["y"] + y)
     wait_for_cell(page, 2)
+    # The table, the label on the map and the sentence say what the map said where it was pointed at, as Python does.
+    share = percent(geoexplain.locate(examples()[0].file, model).probabilities[2])
+    expect(page.locator("tr[data-cell='2'] .ge-share")).to_have_text(share)
+    expect(frame.locator(".geoexplain-label-target .geoexplain-label-percent")).to_have_text(share)
+    expect(page.locator(".ge-state")).to_contain_text(f"cell 2, cell 2 ({share})")
 
 
 def test_panels_are_about_the_place_and_the_one_that_is_not_says_so(page: Page, url: str, model: GeoModel) -> None:

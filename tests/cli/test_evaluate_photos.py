@@ -13,6 +13,7 @@ from geoexplain.cli.evaluate_photos import PLOT, SUMMARY, comparison, figures_ta
 from geoexplain.evaluation.figures import figures_of
 from geoexplain.evaluation.published import PublishedFigures
 from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE
+from geoexplain.words import percent
 from tests.cli.conftest import Run, Terminal
 from tests.evaluation.photos import write_photos
 
@@ -51,7 +52,7 @@ def test_everything_is_written_and_said(run: Run, words: list[object], tmp_path:
     assert everything["median_error_km"] == sorted(errors)[6]
     (paper,) = [line for line in lines if line.strip().startswith("humans")]
     here = 100 * everything["accuracy_by_km"]["2500"]
-    assert f"39.3 / {here:.1f}" in paper
+    assert f"39.3 / {percent(here / 100).removesuffix(' %')}" in paper
     assert "– / " in paper
     with Image.open(tmp_path / "out" / PLOT) as picture:
         assert picture.format == "PNG"

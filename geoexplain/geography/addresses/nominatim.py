@@ -134,7 +134,7 @@ def _server(host: str, user_agent: str, pace: Pace) -> Nominatim:
         )
     if not (0 <= pace.rate_limit_s < math.inf and 0 < pace.timeout_s < math.inf and 0 <= pace.first_wait_s < math.inf):
         raise DataError(
-            "Nominatim: expected finite seconds: between requests ≥ 0, for an answer > 0, to wait at first ≥ 0, got "
+            "Nominatim: expected seconds between requests ≥ 0, for an answer > 0 and to wait at first ≥ 0, got "
             f"{pace.rate_limit_s:g}, {pace.timeout_s:g} and {pace.first_wait_s:g}: correct these."
         )
     public = name.rstrip(".")
