@@ -34,7 +34,7 @@ def blocks(path: Path, language: str) -> list[list[str]]:
     found = []
     for kind, text in FENCE.findall(path.read_text(encoding="utf-8")):
         if kind == language:
-            lines = text.replace("\\\n", " ").splitlines()
+            lines = re.sub(r"\s*\\\n\s*", " ", text).splitlines()
             if language == "console":
                 lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
             found.append([line for line in lines if line.strip() and not line.startswith("#")])
@@ -85,7 +85,7 @@ def test_blocks_follow_the_convention(path: Path) -> None:
     assert {kind for kind, _ in FENCE.findall(text)} <= {"sh", "console", "python", "{eval-rst}"}
     assert not any(PLACEHOLDER.search(line) for block in blocks(path, "sh") for line in block)
     for _, block in [found for found in FENCE.findall(text) if found[0] == "console"]:
-        assert PLACEHOLDER.search(block) or "/bmng" in block, f"runs as it stands, so it is sh: {block}"
+        assert PLACEHOLDER.search(block), f"runs as it stands, so it is sh: {block}"
         assert all(line.startswith(("$ ", "  ")) for line in block.splitlines())
         assert not re.search(r"\b(DIR|PHOTOS|PICTURES|FILE)\b(?!>)", PLACEHOLDER.sub("", block)), "no angle brackets"
 

@@ -67,6 +67,12 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=ids)
+def test_no_line_is_lost_on_the_site(path: Path) -> None:
+    # MyST takes a line that begins with % for a comment, and +++ for the end of a part.
+    assert not re.search(r"^(%|\+\+\+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=ids)
 def test_no_page_says_where_it_was_written(path: Path) -> None:
     assert not re.search(r"\.\./shared|/work/|/home/|/tmp/(?!ray)", path.read_text(encoding="utf-8"))
 
