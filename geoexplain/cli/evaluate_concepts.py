@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from geoexplain.cli.arguments import count, number, printable
+from geoexplain.cli.arguments import count, number
 from geoexplain.cli.concept_options import add_counting, add_segformer
 from geoexplain.cli.evaluate_photos import SUMMARY
 from geoexplain.cli.image_set import (
@@ -36,6 +36,7 @@ from geoexplain.explainer.concepts import (
     Estimate,
 )
 from geoexplain.explainer.tuned import TUNED_CANDIDATE, tuned_weights
+from geoexplain.words import exact_km, printable_lines
 
 PLOT = "influence-by-concept.png"
 EDGES_KM = [ERROR_BINS_KM[0][0], *(high for _, high in ERROR_BINS_KM)]
@@ -133,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
     code = write_summary(args.out, summary_of(answers, tables, bins, args.smallest_count, settings_in(args.out)))
     title = f"{model.name} on {source.title}"
     plot_concepts(tables, title, args.out / PLOT)
-    print(printable("\n".join([title, *lines_of(tables, bins, args.smallest_count), *left_out(answers)])))
+    print(printable_lines("\n".join([title, *lines_of(tables, bins, args.smallest_count), *left_out(answers)])))
     return code
 
 
@@ -173,7 +174,7 @@ def concept_source(args: argparse.Namespace) -> ConceptSource:
 def lines_of(tables: Mapping[str, ConceptTable], bins: Bins, smallest_count: int) -> list[str]:
     """What was found as text: for every method concepts × bins, median and mean with their intervals."""
     first = next(iter(tables.values()))
-    counts = [f"{low:g} to {high:g} km: {n:,}" for (low, high), n in zip(bins, first.images, strict=True)]
+    counts = [f"{low:,g} to {exact_km(high)}: {n:,}" for (low, high), n in zip(bins, first.images, strict=True)]
     lines = [f"  images by error: {'; '.join(counts)}; in no bin: {first.outside:,}"]
     width = max([10, *(len(row.concept) for table in tables.values() for row in table.rows)]) + 2
     for method, table in tables.items():

@@ -4,7 +4,7 @@ import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from geoexplain.cli.arguments import count, printable
+from geoexplain.cli.arguments import count
 from geoexplain.cli.evaluate_photos import SUMMARY
 from geoexplain.cli.image_set import (
     IMAGES,
@@ -30,6 +30,7 @@ from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS
 from geoexplain.explainer.tuned import TUNED_CANDIDATE, tuned_weights
+from geoexplain.words import printable_lines
 
 PLOT = "methods-by-metrics.png"
 
@@ -93,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     title = f"{model.name} on {source.title}"
     board, stands = scoreboard(answers, examination), standings(answers, examination)
     plot_scoreboard(board, stands, examination, title, args.out / PLOT)
-    print(printable(f"{title}\n{text_of(answers, examination)}"))
+    print(printable_lines(f"{title}\n{text_of(answers, examination)}"))
     return code
 
 

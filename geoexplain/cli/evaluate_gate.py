@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from geoexplain.cli.arguments import add_model, chosen_model, complain, count
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.evaluate_views import add_sampling, find_imagery
 from geoexplain.errors import DataError
 from geoexplain.evaluation.fingerprint import model_fingerprint
@@ -31,6 +31,7 @@ from geoexplain.imagery.effects import Surroundings
 from geoexplain.imagery.markings import load_markings
 from geoexplain.imagery.others import SUFFIXES
 from geoexplain.locator.model import GeoModel
+from geoexplain.words import percent
 
 EPILOG = """\
 Images of the model's kind are views of whole-earth images (--imagery, --discs, as for `geoexplain evaluate views`), or

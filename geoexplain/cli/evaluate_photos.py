@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from geoexplain.cli.arguments import add_model, chosen_model, complain, count, printable
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.arguments import add_model, chosen_model, complain, count
+from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.evaluate_views import coverage_lines
 from geoexplain.cli.refine import add_crops, add_refinement, refinement
 from geoexplain.errors import DataError
@@ -21,6 +21,7 @@ from geoexplain.evaluation.published import PublishedFigures, published_figures,
 from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE, PhotoResult
 from geoexplain.evaluation.summary import comparable, summary_of
 from geoexplain.photos import Manifest, read_manifest
+from geoexplain.words import exact_km, exact_percent, kilometres, percent, printable_lines
 
 SUMMARY, PLOT = "summary.json", "error-by-density.png"
 EXIT_INTERRUPTED = 130
@@ -124,7 +125,7 @@ def run_once(args: argparse.Namespace) -> int:
     way = {None: "", False: " (f)", True: " (f*)"}[args.hierarchy]
     title = f"{model.name}{way} on {args.manifest.name}: {summary['counts']['evaluated']:,} photos"
     plot_error_by_density(density_bins(results), title, question.rule.scale_km, args.out / PLOT)
-    print(printable(text_of(results, manifest, title, question, published)))
+    print(printable_lines(text_of(results, manifest, title, question, published)))
     return 1 if summary["counts"]["unreadable"] or manifest.missing else 0
 
 
@@ -155,7 +156,9 @@ def text_of(
     """What was found as text: the figures, what was left out, and the published figures beside those found here."""
     table = table_of(results)
     crops = "one crop" if question.crops == 1 else f"five crops ({question.how})"
-    rule = f"localizable: density above {question.rule.threshold:g} within {question.rule.scale_km:g} km"
+    rule = (
+        f"localizable: density above {exact_percent(question.rule.threshold)} within {exact_km(question.rule.scale_km)}"
+    )
     if any(result.in_domain is not None for result in results):
         rule += ", and of the kind that the model knows"
     lines = [f"{title}, {crops}; {rule}", figures_table(table), *coverage_lines(photo_coverage(results))]
@@ -174,7 +177,7 @@ def text_of(
 
 def figures_table(table: Mapping[str, Mapping[str, Figures]]) -> str:
     """Accuracy within each radius and the median error, one row per group."""
-    lines = [f"  {'within':<28}" + "".join(f"{f'{r:,g} km':>10}" for r in RADII_KM) + f"{'median':>13}"]
+    lines = [f"  {'within':<28}" + "".join(f"{exact_km(r):>10}" for r in RADII_KM) + f"{'median':>13}"]
     for title, groups in table.items():
         lines.append(f"  {title}")
         for group, figures in groups.items():
@@ -187,7 +190,7 @@ def comparison(published: Sequence[PublishedFigures], here: Figures) -> str:
     """Published accuracies beside those found here, in percent, for every radius that a paper gives."""
     radii = sorted({radius for one in published for radius in one.accuracy_percent})
     width = max(len(one.model) for one in published) + 2
-    lines = [f"  {'paper / here, %':<{width}}" + "".join(f"{f'{r:,g} km':>14}" for r in radii)]
+    lines = [f"  {'paper / here, %':<{width}}" + "".join(f"{exact_km(r):>14}" for r in radii)]
     for one in published:
         cells = []
         for radius in radii:
@@ -195,13 +198,6 @@ def comparison(published: Sequence[PublishedFigures], here: Figures) -> str:
             cells.append(f"{'–' if paper is None else f'{paper:.1f}'} / {percent(found).removesuffix(' %')}")
         lines.append(f"  {one.model:<{width}}" + "".join(f"{cell:>14}" for cell in cells) + f"   {one.source}")
     return "\n".join(lines)
-
-
-def kilometres(value: float) -> str:
-    """A distance to read: "1,234 km", "3.21 km", a dash for NaN."""
-    if math.isnan(value):
-        return "–"
-    return f"{value:,.0f} km" if value >= 100 else f"{value:.3g} km"
 
 
 def named(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import argparse
 import math
 from collections.abc import Callable, Mapping
 
-from geoexplain.cli.arguments import count, printable
+from geoexplain.cli.arguments import count
 from geoexplain.cli.evaluate_photos import SUMMARY
 from geoexplain.cli.image_set import (
     IMAGES,
@@ -24,6 +24,7 @@ from geoexplain.explainer.intervals import FEWEST
 from geoexplain.explainer.sanity import SANITY_CANDIDATES
 from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE, hundredths
 from geoexplain.explainer.tuned import TITLES, TUNED_CANDIDATE, tuned_weights
+from geoexplain.words import counted, printable_lines
 
 PLOT = "resemblance-by-step.png"
 
@@ -90,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
     code = write_summary(args.out, summary_of(answers, found, settings_in(args.out)))
     title = f"{model.name} on {source.title}"
     plot_sanity(found, title, args.out / PLOT)
-    draws = "1 draw" if args.draws == 1 else f"{args.draws:,} draws"
-    print(printable("\n".join([f"{title}, {draws} of the weights", *lines_of(found), *left_out(answers)])))
+    draws = counted(args.draws, "draw")
+    print(printable_lines("\n".join([f"{title}, {draws} of the weights", *lines_of(found), *left_out(answers)])))
     return code
 
 

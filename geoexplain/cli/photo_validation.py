@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from tqdm import tqdm
 
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.batch import progress_bar
 from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.locator.model import Network
@@ -15,6 +15,7 @@ from geoexplain.training.photo_loop import Validate
 from geoexplain.training.photo_run import Score
 from geoexplain.training.photo_set import PhotoSet, evenly
 from geoexplain.training.photo_validation import validation_errors
+from geoexplain.words import exact_km, percent
 
 VALIDATION_RADII_KM = (1, 25, 200, 750, 2500)
 """Street, city, region, country, continent (Weyand et al., ECCV 2016)."""
@@ -51,4 +52,4 @@ def validator(photos: PhotoSet, partitioning: Partitioning, most: int, workers: 
 
 def describe_accuracy(shares: Mapping[int, float]) -> str:
     """Accuracies in words: "45.0 % within 200 km, …"."""
-    return ", ".join(f"{percent(share)} within {radius:,} km" for radius, share in shares.items())
+    return ", ".join(f"{percent(share)} within {exact_km(radius)}" for radius, share in shares.items())

@@ -1,6 +1,7 @@
 """`geoexplain train release`: the best network of a run → a calibrated model with its gate and figures."""
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from geoexplain.cli.arguments import add_device, complain, count, number
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.evaluate_views import table
 from geoexplain.errors import DataError
 from geoexplain.imagery.conditions import CONDITIONS, ViewSet, views_under
@@ -23,6 +24,7 @@ from geoexplain.training.other_pictures import OtherPictures
 from geoexplain.training.run import checkpoint_file, load_checkpoint
 from geoexplain.training.view_release import ReleaseViews, release_run
 from geoexplain.training.view_validation import FOOTPRINT_KM, ROTATION_DEG
+from geoexplain.words import kilometres, percent
 
 EVALUATION_SEED, VALIDATION_SEED, CALIBRATION_SEED, GATE_SEED, GATE_TEST_SEED = 0, 1, 2, 3, 4
 """Different sets of views: calibrating on those that figures are given for would flatter the figures."""
@@ -157,7 +159,7 @@ def release(
     for name, report in done.reports.items():
         print(f"{done.model.name} on {', '.join(validation.names)}, {name}: {report.views:,} views\n{table(report)}\n")
     print(f"temperature {done.temperature:.3f}")
-    print(f"σ around the point {done.model.sigma_km:,.0f} km")
+    print(f"σ around the point {kilometres(done.model.sigma_km or math.nan)}")
     if done.model.gate is not None:
         print(f"gate: {gate_words(done.model.gate.figures)}")
     else:

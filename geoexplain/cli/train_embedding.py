@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from geoexplain.cli.arguments import add_device, count, number
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.photo_sets import add_photo_source, open_photos, parse_shares, split
 from geoexplain.cli.release import default_device
 from geoexplain.errors import DataError
@@ -21,6 +21,7 @@ from geoexplain.photos import PhotoCollection
 from geoexplain.training.distributed import alone
 from geoexplain.training.photo_batches import evaluation_batches
 from geoexplain.training.retrieval import EmbeddingTraining, recall_at_1, train_embedding
+from geoexplain.words import percent
 
 DEFAULTS = EmbeddingTraining()
 

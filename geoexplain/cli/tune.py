@@ -4,7 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
-from geoexplain.cli.arguments import add_model, chosen_model, count, number, printable
+from geoexplain.cli.arguments import add_model, chosen_model, count, number
 from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.evaluate_photos import reporter
 from geoexplain.cli.evaluate_views import add_sampling
@@ -24,6 +24,7 @@ from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, sidecar, write_tuned
 from geoexplain.locator.zoo import weights_file
+from geoexplain.words import printable_lines
 
 VIEWS = 96
 """Views of --imagery unless told otherwise: half of them tune, the others test."""
@@ -113,13 +114,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         model, tuning, tuned_on, held_out = on_many(args)
         found = [] if held_out is None else [text for one in held_out for text in held_out_lines(one)]
-    print(printable("\n".join([text_of(tuning, tuned_on), *found])))
+    print(printable_lines("\n".join([text_of(tuning, tuned_on), *found])))
     if args.out:
         file = weights_file(args.model)
         write_tuned(args.out, stage_weights(tuning, tuned_on, held_out), file)
         used = args.out.absolute() == sidecar(file).absolute()
         hint = "" if used else f'; as {sidecar(file).name} beside {file.name} it is the preset "tuned" of {model.name}'
-        print(printable(f"written to {args.out}{hint}"))
+        print(printable_lines(f"written to {args.out}{hint}"))
     return 0
 
 

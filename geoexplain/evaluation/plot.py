@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geoexplain.evaluation.figures import BIN_RADII_KM, DensityBin
+from geoexplain.words import exact_km
 
 WIDTH_IN, HEIGHT_IN, DPI = 8.0, 8.5, 120
 COLOURS = ("#1b6ca8", "#d1661c", "#3a7d44")  # told apart by colour-blind eyes too, with the markers below
@@ -31,7 +32,7 @@ def plot_error_by_density(bins: Sequence[DensityBin], title: str, scale_km: floa
     width = 0.9 * (bins[0].high - bins[0].low)
     for radius, colour, marker in zip(BIN_RADII_KM, COLOURS, MARKERS, strict=True):
         percent = [100 * b.figures.accuracy_by_km[radius] for b in filled]
-        shares.plot(middle, percent, color=colour, marker=marker, label=f"within {radius:g} km")
+        shares.plot(middle, percent, color=colour, marker=marker, label=f"within {exact_km(radius)}")
     shares.set_ylabel("share of photos, %")
     shares.set_ylim(-4, 104)
     shares.legend(loc="upper left", framealpha=0.9)
@@ -54,7 +55,7 @@ def plot_error_by_density(bins: Sequence[DensityBin], title: str, scale_km: floa
     counts.set_ylabel("photos")
     counts.margins(y=0.25)
     counts.set_xlabel(
-        f"published prediction density: probability of cells centred within {scale_km:g} km of the top one"
+        f"published prediction density: probability of cells centred within {exact_km(scale_km)} of the top one"
     )
     counts.set_xlim(bins[0].low, bins[-1].high)
     counts.set_xticks([b.low for b in bins] + [bins[-1].high])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from geoexplain.evaluation.plot import DPI
 from geoexplain.explainer.concepts import ConceptTable
+from geoexplain.words import exact_km
 
 PANEL_WIDTH_IN, ROW_IN, HEAD_IN = 3.6, 0.34, 1.1
 PANELS_ACROSS = 3
@@ -33,7 +34,7 @@ def plot_concepts(tables: Mapping[str, ConceptTable], title: str, file: Path) ->
             rows = [row for row in table.rows if (row.low_km, row.high_km) == (low, high) and row.median]
             # Side by side, or the intervals would hide one another.
             at = [concepts.index(row.concept) + 0.16 * ((len(bins) - 1) / 2 - number) for row in rows]
-            style = {"color": COLOURS[number % len(COLOURS)], "label": f"{low:g} to {high:g} km"}
+            style = {"color": COLOURS[number % len(COLOURS)], "label": f"{low:,g} to {exact_km(high)}"}
             axes.plot(
                 [row.median.value for row in rows if row.median],
                 at,

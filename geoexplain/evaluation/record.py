@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from geoexplain.errors import DataError
+from geoexplain.words import counted
 
 SETTINGS, ANSWERS, TABLE = "settings.json", "answers.jsonl", "images.csv"
 
@@ -218,7 +219,10 @@ class EvaluationFolder(Generic[Answer]):
         except (ValueError, TypeError, IndexError, KeyError):
             fits = False
         if not fits:
-            raise DataError(f"{ANSWERS}: expected the answers of this evaluation, got others: choose another --out.")
+            raise DataError(
+                f"{ANSWERS}: expected answers of this evaluation's {counted(self._photos, 'image')}, got a line that "
+                "is none: choose another --out."
+            )
         return [entry for entry in entries if not self._kind.again(entry.result)]
 
 

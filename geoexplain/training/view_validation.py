@@ -15,6 +15,7 @@ from geoexplain.imagery.earth import Imagery
 from geoexplain.imagery.effects import Surroundings
 from geoexplain.locator.backbone import preprocess_for
 from geoexplain.training.run import GeolocatorNetwork
+from geoexplain.words import exact_km, percent, series
 
 FOOTPRINT_KM, ROTATION_DEG = (500.0, 2000.0), 30.0
 """The views that figures are given for: those that `geoexplain evaluate views` draws unless told otherwise."""
@@ -61,5 +62,4 @@ def top_cell_accuracy(network: GeolocatorNetwork, views: ViewSet, size_px: int) 
 
 def describe_accuracy(shares: dict[int, float]) -> str:
     """Accuracies in words: "45.0 / 60.1 / 70.0 % within 200 / 750 / 2,500 km"."""
-    figures = " / ".join(f"{100 * share:.1f}" for share in shares.values())
-    return f"{figures} % within {' / '.join(f'{radius:,}' for radius in shares)} km"
+    return f"{series([percent(s) for s in shares.values()])} within {series([exact_km(r) for r in shares])}"

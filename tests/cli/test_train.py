@@ -20,7 +20,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from geoexplain.cli import main
-from geoexplain.cli.batch import percent
 from geoexplain.cli.release import split_imagery
 from geoexplain.cli.train import describe_progress, parse_phases, parse_weights
 from geoexplain.geography.addresses import place_trees
@@ -30,6 +29,7 @@ from geoexplain.locator.zoo import load_model
 from geoexplain.training import run as training_run
 from geoexplain.training.progress import Progress
 from geoexplain.training.settings import Phase
+from geoexplain.words import percent
 from tests.cli.conftest import Run, smooth_colours
 from tests.imagery.discs import write_disc
 from tests.test_architecture import ROOT

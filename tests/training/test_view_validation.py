@@ -60,8 +60,7 @@ def test_accuracy_and_score_by_hand() -> None:
     score, words = Validation({"first": first, "second": second}).score(network(), 8)
     assert score == pytest.approx((sum(shares.values()) + 3) / 6)
     assert words == (
-        "first: 33.3 / 66.7 / 66.7 % within 200 / 750 / 2,500 km; "
-        "second: 100.0 / 100.0 / 100.0 % within 200 / 750 / 2,500 km"
+        "first: 33.3 / 66.7 / 66.7 % within 200 / 750 / 2,500 km; second: 100 / 100 / 100 % within 200 / 750 / 2,500 km"
     )
 
 
