@@ -14,10 +14,9 @@ from geoexplain.cli.questions import QuestionCommand
 from geoexplain.errors import DataError
 from geoexplain.evaluation.concept_sources import PLACES, TRUTH, ConceptSource, FromAbove, Painted, Segmented
 from geoexplain.evaluation.concepts import Study
+from geoexplain.evaluation.methods import TUNED, attribution_methods, baseline_methods
 from geoexplain.evaluation.record import SUMMARY, TABLE
-from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
 from geoexplain.explainer.attribution import MOST_SAMPLES, MOST_STEPS, SAMPLES, STEPS
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.concepts import (
     ERROR_BINS_KM,
     FEWEST_FOR_BOOTSTRAP,
@@ -25,12 +24,14 @@ from geoexplain.explainer.concepts import (
     ConceptTable,
     Estimate,
 )
-from geoexplain.explainer.tuned import TUNED_CANDIDATE
 
 PLOT = Study.PLOT
 EDGES_KM = [ERROR_BINS_KM[0][0], *(high for _, high in ERROR_BINS_KM)]
 
-EPILOG = f"""\
+
+def epilog() -> str:
+    """What its help says of images, methods and files."""
+    return f"""\
 Concept influence (Theiner et al., WACV 2022): the share of an explanation's --k strongest pixels that lie on a concept,
 over the share of the image that it covers. Above 1, the explanation lies on it more than its size alone would explain.
 
@@ -43,8 +44,8 @@ islands, glaciers and urban areas by the files ne_50m_geography_regions_polys, n
 ne_50m_urban_areas of naturalearthdata.com (.zip, .shp or GeoJSON; 10m and 110m will do). Those of photos are painted:
 --masks a/b.png for the photo a/b.jpg, of its size, and one --legend; or found by --segformer.
 
-Methods: {", ".join(Study.METHODS)}.
-Baselines, which know nothing of the network: {", ".join(BASELINES)}.
+Methods: {", ".join(Study.known_methods())}.
+Baselines, which know nothing of the network: {", ".join(baseline_methods())}.
 
 --out receives {TABLE} (one row per image, method and concept in the image), {SUMMARY}, {PLOT},
 {RESUMING} --bins and --smallest-count may change between."""
@@ -142,7 +143,7 @@ def lines_of(study: Study, tables: Mapping[str, ConceptTable]) -> list[str]:
     lines = [f"  images by error: {'; '.join(counts)}; in no bin: {first.outside:,}"]
     width = max([10, *(len(row.concept) for table in tables.values() for row in table.rows)]) + 2
     for method, table in tables.items():
-        lines.append(f"  {f'({method})' if method in BASELINES else method}")
+        lines.append(f"  {f'({method})' if method in baseline_methods() else method}")
         lines.append(f"    {'concept':<{width}}{'error, km':<14}{'images':>7}{'median':>22}{'mean':>22}")
         named = ""
         for row in table.rows:
@@ -173,9 +174,9 @@ COMMAND = QuestionCommand(
     Study,
     summary="on what the explanations lie: coasts, ice, what else there is",
     description="Say on what explanations lie: on coasts, on ice, on towers? And when the model is wrong?",
-    epilog=EPILOG,
+    epilog=epilog,
     views=1000,
-    methods=f"methods and baselines (default: all but score-cam, {TUNED_CANDIDATE} and {', '.join(ATTRIBUTIONS)})",
+    methods=f"methods and baselines (default: all but score-cam, {TUNED} and {', '.join(attribution_methods())})",
     lines=lines_of,
     add_options=add_options,
     settings=settings,

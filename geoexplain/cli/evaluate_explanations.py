@@ -9,21 +9,22 @@ from geoexplain.cli.arguments import count
 from geoexplain.cli.image_set import IMAGES, RESUMING
 from geoexplain.cli.questions import QuestionCommand
 from geoexplain.evaluation.explanations import Examination
+from geoexplain.evaluation.methods import TUNED, baseline_methods, untuned_methods
 from geoexplain.evaluation.record import SUMMARY, TABLE
 from geoexplain.evaluation.scoreboard import Cell, Scores, Standing
-from geoexplain.explainer.baselines import BASELINES
-from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS
-from geoexplain.explainer.tuned import TUNED_CANDIDATE
 
 PLOT = Examination.PLOT
 
-EPILOG = f"""\
+
+def epilog() -> str:
+    """What its help says of images, methods and files."""
+    return f"""\
 {IMAGES} Of each, the most probable
 cell is explained. A method on its own is the map of its deepest stage.
 
-Methods: {", ".join(CANDIDATES)}; of a model that has tuned weights beside it, as the bundled one, {TUNED_CANDIDATE}.
-Baselines, which know nothing of the network: {", ".join(BASELINES)}.
+Methods: {", ".join(untuned_methods())}; of a model that has tuned weights beside it, as the bundled one, {TUNED}.
+Baselines, which know nothing of the network: {", ".join(baseline_methods())}.
 Metrics: {", ".join(METRICS)}.
 
 --out receives {TABLE} (one row per image and method), {SUMMARY} (means with 95 % intervals, who leads), {PLOT},
@@ -52,10 +53,10 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
 def lines_of(_examination: Examination, scores: Scores) -> list[str]:
     """What was found as text: methods × metrics, who leads, and what has no value."""
     titles = [f"{'↑' if higher else '↓'} {column}" for column, higher in scores.higher_is_better.items()]
-    width = max(len(name) for name in Examination.METHODS) + 4
+    width = max(len(name) for name in Examination.known_methods()) + 4
     lines = [f"  {'':<{width}}" + "".join(f"{title:>20}" for title in titles)]
     for method, row in scores.board.items():
-        name = f"({method})" if method in BASELINES else method
+        name = f"({method})" if method in baseline_methods() else method
         cells = [cell_text(cell, mark_of(method, scores.standings[column])) for column, cell in row.items()]
         lines.append(f"  {name:<{width}}" + "".join(f"{cell:>20}" for cell in cells))
     lines += [
@@ -103,10 +104,10 @@ COMMAND = QuestionCommand(
     Examination,
     summary="how faithful the explanations are, beside baselines",
     description="Hide what explanations mark, see what becomes of the probability, and compare the methods.",
-    epilog=EPILOG,
+    epilog=epilog,
     views=500,
     methods="methods and baselines (default: all but score-cam, which takes several times as long as any other, and "
-    f"{TUNED_CANDIDATE})",
+    f"{TUNED})",
     lines=lines_of,
     add_options=add_options,
     settings=settings,

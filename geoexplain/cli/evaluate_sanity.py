@@ -8,24 +8,27 @@ from typing import Any
 from geoexplain.cli.arguments import count
 from geoexplain.cli.image_set import IMAGES, RESUMING
 from geoexplain.cli.questions import QuestionCommand
+from geoexplain.evaluation.methods import TUNED
 from geoexplain.evaluation.record import SUMMARY, TABLE
 from geoexplain.evaluation.sanity import DRAWS, Randomisation
 from geoexplain.evaluation.sanity_tables import SetSanity
 from geoexplain.explainer.intervals import FEWEST
 from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE, hundredths
-from geoexplain.explainer.tuned import TUNED_CANDIDATE
 
 PLOT = Randomisation.PLOT
 
-EPILOG = f"""\
+
+def epilog() -> str:
+    """What its help says of images, methods and files."""
+    return f"""\
 The weights of copies of the network are drawn anew, first those of the head, then also those of the last convolution,
 and so on to the stem, and every explanation is made again for the same cell: the one that the trained network finds
 most probable. What resembles the original map although the weights are random does not show what was learnt.
 
 {IMAGES}
 
-Methods: {", ".join(name for name in Randomisation.METHODS if name != TUNED_CANDIDATE)};
-of a model that has tuned weights beside it, as the bundled one, {TUNED_CANDIDATE}.
+Methods: {", ".join(name for name in Randomisation.known_methods() if name != TUNED)};
+of a model that has tuned weights beside it, as the bundled one, {TUNED}.
 
 What is left of a map is its resemblance to the original: |rank correlation| beyond that of unrelated maps which are
 as coarse, so that 0 is chance and 1 the same map. A method depends on the weights when the 95 % interval of the mean
@@ -91,7 +94,7 @@ COMMAND = QuestionCommand(
     Randomisation,
     summary="whether the explanations depend on what the network has learnt",
     description="Draw the weights of the network anew, part by part, and see what is left of explanations.",
-    epilog=EPILOG,
+    epilog=epilog,
     views=100,
     methods="(default: all but score-cam)",
     lines=lines_of,

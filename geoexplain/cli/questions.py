@@ -20,7 +20,7 @@ class QuestionCommand(Generic[Answer, Findings]):
     question     the class of the question
     summary      its line in `geoexplain evaluate --help`
     description  what it does, above its own options
-    epilog       its images, names and files, below them
+    epilog       gives its images, names and files, below them
     views        how many views of --imagery are taken unless told otherwise
     methods      help of --methods
     lines        the question and its findings as text
@@ -32,7 +32,7 @@ class QuestionCommand(Generic[Answer, Findings]):
     question: type[Question[Answer, Findings]]
     summary: str
     description: str
-    epilog: str
+    epilog: Callable[[], str]
     views: int
     methods: str
     lines: Callable[[Any, Findings], list[str]]
@@ -42,12 +42,12 @@ class QuestionCommand(Generic[Answer, Findings]):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add all its options to a parser."""
-        parser.description, parser.epilog = self.description, self.epilog
+        parser.description, parser.epilog = self.description, self.epilog()
         add_image_set(parser, self.views)
         parser.add_argument(
             "--methods",
             nargs="+",
-            choices=self.question.METHODS,
+            choices=self.question.known_methods(),
             default=list(self.question().methods),
             metavar="METHOD",
             help=self.methods,
@@ -60,7 +60,7 @@ class QuestionCommand(Generic[Answer, Findings]):
         settings = self.settings(args)  # whatever is wrong with them is said before the model is loaded
         with open_with_workers(args) as (model, source, workers):
             question = self.question(
-                methods=tuple(name for name in self.question.METHODS if name in args.methods),
+                methods=tuple(name for name in self.question.known_methods() if name in args.methods),
                 seed=args.seed,
                 tuned=tuned_weights_for(model, args.methods),
                 **settings,

@@ -13,9 +13,9 @@ from geoexplain.errors import DataError
 from geoexplain.evaluation.concept_sources import ConceptSource, FromAbove, present
 from geoexplain.evaluation.figures import or_none
 from geoexplain.evaluation.methods import (
-    CONCEPT_METHODS,
-    DEFAULT_FAITHFULNESS_METHODS,
     attribute,
+    concept_methods,
+    default_faithfulness_methods,
     draw,
     is_attribution,
 )
@@ -78,13 +78,12 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
     """
 
     FORMAT = "geoexplain-concepts/1"
-    METHODS = CONCEPT_METHODS
     ANSWER = ImageConcepts
     ABOUT = (*PLACE, *POINT, *ERROR, *CELL)
     NOTHING_FOUND = "no concept in the image"
     PLOT = "influence-by-concept.png"
 
-    methods: tuple[str, ...] = DEFAULT_FAITHFULNESS_METHODS
+    methods: tuple[str, ...] = field(default_factory=default_faithfulness_methods)
     concepts: ConceptSource = field(default_factory=FromAbove)
     k: int = TOP_K
     smallest_share: float = SMALLEST_SHARE
@@ -103,6 +102,11 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
                 f"{LARGEST_DILATION_PX} px, got {self.k}, {self.steps}, {self.samples}, {self.smallest_share} and "
                 f"{self.dilation_px}."
             )
+
+    @classmethod
+    def known_methods(cls) -> tuple[str, ...]:
+        """See Question."""
+        return concept_methods()
 
     @property
     def columns(self) -> tuple[str, ...]:

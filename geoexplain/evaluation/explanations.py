@@ -8,12 +8,17 @@ from typing import Any
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.figures import INTERVAL, or_none
-from geoexplain.evaluation.methods import DEFAULT_FAITHFULNESS_METHODS, FAITHFULNESS_METHODS, draw, draw_anew
+from geoexplain.evaluation.methods import (
+    baseline_methods,
+    default_faithfulness_methods,
+    draw,
+    draw_anew,
+    faithfulness_methods,
+)
 from geoexplain.evaluation.photos import SHARE_DIGITS
 from geoexplain.evaluation.plot import plot_scores
 from geoexplain.evaluation.question import CELL, ERROR, PLACE, ImageAnswer, Question, TracedImage, check_names, examined
 from geoexplain.evaluation.scoreboard import Scores, scores_of
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure, metric_name
 from geoexplain.explainer.subject import Measure, subject
 from geoexplain.locator.model import GeoModel
@@ -48,13 +53,12 @@ class Examination(Question[ImageMeasures, Scores]):
     """
 
     FORMAT = "geoexplain-explanations/1"
-    METHODS = FAITHFULNESS_METHODS
     ANSWER = ImageMeasures
     ABOUT = (*PLACE, *CELL, *ERROR)
     PLOT = "methods-by-metrics.png"
 
-    methods: tuple[str, ...] = DEFAULT_FAITHFULNESS_METHODS
-    metrics: tuple[str, ...] = tuple(METRICS)
+    methods: tuple[str, ...] = field(default_factory=default_faithfulness_methods)
+    metrics: tuple[str, ...] = field(default_factory=lambda: tuple(METRICS))
     steps: int = STEPS
     road_steps: int = ROAD_STEPS
 
@@ -63,6 +67,11 @@ class Examination(Question[ImageMeasures, Scores]):
         check_names("metrics", self.metrics, METRICS)
         if min(self.steps, self.road_steps) < 1:
             raise DataError(f"expected at least 1 step, got {self.steps} and {self.road_steps}.")
+
+    @classmethod
+    def known_methods(cls) -> tuple[str, ...]:
+        """See Question."""
+        return faithfulness_methods()
 
     @property
     def higher_is_better(self) -> dict[str, bool]:
@@ -126,7 +135,7 @@ class Examination(Question[ImageMeasures, Scores]):
         return {
             "missing": [answer.id for answer in answers if answer.status == "missing"],
             "interval": INTERVAL,
-            "baselines": [method for method in self.methods if method in BASELINES],
+            "baselines": [method for method in self.methods if method in baseline_methods()],
             "higher_is_better": findings.higher_is_better,
             "best": {column: one.best for column, one in standings.items() if one.best is not None},
             "leading": {column: list(one.leading) for column, one in standings.items()},

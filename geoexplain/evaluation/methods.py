@@ -18,38 +18,67 @@ from geoexplain.explainer.tuned import TITLES, TUNED_CANDIDATE, candidate_of, tu
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import StageWeights
 
-FAITHFULNESS_METHODS = (*CANDIDATES, TUNED_CANDIDATE, *BASELINES)
-"""Explanations whose faithfulness can be measured, the last of which only some models have, then baselines."""
+TUNED = TUNED_CANDIDATE
+"""The explanation that only some models have."""
 
-DEFAULT_FAITHFULNESS_METHODS = (*(name for name, candidate in CANDIDATES.items() if candidate.gradient), *BASELINES)
-"""All but Score-CAM, which takes as many passes as all the others together, and what only some models have."""
 
-SANITY_METHODS = tuple(TITLES)
-"""Explanations that depend on a network, and can be compared with those of random ones."""
+def untuned_methods() -> tuple[str, ...]:
+    """Explanations that every model has."""
+    return tuple(CANDIDATES)
 
-DEFAULT_SANITY_METHODS = tuple(SANITY_CANDIDATES)
 
-CONCEPT_METHODS = (*FAITHFULNESS_METHODS, *ATTRIBUTIONS)
-"""Explanations, baselines and attributions whose concept influence can be measured."""
+def baseline_methods() -> tuple[str, ...]:
+    """Maps that know nothing of the network."""
+    return tuple(BASELINES)
+
+
+def attribution_methods() -> tuple[str, ...]:
+    """Attributions of pixels."""
+    return tuple(ATTRIBUTIONS)
+
+
+def faithfulness_methods() -> tuple[str, ...]:
+    """Explanations and baselines whose faithfulness can be measured."""
+    return (*CANDIDATES, TUNED, *BASELINES)
+
+
+def default_faithfulness_methods() -> tuple[str, ...]:
+    """All but Score-CAM, which takes as many passes as all the others together, and what only some models have."""
+    return (*(name for name, candidate in CANDIDATES.items() if candidate.gradient), *BASELINES)
+
+
+def sanity_methods() -> tuple[str, ...]:
+    """Explanations that depend on a network, and can be compared with those of random ones."""
+    return tuple(TITLES)
+
+
+def default_sanity_methods() -> tuple[str, ...]:
+    """Those for which one trace of each random network is enough, without what only some models have."""
+    return tuple(SANITY_CANDIDATES)
+
+
+def concept_methods() -> tuple[str, ...]:
+    """Explanations, baselines and attributions whose concept influence can be measured."""
+    return (*faithfulness_methods(), *ATTRIBUTIONS)
 
 
 def title_of(method: str) -> str:
-    """The title of a name out of SANITY_METHODS."""
+    """The title of a name out of sanity_methods()."""
     return TITLES[method]
 
 
 def candidates_by_name(model: GeoModel, methods: Sequence[str]) -> dict[str, Candidate]:
-    """The explanations of names out of SANITY_METHODS. Raises DataError for one that the model does not have."""
+    """The explanations of names out of sanity_methods(). Raises DataError for one that the model does not have."""
     return {name: candidate_of(model, name) for name in methods}
 
 
 def tuned_weights_for(model: GeoModel, methods: Collection[str]) -> StageWeights | None:
     """The model's tuned weights, None where no method needs them. Raises DataError where it has none."""
-    return tuned_weights(model) if TUNED_CANDIDATE in methods else None
+    return tuned_weights(model) if TUNED in methods else None
 
 
 def draw(model: GeoModel, tensor: Tensor, traced: Trace, method: str, seed: Sequence[int]) -> Heatmap:
-    """The heatmap of a name out of FAITHFULNESS_METHODS, for the traced cell of an image (1, 3, H, W)."""
+    """The heatmap of a name out of faithfulness_methods(), for the traced cell of an image (1, 3, H, W)."""
     if method in BASELINES:
         return baseline(method, tensor, traced.target, seed)
     return candidate_of(model, method).draw(model, tensor, traced)
@@ -63,7 +92,7 @@ def draw_anew(model: GeoModel, target: Explained, method: str, seed: Sequence[in
 
 
 def is_attribution(method: str) -> bool:
-    """Whether a name out of CONCEPT_METHODS is an attribution of pixels, which `attribute` computes."""
+    """Whether a name out of concept_methods() is an attribution of pixels, which `attribute` computes."""
     return method in ATTRIBUTIONS
 
 

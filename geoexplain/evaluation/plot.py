@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoexplain.evaluation.figures import BIN_RADII_KM, DensityBin
+from geoexplain.evaluation.methods import baseline_methods
 from geoexplain.evaluation.sanity_tables import SetSanity
 from geoexplain.evaluation.scoreboard import Scores
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.concepts import ConceptTable
 from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE
 
@@ -112,8 +112,8 @@ def plot_scores(scores: Scores, title: str, file: Path) -> None:
     A method that is better than all others and than all baselines is a diamond. Baselines are grey, below a line.
     """
     board = scores.board
-    methods = [name for name in board if name not in BASELINES]
-    baselines = [name for name in board if name in BASELINES]
+    methods = [name for name in board if name not in baseline_methods()]
+    baselines = [name for name in board if name in baseline_methods()]
     gap = GAP if methods and baselines else 0.0
     heights = {name: float(row) for row, name in enumerate(methods)}
     heights |= {name: len(methods) + gap + row for row, name in enumerate(baselines)}
@@ -128,7 +128,7 @@ def plot_scores(scores: Scores, title: str, file: Path) -> None:
             cell = board[name][column]
             if cell.images:
                 wins = scores.standings[column].best == name
-                colour = BASELINE if name in BASELINES else BEST if wins else METHOD
+                colour = BASELINE if name in baseline_methods() else BEST if wins else METHOD
                 # Of one image there is no interval.
                 span = [cell.low, cell.high] if math.isfinite(cell.low) else [cell.mean, cell.mean]
                 panel.plot(span, [height, height], color=colour, linewidth=1.6, solid_capstyle="butt")

@@ -75,18 +75,16 @@ Findings = TypeVar("Findings")
 class Question(ABC, Generic[Answer, Findings]):
     """What is asked of every image of a set, and what is made of the answers; plain data, since it travels to workers.
 
-    methods  what is examined, names out of METHODS
+    methods  what is examined, names out of known_methods()
     seed     of everything random, together with an image's index
     tuned    what "combi-cam-tuned" is, if it is among the methods: the model's own weights
 
-    A subclass has settings of its own as further fields, names its files and names by the class variables below, and
+    A subclass has settings of its own as further fields, describes its files by the class variables below, and
     implements the abstract methods. Raises DataError for other methods, or none.
     """
 
     FORMAT: ClassVar[str]
     """Name and version of the files that are written."""
-    METHODS: ClassVar[tuple[str, ...]]
-    """Every name that `methods` may hold, in the order of the tables."""
     ANSWER: ClassVar[type[ImageAnswer]]
     ABOUT: ClassVar[tuple[str, ...]]
     """What the table says of an image, whatever the method: facts out of PLACE, POINT, CELL and ERROR."""
@@ -100,7 +98,12 @@ class Question(ABC, Generic[Answer, Findings]):
     tuned: StageWeights | None = None
 
     def __post_init__(self) -> None:
-        check_names("methods", self.methods, self.METHODS)
+        check_names("methods", self.methods, self.known_methods())
+
+    @classmethod
+    @abstractmethod
+    def known_methods(cls) -> tuple[str, ...]:
+        """Every name that `methods` may hold, in the order of the tables."""
 
     @abstractmethod
     def own_settings(self) -> dict[str, Any]:

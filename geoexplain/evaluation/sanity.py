@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.figures import INTERVAL
-from geoexplain.evaluation.methods import DEFAULT_SANITY_METHODS, SANITY_METHODS, candidates_by_name, title_of
+from geoexplain.evaluation.methods import candidates_by_name, default_sanity_methods, sanity_methods, title_of
 from geoexplain.evaluation.plot import plot_sanity
 from geoexplain.evaluation.question import CELL, PLACE, ImageAnswer, Question, TracedImage, examined
 from geoexplain.evaluation.sanity_tables import SetSanity, over_images
@@ -65,18 +65,22 @@ class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
     """
 
     FORMAT = "geoexplain-sanity/2"
-    METHODS = SANITY_METHODS
     ANSWER = ImageSanity
     ABOUT = (*PLACE, *CELL)
     PLOT = "resemblance-by-step.png"
 
-    methods: tuple[str, ...] = DEFAULT_SANITY_METHODS
+    methods: tuple[str, ...] = field(default_factory=default_sanity_methods)
     draws: int = DRAWS
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.draws < 1:
             raise DataError(f"expected at least 1 draw of the weights, got {self.draws}.")
+
+    @classmethod
+    def known_methods(cls) -> tuple[str, ...]:
+        """See Question."""
+        return sanity_methods()
 
     @property
     def columns(self) -> tuple[str, ...]:

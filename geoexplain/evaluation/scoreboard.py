@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.evaluation.figures import FEWEST_IMAGES
-from geoexplain.explainer.baselines import BASELINES
+from geoexplain.evaluation.methods import baseline_methods
 from geoexplain.explainer.intervals import CONFIDENCE, mean_interval
 
 
@@ -87,8 +87,8 @@ def _gains(
 
 
 def _standing(values: Mapping[str, NDArray[np.float64]]) -> Standing:
-    methods = [name for name in values if name not in BASELINES]
-    baselines = [name for name in values if name in BASELINES]
+    methods = [name for name in values if name not in baseline_methods()]
+    baselines = [name for name in values if name in baseline_methods()]
     if not methods:
         return Standing(None, (), ())
     comparisons = len(methods) - 1 + len(methods) * len(baselines)

@@ -82,7 +82,7 @@ def held_out_gains(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> tuple[HeldOut, HeldOut]:
-    """Measure a setting and the references, names out of FAITHFULNESS_METHODS, on images that it was not tuned on.
+    """Measure a setting and the references, names out of faithfulness_methods(), on images that it was not tuned on.
 
     By the objective, and by CHECKED_BY, which it was not tuned for. A gain is the mean of the differences, image by
     image, with its interval. An image that cannot be read, or of which the setting or a reference gives a flat map, is
