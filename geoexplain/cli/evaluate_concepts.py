@@ -12,7 +12,14 @@ from geoexplain.cli.concept_options import add_counting, add_segformer
 from geoexplain.cli.image_set import IMAGES, RESUMING
 from geoexplain.cli.questions import QuestionCommand
 from geoexplain.errors import DataError
-from geoexplain.evaluation.concept_sources import PLACES, TRUTH, ConceptSource, FromAbove, Painted, Segmented
+from geoexplain.evaluation.concept_sources import (
+    PLACES,
+    TRUTH,
+    ConceptSource,
+    LandCoverMasks,
+    PaintedMasks,
+    SegFormerMasks,
+)
 from geoexplain.evaluation.concepts import Study
 from geoexplain.evaluation.methods import TUNED, attribution_methods, baseline_methods
 from geoexplain.evaluation.record import SUMMARY, TABLE
@@ -123,17 +130,17 @@ def concept_source(args: argparse.Namespace) -> ConceptSource:
             raise DataError("--masks and --segformer belong to the photos of a --manifest, got --imagery.")
         folder = args.naturalearth
         # Workers may have been started in another folder.
-        return FromAbove(args.at, None if folder is None else folder.absolute())
+        return LandCoverMasks(args.at, None if folder is None else folder.absolute())
     if args.naturalearth is not None or args.at != TRUTH:
         raise DataError("--naturalearth and --at belong to views of --imagery, got a --manifest: leave them out.")
     if args.segformer is not None:
         local = Path(args.segformer)
-        return Segmented(str(local.absolute()) if local.is_dir() else args.segformer, args.allow_download)
+        return SegFormerMasks(str(local.absolute()) if local.is_dir() else args.segformer, args.allow_download)
     if args.masks is None:
         raise DataError("--manifest: expected concepts, got none: add --masks and --legend, or --segformer.")
     if args.images is None:
         raise DataError("expected --manifest and --images together: a table of places, and the folder of its photos.")
-    return Painted(args.masks.absolute(), args.legend.absolute(), args.images.absolute())
+    return PaintedMasks(args.masks.absolute(), args.legend.absolute(), args.images.absolute())
 
 
 def lines_of(study: Study, tables: Mapping[str, ConceptTable]) -> list[str]:

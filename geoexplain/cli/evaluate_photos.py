@@ -20,7 +20,7 @@ from geoexplain.evaluation.figures import (
     summary_of,
     table_of,
 )
-from geoexplain.evaluation.photos import BATCH, Question, evaluate_photos
+from geoexplain.evaluation.photos import BATCH, PhotoQuestion, evaluate_photos
 from geoexplain.evaluation.plot import plot_error_by_density
 from geoexplain.evaluation.published import PublishedFigures, published_figures, published_sets
 from geoexplain.evaluation.record import (
@@ -103,7 +103,7 @@ def run_once(args: argparse.Namespace) -> int:
     manifest = read_manifest(args.manifest, args.images)
     model = chosen_model(args)
     refined = refinement(args, model, args.model)
-    question = Question(refined.rule, refined.search, args.crops, args.crop_rule, args.batch)
+    question = PhotoQuestion(refined.rule, refined.search, args.crops, args.crop_rule, args.batch)
     results = run_resumable(
         args.out,
         len(manifest.photos),
@@ -132,7 +132,7 @@ def text_of(
     results: Sequence[PhotoResult],
     manifest: Manifest,
     title: str,
-    question: Question,
+    question: PhotoQuestion,
     published: Sequence[PublishedFigures] = (),
 ) -> str:
     """What was found as text: the figures, what was left out, and the published figures beside those found here."""

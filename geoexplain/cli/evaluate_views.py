@@ -12,7 +12,7 @@ from typing import Any
 
 from geoexplain.cli.arguments import add_model, chosen_model, complain, count
 from geoexplain.cli.batch import move, percent, progress_bar
-from geoexplain.cli.image_set import PACKAGED, add_sampling, find_imagery
+from geoexplain.cli.image_set import PACKAGED, add_sampling, find_imagery, sampling_of
 from geoexplain.errors import DataError
 from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.fingerprint import model_fingerprint
@@ -51,7 +51,7 @@ share of views whose true position lies within the circle that holds half of the
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class NamedViews:
     """One set of views, and what to call it."""
 
     source: str
@@ -93,9 +93,7 @@ def add_arguments(views: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate on every set of views, print a table for each, and write the figures."""
-    low, high = args.footprint
-    if low > high:
-        raise DataError(f"--footprint: expected the smaller width first, got {low:g} {high:g}.")
+    sampling_of(args)  # whatever is wrong with it is said before the model is loaded
     if not args.imagery and not args.discs:
         raise DataError("expected views to ask for, got none: add --imagery or --discs.")
     files = {source: find_imagery(source) for source in args.imagery}
@@ -103,12 +101,12 @@ def run(args: argparse.Namespace) -> int:
     discs = [load_disc(file) for file in disc_files(args.discs)]
     model = chosen_model(args)
     reports = []
-    for asked in chain(of_imagery(args, files, conditions, model), of_discs(args, discs)):
-        with progress_bar(len(asked.views), "views", desc=f"{asked.source}, {asked.condition}") as bar:
-            report = evaluate_views(model, asked.views, progress=partial(move, bar))
-        reports.append({"imagery": asked.source, "condition": asked.condition, **report.as_dict()})
-        settings = f"{asked.sampling}, seed {args.seed}"
-        print(f"{model.name} on {asked.source}, {asked.title}: {report.views:,} views, {settings}\n{table(report)}\n")
+    for one in chain(imagery_views(args, files, conditions, model), views_of_discs(args, discs)):
+        with progress_bar(len(one.views), "views", desc=f"{one.source}, {one.condition}") as bar:
+            report = evaluate_views(model, one.views, progress=partial(move, bar))
+        reports.append({"imagery": one.source, "condition": one.condition, **report.as_dict()})
+        settings = f"{one.sampling}, seed {args.seed}"
+        print(f"{model.name} on {one.source}, {one.title}: {report.views:,} views, {settings}\n{table(report)}\n")
         sys.stdout.flush()
         if args.json:  # each time: what comes later may fail
             write_reports(args.json, model, args, reports)
@@ -124,9 +122,9 @@ def chosen_conditions(args: argparse.Namespace) -> dict[str, Condition]:
     return {name: CONDITIONS[name] for name in names}
 
 
-def of_imagery(
+def imagery_views(
     args: argparse.Namespace, files: Mapping[str, list[Path]], conditions: Mapping[str, Condition], model: GeoModel
-) -> Iterator[Asked]:
+) -> Iterator[NamedViews]:
     """Views of every --imagery under every --condition."""
     around = None
     if files and any(condition.needs_surroundings for condition in conditions.values()):
@@ -138,25 +136,21 @@ def of_imagery(
             views = views_under(
                 condition,
                 imagery,
-                views=args.views,
-                seed=args.seed,
-                footprint_km=tuple(args.footprint),
-                rotation_deg=args.rotation,
+                **sampling_of(args),
                 around=around,
             )
-            yield Asked(source, name, condition.title, condition.sampling(tuple(args.footprint), args.rotation), views)
+            yield NamedViews(
+                source, name, condition.title, condition.sampling(tuple(args.footprint), args.rotation), views
+            )
 
 
-def of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[Asked]:
+def views_of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[NamedViews]:
     """Views of the discs: all, and those under less and less cloud."""
     for bound in CLOUD_BOUNDS if discs else ():
         try:
             views = disc_views(
                 discs,
-                views=args.views,
-                seed=args.seed,
-                footprint_km=tuple(args.footprint),
-                rotation_deg=args.rotation,
+                **sampling_of(args),
                 cloud_below=bound,
             )
         except DataError as error:
@@ -167,7 +161,7 @@ def of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[Asked]
         name = "disc" if bound == 1 else f"disc-cloud-below-{100 * bound:g}"
         title = "all views" if bound == 1 else f"under less than {100 * bound:g} % cloud"
         sampling = CONDITIONS["plain"].sampling(tuple(args.footprint), args.rotation)
-        yield Asked(", ".join(disc.name for disc in discs), name, title, sampling, views)
+        yield NamedViews(", ".join(disc.name for disc in discs), name, title, sampling, views)
 
 
 def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports: list[dict[str, Any]]) -> None:
@@ -175,10 +169,7 @@ def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports
     facts = {
         "model": model.name,
         "model_sha256": model_fingerprint(model),
-        "views": args.views,
-        "seed": args.seed,
-        "footprint_km": list(args.footprint),
-        "rotation_deg": args.rotation,
+        **sampling_of(args),
         "reports": reports,
     }
     part = file.with_name(f"{file.name}.part")  # whoever reads meanwhile finds the figures so far, whole

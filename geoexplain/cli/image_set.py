@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,7 +14,7 @@ from geoexplain.cli.arguments import add_model, complain, count, number
 from geoexplain.cli.batch import progress_bar, reporter
 from geoexplain.errors import DataError
 from geoexplain.evaluation.engines import Engine
-from geoexplain.evaluation.engines.cluster import connected
+from geoexplain.evaluation.engines.cluster import connect
 from geoexplain.evaluation.engines.processes import Processes
 from geoexplain.evaluation.evaluate import Workers
 from geoexplain.evaluation.pictures import Source
@@ -86,6 +86,14 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def sampling_of(args: argparse.Namespace) -> dict[str, Any]:
+    """These options, and --views, as arguments of what draws views. Raises DataError for widths that fall."""
+    low, high = args.footprint
+    if low > high:
+        raise DataError(f"--footprint: expected the smaller width first, got {low:g} {high:g}.")
+    return {"views": args.views, "seed": args.seed, "footprint_km": (low, high), "rotation_deg": args.rotation}
+
+
 def find_imagery(source: str) -> list[Path]:
     """The files behind one --imagery: a file, a folder, or a name in PACKAGED. Raises DataError when there are none."""
     path = Path(source)
@@ -130,7 +138,7 @@ def start_engine(args: argparse.Namespace) -> Iterator[Engine]:
     """What starts the workers; ends its connection to a cluster at the end."""
     device = None if args.device is None else str(args.device)
     if args.engine == "ray":
-        with connected(args.processes, device) as cluster:
+        with connect(args.processes, device) as cluster:
             yield cluster
     else:
         yield Processes(args.processes, device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -138,9 +146,7 @@ def start_engine(args: argparse.Namespace) -> Iterator[Engine]:
 
 def recipe_of(args: argparse.Namespace, device: torch.device | str | None) -> Recipe:
     """What the options name, as it travels to workers."""
-    low, high = args.footprint
-    if low > high:
-        raise DataError(f"--footprint: expected the smaller width first, got {low:g} {high:g}.")
+    sampling = sampling_of(args)
     if (args.manifest is None) != (args.images is None):
         raise DataError("expected --manifest and --images together: a table of places, and the folder of its photos.")
     images: Photos | Views
@@ -148,7 +154,7 @@ def recipe_of(args: argparse.Namespace, device: torch.device | str | None) -> Re
         images = Photos(args.manifest, args.images, args.workers)
     else:
         files = tuple(file for one in args.imagery for file in find_imagery(one))
-        images = Views(files, args.views, (low, high), args.rotation, args.seed)
+        images = Views(files, **sampling)
     return Recipe(args.model, images, None if device is None else str(device), args.hierarchy)
 
 

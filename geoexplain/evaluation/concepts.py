@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.concept_sources import ConceptSource, FromAbove, present
+from geoexplain.evaluation.concept_sources import ConceptSource, LandCoverMasks, without_empty
 from geoexplain.evaluation.figures import or_none
 from geoexplain.evaluation.methods import (
     attribute,
@@ -20,7 +20,16 @@ from geoexplain.evaluation.methods import (
     is_attribution,
 )
 from geoexplain.evaluation.plot import plot_concepts
-from geoexplain.evaluation.question import CELL, ERROR, PLACE, POINT, ImageAnswer, Question, TracedImage, examined
+from geoexplain.evaluation.question import (
+    CELL,
+    ERROR,
+    PLACE,
+    POINT,
+    ImageAnswer,
+    Question,
+    TracedImage,
+    examined_answers,
+)
 from geoexplain.explainer.attribution import SAMPLES, STEPS
 from geoexplain.explainer.concepts import (
     ERROR_BINS_KM,
@@ -84,7 +93,7 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
     PLOT = "influence-by-concept.png"
 
     methods: tuple[str, ...] = field(default_factory=default_faithfulness_methods)
-    concepts: ConceptSource = field(default_factory=FromAbove)
+    concepts: ConceptSource = field(default_factory=LandCoverMasks)
     k: int = TOP_K
     smallest_share: float = SMALLEST_SHARE
     dilation_px: int = 0
@@ -133,7 +142,7 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
         point = image.prediction.lat_deg, image.prediction.lon_deg
         masks = {
             concept: dilated(mask, self.dilation_px)
-            for concept, mask in present(self.concepts.masks(model.preprocess, image.picture, point)).items()
+            for concept, mask in without_empty(self.concepts.masks(model.preprocess, image.picture, point)).items()
         }
         found = {
             method: concept_influence(
@@ -142,7 +151,9 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
             for method in self.methods
         }
         return {
-            "concepts": {method: tuple(rounded(one) for one in each.concepts) for method, each in found.items()},
+            "concepts": {
+                method: tuple(rounded_influence(one) for one in each.concepts) for method, each in found.items()
+            },
             "tied": {method: each.tied for method, each in found.items()},
         }
 
@@ -167,7 +178,7 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
 
     def findings(self, answers: Sequence[ImageConcepts]) -> dict[str, ConceptTable]:
         """Method → concepts × bins of the error; see Question. Raises DataError as concept_table() does."""
-        seen = [answer for answer in examined(answers) if answer.error_km is not None]
+        seen = [answer for answer in examined_answers(answers) if answer.error_km is not None]
         return {
             method: concept_table(
                 [(answer.error_km or 0.0, answer.concepts[method]) for answer in seen],
@@ -181,7 +192,7 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
 
     def figures(self, answers: Sequence[ImageConcepts], findings: dict[str, ConceptTable]) -> dict[str, Any]:
         """See Question."""
-        seen, first = examined(answers), next(iter(findings.values()))
+        seen, first = examined_answers(answers), next(iter(findings.values()))
         interval = {"confidence": CONFIDENCE, "resamples": RESAMPLES, "method": "percentile bootstrap over images"}
         return {
             "interval": interval,
@@ -207,8 +218,8 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
         plot_concepts(findings, title, file)
 
 
-def rounded(one: ConceptInfluence) -> ConceptInfluence:
-    """The same to DIGITS decimals."""
+def rounded_influence(one: ConceptInfluence) -> ConceptInfluence:
+    """A concept influence to DIGITS decimals."""
     tki, ci = (None if value is None else round(value, DIGITS) for value in (one.tki, one.ci))
     return ConceptInfluence(one.concept, round(one.share, DIGITS), tki, ci, one.ignored)
 

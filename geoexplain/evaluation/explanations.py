@@ -17,7 +17,16 @@ from geoexplain.evaluation.methods import (
 )
 from geoexplain.evaluation.photos import SHARE_DIGITS
 from geoexplain.evaluation.plot import plot_scores
-from geoexplain.evaluation.question import CELL, ERROR, PLACE, ImageAnswer, Question, TracedImage, check_names, examined
+from geoexplain.evaluation.question import (
+    CELL,
+    ERROR,
+    PLACE,
+    ImageAnswer,
+    Question,
+    TracedImage,
+    check_names,
+    examined_answers,
+)
 from geoexplain.evaluation.scoreboard import Scores, scores_of
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure, metric_name
 from geoexplain.explainer.subject import Measure, subject
@@ -108,7 +117,7 @@ class Examination(Question[ImageMeasures, Scores]):
                 road_steps=self.road_steps,
                 seed=self.seed,
             )
-            values[method] = {one.name: rounded(one) for one in measures}
+            values[method] = {one.name: rounded_value(one) for one in measures}
             why = {one.name: one.reason for one in measures if one.reason is not None}
             if why:
                 reasons[method] = why
@@ -122,7 +131,7 @@ class Examination(Question[ImageMeasures, Scores]):
 
     def findings(self, answers: Sequence[ImageMeasures]) -> Scores:
         """Means and who leads; see Question. An image without a value for a metric is left out of its mean."""
-        seen = examined(answers)
+        seen = examined_answers(answers)
         values = {
             method: {column: [answer.values[method][column] for answer in seen] for column in self.columns}
             for method in self.methods
@@ -159,6 +168,6 @@ class Examination(Question[ImageMeasures, Scores]):
         plot_scores(findings, title, file)
 
 
-def rounded(one: Measure) -> float | None:
+def rounded_value(one: Measure) -> float | None:
     """A measure's value to MEASURE_DIGITS decimals."""
     return None if one.value is None else round(one.value, MEASURE_DIGITS)

@@ -185,7 +185,7 @@ class Question(ABC, Generic[Answer, Findings]):
             plain=self.plain,
             read=self.read,
             missing=lambda name: self._make(id=name, reason=NO_FILE),
-            again=lambda answer: answer.status == "failed",
+            retry=lambda answer: answer.status == "failed",
         )
 
     def rows(self, answer: Answer) -> Iterator[Sequence[Any]]:
@@ -212,7 +212,8 @@ class Question(ABC, Generic[Answer, Findings]):
         left = {status: [one for one in answers if one.status == status] for status in LEFT_OUT}
         return {
             "settings": dict(settings),
-            "counts": {"evaluated": len(examined(answers))} | {status: len(ones) for status, ones in left.items()},
+            "counts": {"evaluated": len(examined_answers(answers))}
+            | {status: len(ones) for status, ones in left.items()},
             **{
                 status: [{"id": one.id, "file": one.file, "reason": one.reason} for one in ones]
                 for status, ones in left.items()
@@ -224,7 +225,7 @@ class Question(ABC, Generic[Answer, Findings]):
         return self.ANSWER(**fields)  # type: ignore[return-value]  # a class variable cannot hold a type variable
 
 
-def examined(answers: Sequence[Answer]) -> list[Answer]:
+def examined_answers(answers: Sequence[Answer]) -> list[Answer]:
     """The answers about images that could be examined."""
     return [answer for answer in answers if answer.status == "ok"]
 

@@ -13,7 +13,7 @@ from geoexplain.errors import DataError
 from geoexplain.evaluation.figures import INTERVAL
 from geoexplain.evaluation.methods import candidates_by_name, default_sanity_methods, sanity_methods, title_of
 from geoexplain.evaluation.plot import plot_sanity
-from geoexplain.evaluation.question import CELL, PLACE, ImageAnswer, Question, TracedImage, examined
+from geoexplain.evaluation.question import CELL, PLACE, ImageAnswer, Question, TracedImage, examined_answers
 from geoexplain.evaluation.sanity_tables import SetSanity, over_images
 from geoexplain.explainer.sanity import parts, sanity_checks
 from geoexplain.explainer.sanity_verdict import Comparisons, mean_over_first
@@ -104,9 +104,9 @@ class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
         )
         return {
             "steps": [name for name, _ in parts(model)],
-            "correlations": {name: rounded(check.compared.correlations) for name, check in checks.items()},
-            "chances": {name: rounded(check.compared.chances) for name, check in checks.items()},
-            "similarities": {name: rounded(check.compared.similarities) for name, check in checks.items()},
+            "correlations": {name: plain_values(check.compared.correlations) for name, check in checks.items()},
+            "chances": {name: plain_values(check.compared.chances) for name, check in checks.items()},
+            "similarities": {name: plain_values(check.compared.similarities) for name, check in checks.items()},
             "verdicts": {name: check.verdict for name, check in checks.items()},
         }
 
@@ -115,7 +115,7 @@ class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
         for method in answer.correlations:
             one = answer.comparisons(method)
             figures = (one.correlations, np.abs(one.correlations), one.chances, one.resemblances(), one.similarities)
-            means = rounded(np.stack([mean_over_first(figure) for figure in figures], axis=1))  # (steps, figures)
+            means = plain_values(np.stack([mean_over_first(figure) for figure in figures], axis=1))  # (steps, figures)
             for step, (part, values) in enumerate(zip(answer.steps, means, strict=True), 1):
                 yield [method, step, part, *values, answer.verdicts[method], None]
 
@@ -124,7 +124,7 @@ class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
 
         Images are what is counted: each with networks of its own, and one figure, the mean over these.
         """
-        seen = examined(answers)
+        seen = examined_answers(answers)
         return {
             name: over_images(
                 title_of(name),
@@ -144,6 +144,6 @@ class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
         plot_sanity(findings, title, file)
 
 
-def rounded(values: NDArray[np.float64]) -> Draws:
+def plain_values(values: NDArray[np.float64]) -> Draws:
     """Values (draws, steps) as plain data, to DIGITS decimals, None for NaN."""
     return [[None if math.isnan(value) else round(float(value), DIGITS) for value in draw] for draw in values]

@@ -12,7 +12,7 @@ import pytest
 from geoexplain.cli import build_parser
 from geoexplain.cli.evaluate import ANSWERS, QUESTIONS
 from geoexplain.cli.questions import QuestionCommand
-from geoexplain.evaluation.question import CELL, PLACE, ImageAnswer, Question, TracedImage, examined
+from geoexplain.evaluation.question import CELL, PLACE, ImageAnswer, Question, TracedImage, examined_answers
 from geoexplain.evaluation.record import SUMMARY, TABLE
 from geoexplain.locator.model import GeoModel
 from tests.cli.conftest import Run
@@ -58,7 +58,7 @@ class Widths(Question[Width, int]):
         yield from ([method, answer.width_px, None] for method in self.methods)
 
     def findings(self, answers: Sequence[Width]) -> int:
-        return max(answer.width_px for answer in examined(answers))
+        return max(answer.width_px for answer in examined_answers(answers))
 
     def figures(self, answers: Sequence[Width], findings: int) -> dict[str, Any]:
         return {"widest_px": findings}

@@ -15,7 +15,14 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.concept_sources import PREDICTION, FromAbove, Painted, Segmented, present, seen
+from geoexplain.evaluation.concept_sources import (
+    PREDICTION,
+    LandCoverMasks,
+    PaintedMasks,
+    SegFormerMasks,
+    rgb_image,
+    without_empty,
+)
 from geoexplain.evaluation.concepts import ImageConcepts, Study
 from geoexplain.evaluation.evaluate import evaluate, settings_of
 from geoexplain.evaluation.pictures import Picture, Source, photo_source, view_source
@@ -131,7 +138,7 @@ def test_attributions_are_those_of_the_explainer(model: GeoModel, photos: Source
     study = Study(concepts=Halves(), methods=tuple(ATTRIBUTIONS), k=50, smallest_share=0, steps=2, samples=2, seed=3)
     picture = photos.picture(1)
     answer = study.answer(model, picture)
-    masks = present(Halves().masks(model.preprocess, picture, (0, 0)))
+    masks = without_empty(Halves().masks(model.preprocess, picture, (0, 0)))
     assert picture.tensor is not None
     assert answer.cell is not None
     expected = integrated_gradients(model, picture.tensor, answer.cell, steps=2).saliency
@@ -160,14 +167,14 @@ def test_a_view_lies_where_it_is_told_to(model: GeoModel, views: Source) -> None
     position = picture.footprint
     assert position is not None
     assert (position.lat_deg, position.lon_deg) == (picture.lat_deg, picture.lon_deg)
-    image = seen(picture, model.preprocess)
+    image = rgb_image(picture, model.preprocess)
     elsewhere = (48.0, -88.0)  # Lake Superior
     for at, place in (("truth", position), (PREDICTION, replace(position, lat_deg=48.0, lon_deg=-88.0))):
-        masks, expected = FromAbove(at).masks(model.preprocess, picture, elsewhere), LandCover()(image, place)
+        masks, expected = LandCoverMasks(at).masks(model.preprocess, picture, elsewhere), LandCover()(image, place)
         assert list(masks) == list(expected)
         assert all((masks[concept] == expected[concept]).all() for concept in expected)
-    assert FromAbove(PREDICTION).masks(model.preprocess, picture, elsewhere)["lake"].any()
-    by_colour = FromAbove().masks(model.preprocess, replace(picture, footprint=None), elsewhere)
+    assert LandCoverMasks(PREDICTION).masks(model.preprocess, picture, elsewhere)["lake"].any()
+    by_colour = LandCoverMasks().masks(model.preprocess, replace(picture, footprint=None), elsewhere)
     assert "ocean" not in by_colour
     assert "water" in by_colour
 
@@ -177,7 +184,7 @@ def test_a_picture_is_seen_as_it_was(model: GeoModel) -> None:
     picture = Picture(
         0, "x", None, 0, 0, model.preprocess.normalise(torch.from_numpy(pixels).permute(2, 0, 1) / 255)[None]
     )
-    np.testing.assert_array_equal(np.asarray(seen(picture, model.preprocess)), pixels)
+    np.testing.assert_array_equal(np.asarray(rgb_image(picture, model.preprocess)), pixels)
 
 
 def test_footprints_change_no_fingerprint(views: Source, model: GeoModel) -> None:
@@ -198,7 +205,7 @@ def test_painted_masks_go_with_their_photos(model: GeoModel, tmp_path: Path) -> 
         mask.save(tmp_path / "masks" / f"{index}.png")
     (tmp_path / "legend.csv").write_text("color,name\n#ff0000,tower\n#000000,\n")
     source = photo_source(manifest, images, model.preprocess)
-    painted = Painted(tmp_path / "masks", tmp_path / "legend.csv", images)
+    painted = PaintedMasks(tmp_path / "masks", tmp_path / "legend.csv", images)
     answers = evaluate(replace(QUICK, concepts=painted), model, source, tmp_path / "out")
     assert [answer.status for answer in answers] == ["ok", "ok", "failed"]
     assert "2.png: expected a readable image file" in (answers[2].reason or "")
@@ -266,7 +273,7 @@ def test_more_pixels_than_there_are_are_refused_at_once(model: GeoModel, views: 
     with pytest.raises(DataError, match="expected k from 1 to 4,096"):
         evaluate(replace(QUICK, k=4097), model, views, tmp_path / "out")
     with pytest.raises(DataError, match="truth, prediction"):
-        FromAbove("there")
+        LandCoverMasks("there")
     assert not (tmp_path / "out").exists()
 
 
@@ -280,7 +287,7 @@ def test_other_weights_of_a_segformer_are_other_settings(tmp_path: Path) -> None
     folder, other = save_segformer(tmp_path / "one"), save_segformer(tmp_path / "other")
 
     def settings(of: Path) -> dict[str, Any]:
-        return json.loads(json.dumps(Segmented(str(of)).settings()))
+        return json.loads(json.dumps(SegFormerMasks(str(of)).settings()))
 
     before = settings(folder)
     assert before["weights_sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()

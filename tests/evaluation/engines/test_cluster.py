@@ -10,7 +10,7 @@ import pytest
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.engines import ATTEMPTS, Opener
-from geoexplain.evaluation.engines.cluster import Attempts, Cluster, RayWorker, connected
+from geoexplain.evaluation.engines.cluster import Attempts, Cluster, RayWorker, connect
 from geoexplain.evaluation.evaluate import KILLED, Workers, evaluate
 from tests.evaluation.openers import DEADLY, DEADLY_ONCE, dying, refusing
 from tests.evaluation.recipes import views_recipe
@@ -38,7 +38,7 @@ def test_ray_gives_the_same_table_though_workers_are_killed(tmp_path: Path) -> N
     model, source = recipe.open()
     evaluate(QUICK, model, source, tmp_path / "alone")
     heard: list[int] = []
-    with connected(2, "cpu") as cluster:
+    with connect(2, "cpu") as cluster:
         workers = Workers(Dying(cluster, tmp_path), recipe)
         answers = evaluate(
             QUICK, model, source, tmp_path / "out", workers=workers, progress=lambda done, _total: heard.append(done)
@@ -61,7 +61,7 @@ def test_a_worker_that_refuses_says_why_with_every_image() -> None:
 
 def test_without_ray_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(DataError, match="expected the package ray, found none: pip install"), connected(2):
+    with pytest.raises(DataError, match="expected the package ray, found none: pip install"), connect(2):
         pass
 
 
