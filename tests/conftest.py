@@ -5,7 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, Dialog, Page, Playwright, sync_playwright
 from xdist.scheduler import LoadScopeScheduling
 
@@ -27,7 +28,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Of two such lists only the last counts, hence also what Playwright's own has that matters here.
 SWITCHED_OFF = (
-    # The suggestions of an address bar that nobody sees are two more pages for each, and half of what opening one costs.
+    # The suggestions of an address bar that nobody sees are two more pages for each: a third of what opening one costs.
     "WebUIOmniboxPopup",
     "WebUIOmniboxAimPopup",
     "AimEnabled",
@@ -87,6 +88,34 @@ def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GEOEXPLAIN_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first worker to ask for it fills, and that all of them read."""
+    root = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    folder, unfinished = root / f"made-{name}", root / f"making-{name}"
+    with FileLock(root / f"{name}.lock"):
+        if not folder.exists():
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def certh_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The three files of CERTH, with the weights behind the golden vectors; to be read only."""
+    from tests.golden.checkpoints import certh_folder  # which imports PyTorch
+
+    return made_once(tmp_path_factory, "certh", certh_folder)
+
+
+@pytest.fixture(scope="session")
+def tib_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A semantic model of TIB, with the weights behind the golden vectors; to be read only."""
+    from tests.golden.checkpoints import tib_folder
+
+    return made_once(tmp_path_factory, "tib", tib_folder)
 
 
 @pytest.fixture(scope="session")
