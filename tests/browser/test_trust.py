@@ -18,7 +18,7 @@ from geoexplain.studio.panels.faithfulness import turns
 from geoexplain.studio.panels.sanity import VERDICTS
 from tests.browser.studio import SLOW_MS, choose_example, open_panel, open_studio, running_studio, wait_for_cell
 from tests.conftest import Heard, listened_page
-from tests.explainer.networks import random_model
+from tests.explainer.networks import TINY, random_model
 
 pytestmark = pytest.mark.browser
 
@@ -31,8 +31,8 @@ SHOWN_STEP = """() => {
 
 @pytest.fixture(scope="module")
 def model() -> GeoModel:
-    """A network on 64 px, so that measuring takes seconds."""
-    return random_model()
+    """A tiny network on 64 px, so that measuring takes seconds."""
+    return random_model(architecture=TINY)
 
 
 @pytest.fixture(scope="module")
