@@ -176,14 +176,15 @@ def train_in_sight(
 def work_bar(unit: str) -> Iterator[Working]:
     """A bar for one thing after another that is being done."""
     bar: tqdm | None = None
+    shown = ""
 
     def working(what: str, done: int, total: int) -> None:
-        nonlocal bar
-        if bar is not None and bar.desc != f"{what}: ":
+        nonlocal bar, shown
+        if bar is not None and shown != what:
             bar.close()
             bar = None
         if bar is None:
-            bar = progress_bar(total, unit, desc=what)
+            bar, shown = progress_bar(total, unit, desc=what), what
         bar.update(done - bar.n)
         if done >= total:
             bar.close()
