@@ -19,10 +19,10 @@ from geoexplain.explainer.explanation import locate
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.retrieval import SearchWithinCell
 from geoexplain.photos import Manifest, Photo
-from geoexplain.training.photo_release import photo_model
+from geoexplain.training.release import build_model
 from tests.evaluation.photos import OnePhotoPerCell, counting_model, manifest_of, write_photos
 from tests.locator.models import CENTERS, LABELS, small_model
-from tests.training.photo_worlds import world_network, world_partitioning, world_settings
+from tests.training.worlds import world_network, world_partitioning, world_settings
 
 RULE = LocalizableRule(scale_km=750, threshold=0.4)
 FILES = (SETTINGS, ANSWERS, TABLE)
@@ -215,7 +215,7 @@ def test_the_product_of_partitionings_is_another_way_of_answering() -> None:
     network = world_network(settings, cells)
     found = []
     for product in (False, True, False):
-        model = photo_model(network, cells, name="world", size_px=48, product=product, device="cpu")
+        model = build_model(network, cells, name="world", size_px=48, product=product, device="cpu")
         found.append(model_fingerprint(model))
     assert found[0] == found[2] != found[1]
 
