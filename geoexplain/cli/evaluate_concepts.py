@@ -25,9 +25,7 @@ from geoexplain.evaluation.concept_tables import Bins, summary_of, tables_of
 from geoexplain.evaluation.concepts import DEFAULT_METHODS, METHODS, ImageConcepts, Study, evaluate_concepts
 from geoexplain.evaluation.plot_concepts import plot_concepts
 from geoexplain.evaluation.record import TABLE
-from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
 from geoexplain.explainer.attribution import MOST_SAMPLES, MOST_STEPS, SAMPLES, STEPS
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.concepts import (
     ERROR_BINS_KM,
     FEWEST_FOR_BOOTSTRAP,
@@ -35,7 +33,7 @@ from geoexplain.explainer.concepts import (
     ConceptTable,
     Estimate,
 )
-from geoexplain.explainer.tuned import TUNED_CANDIDATE, tuned_weights
+from geoexplain.explainer.table import ATTRIBUTION, BASELINE, TUNED, of_family, tuned_weights
 
 PLOT = "influence-by-concept.png"
 EDGES_KM = [ERROR_BINS_KM[0][0], *(high for _, high in ERROR_BINS_KM)]
@@ -54,7 +52,7 @@ ne_50m_urban_areas of naturalearthdata.com (.zip, .shp or GeoJSON; 10m and 110m 
 --masks a/b.png for the photo a/b.jpg, of its size, and one --legend; or found by --segformer.
 
 Methods: {", ".join(METHODS)}.
-Baselines, which know nothing of the network: {", ".join(BASELINES)}.
+Baselines, which know nothing of the network: {", ".join(of_family(BASELINE))}.
 
 --out receives {TABLE} (one row per image, method and concept in the image), {SUMMARY}, {PLOT},
 {RESUMING} --bins and --smallest-count may change between."""
@@ -71,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=METHODS,
         default=list(DEFAULT_METHODS),
         metavar="METHOD",
-        help=f"methods and baselines (default: all but score-cam, {TUNED_CANDIDATE} and {', '.join(ATTRIBUTIONS)})",
+        help=f"methods and baselines (default: all but score-cam, {TUNED} and {', '.join(of_family(ATTRIBUTION))})",
     )
     where = parser.add_argument_group("which concepts")
     where.add_argument(
@@ -122,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
             args.steps,
             args.samples,
             args.seed,
-            tuned_weights(model) if TUNED_CANDIDATE in args.methods else None,
+            tuned_weights(model) if TUNED in args.methods else None,
         )
 
         def ask(progress: Callable[[int, int], None]) -> tuple[ImageConcepts, ...]:
@@ -177,7 +175,7 @@ def lines_of(tables: Mapping[str, ConceptTable], bins: Bins, smallest_count: int
     lines = [f"  images by error: {'; '.join(counts)}; in no bin: {first.outside:,}"]
     width = max([10, *(len(row.concept) for table in tables.values() for row in table.rows)]) + 2
     for method, table in tables.items():
-        lines.append(f"  {f'({method})' if method in BASELINES else method}")
+        lines.append(f"  {f'({method})' if method in of_family(BASELINE) else method}")
         lines.append(f"    {'concept':<{width}}{'error, km':<14}{'images':>7}{'median':>22}{'mean':>22}")
         named = ""
         for row in table.rows:

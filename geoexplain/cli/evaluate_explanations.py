@@ -26,10 +26,9 @@ from geoexplain.evaluation.explanations import (
 from geoexplain.evaluation.plot_explanations import plot_scoreboard
 from geoexplain.evaluation.record import TABLE
 from geoexplain.evaluation.scoreboard import Cell, Scoreboard, Standing, scoreboard, standings, summary_of
-from geoexplain.explainer.baselines import BASELINES
-from geoexplain.explainer.candidates import CANDIDATES
-from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS
-from geoexplain.explainer.tuned import TUNED_CANDIDATE, tuned_weights
+from geoexplain.explainer.faithfulness import METRICS
+from geoexplain.explainer.metrics import ROAD_STEPS, STEPS
+from geoexplain.explainer.table import BASELINE, CAMS, TUNED, of_family, tuned_weights
 
 PLOT = "methods-by-metrics.png"
 
@@ -37,8 +36,9 @@ EPILOG = f"""\
 {IMAGES} Of each, the most probable
 cell is explained. A method on its own is the map of its deepest stage.
 
-Methods: {", ".join(CANDIDATES)}; of a model that has tuned weights beside it, as the bundled one, {TUNED_CANDIDATE}.
-Baselines, which know nothing of the network: {", ".join(BASELINES)}.
+Methods: {", ".join(name for name in of_family(*CAMS) if name != TUNED)};
+of a model that has tuned weights beside it, as the bundled one, {TUNED}.
+Baselines, which know nothing of the network: {", ".join(of_family(BASELINE))}.
 Metrics: {", ".join(METRICS)}.
 
 --out receives {TABLE} (one row per image and method), {SUMMARY} (means with 95 % intervals, who leads), {PLOT},
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=list(DEFAULT_EXPLANATIONS),
         metavar="METHOD",
         help="methods and baselines (default: all but score-cam, which takes several times as long as any other, and "
-        f"{TUNED_CANDIDATE})",
+        f"{TUNED})",
     )
     parser.add_argument(
         "--metrics", nargs="+", choices=tuple(METRICS), default=list(METRICS), metavar="METRIC", help="(default: all)"
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             args.steps,
             args.road_steps,
             args.seed,
-            tuned_weights(model) if TUNED_CANDIDATE in args.methods else None,
+            tuned_weights(model) if TUNED in args.methods else None,
         )
 
         def ask(progress: Callable[[int, int], None]) -> tuple[ImageMeasures, ...]:
@@ -105,7 +105,7 @@ def text_of(answers: Sequence[ImageMeasures], examination: Examination) -> str:
     width = max(len(name) for name in EXPLANATIONS) + 4
     lines = [f"  {'':<{width}}" + "".join(f"{title:>20}" for title in titles)]
     for method, row in board.items():
-        name = f"({method})" if method in BASELINES else method
+        name = f"({method})" if method in of_family(BASELINE) else method
         cells = [shown(cell, mark_of(method, stands[column])) for column, cell in row.items()]
         lines.append(f"  {name:<{width}}" + "".join(f"{cell:>20}" for cell in cells))
     lines += [

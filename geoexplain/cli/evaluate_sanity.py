@@ -21,9 +21,9 @@ from geoexplain.evaluation.record import TABLE
 from geoexplain.evaluation.sanity import DRAWS, ImageSanity, Randomisation, evaluate_sanity
 from geoexplain.evaluation.sanity_tables import SetSanity, over_images, summary_of
 from geoexplain.explainer.intervals import FEWEST
-from geoexplain.explainer.sanity import SANITY_CANDIDATES
 from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE, hundredths
-from geoexplain.explainer.tuned import TITLES, TUNED_CANDIDATE, tuned_weights
+from geoexplain.explainer.table import CAMS, TUNED, of_family, tuned_weights
+from geoexplain.explainer.tuning_gain import untuned
 
 PLOT = "resemblance-by-step.png"
 
@@ -34,8 +34,8 @@ most probable. What resembles the original map although the weights are random d
 
 {IMAGES}
 
-Methods: {", ".join(name for name in TITLES if name != TUNED_CANDIDATE)};
-of a model that has tuned weights beside it, as the bundled one, {TUNED_CANDIDATE}.
+Methods: {", ".join(name for name in of_family(*CAMS) if name != TUNED)};
+of a model that has tuned weights beside it, as the bundled one, {TUNED}.
 
 What is left of a map is its resemblance to the original: |rank correlation| beyond that of unrelated maps which are
 as coarse, so that 0 is chance and 1 the same map. A method depends on the weights when the 95 % interval of the mean
@@ -62,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods",
         nargs="+",
-        choices=tuple(TITLES),
-        default=list(SANITY_CANDIDATES),
+        choices=tuple(of_family(*CAMS)),
+        default=list(untuned()),
         metavar="METHOD",
         help="(default: all but score-cam)",
     )
@@ -74,10 +74,10 @@ def run(args: argparse.Namespace) -> int:
     """Check, write what was found and print it; 1 when images are left out, 130 if interrupted."""
     with manned(args) as (model, source, crew):
         randomisation = Randomisation(
-            tuple(name for name in TITLES if name in args.methods),
+            tuple(name for name in of_family(*CAMS) if name in args.methods),
             args.draws,
             args.seed,
-            tuned_weights(model) if TUNED_CANDIDATE in args.methods else None,
+            tuned_weights(model) if TUNED in args.methods else None,
         )
 
         def ask(progress: Callable[[int, int], None]) -> tuple[ImageSanity, ...]:

@@ -5,19 +5,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
-
 from geoexplain.errors import DataError
 from geoexplain.evaluation.asking import Crew, ask, kept, unanswered
 from geoexplain.evaluation.concept_sources import ConceptSource, FromAbove, present
-from geoexplain.evaluation.explanations import DEFAULT_EXPLANATIONS, EXPLANATIONS, drawn
+from geoexplain.evaluation.explanations import DEFAULT_EXPLANATIONS
 from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS, error_km
 from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.evaluation.record import Kind
-from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
-from geoexplain.explainer.attribution import SAMPLES, STEPS, integrated_gradients, smoothgrad_squared
+from geoexplain.explainer.attribution import SAMPLES, STEPS
 from geoexplain.explainer.concepts import (
     LARGEST_DILATION_PX,
     SMALLEST_SHARE,
@@ -26,6 +21,9 @@ from geoexplain.explainer.concepts import (
     concept_influence,
     dilated,
 )
+from geoexplain.explainer.subject import Subject
+from geoexplain.explainer.table import EXPLANATIONS as ROWS
+from geoexplain.explainer.table import draw
 from geoexplain.explainer.trace import trace
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import predict
@@ -33,7 +31,7 @@ from geoexplain.locator.tuned import StageWeights
 
 FORMAT = "geoexplain-concepts/1"
 
-METHODS = (*EXPLANATIONS, *ATTRIBUTIONS)
+METHODS = tuple(ROWS)
 """Every explanation and baseline whose influence can be told."""
 
 DEFAULT_METHODS = DEFAULT_EXPLANATIONS
@@ -134,11 +132,10 @@ class Study:
         }
         concepts, tied = {}, {}
         for method in self.methods:
-            if method in ATTRIBUTIONS:
-                values = self.attributed(model, tensor, traced.target, method, picture.index)
-            else:
-                values = drawn(model, tensor, traced, method, (self.seed, picture.index, 0)).values
-            influence = concept_influence(values, masks, k=self.k, smallest_share=self.smallest_share)
+            subject = Subject(model, tensor, traced, (self.seed, picture.index, 0), self.steps, self.samples)
+            influence = concept_influence(
+                draw(method, subject).values, masks, k=self.k, smallest_share=self.smallest_share
+            )
             concepts[method] = tuple(rounded(one) for one in influence.concepts)
             tied[method] = influence.tied
         return ImageConcepts(
@@ -156,15 +153,6 @@ class Study:
             concepts,
             tied,
         )
-
-    def attributed(self, model: GeoModel, tensor: Tensor, target: int, method: str, index: int) -> NDArray[np.float32]:
-        """The saliency (H, W) of an attribution by its name, for one cell of image number `index`."""
-        if method == "integrated-gradients":
-            return integrated_gradients(model, tensor, target, "probability", steps=self.steps).saliency
-        seed = int(np.random.SeedSequence((self.seed, index)).generate_state(1)[0])
-        return smoothgrad_squared(
-            model, tensor, target, "probability", steps=self.steps, samples=self.samples, seed=seed
-        ).saliency
 
     def failed(self, picture: Picture, reason: str, *, unreadable: bool) -> "ImageConcepts":
         """The answer about an image that has none."""

@@ -13,14 +13,14 @@ from geoexplain.evaluation.asking import Crew, ask, kept, unanswered
 from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS, error_km
 from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.evaluation.record import Kind
-from geoexplain.explainer.baselines import BASELINES, baseline
-from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure, metric_name
-from geoexplain.explainer.subject import Measure, subject
+from geoexplain.explainer.faithfulness import METRICS, measure, metric_name
+from geoexplain.explainer.metrics import ROAD_STEPS, STEPS
+from geoexplain.explainer.subject import Measure, Subject, subject
+from geoexplain.explainer.table import BASELINE, CAMS, TUNED, kind_of, of_family
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import Trace, trace
-from geoexplain.explainer.tuned import TUNED_CANDIDATE, candidate_of
+from geoexplain.explainer.tuned import candidate_of
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import predict
 from geoexplain.locator.tuned import StageWeights
@@ -30,10 +30,12 @@ FORMAT = "geoexplain-explanations/1"
 MEASURE_DIGITS = 9
 """Decimals kept of a metric."""
 
-EXPLANATIONS = (*CANDIDATES, TUNED_CANDIDATE, *BASELINES)
+EXPLANATIONS = tuple(of_family(*CAMS, BASELINE))
 """Names of all that can be compared: explanations, the last of which only some models have, then baselines."""
 
-DEFAULT_EXPLANATIONS = (*(name for name, candidate in CANDIDATES.items() if candidate.gradient), *BASELINES)
+DEFAULT_EXPLANATIONS = tuple(
+    name for name, kind in of_family(*CAMS, BASELINE).items() if not kind.passes and name != TUNED
+)
 """Those compared unless told otherwise: Score-CAM takes as many passes as all the others together."""
 
 
@@ -185,16 +187,13 @@ def measured(model: GeoModel, picture: Picture, examination: Examination) -> Ima
 
 def drawn(model: GeoModel, tensor: Tensor, traced: Trace, method: str, seed: Sequence[int]) -> Heatmap:
     """The heatmap of a name out of EXPLANATIONS, for the traced cell."""
-    if method in BASELINES:
-        return baseline(method, tensor, traced.target, seed)
-    return candidate_of(model, method).draw(model, tensor, traced)
+    row = kind_of(method) if method in of_family(BASELINE) else candidate_of(model, method)
+    return row.draw(Subject(model, tensor, traced, seed))
 
 
 def explained(model: GeoModel, target: Explained, method: str, seed: Sequence[int], tensor: Tensor) -> Heatmap:
     """The same of another image, for one cell. A random map is drawn anew: it has nothing to be coherent with."""
-    if method in BASELINES:
-        return baseline(method, tensor, target, seed)
-    return candidate_of(model, method).draw(model, tensor, trace(model, tensor, target, "probability"))
+    return drawn(model, tensor, trace(model, tensor, target, "probability"), method, seed)
 
 
 def rounded(one: Measure) -> float | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from geoexplain.evaluation.explanations import Examination
 from geoexplain.evaluation.plot import DPI
 from geoexplain.evaluation.scoreboard import Scoreboard, Standing
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
+from geoexplain.explainer.table import BASELINE as KNOWS_NOTHING
+from geoexplain.explainer.table import of_family
 
 COLUMNS = 4
 PANEL_WIDTH_IN, ROW_HEIGHT_IN, MARGIN_IN = 2.7, 0.27, 1.1
@@ -28,8 +29,8 @@ def plot_scoreboard(
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    methods = [name for name in board if name not in BASELINES]
-    baselines = [name for name in board if name in BASELINES]
+    methods = [name for name in board if name not in of_family(KNOWS_NOTHING)]
+    baselines = [name for name in board if name in of_family(KNOWS_NOTHING)]
     gap = GAP if methods and baselines else 0.0
     heights = {name: float(row) for row, name in enumerate(methods)}
     heights |= {name: len(methods) + gap + row for row, name in enumerate(baselines)}
@@ -45,7 +46,7 @@ def plot_scoreboard(
             cell = board[name][column]
             if cell.images:
                 wins = stands[column].best == name
-                colour = BASELINE if name in BASELINES else BEST if wins else METHOD
+                colour = BASELINE if name in of_family(KNOWS_NOTHING) else BEST if wins else METHOD
                 # Of one image there is no interval.
                 span = [cell.low, cell.high] if math.isfinite(cell.low) else [cell.mean, cell.mean]
                 panel.plot(span, [height, height], color=colour, linewidth=1.6, solid_capstyle="butt")

@@ -14,10 +14,12 @@ from geoexplain.evaluation.asking import Crew, ask, kept, unanswered
 from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS
 from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.evaluation.record import Kind
-from geoexplain.explainer.sanity import SANITY_CANDIDATES, parts, sanity_checks
+from geoexplain.explainer.sanity import parts, sanity_checks
 from geoexplain.explainer.sanity_verdict import Comparisons, mean_over_first
+from geoexplain.explainer.table import CAMS, of_family
 from geoexplain.explainer.trace import trace
-from geoexplain.explainer.tuned import TITLES, candidate_of
+from geoexplain.explainer.tuned import candidate_of
+from geoexplain.explainer.tuning_gain import untuned
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import predict
 from geoexplain.locator.tuned import StageWeights
@@ -44,21 +46,23 @@ Draws = list[list[float | None]]
 
 @dataclass(frozen=True)
 class Randomisation:
-    """What is checked: names out of TITLES, on `draws` networks for each image, which `seed` and its index make.
+    """What is checked: names of CAMs, on `draws` networks for each image, which `seed` and its index make.
 
     Networks that all images share would let them agree on what these networks do by chance: the interval over images
     would be too narrow. `tuned` is what "combi-cam-tuned" is, if it is among them: the model's own. Raises DataError
     for other names, none at all, or draws below 1.
     """
 
-    methods: tuple[str, ...] = tuple(SANITY_CANDIDATES)
+    methods: tuple[str, ...] = field(default_factory=lambda: tuple(untuned()))
     draws: int = DRAWS
     seed: int = 0
     tuned: StageWeights | None = None
 
     def __post_init__(self) -> None:
-        if not self.methods or not set(self.methods) <= set(TITLES):
-            raise DataError(f"expected methods out of {', '.join(TITLES)}, got {', '.join(self.methods) or 'none'}.")
+        if not self.methods or not set(self.methods) <= set(of_family(*CAMS)):
+            raise DataError(
+                f"expected methods out of {', '.join(of_family(*CAMS))}, got {', '.join(self.methods) or 'none'}."
+            )
         if self.draws < 1:
             raise DataError(f"expected at least 1 draw of the weights, got {self.draws}.")
 

@@ -20,7 +20,7 @@ from geoexplain.explainer.sanity_verdict import (
     sentence_of,
     verdict_of,
 )
-from geoexplain.explainer.tuned import TITLES
+from geoexplain.explainer.table import kind_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def over_images_of(name: str, seen: Sequence[ImageSanity]) -> SetSanity:
         mean_over_first(np.stack([one.mean_similarities() for one in each])),
         found,
         verdict_of(found, flat=not with_map),
-        sentence_of(TITLES[name], found, "image", everything.figures(), flat=not with_map),
+        sentence_of(kind_of(name).title, found, "image", everything.figures(), flat=not with_map),
         len(with_map),
         dict(sorted(verdicts.items())),
     )

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from geoexplain.evaluation.explanations import Examination, ImageMeasures
 from geoexplain.evaluation.figures import FEWEST_IMAGES, INTERVAL, or_none
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
 from geoexplain.explainer.intervals import CONFIDENCE, mean_interval
+from geoexplain.explainer.table import BASELINE, of_family
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def _values(
 
 
 def _standing(values: Mapping[str, NDArray[np.float64]]) -> Standing:
-    methods = [name for name in values if name not in BASELINES]
-    baselines = [name for name in values if name in BASELINES]
+    methods = [name for name in values if name not in of_family(BASELINE)]
+    baselines = [name for name in values if name in of_family(BASELINE)]
     if not methods:
         return Standing(None, (), ())
     comparisons = len(methods) - 1 + len(methods) * len(baselines)
@@ -132,7 +132,7 @@ def summary_of(
         **{status: [{"id": a.id, "file": a.file, "reason": a.reason} for a in ones] for status, ones in left.items()},
         "missing": missing,
         "interval": INTERVAL,
-        "baselines": [method for method in examination.methods if method in BASELINES],
+        "baselines": [method for method in examination.methods if method in of_family(BASELINE)],
         "higher_is_better": {
             column: METRICS[metric].higher
             for metric, column in zip(

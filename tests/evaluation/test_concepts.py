@@ -21,11 +21,11 @@ from geoexplain.evaluation.concept_tables import summary_of, tables_of
 from geoexplain.evaluation.concepts import DEFAULT_METHODS, METHODS, ImageConcepts, Study, evaluate_concepts
 from geoexplain.evaluation.pictures import Picture, Source, photo_source, view_source
 from geoexplain.evaluation.record import TABLE
-from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
 from geoexplain.explainer.attribution import integrated_gradients, smoothgrad_squared
 from geoexplain.explainer.concepts import ConceptInfluence, concept_influence, dilated
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.segmenters import LandCover, Masks
+from geoexplain.explainer.table import ATTRIBUTION, of_family
 from geoexplain.imagery.earth import load_imagery
 from geoexplain.images import Preprocess, open_image
 from geoexplain.locator.model import GeoModel
@@ -129,7 +129,7 @@ def test_all_gradient_methods_take_one_pass(tmp_path: Path) -> None:
 
 
 def test_attributions_are_those_of_the_explainer(model: GeoModel, photos: Source) -> None:
-    study = Study(Halves(), tuple(ATTRIBUTIONS), k=50, smallest_share=0, steps=2, samples=2, seed=3)
+    study = Study(Halves(), tuple(of_family(ATTRIBUTION)), k=50, smallest_share=0, steps=2, samples=2, seed=3)
     picture = photos.picture(1)
     answer = study.answer(model, picture)
     masks = present(Halves().masks(model.preprocess, picture, (0, 0)))
@@ -274,7 +274,7 @@ def test_more_pixels_than_there_are_are_refused_at_once(model: GeoModel, views: 
 
 def test_all_that_can_be_drawn_can_be_named() -> None:
     assert {"integrated-gradients", "smoothgrad-squared", "combi-cam", "random"} <= set(METHODS)
-    assert not set(DEFAULT_METHODS) & {"score-cam", *ATTRIBUTIONS}
+    assert not set(DEFAULT_METHODS) & {"score-cam", *of_family(ATTRIBUTION)}
 
 
 def test_other_weights_of_a_segformer_are_other_settings(tmp_path: Path) -> None:
