@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from geoexplain.cli.arguments import add_model, chosen_model, complain, count
-from geoexplain.cli.batch import percent, progress_bar
-from geoexplain.cli.evaluate_views import add_sampling, find_imagery
+from geoexplain.cli.batch import move, percent, progress_bar
+from geoexplain.cli.image_set import add_sampling, find_imagery
 from geoexplain.errors import DataError
 from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.evaluation.gate import (
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     own: dict[str, GateAnswers] = {}
     for name, views in _view_sets(args, imagery, discs):
         with progress_bar(len(views), "views", desc=name) as bar:
-            own[name] = gate_answers(model, predictions_of(model, views, progress=partial(_move, bar)))
+            own[name] = gate_answers(model, predictions_of(model, views, progress=partial(move, bar)))
     own |= _of_files(model, files_own)
     others = _of_files(model, files_others)
     assert model.gate is not None
@@ -123,7 +123,7 @@ def _of_files(model: GeoModel, kinds: Mapping[str, list[Path]]) -> dict[str, Gat
     answers = {}
     for name, files in kinds.items():
         with progress_bar(len(files), "images", desc=name) as bar:
-            answers[name], unread = ask_gate(model, files, partial(_move, bar))
+            answers[name], unread = ask_gate(model, files, partial(move, bar))
         if unread:
             complain(f"{name}: {len(unread)} of {len(files)} pictures could not be read and are left out.")
     return answers
@@ -144,7 +144,3 @@ def _view_sets(args: argparse.Namespace, imagery: list[Path], discs: list[Path])
             yield title, views_under(CONDITIONS[name], earth, around=around, **sampling)
     if discs:
         yield "discs", disc_views([load_disc(file) for file in discs], **sampling)
-
-
-def _move(bar: Any, done: int, _total: int) -> None:
-    bar.update(done - bar.n)

@@ -5,11 +5,9 @@ import math
 from pathlib import Path
 
 from geoexplain.cli.arguments import add_model, chosen_model, count, number, printable
-from geoexplain.cli.batch import progress_bar
-from geoexplain.cli.evaluate_photos import reporter
-from geoexplain.cli.evaluate_views import add_sampling
+from geoexplain.cli.batch import progress_bar, reporter
 from geoexplain.cli.explain import make_folder
-from geoexplain.cli.image_set import asked
+from geoexplain.cli.image_set import add_source, open_image_set
 from geoexplain.errors import DataError
 from geoexplain.evaluation.tuning import held_out_gains, split, stage_weights, tuning_cases, verdict
 from geoexplain.explainer.combine import COMBINATIONS
@@ -58,12 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("image", nargs="?", metavar="IMAGE", help="one image to tune on, for itself alone")
-    source.add_argument("--imagery", nargs="+", metavar="FILE|DIR", help="equirectangular images to take views of")
-    source.add_argument("--manifest", type=Path, metavar="FILE.csv|FILE.pkl", help="where photos were taken")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos of --manifest")
-    parser.add_argument("--views", type=count, default=VIEWS, help="views of --imagery (default: %(default)s)")
-    add_sampling(parser)
-    parser.add_argument("--workers", type=count, metavar="N", help="threads that decode photos (default: one per core)")
+    add_source(parser, source, VIEWS)
     add_model(parser)
     what = parser.add_argument_group("what is tuned")
     what.add_argument(
@@ -141,7 +134,7 @@ def on_one(args: argparse.Namespace) -> tuple[GeoModel, Tuning, str, str]:
 
 def on_many(args: argparse.Namespace) -> tuple[GeoModel, Tuning, str, tuple[HeldOut, HeldOut] | None]:
     """Tune on some images of a set, and test on the others; what was tuned on in words, and how the test went."""
-    model, source = asked(args)
+    model, source = open_image_set(args)
     own, others = split(source.total, args.held_out, args.seed)
     with progress_bar(len(own), "images", desc="tracing") as bar:
         cases = tuning_cases(model, source, own, args.method, progress=reporter(bar, "images"))

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from geoexplain.errors import DataError
 
-SETTINGS, ANSWERS, TABLE = "settings.json", "answers.jsonl", "images.csv"
+SETTINGS, ANSWERS, TABLE, SUMMARY = "settings.json", "answers.jsonl", "images.csv", "summary.json"
 
 Answer = TypeVar("Answer")
 
@@ -97,6 +97,16 @@ class Entry(Generic[Answer]):
     index: int
     shape: tuple[int, int] | None
     result: Answer
+
+
+def read_settings(out: Path) -> dict[str, Any]:
+    """The settings of the evaluation in a folder."""
+    return dict(json.loads((out / SETTINGS).read_text(encoding="utf-8")))
+
+
+def write_summary(out: Path, summary: dict[str, Any]) -> None:
+    """Write what an evaluation found into its folder, as SUMMARY."""
+    (out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 class EvaluationFolder(Generic[Answer]):
