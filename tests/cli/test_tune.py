@@ -166,7 +166,7 @@ def test_the_words_by_hand() -> None:
         "  insertion-deletion@9, higher is better; 7 settings, 1,234 heatmaps measured:",
         "    0.5000  tuned: max of 3 stages",
         "    0.5000  stage 1 alone",
-        "    0.2500  Deepest stage only (Grad-CAM)",
+        "    0.2500  Grad-CAM",
         "   -0.1000  stage 3 alone, without a value on 4 of 20 images",
         "         –  stage 2 alone, flat",
         "  Nothing that was tried is better than the best of these.",

@@ -130,7 +130,7 @@ def test_combi_cam_as_set_is_what_combine_makes_of_it(model: GeoModel) -> None:
         with pytest.raises(DataError):
             of_setting(*setting).draw(Subject(model, x, traced))
     with pytest.raises(DataError):
-        of_setting("grad-cam", "stage", "max", (1, float("nan"))).draw(model, x, traced)
+        of_setting("grad-cam", "stage", "max", (1, float("nan"))).draw(Subject(model, x, traced))
 
 
 def test_nonsense_is_refused_before_the_network_is_asked(model: GeoModel, monkeypatch: pytest.MonkeyPatch) -> None:
