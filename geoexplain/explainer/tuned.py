@@ -1,5 +1,8 @@
 """What a model has of the table of explanations: weights are tuned for some models only."""
 
+from dataclasses import replace
+from functools import partial
+
 from geoexplain.errors import DataError
 from geoexplain.explainer.combine import Preset
 from geoexplain.explainer.table import (
@@ -9,6 +12,7 @@ from geoexplain.explainer.table import (
     TUNED,
     ExplanationKind,
     canonical,
+    draw_preset,
     is_tuned,
     of_family,
     preset_of_weights,
@@ -43,7 +47,13 @@ def preset_of(model: GeoModel, name: str) -> Preset:
 
 def candidates_of(model: GeoModel) -> dict[str, ExplanationKind]:
     """Every CAM and Combi-CAM that a model has: TUNED only if weights were tuned for it."""
-    return {name: kind for name, kind in of_family(*CAMS).items() if name != TUNED or is_tuned(model)}
+    found = of_family(*CAMS)
+    tuned = found.pop(TUNED, None)
+    if tuned is not None and is_tuned(model):
+        # The weights stay this model's own when it is drawn for another network, as the sanity check does.
+        preset = preset_of_weights(tuned_weights(model))
+        found[TUNED] = replace(tuned, draw=partial(draw_preset, preset))
+    return found
 
 
 def traced_candidates(model: GeoModel) -> dict[str, ExplanationKind]:
