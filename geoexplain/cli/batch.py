@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from geoexplain.view.gate_words import MEANING, gate_sentence
 from geoexplain.view.place_path import headline, place_path
 from geoexplain.view.radius_words import reach_words, share_rows
 from geoexplain.words import coordinates, counted, exact_km, exact_percent, kilometres, percent, printable_lines
+
+LOG_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,28 @@ def progress_bar(total: int, unit: str, **options: Any) -> tqdm:
     hidden = options.pop("hidden", False)
     options = {"mininterval": 0.0, "miniters": 1, "leave": False, **options}  # every step shows, also the last
     return tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=True if hidden else None, **options)
+
+
+def reporter(bar: Any, unit: str) -> Callable[[int, int], None]:
+    """Moves a bar; a line a minute where it does not show. The images of an earlier run do not count for its speed."""
+    logged = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal logged
+        if not bar.n:
+            bar.initial = done
+        bar.n = done
+        bar.refresh()
+        if bar.disable and time.monotonic() - logged >= LOG_EVERY_S:
+            logged = time.monotonic()
+            print(f"{done:,} of {total:,} {unit}", file=sys.stderr)
+
+    return report
+
+
+def move(bar: Any, done: int, _total: int) -> None:
+    """Move a bar to `done`."""
+    bar.update(done - bar.n)
 
 
 def describe_doubt(image: str, model: GeoModel, prediction: Prediction) -> list[str]:

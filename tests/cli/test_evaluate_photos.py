@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from geoexplain.cli.evaluate_photos import PLOT, SUMMARY, comparison, figures_table, named
+from geoexplain.cli.evaluate_photos import PLOT, comparison, figures_table
+from geoexplain.cli.image_set import names_text
 from geoexplain.evaluation.figures import figures_of
 from geoexplain.evaluation.published import PublishedFigures
-from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE
+from geoexplain.evaluation.record import ANSWERS, SETTINGS, SUMMARY, TABLE
 from geoexplain.words import percent
 from tests.cli.conftest import Run, Terminal
 from tests.evaluation.photos import write_photos
@@ -159,5 +160,5 @@ def test_an_original_pickle_finds_its_photos_and_names_the_strangers(
 
 
 def test_few_names_are_all_shown() -> None:
-    assert named(["a", "b"]) == "a, b"
-    assert named(list("abcdef")) == "a, b, c, d, e, … all in summary.json"
+    assert names_text(["a", "b"]) == "a, b"
+    assert names_text(list("abcdef")) == "a, b, c, d, e, … all in summary.json"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geoexplain.cli.evaluate_views import PACKAGED, find_imagery, table
+from geoexplain.cli.evaluate_views import table
+from geoexplain.cli.image_set import PACKAGED, find_imagery
 from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.evaluation.views import ViewReport, evaluate_views
