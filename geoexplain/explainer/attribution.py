@@ -10,7 +10,7 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError, is_flat
-from geoexplain.explainer.target import Explained, checked_target, target_score
+from geoexplain.explainer.target import Explained, resolve_target, target_score
 from geoexplain.locator.model import GeoModel
 
 ATTRIBUTION_MEMORY_BYTES = 512 * 2**20
@@ -203,7 +203,7 @@ class _Path:
         # A clone, since a tensor made in inference mode cannot take part in a gradient.
         self.image = tensor.detach().to(model.device).clone()
         self.baseline = torch.zeros_like(self.image) if baseline is None else baseline.detach().to(self.image).clone()
-        self.target = checked_target(target, model.logits(self.image))
+        self.target = resolve_target(target, model.logits(self.image))
         self.score = score
         self._model = model
         self._baseline_score = self._plain_score(self.baseline)

@@ -19,7 +19,7 @@ def random_map(image: NDArray[np.float32], seed: Seed) -> NDArray[np.float32]:
     return np.random.default_rng(seed).random(image.shape[1:], dtype=np.float32)
 
 
-def centred_gaussian(image: NDArray[np.float32], _seed: Seed) -> NDArray[np.float32]:
+def centered_gaussian(image: NDArray[np.float32], _seed: Seed) -> NDArray[np.float32]:
     """exp(−r² / 2), 1 at the centre, with distances in units of GAUSSIAN_SIGMA of each side."""
     height, width = image.shape[1:]
     south = ((np.arange(height) + 0.5) / height - 0.5) / GAUSSIAN_SIGMA

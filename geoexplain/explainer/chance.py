@@ -34,7 +34,7 @@ def shifted_correlations(one: NDArray[np.floating], other: NDArray[np.floating])
         return np.zeros(0)
     x, y = (ranks(values).reshape(values.shape) for values in (x, y))
     x, y = (x - x.mean()) / np.linalg.norm(x - x.mean()), (y - y.mean()) / y.std()
-    tile = mirrored(y)
+    tile = mirror_tile(y)
     window = np.fft.rfft2(np.ones_like(x), tile.shape).conj()
     spectrum, size = np.fft.rfft2(tile), x.size
     covariances = np.fft.irfft2(spectrum * np.fft.rfft2(x, tile.shape).conj(), tile.shape)
@@ -44,16 +44,16 @@ def shifted_correlations(one: NDArray[np.floating], other: NDArray[np.floating])
     return covariances[varied] / np.sqrt(variances[varied])
 
 
-def mirrored(values: NDArray[np.floating]) -> NDArray[np.floating]:
+def mirror_tile(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """A map (H, W) and its mirror images (2 H, 2 W): continued periodically it has no seam."""
     return np.block([[values, values[:, ::-1]], [values[::-1], values[::-1, ::-1]]])
 
 
-def moved(values: NDArray[np.floating], generator: np.random.Generator) -> NDArray[np.floating]:
+def shift_at_random(values: NDArray[np.floating], generator: np.random.Generator) -> NDArray[np.floating]:
     """What a map (H, W) shows when its place is shifted at random, as in `shifted_correlations`."""
     height, width = values.shape
     down, right = generator.integers(2 * height), generator.integers(2 * width)
-    return np.roll(mirrored(values), (-down, -right), (0, 1))[:height, :width]
+    return np.roll(mirror_tile(values), (-down, -right), (0, 1))[:height, :width]
 
 
 def chance_level(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:

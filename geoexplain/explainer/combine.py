@@ -56,20 +56,20 @@ class Preset:
     method: str = "grad-cam"
 
 
-def over_maximum(values: np.ndarray) -> np.ndarray:
+def divide_by_maximum(values: np.ndarray) -> np.ndarray:
     """A map (h, w) ≥ 0 divided by its maximum; zeros if it is flat."""
     return np.zeros_like(values) if is_flat(values) else values / values.max()
 
 
-def over_range(values: np.ndarray) -> np.ndarray:
+def scale_to_range(values: np.ndarray) -> np.ndarray:
     """A map (h, w) ≥ 0 min–max scaled to [0, 1]; zeros if it is flat."""
     return np.zeros_like(values) if is_flat(values) else (values - values.min()) / (values.max() - values.min())
 
 
 DIVISORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "nothing": lambda values: values,
-    "maximum": over_maximum,
-    "range": over_range,
+    "maximum": divide_by_maximum,
+    "range": scale_to_range,
 }
 """What a raw map can be divided by."""
 
@@ -122,17 +122,17 @@ COMBINATIONS: dict[str, Combination] = {
 """Every way of combining. Menus, command-line choices, the browser's blending and tests read this table."""
 
 
-def every(n: int) -> tuple[float, ...]:
+def equal_weights(n: int) -> tuple[float, ...]:
     """Weights for n ≥ 1 maps: 1 for each."""
     return (1.0,) * n
 
 
-def deepest(n: int) -> tuple[float, ...]:
+def deepest_weights(n: int) -> tuple[float, ...]:
     """Weights for n ≥ 1 maps: 1 for the last, 0 for the others."""
     return (0.0,) * (n - 1) + (1.0,)
 
 
-def shallow_half(n: int) -> tuple[float, ...]:
+def shallow_weights(n: int) -> tuple[float, ...]:
     """Weights for n ≥ 1 maps: 1 for the first n / 2, rounded down but at least one, 0 for the others."""
     shallow = max(1, n // 2)
     return (1.0,) * shallow + (0.0,) * (n - shallow)
@@ -163,7 +163,7 @@ def combine(maps: Sequence[StageMap], weights: Sequence[float], how: str, size_h
     """
     _check(maps, weights, how)
     scale = COMBINATIONS[how].scale
-    return folded(maps, [scale(stage_map.values) for stage_map in maps], weights, how, size_hw)
+    return fold_maps(maps, [scale(stage_map.values) for stage_map in maps], weights, how, size_hw)
 
 
 def combine_pair(
@@ -178,12 +178,12 @@ def combine_pair(
     scale = COMBINATIONS[how].scale
     pairs = [scale(np.stack([one.values, other.values])) for one, other in zip(maps, others, strict=True)]
     return (
-        folded(maps, [one for one, _ in pairs], weights, how, size_hw),
-        folded(others, [other for _, other in pairs], weights, how, size_hw),
+        fold_maps(maps, [one for one, _ in pairs], weights, how, size_hw),
+        fold_maps(others, [other for _, other in pairs], weights, how, size_hw),
     )
 
 
-def folded(
+def fold_maps(
     maps: Sequence[StageMap],
     scaled: Sequence[np.ndarray],
     weights: Sequence[float],

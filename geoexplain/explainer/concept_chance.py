@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from geoexplain.explainer.concepts import ConceptInfluence, Influence, dilated
+from geoexplain.explainer.concepts import ConceptInfluence, Influence, dilate
 
 BEYOND = 0.025
 """Share of all places that lie beyond either end of the range of chance, for all concepts of an image together."""
@@ -32,7 +32,7 @@ def chance_ranges(
     counting = [one for one in influence.concepts if not one.ignored and one.share]
     beyond = BEYOND / max(1, len(counting))
     for one in counting:
-        mask = np.fft.rfft2(dilated(masks[one.concept], dilation_px).astype(np.float64))
+        mask = np.fft.rfft2(dilate(masks[one.concept], dilation_px).astype(np.float64))
         counts = np.rint(np.fft.irfft2(spots.conj() * mask, influence.top.shape))
         low, high = np.quantile(counts / influence.top.sum() / one.share, (beyond, 1 - beyond))
         ranges[one.concept] = float(low), float(high)

@@ -79,7 +79,7 @@ def concept_influence(
     masks           concept → bool (H, W); they may overlap
     k               how many of the strongest pixels are looked at, 1 to H W
     smallest_share  a concept that covers less of the image, after dilation, is ignored; 0 to 1
-    dilation_px     pixels that every mask grows by beforehand, 0 to LARGEST_DILATION_PX; see dilated()
+    dilation_px     pixels that every mask grows by beforehand, 0 to LARGEST_DILATION_PX; see dilate()
 
     Raises DataError for another shape or type of map or mask, or a setting out of its range.
     """
@@ -107,7 +107,7 @@ def concept_influence(
                 f"concept {concept!r}: expected a mask of bool {strength.shape}, the explanation's shape, "
                 f"got {getattr(mask, 'dtype', type(mask).__name__)} {np.shape(mask)}."
             )
-        grown = dilated(mask, dilation_px)
+        grown = dilate(mask, dilation_px)
         concepts.append(_influence(concept, grown, top, smallest_share, flat))
     return Influence(tuple(concepts), top, chosen if there > chosen else 0, flat)
 
@@ -121,7 +121,7 @@ def top_pixels(values: NDArray[np.floating], k: int) -> NDArray[np.bool_]:
     return top.reshape(values.shape)
 
 
-def dilated(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+def dilate(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     """A mask (H, W) grown by `pixels` in each of the eight directions: dilation by a square of 2 pixels + 1.
 
     The code of Theiner et al. means the same, but misses a diagonal neighbour and whatever lies at the border.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import FLAT_SPREAD
-from geoexplain.explainer.combine import Heatmap, combine_pair, deepest, every
+from geoexplain.explainer.combine import Heatmap, combine_pair, deepest_weights, equal_weights
 from geoexplain.explainer.explanation import Explanation, target_cell
 from geoexplain.explainer.target import log_odds
 from geoexplain.explainer.trace import Trace, trace
@@ -59,7 +59,7 @@ class Contrast:
 
     def heatmap(self, method: str) -> SignedMap:
         """A gradient method on its own: the maps of the deepest stage. No network pass; errors as of Explanation."""
-        return self.combi_cam(deepest(len(self.here.trace.stages)), method=method, level="stage")
+        return self.combi_cam(deepest_weights(len(self.here.trace.stages)), method=method, level="stage")
 
     def combi_cam(
         self,
@@ -74,8 +74,8 @@ class Contrast:
         As for `Explanation.combi_cam`; what `how` divides a stage's map by is common to both cells.
         """
         maps, others = self.here.maps(method, level), self.there.maps(method, level)
-        chosen = every(len(maps)) if weights is None else weights
-        return signed(*combine_pair(maps, others, chosen, how, self.here.size_hw))
+        chosen = equal_weights(len(maps)) if weights is None else weights
+        return subtract_heatmaps(*combine_pair(maps, others, chosen, how, self.here.size_hw))
 
 
 def contrast(explanation: Explanation, model: GeoModel, against: int | tuple[float, float]) -> Contrast:
@@ -94,11 +94,11 @@ def contrast(explanation: Explanation, model: GeoModel, against: int | tuple[flo
         raise DataError("expected a cell to hold the explained one against, got none: choose another cell.")
     traced = trace(model, explanation.tensor, explanation.target, against=other)
     odds = float(log_odds(traced.logits, traced.target, other))
-    there = turned_round(traced, other)
+    there = reversed_trace(traced, other)
     return Contrast(replace(explanation, trace=traced), replace(explanation, trace=there), odds)
 
 
-def turned_round(traced: Trace, target: int) -> Trace:
+def reversed_trace(traced: Trace, target: int) -> Trace:
     """The trace of the same pass and of the score's negative, which is that of `target`."""
     return replace(
         traced,
@@ -108,7 +108,7 @@ def turned_round(traced: Trace, target: int) -> Trace:
     )
 
 
-def signed(here: Heatmap, there: Heatmap) -> SignedMap:
+def subtract_heatmaps(here: Heatmap, there: Heatmap) -> SignedMap:
     """One heatmap less another of the same size and unit."""
     values = here.values - there.values
     flat = bool(np.ptp(values) <= FLAT_SPREAD * max(here.values.max(), there.values.max()))

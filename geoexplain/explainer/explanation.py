@@ -8,9 +8,9 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import StageMap
-from geoexplain.explainer.combine import Heatmap, combine, deepest, every
+from geoexplain.explainer.combine import Heatmap, combine, deepest_weights, equal_weights
 from geoexplain.explainer.subject import Subject
-from geoexplain.explainer.table import canonical, draw, stage_maps
+from geoexplain.explainer.table import canonical_name, draw, stage_maps
 from geoexplain.explainer.target import CellGroup
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.images import ImageSource, open_image
@@ -59,7 +59,7 @@ class Explanation:
 
         Raises DataError for another level, or a method that needs the network.
         """
-        return stage_maps(self.trace, canonical(method), level)
+        return stage_maps(self.trace, canonical_name(method), level)
 
     def draw(
         self,
@@ -82,7 +82,7 @@ class Explanation:
     def heatmap(self, method: str) -> Heatmap:
         """A gradient method on its own, as its paper shows it: the map of the deepest stage. Errors as for `maps`."""
         maps = self.maps(method, "stage")
-        return combine(maps, deepest(len(maps)), "sum", self.size_hw)
+        return combine(maps, deepest_weights(len(maps)), "sum", self.size_hw)
 
     def combi_cam(
         self,
@@ -97,7 +97,7 @@ class Explanation:
         The score is the one that was explained. Raises DataError as `combine` and `stage_maps` do.
         """
         maps = self.maps(method, level)
-        return combine(maps, every(len(maps)) if weights is None else weights, how, self.size_hw)
+        return combine(maps, equal_weights(len(maps)) if weights is None else weights, how, self.size_hw)
 
 
 def explain(

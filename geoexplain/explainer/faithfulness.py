@@ -9,7 +9,7 @@ from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.metrics import (
     ROAD_STEPS,
     STEPS,
-    Again,
+    Redraw,
     adcc_of_drop,
     deletion,
     insertion,
@@ -17,21 +17,21 @@ from geoexplain.explainer.metrics import (
     road,
     share_dropped,
 )
-from geoexplain.explainer.subject import Measure, MeasuredSubject, checked
+from geoexplain.explainer.subject import Measure, MeasuredSubject, check_heatmap
 
 
 @dataclass(frozen=True, eq=False)
 class Measuring:
     """One heatmap that is being measured; what several metrics share is computed once.
 
-    again              as `adcc` takes it
+    redraw             as `adcc` takes it
     steps, road_steps  of deletion and insertion, and of ROAD
     seed               of ROAD's noise
     """
 
     subject: MeasuredSubject
     heatmap: Heatmap
-    again: Again
+    redraw: Redraw
     steps: int = STEPS
     road_steps: int = ROAD_STEPS
     seed: int = 0
@@ -108,7 +108,7 @@ METRICS: dict[str, Metric] = {
         "ADCC",
         True,
         "Poppi et al., CVPR Workshops 2021",
-        lambda it: adcc_of_drop(it.subject, it.heatmap, it.again, it.drop),
+        lambda it: adcc_of_drop(it.subject, it.heatmap, it.redraw, it.drop),
         shared="drop",
     ),
     "road-morf": Metric(
@@ -154,7 +154,7 @@ def images_needed(metrics: Collection[str], steps: int, road_steps: int) -> int:
 def measure(
     subject: MeasuredSubject,
     heatmap: Heatmap,
-    again: Again,
+    redraw: Redraw,
     metrics: Collection[str] | None = None,
     *,
     steps: int = STEPS,
@@ -163,15 +163,15 @@ def measure(
 ) -> tuple[Measure, ...]:
     """Measure one heatmap by several metrics, keys of METRICS (None: all), in its order.
 
-    `again` is that of `adcc`, `steps` those of deletion and insertion, `seed` that of ROAD's noise.
+    `redraw` is that of `adcc`, `steps` those of deletion and insertion, `seed` that of ROAD's noise.
     Raises DataError for another metric, and as the metrics do.
     """
     metrics = METRICS if metrics is None else metrics
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown:
         raise DataError(f"expected metrics out of {tuple(METRICS)}, got {unknown[0]!r}: choose some of these.")
-    checked(subject, heatmap)
-    measuring = Measuring(subject, heatmap, again, steps, road_steps, seed)
+    check_heatmap(subject, heatmap)
+    measuring = Measuring(subject, heatmap, redraw, steps, road_steps, seed)
     return tuple(
         replace(row.measure(measuring), name=metric_name(name, steps, road_steps))
         for name, row in METRICS.items()

@@ -34,7 +34,7 @@ Legend = dict[int, str]
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledMask:
+class LabeledMask:
     """A segmenter for the one image that somebody painted a mask for.
 
     labels    uint8 (H, W), at the size that the network sees: 0 for no concept, else n for `concepts[n - 1]`
@@ -55,9 +55,9 @@ class LabelledMask:
         return {concept: self.labels == n for n, concept in enumerate(self.concepts, 1)}
 
 
-def labelled_mask(
+def read_labeled_mask(
     mask: ImageSource, legend: Path | bytes, picture: Image.Image, preprocess: Preprocess
-) -> LabelledMask:
+) -> LabeledMask:
     """Read a painted mask and its legend for one picture.
 
     mask        a picture without loss, as PNG, of the size of `picture`; every one of its colours is in the legend
@@ -81,7 +81,7 @@ def labelled_mask(
     # Preprocess takes RGB alone; the crop depends on nothing but the size.
     visible = preprocess.visible(Image.merge("RGB", (labels, labels, labels))).getchannel(0)
     fitted = visible.resize(preprocess.view(picture).size, Image.Resampling.NEAREST)
-    return LabelledMask(np.asarray(fitted), concepts)
+    return LabeledMask(np.asarray(fitted), concepts)
 
 
 def read_legend(source: Path | bytes) -> Legend:
@@ -105,7 +105,7 @@ def read_legend(source: Path | bytes) -> Legend:
     rows = _json_rows(text, name) if text.lstrip().startswith(("{", "[")) else _csv_rows(text, name)
     legend: Legend = {}
     for colour, concept in rows:
-        code = _code(colour, name)
+        code = _color_code(colour, name)
         if code in legend:
             raise DataError(f"{name}: expected every colour once, got {colour} again: remove one of them.")
         legend[code] = _concept(concept, name)
@@ -148,7 +148,7 @@ def _csv_rows(text: str, name: str) -> Iterator[tuple[object, object]]:
         raise DataError(f"{name}, line {lines.line_num}: could not read the line ({error}): correct it.") from None
 
 
-def _code(colour: object, name: str) -> int:
+def _color_code(colour: object, name: str) -> int:
     if not isinstance(colour, str) or not re.fullmatch("#[0-9a-fA-F]{6}", colour):
         raise DataError(f"{name}: expected a colour such as #1e90ff, got {printable(str(colour))!r}: correct it.")
     return int(colour[1:], 16)

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.combine import Heatmap, over_range
+from geoexplain.explainer.combine import Heatmap, scale_to_range
 from geoexplain.explainer.imputation import noisy_linear_imputation
 from geoexplain.explainer.subject import (
     FLAT_MAP,
     Measure,
     MeasuredSubject,
-    checked,
-    positions,
+    check_heatmap,
+    pixel_ranks,
     target_probabilities,
 )
 
@@ -25,7 +25,7 @@ STEPS = 50
 ROAD_STEPS = 5
 """Shares of pixels that ROAD removes, evenly between 0 and 1, unless told otherwise: 10, 30, 50, 70, 90 %."""
 
-Again = Callable[[Tensor], Heatmap]
+Redraw = Callable[[Tensor], Heatmap]
 """Explains another image (1, 3, H, W), for the same cell and with the same method."""
 
 
@@ -63,12 +63,12 @@ def _curve(
     if steps < 1:
         raise DataError(f"expected at least 1 step, got {steps}.")
     name = f"{metric}@{steps}"
-    checked(subject, heatmap)
+    check_heatmap(subject, heatmap)
     if heatmap.flat:
         return Measure(name, None, FLAT_MAP)
     pixels = heatmap.values.size
     counts = [step * pixels // steps for step in range(steps + 1)]  # pixels that are changed, exactly
-    place = torch.from_numpy(positions(heatmap.values)).to(subject.tensor.device)[None, None]  # (1, 1, H, W)
+    place = torch.from_numpy(pixel_ranks(heatmap.values)).to(subject.tensor.device)[None, None]  # (1, 1, H, W)
     important, rest = (x.contiguous(memory_format=torch.channels_last) for x in (important, rest))
 
     def images(start: int, stop: int) -> Tensor:
@@ -117,12 +117,12 @@ def _road(
     """Shares (steps,) and p (steps,), with `both` followed by those of least relevant first; None for a flat map."""
     if steps < 1:
         raise DataError(f"expected at least 1 step, got {steps}.")
-    checked(subject, heatmap)
+    check_heatmap(subject, heatmap)
     if heatmap.flat:
         return None
     pixels = heatmap.values.size
     counts = [(2 * step + 1) * pixels // (2 * steps) for step in range(steps)]
-    place = positions(heatmap.values)
+    place = pixel_ranks(heatmap.values)
     removed = [place < count for count in counts]
     removed += [place >= pixels - count for count in counts] if both else []
     image = subject.tensor[0].cpu().numpy()
@@ -144,7 +144,7 @@ def drop_and_increase(subject: MeasuredSubject, heatmap: Heatmap) -> tuple[Measu
     high everywhere does well in the drop, so that it says little by itself. One image goes through the network.
     No values for a flat heatmap, or p = 0. Raises DataError for a heatmap of another size or cell.
     """
-    checked(subject, heatmap)
+    check_heatmap(subject, heatmap)
     return measures_of_drop(share_dropped(subject, heatmap))
 
 
@@ -155,37 +155,37 @@ def measures_of_drop(drop: float | str) -> tuple[Measure, Measure]:
     return Measure("average-drop", 100 * max(0.0, drop)), Measure("average-increase", 100.0 if drop < 0 else 0.0)
 
 
-def adcc(subject: MeasuredSubject, heatmap: Heatmap, again: Again) -> Measure:
+def adcc(subject: MeasuredSubject, heatmap: Heatmap, redraw: Redraw) -> Measure:
     """ADCC in [0, 1], higher is better: the harmonic mean of coherency, 1 − complexity and 1 − drop.
 
     Complexity is the mean of the heatmap scaled to [0, 1]; coherency (r + 1) / 2, r being Pearson's correlation with
-    the heatmap `again` gives of the image that was masked by the first; the drop is that of `drop_and_increase`, as a
+    the heatmap `redraw` gives of the image that was masked by the first; the drop is that of `drop_and_increase`, as a
     share. Poppi et al. 2021 (the authors' code leaves out one reciprocal). A heatmap that does not depend on the image,
-    such as the centred Gaussian, is perfectly coherent. One image goes through the network, besides `again`.
+    such as the centred Gaussian, is perfectly coherent. One image goes through the network, besides `redraw`.
     No value for flat heatmaps, or p = 0. Raises DataError for a heatmap of another size or cell.
     """
-    checked(subject, heatmap)
-    return adcc_of_drop(subject, heatmap, again, share_dropped(subject, heatmap))
+    check_heatmap(subject, heatmap)
+    return adcc_of_drop(subject, heatmap, redraw, share_dropped(subject, heatmap))
 
 
-def adcc_of_drop(subject: MeasuredSubject, heatmap: Heatmap, again: Again, drop: float | str) -> Measure:
+def adcc_of_drop(subject: MeasuredSubject, heatmap: Heatmap, redraw: Redraw, drop: float | str) -> Measure:
     """ADCC from what `share_dropped` says."""
     if isinstance(drop, str):
         return Measure("adcc", None, drop)
-    masked = again(_masked(subject, heatmap))
+    masked = redraw(_masked(subject, heatmap))
     if masked.flat:
         return Measure("adcc", None, "the heatmap of the masked image is flat: there is no correlation with it")
     pearson = np.corrcoef(heatmap.values.ravel().astype(np.float64), masked.values.ravel().astype(np.float64))[0, 1]
     parts = (
         float(pearson + 1) / 2,
-        1 - float(over_range(heatmap.values).mean(dtype=np.float64)),
+        1 - float(scale_to_range(heatmap.values).mean(dtype=np.float64)),
         1 - max(0.0, drop),
     )
     return Measure("adcc", 3 / sum(1 / part for part in parts) if min(parts) > 0 else 0.0)
 
 
 def _masked(subject: MeasuredSubject, heatmap: Heatmap) -> Tensor:
-    return subject.tensor * torch.from_numpy(over_range(heatmap.values)).to(subject.tensor)
+    return subject.tensor * torch.from_numpy(scale_to_range(heatmap.values)).to(subject.tensor)
 
 
 def share_dropped(subject: MeasuredSubject, heatmap: Heatmap) -> float | str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geoexplain.explainer.combine import Heatmap, over_range
-from geoexplain.explainer.metrics import Again, adcc, deletion, insertion, road_removal
-from geoexplain.explainer.subject import MeasuredSubject, positions
+from geoexplain.explainer.combine import Heatmap, scale_to_range
+from geoexplain.explainer.metrics import Redraw, adcc, deletion, insertion, road_removal
+from geoexplain.explainer.subject import MeasuredSubject, pixel_ranks
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,23 @@ class Objective:
     title: str
     steps: bool
     lowest: float
-    value: Callable[[MeasuredSubject, Heatmap, Again, int], float | None]
+    value: Callable[[MeasuredSubject, Heatmap, Redraw, int], float | None]
     key: Callable[[Heatmap], NDArray[np.generic]]
     grids: tuple[int, ...] = ()
 
 
-def insertion_minus_deletion(subject: MeasuredSubject, heatmap: Heatmap, _again: Again, steps: int) -> float | None:
+def insertion_minus_deletion(subject: MeasuredSubject, heatmap: Heatmap, _again: Redraw, steps: int) -> float | None:
     """Insertion AUC − deletion AUC (Petsiuk et al. 2018), in [−1, 1]: 2 `steps` − 2 images through the network."""
     inserted, deleted = insertion(subject, heatmap, steps).value, deletion(subject, heatmap, steps).value
     return None if inserted is None or deleted is None else inserted - deleted
 
 
-def harmonic(subject: MeasuredSubject, heatmap: Heatmap, again: Again, _steps: int) -> float | None:
+def adcc_value(subject: MeasuredSubject, heatmap: Heatmap, redraw: Redraw, _steps: int) -> float | None:
     """ADCC (Poppi et al. 2021), in [0, 1]. The masked image is explained, which takes a gradient pass each time."""
-    return adcc(subject, heatmap, again).value
+    return adcc(subject, heatmap, redraw).value
 
 
-def probability_lost(subject: MeasuredSubject, heatmap: Heatmap, _again: Again, steps: int) -> float | None:
+def probability_lost(subject: MeasuredSubject, heatmap: Heatmap, _again: Redraw, steps: int) -> float | None:
     """P − ROAD, most relevant first (Rong et al. 2022), in [−1, 1]: what the cell loses when the strongest pixels go.
 
     The means of neighbours replace them, in shares (1/2, 3/2, …) / `steps`: as many images through the network.
@@ -57,10 +57,10 @@ OBJECTIVES: dict[str, Objective] = {
         True,
         -1.0,
         insertion_minus_deletion,
-        lambda heatmap: positions(heatmap.values),
+        lambda heatmap: pixel_ranks(heatmap.values),
         (9, 11, 13, 17, 19),
     ),
-    "adcc": Objective("ADCC", False, 0.0, harmonic, lambda heatmap: over_range(heatmap.values)),
+    "adcc": Objective("ADCC", False, 0.0, adcc_value, lambda heatmap: scale_to_range(heatmap.values)),
 }
 """Everything that weights can be tuned for; higher is better. Command-line choices and tests read this."""
 
@@ -71,7 +71,7 @@ CHECKED_BY = Objective(
     True,
     -1.0,
     probability_lost,
-    lambda heatmap: positions(heatmap.values),
+    lambda heatmap: pixel_ranks(heatmap.values),
     (3, 4, 5, 6, 7),
 )
 """What tuned weights are measured by besides, since no search makes it larger: it fills pixels in from those around

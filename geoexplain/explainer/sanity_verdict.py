@@ -88,17 +88,17 @@ class Comparisons:
         return f"mean |ρ| {absolute:.2f}, of unrelated maps {chance:.2f}; SSIM {similarity:.2f}"
 
 
-def finding(left: NDArray[np.float64]) -> Equivalence:
+def classify_resemblances(left: NDArray[np.float64]) -> Equivalence:
     """What resemblances (N,), all weights being random, say of a map; NaN counts for nothing."""
     return equivalence(left[np.isfinite(left)], RANGES)
 
 
-def verdict_of(found: Equivalence, *, flat: bool) -> str:
+def verdict_name(found: Equivalence, *, flat: bool) -> str:
     """DEPENDS, PARTLY, SURVIVES or TOO_FEW; NO_MAP of an original map that is flat."""
     return NO_MAP if flat else found.verdict
 
 
-def sentence_of(title: str, found: Equivalence, unit: str, figures: str, *, flat: bool) -> str:
+def verdict_sentence(title: str, found: Equivalence, unit: str, figures: str, *, flat: bool) -> str:
     """A verdict in words, with the figures that decide it.
 
     unit     what was counted, in the singular: "draw" or "image"
@@ -108,10 +108,12 @@ def sentence_of(title: str, found: Equivalence, unit: str, figures: str, *, flat
     if flat:
         return f"{title}: the map is flat, so there is nothing to check."
     few = found.verdict == TOO_FEW
-    words = f"too few {unit}s to tell whether it {in_words(found.possible)}" if few else f"it {PHRASES[found.verdict]}"
+    words = (
+        f"too few {unit}s to tell whether it {verdicts_text(found.possible)}" if few else f"it {PHRASES[found.verdict]}"
+    )
     more = f" {more_text(found, unit)}" if few else ""
     return (
-        f"{title}: {words}. With all weights random the resemblance is {hundredths(found.mean)} "
+        f"{title}: {words}. With all weights random the resemblance is {two_decimals_text(found.mean)} "
         f"({interval_text(found)}; {counted(found.count, unit)}; {figures}).{more}"
     )
 
@@ -120,10 +122,10 @@ def interval_text(found: Equivalence) -> str:
     """The interval of a mean: "95 %: −0.03 to 0.15", or that there is none."""
     if not math.isfinite(found.low):
         return "no interval"
-    return f"95 %: {hundredths(found.low)} to {hundredths(found.high)}"
+    return f"95 %: {two_decimals_text(found.low)} to {two_decimals_text(found.high)}"
 
 
-def hundredths(value: float) -> str:
+def two_decimals_text(value: float) -> str:
     """A number to two decimals, without a sign if they are 0."""
     return f"{round(value, 2) + 0.0:.2f}"  # −0.0 + 0.0 is 0.0
 
@@ -137,7 +139,7 @@ def more_text(found: Equivalence, unit: str) -> str:
     return f"{about(found.more, f'more {unit}')} should tell."
 
 
-def in_words(verdicts: Sequence[str]) -> str:
+def verdicts_text(verdicts: Sequence[str]) -> str:
     """Verdicts as what is possible: "depends on what was learnt or is partly the image's own"."""
     phrases = [PHRASES[verdict].partition(":")[0] for verdict in verdicts]
     return listed(phrases, "or")

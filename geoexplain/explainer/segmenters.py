@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.concepts import dilated
+from geoexplain.explainer.concepts import dilate
 from geoexplain.geography.footprint import Footprint, on_lake, on_land, pixel_positions
 
 Masks = dict[str, NDArray[np.bool_]]
@@ -82,7 +82,7 @@ class LandCover:
         if image.mode != "RGB":
             raise DataError(f"land cover: expected an RGB image, got mode {image.mode}: open it with open_image first.")
         rgb = np.asarray(image).astype(np.int16)  # (H, W, 3)
-        ice, water, desert, vegetation = _by_colour(rgb)
+        ice, water, desert, vegetation = _classify_by_color(rgb)
         if position is None:
             sea = wet = water
             waters = {"water": water}
@@ -102,7 +102,7 @@ class LandCover:
         }
 
 
-def _by_colour(rgb: NDArray[np.int16]) -> tuple[NDArray[np.bool_], ...]:
+def _classify_by_color(rgb: NDArray[np.int16]) -> tuple[NDArray[np.bool_], ...]:
     """Ice, water, desert and vegetation (H, W) of an image (H, W, 3): no pixel is in two of them."""
     red, green, blue = np.moveaxis(rgb, -1, 0)
     lowest, highest, total = rgb.min(axis=-1), rgb.max(axis=-1), rgb.sum(axis=-1)
@@ -122,8 +122,8 @@ def _sea(position: Footprint, places: NDArray[np.float64], water: NDArray[np.boo
     # A view narrower than the tolerance that touches the sea lies at the sea altogether. Of the narrowest the reach
     # is infinite, and cannot be rounded.
     reach_px = round(min(COAST_TOLERANCE_KM / position.width_km * water.shape[1], max(water.shape)))
-    return sea | (water & dilated(sea, reach_px))
+    return sea | (water & dilate(sea, reach_px))
 
 
 def _shore(sea: NDArray[np.bool_], coast_px: int) -> NDArray[np.bool_]:
-    return dilated(dilated(sea, 1) & dilated(~sea, 1), coast_px)
+    return dilate(dilate(sea, 1) & dilate(~sea, 1), coast_px)

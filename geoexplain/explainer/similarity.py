@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.combine import over_range
+from geoexplain.explainer.combine import scale_to_range
 
 SSIM_SIGMA, SSIM_RADIUS_PX = 1.5, 5
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
@@ -34,15 +34,15 @@ def structural_similarity(one: NDArray[np.floating], other: NDArray[np.floating]
         raise DataError(f"expected maps of at least 11 × 11 px, got {one.shape}: enlarge them first.")
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
-    x, y = (over_range(values.astype(np.float64)) for values in (one, other))
-    mean_x, mean_y = _windowed(x), _windowed(y)
-    variance_x, variance_y = _windowed(x * x) - mean_x**2, _windowed(y * y) - mean_y**2
-    covariance = _windowed(x * y) - mean_x * mean_y
+    x, y = (scale_to_range(values.astype(np.float64)) for values in (one, other))
+    mean_x, mean_y = _window_means(x), _window_means(y)
+    variance_x, variance_y = _window_means(x * x) - mean_x**2, _window_means(y * y) - mean_y**2
+    covariance = _window_means(x * y) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x**2 + mean_y**2 + SSIM_C1)
     structure = (2 * covariance + SSIM_C2) / (variance_x + variance_y + SSIM_C2)
     return float((luminance * structure).mean())
 
 
-def _windowed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _window_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     r = SSIM_RADIUS_PX
     return gaussian_filter(values, SSIM_SIGMA, radius=r)[r:-r, r:-r]

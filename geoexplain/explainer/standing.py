@@ -28,11 +28,11 @@ class Standing:
     """
 
     limit: float | None
-    standing: tuple[str, ...]
+    find_standing: tuple[str, ...]
     ahead: tuple[str, ...]
 
 
-def standing(trial: Trial, metric: str, name: str) -> Standing:
+def find_standing(trial: Trial, metric: str, name: str) -> Standing:
     """What a metric, key of METRICS, says; `name` is that of its measures.
 
     The limit is that of a prediction interval: as many more unrelated maps as there are methods would all stay within
@@ -42,9 +42,9 @@ def standing(trial: Trial, metric: str, name: str) -> Standing:
     """
     row = METRICS[metric]
     sign = 1 if row.higher else -1
-    values = {one.name: value for one in trial.tried if (value := _value(one.measures, name)) is not None}
-    methods = [one for one in trial.tried if not one.baseline and one.name in values]
-    baselines = [one for one in trial.tried if one.baseline and one.name in values]
+    values = {one.name: value for one in trial.explanations if (value := _value(one.measures, name)) is not None}
+    methods = [one for one in trial.explanations if not one.baseline and one.name in values]
+    baselines = [one for one in trial.explanations if one.baseline and one.name in values]
     chance = [value / row.most for measures in trial.chance if (value := _value(measures, name)) is not None]
     limit = _limit(np.array(chance), sign, len(methods))
     best_method = max((sign * values[one.name] for one in methods), default=-math.inf)

@@ -10,9 +10,17 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.attribution import SAMPLES, STEPS, Attribution, integrated_gradients, smoothgrad_squared
-from geoexplain.explainer.baselines import baseline_heatmap, centred_gaussian, edge_map, random_map
+from geoexplain.explainer.baselines import baseline_heatmap, centered_gaussian, edge_map, random_map
 from geoexplain.explainer.cams import StageMap, grad_cam, grad_cam_plus_plus, layer_cam, score_cam, stage_map
-from geoexplain.explainer.combine import COMBINATIONS, Heatmap, Preset, combine, deepest, every, shallow_half
+from geoexplain.explainer.combine import (
+    COMBINATIONS,
+    Heatmap,
+    Preset,
+    combine,
+    deepest_weights,
+    equal_weights,
+    shallow_weights,
+)
 from geoexplain.explainer.subject import Seed, Subject
 from geoexplain.explainer.trace import Stage, Trace, trace
 from geoexplain.locator.model import GeoModel
@@ -80,7 +88,9 @@ def gradient_cam(
     name: str, title: str, source: str, compute: Callable[[Stage], Tensor], preset: Preset | None = None
 ) -> ExplanationKind:
     """The row of a CAM method that takes a stage's activation and gradient. On its own it is the deepest stage."""
-    return ExplanationKind(title, GRADIENT_CAM, source, "", partial(_deepest_stage, name, compute), compute, preset)
+    return ExplanationKind(
+        title, GRADIENT_CAM, source, "", partial(_draw_deepest_stage, name, compute), compute, preset
+    )
 
 
 def combination(title: str, source: str, preset: Preset) -> ExplanationKind:
@@ -108,13 +118,13 @@ def draw_preset(preset: Preset, subject: Subject) -> Heatmap:
     return combine(maps, preset.weights(len(maps)), preset.how, traced.size_hw)
 
 
-def _deepest_stage(name: str, compute: Callable[[Stage], Tensor], subject: Subject) -> Heatmap:
+def _draw_deepest_stage(name: str, compute: Callable[[Stage], Tensor], subject: Subject) -> Heatmap:
     traced = subject.trace
     maps = tuple(stage_map(traced, stage, name, compute(stage)) for stage in traced.stages)
-    return combine(maps, deepest(len(maps)), "sum", traced.size_hw)
+    return combine(maps, deepest_weights(len(maps)), "sum", traced.size_hw)
 
 
-def _score_cam(subject: Subject) -> Heatmap:
+def _draw_score_cam(subject: Subject) -> Heatmap:
     traced = subject.trace
     found = score_cam(
         subject.model,
@@ -124,11 +134,11 @@ def _score_cam(subject: Subject) -> Heatmap:
         progress=subject.progress,
         cancelled=subject.cancelled,
     )
-    return replace(combine([found], (1.0,), "sum", traced.size_hw), weights=deepest(len(traced.stages)))
+    return replace(combine([found], (1.0,), "sum", traced.size_hw), weights=deepest_weights(len(traced.stages)))
 
 
-def _integrated_gradients(subject: Subject) -> Heatmap:
-    return _attributed(
+def _draw_integrated_gradients(subject: Subject) -> Heatmap:
+    return _attribution_heatmap(
         integrated_gradients(
             subject.model,
             subject.tensor,
@@ -141,9 +151,9 @@ def _integrated_gradients(subject: Subject) -> Heatmap:
     )
 
 
-def _smoothgrad_squared(subject: Subject) -> Heatmap:
+def _draw_smoothgrad_squared(subject: Subject) -> Heatmap:
     seed = subject.seed
-    return _attributed(
+    return _attribution_heatmap(
         smoothgrad_squared(
             subject.model,
             subject.tensor,
@@ -158,7 +168,7 @@ def _smoothgrad_squared(subject: Subject) -> Heatmap:
     )
 
 
-def _attributed(found: Attribution) -> Heatmap:
+def _attribution_heatmap(found: Attribution) -> Heatmap:
     values = np.zeros_like(found.saliency) if found.flat else found.saliency
     return Heatmap(
         values,
@@ -173,7 +183,7 @@ def _attributed(found: Attribution) -> Heatmap:
     )
 
 
-def _tuned(subject: Subject) -> Heatmap:
+def _draw_tuned(subject: Subject) -> Heatmap:
     return draw_preset(preset_of_weights(tuned_weights(subject.model)), subject)
 
 
@@ -183,29 +193,35 @@ EXPLANATIONS: dict[str, ExplanationKind] = {
         "Grad-CAM",
         "Selvaraju et al., ICCV 2017",
         grad_cam,
-        Preset("stage", "probability", "sum", deepest),
+        Preset("stage", "probability", "sum", deepest_weights),
     ),
     "grad-cam++": gradient_cam("grad-cam++", "Grad-CAM++", "Chattopadhay et al., WACV 2018", grad_cam_plus_plus),
     "layer-cam": gradient_cam("layer-cam", "LayerCAM", "Jiang et al., IEEE TIP 2021", layer_cam),
     "score-cam": ExplanationKind(
-        "Score-CAM", PERTURBATION_CAM, "Wang et al., CVPR Workshops 2020", "a pass per channel", _score_cam
+        "Score-CAM", PERTURBATION_CAM, "Wang et al., CVPR Workshops 2020", "a pass per channel", _draw_score_cam
     ),
-    COMBI_CAM: combination("Combi-CAM, as published", PUBLISHED_SOURCE, Preset("block", "probability", "sum", every)),
+    COMBI_CAM: combination(
+        "Combi-CAM, as published", PUBLISHED_SOURCE, Preset("block", "probability", "sum", equal_weights)
+    ),
     "combi-cam-all": combination(
-        "Combi-CAM, all stages alike", PUBLISHED_SOURCE, Preset("stage", "probability", "max", every)
+        "Combi-CAM, all stages alike", PUBLISHED_SOURCE, Preset("stage", "probability", "max", equal_weights)
     ),
     "combi-cam-shallow": combination(
-        "Combi-CAM, shallow half", PUBLISHED_SOURCE, Preset("stage", "probability", "max", shallow_half)
+        "Combi-CAM, shallow half", PUBLISHED_SOURCE, Preset("stage", "probability", "max", shallow_weights)
     ),
-    TUNED: ExplanationKind("Combi-CAM, tuned", COMBINATION, PUBLISHED_SOURCE, "", _tuned),
+    TUNED: ExplanationKind("Combi-CAM, tuned", COMBINATION, PUBLISHED_SOURCE, "", _draw_tuned),
     "integrated-gradients": ExplanationKind(
-        "Integrated Gradients", ATTRIBUTION, "Sundararajan et al., ICML 2017", f"{STEPS} passes", _integrated_gradients
+        "Integrated Gradients",
+        ATTRIBUTION,
+        "Sundararajan et al., ICML 2017",
+        f"{STEPS} passes",
+        _draw_integrated_gradients,
     ),
     "smoothgrad-squared": ExplanationKind(
-        "SmoothGrad²", ATTRIBUTION, "Hooker et al., NeurIPS 2019", f"{STEPS * SAMPLES} passes", _smoothgrad_squared
+        "SmoothGrad²", ATTRIBUTION, "Hooker et al., NeurIPS 2019", f"{STEPS * SAMPLES} passes", _draw_smoothgrad_squared
     ),
     "random": baseline("random", "Random map", "every pixel by itself", random_map),
-    "gaussian": baseline("gaussian", "Centred Gaussian", "the middle of the image", centred_gaussian),
+    "gaussian": baseline("gaussian", "Centred Gaussian", "the middle of the image", centered_gaussian),
     "edges": baseline("edges", "Edges of the image (Sobel)", "Sobel and Feldman 1968", edge_map),
 }
 """Every explanation. Menus, command-line choices, panels, evaluations, tables and tests read this.
@@ -224,30 +240,30 @@ ALIASES = {
 """Former names, which are understood wherever an explanation or a preset is named."""
 
 
-def canonical(name: str) -> str:
+def canonical_name(name: str) -> str:
     """The name in EXPLANATIONS of an explanation by its present or a former name; any other name as it is."""
     return name if name in EXPLANATIONS else ALIASES.get(name, name)
 
 
-def kind_of(name: str) -> ExplanationKind:
+def explanation_kind(name: str) -> ExplanationKind:
     """The row of an explanation by its present or a former name. Raises DataError for another name."""
-    found = EXPLANATIONS.get(canonical(name))
+    found = EXPLANATIONS.get(canonical_name(name))
     if found is None:
         raise DataError(f"expected an explanation out of {tuple(EXPLANATIONS)}, got {name!r}: choose one of these.")
     return found
 
 
-def of_family(*families: str) -> dict[str, ExplanationKind]:
+def kinds_of_family(*families: str) -> dict[str, ExplanationKind]:
     """The rows of some families out of FAMILIES, in the order of the table."""
     return {name: kind for name, kind in EXPLANATIONS.items() if kind.family in families}
 
 
-def of_network() -> dict[str, ExplanationKind]:
+def network_kinds() -> dict[str, ExplanationKind]:
     """The rows that explain the network: all but the baselines."""
     return {name: kind for name, kind in EXPLANATIONS.items() if kind.family != BASELINE}
 
 
-def slow() -> dict[str, ExplanationKind]:
+def slow_kinds() -> dict[str, ExplanationKind]:
     """The rows that run the network many times over, and therefore report progress and can be called off."""
     return {name: kind for name, kind in EXPLANATIONS.items() if kind.passes}
 
@@ -258,7 +274,7 @@ def draw(name: str, subject: Subject) -> Heatmap:
     Raises DataError for another name, or TUNED where no weights were tuned for the model;
     ExplanationCancelledError when called off.
     """
-    return kind_of(name).draw(subject)
+    return explanation_kind(name).draw(subject)
 
 
 def stage_maps(traced: Trace, method: str, level: str) -> tuple[StageMap, ...]:
@@ -269,7 +285,7 @@ def stage_maps(traced: Trace, method: str, level: str) -> tuple[StageMap, ...]:
 
     Raises DataError for another method or level.
     """
-    known = of_family(GRADIENT_CAM)
+    known = kinds_of_family(GRADIENT_CAM)
     if method not in known:
         raise DataError(f"expected a method out of {tuple(known)}, got {method!r}: choose one of these.")
     compute = known[method].compute
@@ -291,7 +307,7 @@ def tuned_weights(model: GeoModel) -> StageWeights:
             "make them."
         )
     for what, name, known in (
-        ("a method", tuned.method, of_family(GRADIENT_CAM)),
+        ("a method", tuned.method, kinds_of_family(GRADIENT_CAM)),
         ("a way of combining", tuned.how, COMBINATIONS),
     ):
         if name not in known:

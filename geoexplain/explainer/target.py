@@ -68,12 +68,12 @@ def target_score(logits: Tensor, target: Explained, score: str) -> Tensor:
     return own.sum(dim=1) if score == "probability" else own.logsumexp(dim=1)
 
 
-def checked_target(target: Explained | None, logits: Tensor) -> Explained:
+def resolve_target(target: Explained | None, logits: Tensor) -> Explained:
     """A cell of the logits (1, K), or several; None is the most probable one. Raises DataError for any other."""
-    return int(logits.detach().argmax()) if target is None else existing(target, logits.shape[-1])
+    return int(logits.detach().argmax()) if target is None else validate_target(target, logits.shape[-1])
 
 
-def existing(target: Explained, cells: int) -> Explained:
+def validate_target(target: Explained, cells: int) -> Explained:
     """A cell as an index from 0 to `cells` − 1, or a group of such. Raises DataError for any other."""
     if isinstance(target, CellGroup):
         if not 0 <= target.cells[0] <= target.cells[-1] < cells:
@@ -92,23 +92,23 @@ def existing(target: Explained, cells: int) -> Explained:
     return cell
 
 
-def best_of(target: Explained, logits: Tensor) -> int:
+def most_probable_cell(target: Explained, logits: Tensor) -> int:
     """The explained cell, or the most probable one of a group, from the logits (1, K); of equal ones the first."""
     if isinstance(target, int):
         return target
     return target.cells[int(logits.detach()[0, list(target.cells)].argmax())]
 
 
-def described(target: Explained, labels: Sequence[str] = ()) -> str:
+def target_text(target: Explained, labels: Sequence[str] = ()) -> str:
     """What is explained, in words: "cell 12" or, with the K cells' labels, "cell 12 (near Lyon, France)"; "Jordan"."""
     if isinstance(target, CellGroup):
         return target.label
     return f"cell {target} ({labels[target]})" if labels else f"cell {target}"
 
 
-def checked_other(against: int, target: int, logits: Tensor) -> int:
+def validate_other(against: int, target: int, logits: Tensor) -> int:
     """A cell to hold against the explained one, as an index. Raises DataError for no cell, or the explained one."""
-    other = existing(against, logits.shape[-1])
+    other = validate_target(against, logits.shape[-1])
     if isinstance(other, CellGroup) or other == target:
         raise DataError(f"expected two different cells to contrast, got cell {target} twice: choose another cell.")
     return other

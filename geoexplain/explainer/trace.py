@@ -11,11 +11,11 @@ from geoexplain.explainer.target import (
     LOG_ODDS,
     CellGroup,
     Explained,
-    best_of,
-    checked_other,
-    checked_target,
     log_odds,
+    most_probable_cell,
+    resolve_target,
     target_score,
+    validate_other,
 )
 from geoexplain.locator.gate import channel_statistics
 from geoexplain.locator.model import GeoModel
@@ -111,13 +111,13 @@ def trace(
             activations.append(block(activations[-1]))
         features = backbone.pool(activations[-1])  # (1, D)
         logits = model.head(features)  # (1, K)
-        explained = checked_target(target, logits)
-        cell = best_of(explained, logits)
+        explained = resolve_target(target, logits)
+        cell = most_probable_cell(explained, logits)
         if against is None:
             scored = target_score(logits, explained, score)
         else:
             explained = cell
-            score, scored = LOG_ODDS, log_odds(logits, cell, checked_other(against, cell, logits))
+            score, scored = LOG_ODDS, log_odds(logits, cell, validate_other(against, cell, logits))
         gradients = torch.autograd.grad(scored.sum(), activations)
     statistics = None
     if model.gate is not None:

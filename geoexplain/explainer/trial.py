@@ -10,12 +10,12 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError, is_flat
-from geoexplain.explainer.chance import moved
+from geoexplain.explainer.chance import shift_at_random
 from geoexplain.explainer.combine import Heatmap, Preset
 from geoexplain.explainer.faithfulness import METRICS, images_needed, measure
 from geoexplain.explainer.metrics import ROAD_STEPS, STEPS
-from geoexplain.explainer.subject import Measure, MeasuredSubject, Seed, Subject, subject
-from geoexplain.explainer.table import BASELINE, ExplanationKind, combination, kind_of, of_family
+from geoexplain.explainer.subject import Measure, MeasuredSubject, Seed, Subject, prepare_subject
+from geoexplain.explainer.table import BASELINE, ExplanationKind, combination, explanation_kind, kinds_of_family
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.locator.model import GeoModel
@@ -25,7 +25,7 @@ CHANCE_MAPS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Tried:
+class MeasuredExplanation:
     """One explanation, or baseline, and how it did.
 
     name, title  of the candidate or baseline
@@ -48,13 +48,13 @@ class Trial:
     """All explanations of one image and cell, measured.
 
     subject  what they were measured on
-    tried    the candidates, then the baselines
+    explanations  the candidates, then the baselines
     chance   the measures of maps that are as coarse as the candidates' and unrelated to the image: the candidates' own,
              moved elsewhere
     """
 
-    subject: MeasuredSubject
-    tried: tuple[Tried, ...]
+    prepare_subject: MeasuredSubject
+    explanations: tuple[MeasuredExplanation, ...]
     chance: tuple[tuple[Measure, ...], ...]
 
 
@@ -91,8 +91,8 @@ def try_explanations(
             f"expected metrics out of {tuple(METRICS)} and at least 1 step, got {tuple(metrics)}, {steps} and "
             f"{road_steps}."
         )
-    known = of_family(BASELINE)
-    rows = {**candidates, **{name: kind_of(name) for name in (known if baselines is None else baselines)}}
+    known = kinds_of_family(BASELINE)
+    rows = {**candidates, **{name: explanation_kind(name) for name in (known if baselines is None else baselines)}}
     total = len(rows) + chance
     each = images_needed(metrics, steps, road_steps)
     done = images = 0
@@ -103,7 +103,7 @@ def try_explanations(
         if progress is not None:
             progress(100 * done + min(99, 100 * images // each), 100 * total)
 
-    looked_at = subject(model, tensor, target, cancelled=cancelled, progress=heard)
+    looked_at = prepare_subject(model, tensor, target, cancelled=cancelled, progress=heard)
     begun = time.perf_counter()
     traced = trace(model, looked_at.tensor, target, "probability")
     tracing_s = time.perf_counter() - begun
@@ -114,18 +114,18 @@ def try_explanations(
             raise ExplanationCancelledError("Measuring the explanations was cancelled: start it again.")
         begun = time.perf_counter()
         heatmap = row.draw(Subject(model, looked_at.tensor, traced, (seed, 0), cancelled=cancelled))
-        again = partial(drawn_again, model, traced, row, (seed, 1), cancelled=cancelled)
+        redraw = partial(redraw_explanation, model, traced, row, (seed, 1), cancelled=cancelled)
         drawing_s = time.perf_counter() - begun + (tracing_s if name in candidates else 0.0)
-        measures = measure(looked_at, heatmap, again, metrics, steps=steps, road_steps=road_steps, seed=seed)
-        tried.append(Tried(name, row.title, row.family == BASELINE, heatmap, drawing_s, measures))
+        measures = measure(looked_at, heatmap, redraw, metrics, steps=steps, road_steps=road_steps, seed=seed)
+        tried.append(MeasuredExplanation(name, row.title, row.family == BASELINE, heatmap, drawing_s, measures))
         done, images = done + 1, 0
         heard(0)
     by_chance = []
-    for heatmap in moved_heatmaps([one.heatmap for one in tried if not one.baseline], chance, seed):
+    for heatmap in shifted_heatmaps([one.heatmap for one in tried if not one.baseline], chance, seed):
         images = 0
         # The same map of the masked image: what has nothing to do with the image does not change with it.
-        again = partial(_unchanged, heatmap)
-        by_chance.append(measure(looked_at, heatmap, again, metrics, steps=steps, road_steps=road_steps, seed=seed))
+        redraw = partial(_return_same, heatmap)
+        by_chance.append(measure(looked_at, heatmap, redraw, metrics, steps=steps, road_steps=road_steps, seed=seed))
         done, images = done + 1, 0
         heard(0)
     done = total
@@ -133,28 +133,28 @@ def try_explanations(
     return Trial(looked_at, tuple(tried), tuple(by_chance))
 
 
-def moved_heatmaps(heatmaps: Sequence[Heatmap], count: int, seed: int = 0) -> list[Heatmap]:
+def shifted_heatmaps(heatmaps: Sequence[Heatmap], count: int, seed: int = 0) -> list[Heatmap]:
     """So many heatmaps that are as coarse as these and unrelated to the image: each in turn, moved elsewhere.
 
     None if all are flat. Where a map that is zero almost everywhere is moved to where it is zero, it is flat.
     """
     found = [one for one in heatmaps if not one.flat]
     generator = np.random.default_rng(seed)
-    values = [moved(found[place % len(found)].values, generator) for place in range(count if found else 0)]
+    values = [shift_at_random(found[place % len(found)].values, generator) for place in range(count if found else 0)]
     return [replace(found[place % len(found)], values=one, flat=is_flat(one)) for place, one in enumerate(values)]
 
 
-def of_setting(method: str, level: str, how: str, weights: Sequence[float]) -> ExplanationKind:
+def custom_combination(method: str, level: str, how: str, weights: Sequence[float]) -> ExplanationKind:
     """Combi-CAM as somebody has set it. Drawing raises DataError for a setting that there is not."""
     given = tuple(weights)
     return combination("Combi-CAM, as set above", "", Preset(level, "probability", how, lambda _n: given, method))
 
 
-def _unchanged(heatmap: Heatmap, _tensor: Tensor) -> Heatmap:
+def _return_same(heatmap: Heatmap, _tensor: Tensor) -> Heatmap:
     return heatmap
 
 
-def drawn_again(
+def redraw_explanation(
     model: GeoModel,
     traced: Trace,
     row: ExplanationKind,
@@ -163,7 +163,7 @@ def drawn_again(
     *,
     cancelled: Callable[[], bool] | None = None,
 ) -> Heatmap:
-    """An explanation of another image (1, 3, H, W), for the same cell: what `adcc` takes as `again`.
+    """An explanation of another image (1, 3, H, W), for the same cell: what `adcc` takes as `redraw`.
 
     A baseline is drawn by `seed`, without a pass of the network.
     """

@@ -11,10 +11,10 @@ from geoexplain.explainer.table import (
     EXPLANATIONS,
     TUNED,
     ExplanationKind,
-    canonical,
+    canonical_name,
     draw_preset,
     is_tuned,
-    of_family,
+    kinds_of_family,
     preset_of_weights,
     tuned_weights,
 )
@@ -24,7 +24,7 @@ from geoexplain.locator.model import GeoModel
 def presets() -> dict[str, Preset]:
     """Every preset that all models have, by the name of its explanation; combinations first."""
     found = {name: kind.preset for name, kind in EXPLANATIONS.items() if kind.preset is not None}
-    combined = of_family(COMBINATION)
+    combined = kinds_of_family(COMBINATION)
     return {name: found[name] for name in sorted(found, key=lambda name: name not in combined)}
 
 
@@ -38,16 +38,16 @@ def preset_of(model: GeoModel, name: str) -> Preset:
 
     Raises DataError for TUNED where there is none, and for another name.
     """
-    if canonical(name) == TUNED:
+    if canonical_name(name) == TUNED:
         tuned_weights(model)
-    if canonical(name) not in presets_of(model):
+    if canonical_name(name) not in presets_of(model):
         raise DataError(f"expected a preset out of {tuple(presets_of(model))}, got {name!r}: choose one of these.")
-    return presets_of(model)[canonical(name)]
+    return presets_of(model)[canonical_name(name)]
 
 
 def candidates_of(model: GeoModel) -> dict[str, ExplanationKind]:
     """Every CAM and Combi-CAM that a model has: TUNED only if weights were tuned for it."""
-    found = of_family(*CAMS)
+    found = kinds_of_family(*CAMS)
     tuned = found.pop(TUNED, None)
     if tuned is not None and is_tuned(model):
         # The weights stay this model's own when it is drawn for another network, as the sanity check does.
@@ -66,8 +66,8 @@ def candidate_of(model: GeoModel, name: str) -> ExplanationKind:
 
     Raises DataError for TUNED where there is none, and for another name.
     """
-    if canonical(name) == TUNED:
+    if canonical_name(name) == TUNED:
         tuned_weights(model)
-    if canonical(name) not in candidates_of(model):
+    if canonical_name(name) not in candidates_of(model):
         raise DataError(f"expected a method out of {tuple(candidates_of(model))}, got {name!r}: choose one of these.")
-    return candidates_of(model)[canonical(name)]
+    return candidates_of(model)[canonical_name(name)]

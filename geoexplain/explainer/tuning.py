@@ -11,10 +11,10 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError, StageMap
-from geoexplain.explainer.combine import COMBINATIONS, Heatmap, combine, every
-from geoexplain.explainer.metrics import Again
+from geoexplain.explainer.combine import COMBINATIONS, Heatmap, combine, equal_weights
+from geoexplain.explainer.metrics import Redraw
 from geoexplain.explainer.objectives import OBJECTIVES, objective_name
-from geoexplain.explainer.subject import MeasuredSubject, subject
+from geoexplain.explainer.subject import MeasuredSubject, prepare_subject
 from geoexplain.explainer.table import stage_maps
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import LEVELS, trace
@@ -47,7 +47,7 @@ class Setting:
 class Case:
     """An image and a cell to tune on: what it is measured by, and its maps by level, traced once."""
 
-    subject: MeasuredSubject
+    prepare_subject: MeasuredSubject
     method: str
     maps: dict[str, tuple[StageMap, ...]] = field(repr=False)
 
@@ -82,7 +82,7 @@ class Tuning:
     measured: int
 
 
-def prepare(
+def prepare_case(
     model: GeoModel,
     tensor: Tensor,
     target: Explained | None = None,
@@ -97,7 +97,7 @@ def prepare(
     """
     traced = trace(model, tensor, target, "probability")
     maps = {level: stage_maps(traced, method, level) for level in LEVELS}
-    return Case(subject(model, tensor, traced.explained, cancelled=cancelled), method, maps)
+    return Case(prepare_subject(model, tensor, traced.explained, cancelled=cancelled), method, maps)
 
 
 def heatmap_of(case: Case, setting: Setting) -> Heatmap:
@@ -105,39 +105,39 @@ def heatmap_of(case: Case, setting: Setting) -> Heatmap:
     return combine(case.maps[setting.level], setting.weights, setting.how, case.subject.size_hw)
 
 
-def again_of(case: Case, setting: Setting) -> Again:
+def redraw_of(case: Case, setting: Setting) -> Redraw:
     """What makes the same Combi-CAM of another image (1, 3, H, W), for the same cell."""
 
-    def again(tensor: Tensor) -> Heatmap:
+    def redraw(tensor: Tensor) -> Heatmap:
         traced = trace(case.subject.model, tensor, case.subject.target, "probability")
         maps = stage_maps(traced, case.method, setting.level)
         return combine(maps, setting.weights, setting.how, case.subject.size_hw)
 
-    return again
+    return redraw
 
 
 def value_of(case: Case, setting: Setting, objective: str, steps: int) -> float | None:
     """The objective of a case's Combi-CAM by a setting; None for a flat one."""
-    return OBJECTIVES[objective].value(case.subject, heatmap_of(case, setting), again_of(case, setting), steps)
+    return OBJECTIVES[objective].value(case.subject, heatmap_of(case, setting), redraw_of(case, setting), steps)
 
 
-def scaled(weights: Sequence[float]) -> tuple[float, ...]:
+def scale_to_largest(weights: Sequence[float]) -> tuple[float, ...]:
     """Weights ≥ 0, one of them above 0, divided by the largest."""
     largest = max(weights)
     return tuple(weight / largest for weight in weights)
 
 
-def starts_of(level: str, how: str | None, counts: dict[str, int]) -> dict[str, Setting]:
+def starting_settings(level: str, how: str | None, counts: dict[str, int]) -> dict[str, Setting]:
     """What a search begins with, by name: the presets as they are, equal weights, and every map alone.
 
     `counts` says how many maps a level has. Only what is of `level` and `how` (None: any way) is searched from.
     """
     way = how or "max"
     found = {
-        name: Setting(preset.level, preset.how, scaled(preset.weights(counts[preset.level])))
+        name: Setting(preset.level, preset.how, scale_to_largest(preset.weights(counts[preset.level])))
         for name, preset in presets().items()
     }
-    alike = Setting(level, way, every(counts[level]))
+    alike = Setting(level, way, equal_weights(counts[level]))
     if alike not in found.values():
         found["equal weights"] = alike
     for index in range(counts[level]):
@@ -146,7 +146,7 @@ def starts_of(level: str, how: str | None, counts: dict[str, int]) -> dict[str, 
     return found
 
 
-def steps_of(how: str | None, count: int) -> list[tuple[int | None, float | str]]:
+def search_steps(how: str | None, count: int) -> list[tuple[int | None, float | str]]:
     """One pass of the search over `count` maps: (None, a way of combining), or (index of a weight, a value).
 
     The deepest maps come first: they matter most.
@@ -155,12 +155,12 @@ def steps_of(how: str | None, count: int) -> list[tuple[int | None, float | str]
     return ways + [(index, value) for index in reversed(range(count)) for value in GRID]
 
 
-def moved(setting: Setting, index: int | None, value: float | str) -> Setting | None:
-    """A setting after one of `steps_of`; None if it would leave nothing."""
+def apply_step(setting: Setting, index: int | None, value: float | str) -> Setting | None:
+    """A setting after one of `search_steps`; None if it would leave nothing."""
     if index is None:
         return replace(setting, how=str(value))
     weights = [float(value) if other == index else weight for other, weight in enumerate(setting.weights)]
-    return replace(setting, weights=scaled(weights)) if max(weights) > 0 else None
+    return replace(setting, weights=scale_to_largest(weights)) if max(weights) > 0 else None
 
 
 def tune(
@@ -195,15 +195,15 @@ def tune(
     Raises DataError for another level, way or objective, steps below 1, no map to weigh in any case, or none that the
     objective has a value for; ExplanationCancelledError when called off.
     """
-    checked_choices(level, how, objective)
+    check_choices(level, how, objective)
     useful = [case for case in cases if not case.flat]
     if not useful:
         raise DataError("expected an image with something to explain, got flat maps alone: choose other images.")
     order = np.random.default_rng(seed).permutation(len(useful))
     bench = _Bench([useful[i] for i in order], objective, steps, cancelled)
     counts = {key: len(maps) for key, maps in useful[0].maps.items()}
-    starts = starts_of(level, how, counts)
-    one_pass = steps_of(how, counts[level])
+    starts = starting_settings(level, how, counts)
+    one_pass = search_steps(how, counts[level])
     total = len(starts) + passes * len(one_pass)
     report = progress or (lambda _done, _total: None)
 
@@ -220,7 +220,7 @@ def tune(
     for _ in range(passes):
         before = best
         for index, value in one_pass:
-            trial = moved(best, index, value)
+            trial = apply_step(best, index, value)
             if trial is not None and trial not in seen:
                 seen.add(trial)
                 trials += 1
@@ -250,7 +250,7 @@ def tune(
     )
 
 
-def checked_choices(level: str, how: str | None, objective: str) -> None:
+def check_choices(level: str, how: str | None, objective: str) -> None:
     """Raise DataError for a level, a way of combining or an objective that does not exist."""
     for what, value, known in (
         ("a level", level, LEVELS),
@@ -297,7 +297,7 @@ class _Bench:
             return math.nan
         key = hashlib.blake2b(np.ascontiguousarray(self._objective.key(heatmap)).data, digest_size=16).digest()
         if key not in known:
-            value = self._objective.value(case.subject, heatmap, again_of(case, setting), self._steps)
+            value = self._objective.value(case.subject, heatmap, redraw_of(case, setting), self._steps)
             known[key] = math.nan if value is None else value
             self.measured += 1
         return known[key]

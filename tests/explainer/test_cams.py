@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from geoexplain.explainer.cams import StageMap, channel_masks, is_flat, score_weighted_cam
-from geoexplain.explainer.table import EXPLANATIONS, GRADIENT_CAM, PERTURBATION_CAM, of_family
+from geoexplain.explainer.table import EXPLANATIONS, GRADIENT_CAM, PERTURBATION_CAM, kinds_of_family
 from geoexplain.explainer.trace import Stage
 
 A = [[[1.0, 2.0], [3.0, 4.0]], [[1.0, -1.0], [-1.0, -1.0]]]
@@ -48,12 +48,12 @@ def test_layer_cam_weighs_each_position_by_its_own_positive_gradient() -> None:
     assert compute("layer-cam", [[[1.0, 0.0], [-5.0, 2.0]], [[-1.0, 1.0], [-2.0, 3.0]]]) == [[1.0, 0.0], [0.0, 5.0]]
 
 
-@pytest.mark.parametrize("method", list(of_family(GRADIENT_CAM)))
+@pytest.mark.parametrize("method", list(kinds_of_family(GRADIENT_CAM)))
 def test_a_channel_without_gradient_counts_nothing(method: str) -> None:
     assert compute(method, [[[0.0] * 2] * 2] * 2) == [[0.0, 0.0], [0.0, 0.0]]
 
 
-@pytest.mark.parametrize("method", list(of_family(GRADIENT_CAM)))
+@pytest.mark.parametrize("method", list(kinds_of_family(GRADIENT_CAM)))
 def test_a_mirrored_stage_gives_the_mirrored_map(method: str) -> None:
     generator = torch.Generator().manual_seed(3)
     activation, gradient = torch.randn(2, 8, 5, 7, generator=generator)
@@ -106,7 +106,7 @@ def test_flat_means_constant_up_to_rounding() -> None:
 
 
 def test_every_method_names_itself_and_its_source() -> None:
-    methods = of_family(GRADIENT_CAM, PERTURBATION_CAM)
+    methods = kinds_of_family(GRADIENT_CAM, PERTURBATION_CAM)
     assert list(methods) == ["grad-cam", "grad-cam++", "layer-cam", "score-cam"]
     for name, method in methods.items():
         assert method.title.lower().replace("layercam", "layer-cam") == name

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from geoexplain.explainer.baselines import centred_gaussian
+from geoexplain.explainer.baselines import centered_gaussian
 from geoexplain.explainer.chance import chance_level, chance_limit, shifted_correlations
 from geoexplain.explainer.similarity import rank_correlation, ranks
 from tests.explainer.noise import coarse_map
@@ -49,7 +49,7 @@ def test_the_coarser_the_more() -> None:
 
 def test_a_blot_in_the_middle_does_not_pass_for_chance() -> None:
     """Turned over it would still be where it was, and two of them would look unrelated to chance alone."""
-    blot = centred_gaussian(np.zeros((3, 56, 56), np.float32), 0)
+    blot = centered_gaussian(np.zeros((3, 56, 56), np.float32), 0)
     noisy = blot + 0.2 * coarse_map(np.random.default_rng(1))
     assert rank_correlation(blot, noisy) > 0.9
     assert chance_level(blot, noisy) < 0.5

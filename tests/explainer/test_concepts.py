@@ -13,7 +13,7 @@ from geoexplain.explainer.concepts import (
     bootstrap,
     concept_influence,
     concept_table,
-    dilated,
+    dilate,
     top_pixels,
 )
 
@@ -66,9 +66,9 @@ def test_a_flat_map_says_nothing() -> None:
 
 
 def test_dilation_worked_out_by_hand() -> None:
-    grown = dilated(mask_of("#....", ".....", ".....", "....."), 1)
+    grown = dilate(mask_of("#....", ".....", ".....", "....."), 1)
     np.testing.assert_array_equal(grown, mask_of("##...", "##...", ".....", "....."))
-    np.testing.assert_array_equal(dilated(grown, 0), grown)
+    np.testing.assert_array_equal(dilate(grown, 0), grown)
     # The dilated corner is the tower above.
     (corner,) = concept_influence(
         MAP, {"corner": mask_of("#....", ".....", ".....", ".....")}, k=5, dilation_px=1
@@ -79,7 +79,7 @@ def test_dilation_worked_out_by_hand() -> None:
 @given(arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))), st.integers(1, 6))
 def test_dilation_is_all_that_lies_near_on_a_chessboard(mask: np.ndarray, pixels: int) -> None:
     near = distance_transform_cdt(~mask, "chessboard") <= pixels if mask.any() else mask
-    np.testing.assert_array_equal(dilated(mask, pixels), near)
+    np.testing.assert_array_equal(dilate(mask, pixels), near)
 
 
 def by_loops(values: np.ndarray, mask: np.ndarray, k: int) -> tuple[float, float]:

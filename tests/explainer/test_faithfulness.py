@@ -14,7 +14,7 @@ from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.faithfulness import METRICS, measure, metric_name
 from geoexplain.explainer.imputation import linear_imputation
 from geoexplain.explainer.metrics import adcc, deletion, drop_and_increase, insertion, road
-from geoexplain.explainer.subject import FLAT_MAP, positions, subject
+from geoexplain.explainer.subject import FLAT_MAP, pixel_ranks, prepare_subject
 from geoexplain.locator.model import GeoModel
 from tests.explainer.drawn import baseline
 from tests.explainer.networks import image_tensor, plain_network, random_model
@@ -47,7 +47,7 @@ RED = [[2.0, 0.0], [1.0, 0.0]]
 
 @pytest.fixture
 def by_hand():
-    return subject(red_network(4), red_image(RED), 0)
+    return prepare_subject(red_network(4), red_image(RED), 0)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_drop_and_increase_worked_out_by_hand(by_hand) -> None:
     assert drop.value == pytest.approx(100 * (27 / 28 - p_of(2.5)) / (27 / 28), rel=1e-4)
     assert increase.value == 0
     # What speaks against the cell is masked out: no drop, and an increase.
-    against = subject(red_network(4), red_image([[2.0, -3.0], [1.0, 0.0]]), 0)
+    against = prepare_subject(red_network(4), red_image([[2.0, -3.0], [1.0, 0.0]]), 0)
     drop, increase = drop_and_increase(against, heatmap_of([[9, 1], [9, 9]]))
     assert (drop.value, increase.value) == (0, 100)
 
@@ -146,14 +146,14 @@ def test_road_worked_out_by_hand_but_for_its_noise(by_hand) -> None:
 
 
 def test_equal_pixels_come_in_the_order_of_their_index() -> None:
-    np.testing.assert_array_equal(positions(np.array([[0.0, 3, 0], [3, 0, 1]])), [[3, 0, 4], [1, 5, 2]])
+    np.testing.assert_array_equal(pixel_ranks(np.array([[0.0, 3, 0], [3, 0, 1]])), [[3, 0, 4], [1, 5, 2]])
 
 
 def test_the_perfect_map_beats_every_other_and_its_inverse_loses_to_every_other() -> None:
     # A network that is linear in the pixels: the order by red is the best there is.
     rng = np.random.default_rng(5)
     red = rng.normal(0, 0.5, (5, 5))
-    seen = subject(red_network(25), red_image(red.tolist()), 0)
+    seen = prepare_subject(red_network(25), red_image(red.tolist()), 0)
     perfect = red - red.min()
     inverse = perfect.max() - perfect
     others = [rng.permutation(perfect.ravel()).reshape(5, 5) for _ in range(20)]
@@ -171,11 +171,11 @@ def test_the_perfect_map_beats_every_other_and_its_inverse_loses_to_every_other(
 
 def test_only_the_order_counts(model: GeoModel) -> None:
     tensor = image_tensor(3, SIZE_HW)
-    seen = subject(model, tensor, 4)
+    seen = prepare_subject(model, tensor, 4)
     heatmap = baseline("edges", tensor, 4)
     bent = heatmap_of(np.log1p(heatmap.values.astype(np.float64)) * 7 + 2, 4)
     # Bending may merge values that float32 no longer tells apart: none here.
-    np.testing.assert_array_equal(positions(bent.values), positions(heatmap.values))
+    np.testing.assert_array_equal(pixel_ranks(bent.values), pixel_ranks(heatmap.values))
     assert deletion(seen, bent, 10).value == deletion(seen, heatmap, 10).value
     assert road(seen, bent, 2)[0].value == road(seen, heatmap, 2)[0].value
 
@@ -183,7 +183,7 @@ def test_only_the_order_counts(model: GeoModel) -> None:
 def test_an_independent_computation_one_image_at_a_time(model: GeoModel) -> None:
     tensor = image_tensor(4, SIZE_HW)
     values = np.maximum(baseline("random", tensor, 3, seed=9).values - 0.5, 0)  # half of it zeros, as after a ReLU
-    heatmap, seen = heatmap_of(values, 3), subject(model, tensor, 3)
+    heatmap, seen = heatmap_of(values, 3), prepare_subject(model, tensor, 3)
     order = sorted(range(values.size), key=lambda i: (-float(values.ravel()[i]), i))
 
     def p(image: np.ndarray) -> float:
@@ -218,7 +218,7 @@ def test_an_independent_computation_one_image_at_a_time(model: GeoModel) -> None
 def test_deletion_and_insertion_at_50_steps_take_no_more_than_100_images(model: GeoModel, passes: list[int]) -> None:
     tensor = image_tensor(1, SIZE_HW)
     heatmap = baseline("random", tensor, 2)
-    seen = subject(model, tensor, 2)
+    seen = prepare_subject(model, tensor, 2)
     assert passes == [3]
     deletion(seen, heatmap, 50)
     insertion(seen, heatmap, 50)
@@ -230,7 +230,7 @@ def test_deletion_and_insertion_at_50_steps_take_no_more_than_100_images(model: 
 def test_what_the_metrics_share_runs_once(model: GeoModel, passes: list[int]) -> None:
     tensor = image_tensor(1, SIZE_HW)
     heatmap = baseline("random", tensor, 2)
-    seen = subject(model, tensor, 2)
+    seen = prepare_subject(model, tensor, 2)
     passes.clear()
     found = measure(seen, heatmap, lambda x: baseline("edges", x, 2), steps=10, road_steps=3)
     assert sum(passes) == 9 + 9 + 1 + 2 * 3
@@ -254,17 +254,17 @@ def test_chunks_keep_to_the_memory_and_change_nothing(
 ) -> None:
     tensor = image_tensor(1, SIZE_HW)
     heatmap = baseline("random", tensor, 2)
-    at_once = deletion(subject(model, tensor, 2), heatmap, 20)
+    at_once = deletion(prepare_subject(model, tensor, 2), heatmap, 20)
     passes.clear()
     heard: list[int] = []
-    chunked = deletion(subject(model, tensor, 2, memory_bytes=memory, progress=heard.append), heatmap, 20)
+    chunked = deletion(prepare_subject(model, tensor, 2, memory_bytes=memory, progress=heard.append), heatmap, 20)
     assert max(passes) == min(largest, 19)
     assert heard == passes
     np.testing.assert_allclose(chunked.probabilities, at_once.probabilities, rtol=1e-3)
 
 
 def test_a_flat_heatmap_has_no_figures_and_costs_no_pass(model: GeoModel, passes: list[int]) -> None:
-    seen = subject(model, image_tensor(1, SIZE_HW), 2)
+    seen = prepare_subject(model, image_tensor(1, SIZE_HW), 2)
     passes.clear()
     for found in measure(seen, heatmap_of(np.zeros(SIZE_HW), 2), lambda x: heatmap_of(np.zeros(SIZE_HW), 2)):
         assert (found.value, found.reason, found.probabilities) == (None, FLAT_MAP, None)
@@ -272,7 +272,7 @@ def test_a_flat_heatmap_has_no_figures_and_costs_no_pass(model: GeoModel, passes
 
 
 def test_a_probability_of_zero_cannot_drop() -> None:
-    seen = subject(plain_network([[[1, 0, 0]]], head=[[4e6], [0]]), red_image([[-1.0, 0.0], [0.0, 0.0]]), 0)
+    seen = prepare_subject(plain_network([[[1, 0, 0]]], head=[[4e6], [0]]), red_image([[-1.0, 0.0], [0.0, 0.0]]), 0)
     assert seen.probability == 0
     drop, increase = drop_and_increase(seen, heatmap_of([[1, 2], [3, 4]]))
     assert drop.value is increase.value is None
@@ -281,7 +281,7 @@ def test_a_probability_of_zero_cannot_drop() -> None:
 
 def test_it_stops_when_cancelled(model: GeoModel, passes: list[int]) -> None:
     tensor = image_tensor(1, SIZE_HW)
-    seen = subject(model, tensor, 2, cancelled=lambda: len(passes) == 3)
+    seen = prepare_subject(model, tensor, 2, cancelled=lambda: len(passes) == 3)
     with pytest.raises(ExplanationCancelledError, match="cancelled"):
         deletion(seen, baseline("random", tensor, 2), 50)
     assert passes == [3, LARGEST_CPU_CHUNK, LARGEST_CPU_CHUNK]
@@ -289,7 +289,7 @@ def test_it_stops_when_cancelled(model: GeoModel, passes: list[int]) -> None:
 
 def test_what_does_not_belong_together_is_refused(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
-    seen = subject(model, tensor, 2)
+    seen = prepare_subject(model, tensor, 2)
     heatmap = baseline("random", tensor, 2)
     with pytest.raises(DataError, match="heatmap of cell 2, got one of cell 3"):
         deletion(seen, baseline("random", tensor, 3))
@@ -300,6 +300,6 @@ def test_what_does_not_belong_together_is_refused(model: GeoModel) -> None:
     with pytest.raises(DataError, match="'deletion', 'insertion'"):
         measure(seen, heatmap, lambda x: heatmap, ["delete"])
     with pytest.raises(DataError, match="from 0 to 11"):
-        subject(model, tensor, 12)
+        prepare_subject(model, tensor, 12)
     with pytest.raises(DataError, match="pass images singly"):
-        subject(model, tensor.repeat(2, 1, 1, 1), 0)
+        prepare_subject(model, tensor.repeat(2, 1, 1, 1), 0)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.errors import DataError, ImageError
-from geoexplain.explainer.labelled_mask import MAX_COLOURS, MAX_LEGEND_BYTES, labelled_mask, read_legend
+from geoexplain.explainer.labelled_mask import MAX_COLOURS, MAX_LEGEND_BYTES, read_labeled_mask, read_legend
 from geoexplain.images import Preprocess
 
 SEA, ICE, NONE = (0, 0, 255), (255, 255, 255), (1, 2, 3)
@@ -36,7 +36,7 @@ def picture_of(width: int, height: int) -> Image.Image:
 
 
 def test_every_pixel_has_its_concept() -> None:
-    segmenter = labelled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 6), Preprocess(size_px=6))
+    segmenter = read_labeled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 6), Preprocess(size_px=6))
     masks = segmenter(picture_of(9, 6))
     assert list(masks) == ["sea", "ice"]
     columns = np.arange(9)
@@ -46,7 +46,7 @@ def test_every_pixel_has_its_concept() -> None:
 
 def test_two_colours_may_share_a_name_and_one_may_cover_nothing() -> None:
     legend = b'{"#0000ff": "cold", "#ffffff": " cold ", "#010203": "", "#00ff00": "grass"}'
-    masks = labelled_mask(png(painting(6, 9)), legend, picture_of(9, 6), Preprocess(size_px=6))(picture_of(9, 6))
+    masks = read_labeled_mask(png(painting(6, 9)), legend, picture_of(9, 6), Preprocess(size_px=6))(picture_of(9, 6))
     assert list(masks) == ["cold", "grass"]
     assert masks["cold"].sum() == 36
     assert not masks["grass"].any()
@@ -59,7 +59,7 @@ def test_it_is_cropped_and_scaled_as_the_image_is(width: int, height: int) -> No
     pixels[: height // 2, width // 3 :] = (255, 0, 0)
     preprocess = Preprocess(size_px=24)
     picture = Image.fromarray(pixels)
-    segmenter = labelled_mask(png(pixels), b'{"#ff0000": "red", "#000000": null}', picture, preprocess)
+    segmenter = read_labeled_mask(png(pixels), b'{"#ff0000": "red", "#000000": null}', picture, preprocess)
     view = preprocess.view(picture)
     seen = np.asarray(view)[..., 0]
     mask = segmenter(view)["red"]
@@ -75,7 +75,7 @@ def test_a_large_mask_is_read_block_by_block(monkeypatch: pytest.MonkeyPatch) ->
     palette = np.array([SEA, ICE, NONE], dtype=np.uint8)
     choice = generator.integers(3, size=(50, 40))
     monkeypatch.setattr("geoexplain.explainer.labelled_mask.PIXELS_PER_BLOCK", 130)
-    segmenter = labelled_mask(png(palette[choice]), LEGEND, picture_of(40, 50), Preprocess(size_px=40))
+    segmenter = read_labeled_mask(png(palette[choice]), LEGEND, picture_of(40, 50), Preprocess(size_px=40))
     np.testing.assert_array_equal(segmenter.labels, np.array([1, 2, 0])[choice])
 
 
@@ -85,7 +85,7 @@ def test_a_palette_and_a_grey_mask_will_do() -> None:
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
         legend = b'{"#000000": "dark", "#ffffff": "light"}'
-        segmenter = labelled_mask(buffer.getvalue(), legend, picture_of(3, 2), Preprocess(size_px=2))
+        segmenter = read_labeled_mask(buffer.getvalue(), legend, picture_of(3, 2), Preprocess(size_px=2))
         np.testing.assert_array_equal(segmenter.labels, np.where(grey > 0, 2, 1))
 
 
@@ -144,20 +144,20 @@ def test_other_legends_are_refused(data: bytes, message: str, tmp_path: Path) ->
 def test_other_masks_are_refused() -> None:
     preprocess = Preprocess(size_px=6)
     with pytest.raises(DataError, match="size of the image, 9 × 7 px, got 9 × 6 px"):
-        labelled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 7), preprocess)
+        read_labeled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 7), preprocess)
     strange = painting(6, 9)
     strange[0, :4] = (0, 0, 254)
     strange[1, 0] = (7, 7, 7)
     with pytest.raises(DataError, match="got 2 others, mostly #0000fe in 4 pixels"):
-        labelled_mask(png(strange), LEGEND, picture_of(9, 6), preprocess)
+        read_labeled_mask(png(strange), LEGEND, picture_of(9, 6), preprocess)
     with pytest.raises(ImageError, match="damaged"):
-        labelled_mask(png(painting(6, 9))[:60], LEGEND, picture_of(9, 6), preprocess)
+        read_labeled_mask(png(painting(6, 9))[:60], LEGEND, picture_of(9, 6), preprocess)
     with pytest.raises(ImageError, match="JPEG, PNG"):
-        labelled_mask(b"GIF", LEGEND, picture_of(9, 6), preprocess)
+        read_labeled_mask(b"GIF", LEGEND, picture_of(9, 6), preprocess)
 
 
 def test_another_image_than_its_own_is_refused() -> None:
-    segmenter = labelled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 6), Preprocess(size_px=6))
+    segmenter = read_labeled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 6), Preprocess(size_px=6))
     with pytest.raises(DataError, match="9 × 6 px, got 6 × 9 px"):
         segmenter(picture_of(6, 9))
 
@@ -172,7 +172,7 @@ def test_a_million_foreign_colours_are_counted_in_little_memory() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(DataError, match="got 2,097,151 others, mostly #400000 in 2 pixels"):
-            labelled_mask(mask, LEGEND, picture, Preprocess(size_px=6))
+            read_labeled_mask(mask, LEGEND, picture, Preprocess(size_px=6))
         assert tracemalloc.get_traced_memory()[1] < 160e6
     finally:
         tracemalloc.stop()

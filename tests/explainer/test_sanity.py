@@ -11,18 +11,18 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.explanation import Explanation
 from geoexplain.explainer.sanity import (
+    draw_heatmaps,
     draw_seed,
-    heatmaps,
-    judged,
-    parts,
-    randomised,
+    judge_candidate,
+    randomized_models,
     sanity_checks,
+    weighted_parts,
 )
 from geoexplain.explainer.sanity_verdict import Comparisons
-from geoexplain.explainer.table import BASELINE, GRADIENT_CAM, ExplanationKind, of_family
+from geoexplain.explainer.table import BASELINE, GRADIENT_CAM, ExplanationKind, kinds_of_family
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.tuned import candidates_of, presets, traced_candidates
-from geoexplain.explainer.tuning_gain import untuned
+from geoexplain.explainer.tuning_gain import untuned_kinds
 from geoexplain.locator.model import GeoModel
 from tests.explainer.drawn import baseline
 from tests.explainer.networks import image_tensor, random_model
@@ -61,13 +61,13 @@ def every_tensor(model: GeoModel) -> dict[str, torch.Tensor]:
 def test_the_candidates_are_the_heatmaps_that_people_see(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
     explanation = Explanation(None, tensor, None, trace(model, tensor, 3))
-    drawn = heatmaps(model, tensor, 3, untuned())
-    for name in of_family(GRADIENT_CAM):
+    drawn = draw_heatmaps(model, tensor, 3, untuned_kinds())
+    for name in kinds_of_family(GRADIENT_CAM):
         np.testing.assert_array_equal(drawn[name].values, explanation.heatmap(name).values)
     np.testing.assert_array_equal(drawn["combi-cam"].values, explanation.combi_cam().values)
     assert {preset.score for preset in presets().values()} == {"probability"}
-    assert set(candidates_of(model)) - set(untuned()) == {"score-cam"}
-    assert traced_candidates(model) == untuned()
+    assert set(candidates_of(model)) - set(untuned_kinds()) == {"score-cam"}
+    assert traced_candidates(model) == untuned_kinds()
     score_cam = explanation.draw("score-cam", model)
     assert (score_cam.method, score_cam.target, score_cam.values.shape) == ("score-cam", 3, SIZE_HW)
 
@@ -76,8 +76,8 @@ def test_weights_are_drawn_from_the_head_down_and_what_is_above_stays_drawn(mode
     original = every_tensor(model)
     before = original
     seen = []
-    for step, changed in randomised(model, 0):
-        seen.append(parts(model)[step][0])
+    for step, changed in randomized_models(model, 0):
+        seen.append(weighted_parts(model)[step][0])
         now = {key: value.clone() for key, value in changed.network.state_dict().items()}
         prefix = ["head.", "backbone.head.", *(f"backbone.stages.{i}." for i in range(6, -1, -1)), "backbone.stem."][
             step
@@ -88,14 +88,14 @@ def test_weights_are_drawn_from_the_head_down_and_what_is_above_stays_drawn(mode
         convolutions = {key for key, value in now.items() if key.startswith(prefix) and value.dim() > 1}
         assert {key for key in convolutions if "mus" not in key} <= moved
         before = now
-    assert seen == STEPS == [name for name, _ in parts(model)]
+    assert seen == STEPS == [name for name, _ in weighted_parts(model)]
 
 
 def test_drawn_weights_have_the_variance_of_he_and_keep_signals_alive(model: GeoModel) -> None:
-    *_, (_, changed) = randomised(model, 0)
+    *_, (_, changed) = randomized_models(model, 0)
     weight = changed.network.head.mixture_weights.weight
     assert float(weight.std()) == pytest.approx((2 / weight.shape[1]) ** 0.5, rel=0.03)
-    drawn = heatmaps(changed, image_tensor(1, SIZE_HW), 3, untuned())
+    drawn = draw_heatmaps(changed, image_tensor(1, SIZE_HW), 3, untuned_kinds())
     assert not any(heatmap.flat for heatmap in drawn.values())
     assert not any(p.requires_grad for p in changed.network.parameters())
     assert not changed.network.training
@@ -103,14 +103,14 @@ def test_drawn_weights_have_the_variance_of_he_and_keep_signals_alive(model: Geo
 
 def test_the_served_model_is_left_alone_while_others_use_it(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
-    before, alone = every_tensor(model), heatmaps(model, tensor, 3, untuned())
+    before, alone = every_tensor(model), draw_heatmaps(model, tensor, 3, untuned_kinds())
     random_state = torch.random.get_rng_state()
     differing: list[str] = []
     done = threading.Event()
 
     def use() -> None:
         while not done.is_set():
-            for name, heatmap in heatmaps(model, tensor, 3, untuned()).items():
+            for name, heatmap in draw_heatmaps(model, tensor, 3, untuned_kinds()).items():
                 if not np.allclose(heatmap.values, alone[name].values, rtol=1e-4, atol=1e-5 * alone[name].values.max()):
                     differing.append(name)
 
@@ -158,8 +158,8 @@ def test_a_map_of_edges_survives_and_one_of_weights_does_not(model: GeoModel) ->
 
 
 def test_a_network_of_random_weights_is_the_last_of_its_cascade(model: GeoModel) -> None:
-    *_, (step, cascaded) = randomised(model, 7)
-    ((whole, at_once),) = randomised(model, 7, whole=True)
+    *_, (step, cascaded) = randomized_models(model, 7)
+    ((whole, at_once),) = randomized_models(model, 7, whole=True)
     assert (step, whole) == (len(STEPS) - 1,) * 2
     expected = cascaded.network.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in at_once.network.state_dict().items())
@@ -170,7 +170,7 @@ def test_a_network_of_random_weights_is_the_last_of_its_cascade(model: GeoModel)
 def test_every_gradient_method_and_combi_cam_is_checked_and_repeats_itself(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
     one, same = (sanity_checks(model, tensor, 3, draws=1, seed=5) for _ in range(2))
-    assert set(one) == {*of_family(GRADIENT_CAM), "combi-cam", "combi-cam-all", "combi-cam-shallow"}
+    assert set(one) == {*kinds_of_family(GRADIENT_CAM), "combi-cam", "combi-cam-all", "combi-cam-shallow"}
     for name, check in one.items():
         assert list(check.steps) == STEPS
         np.testing.assert_array_equal(check.compared.correlations, same[name].compared.correlations)
@@ -222,13 +222,13 @@ NEAR = [0.01, -0.01, 0.02, -0.02, 0.015]
     ],
 )
 def test_verdicts_by_hand(correlations: list[float], chance: float, verdict: str, words: str) -> None:
-    check = judged("x", "X", ("head", "stem"), compared(correlations, chance), flat=False)
+    check = judge_candidate("x", "X", ("head", "stem"), compared(correlations, chance), flat=False)
     assert check.verdict == verdict
     assert words in check.sentence
 
 
 def test_a_flat_map_is_not_checked() -> None:
-    check = judged("x", "X", ("head", "stem"), compared([np.nan] * 5, np.nan), flat=True)
+    check = judge_candidate("x", "X", ("head", "stem"), compared([np.nan] * 5, np.nan), flat=True)
     assert (check.verdict, check.sentence) == ("none", "X: the map is flat, so there is nothing to check.")
 
 

@@ -9,8 +9,8 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.attribution import integrated_gradients
 from geoexplain.explainer.cams import score_cam
 from geoexplain.explainer.metrics import deletion
-from geoexplain.explainer.subject import subject
-from geoexplain.explainer.target import CellGroup, described, target_score
+from geoexplain.explainer.subject import prepare_subject
+from geoexplain.explainer.target import CellGroup, target_score, target_text
 from geoexplain.explainer.trace import trace
 from tests.explainer.drawn import baseline
 from tests.explainer.networks import image_tensor, plain_network, random_model
@@ -74,7 +74,7 @@ def test_score_cam_and_faithfulness_are_about_the_sum(model, tensor) -> None:
     group = CellGroup("two", (2, 9))
     found = trace(model, tensor, group, "probability")
     shares = torch.softmax(found.logits.double(), dim=-1)[0]
-    looked_at = subject(model, tensor, found.explained)
+    looked_at = prepare_subject(model, tensor, found.explained)
     assert looked_at.probability == pytest.approx(float(shares[2] + shares[9]), rel=1e-3)
     heatmap = score_cam(model, tensor, found, found.stages[-1], weighting="raw probability")
     apart = [
@@ -116,5 +116,5 @@ def test_errors(model, tensor) -> None:
         with pytest.raises(DataError, match="Elsewhere: expected cells from 0 to 11"):
             trace(model, tensor, CellGroup("Elsewhere", cells))
     assert CellGroup("Jordan", (7, 3)) == CellGroup("Jordan", (3, 7))
-    assert described(CellGroup("Jordan", (3,))) == "Jordan"
-    assert described(1, ("a", "b")) == "cell 1 (b)"
+    assert target_text(CellGroup("Jordan", (3,))) == "Jordan"
+    assert target_text(1, ("a", "b")) == "cell 1 (b)"

@@ -9,13 +9,13 @@ from torch import nn
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.combine import combine
-from geoexplain.explainer.table import GRADIENT_CAM, of_family, stage_maps
+from geoexplain.explainer.table import GRADIENT_CAM, kinds_of_family, stage_maps
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.tuned import presets
 from tests.explainer.networks import image_tensor, model_of, plain_network
 
-GRADIENT_METHODS = list(of_family(GRADIENT_CAM))
+GRADIENT_METHODS = list(kinds_of_family(GRADIENT_CAM))
 SIZE_HW = (96, 128)
 
 

@@ -16,7 +16,7 @@ from geoexplain.explainer.tuned import (
     presets,
     presets_of,
 )
-from geoexplain.explainer.tuning_gain import untuned
+from geoexplain.explainer.tuning_gain import untuned_kinds
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import TUNED_LEVELS, TUNED_SCORES, StageWeights
 from tests.explainer.networks import image_tensor, random_model
@@ -52,7 +52,7 @@ def test_the_preset_and_the_candidate_are_the_weights(tuned_model: GeoModel) -> 
 
 def test_a_model_without_has_neither_and_says_why(model: GeoModel) -> None:
     assert presets_of(model) == presets()
-    assert set(candidates_of(model)) == {*untuned(), "score-cam"}
+    assert set(candidates_of(model)) == {*untuned_kinds(), "score-cam"}
     for ask in (lambda: preset_of(model, TUNED), lambda: candidate_of(model, TUNED)):
         with pytest.raises(DataError, match="model random: expected weights tuned for it, got none"):
             ask()

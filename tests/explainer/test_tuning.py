@@ -12,11 +12,11 @@ from geoexplain.explainer.cams import ExplanationCancelledError, StageMap, is_fl
 from geoexplain.explainer.combine import COMBINATIONS, combine
 from geoexplain.explainer.faithfulness import measure
 from geoexplain.explainer.objectives import objective_name
-from geoexplain.explainer.subject import subject
+from geoexplain.explainer.subject import prepare_subject
 from geoexplain.explainer.table import stage_maps
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.tuned import presets
-from geoexplain.explainer.tuning import GRID, Case, Setting, moved, prepare, scaled, tune
+from geoexplain.explainer.tuning import GRID, Case, Setting, apply_step, prepare_case, scale_to_largest, tune
 from geoexplain.locator.model import GeoModel
 from tests.explainer.networks import image_tensor, plain_network
 
@@ -42,7 +42,7 @@ def planted_case(seed: int) -> Case:
     image[0, 1] = torch.from_numpy((other > 0) * 3.0)
     maps = tuple(stage_map(values, i) for i, values in enumerate((other, north, south), 1))
     blocks = tuple(replace(one, level="block") for one in maps)
-    return Case(subject(model, image, 1), "grad-cam", {"stage": maps, "block": blocks})
+    return Case(prepare_subject(model, image, 1), "grad-cam", {"stage": maps, "block": blocks})
 
 
 def independently(case: Case, setting: Setting) -> float | None:
@@ -55,7 +55,7 @@ def independently(case: Case, setting: Setting) -> float | None:
 def test_finds_the_best_of_all_grid_points_where_what_matters_is_known() -> None:
     cases = [planted_case(seed) for seed in range(3)]
     found = tune(cases, how="max", steps=STEPS)
-    points = [Setting("stage", "max", scaled(w)) for w in product(GRID, repeat=3) if max(w) > 0]
+    points = [Setting("stage", "max", scale_to_largest(w)) for w in product(GRID, repeat=3) if max(w) > 0]
     best = max(np.mean([independently(case, point) for case in cases]) for point in points)
     assert found.value == pytest.approx(best)
     noise, north, south = found.setting.weights
@@ -63,7 +63,7 @@ def test_finds_the_best_of_all_grid_points_where_what_matters_is_known() -> None
 
 
 def test_is_never_worse_than_any_preset_or_any_map_alone(model: GeoModel) -> None:
-    cases = [prepare(model, image_tensor(seed, (64, 64))) for seed in range(2)]
+    cases = [prepare_case(model, image_tensor(seed, (64, 64))) for seed in range(2)]
     found = tune(cases, steps=STEPS, passes=1)
     counts = {level: len(maps) for level, maps in cases[0].maps.items()}
     settings = {name: Setting(p.level, p.how, p.weights(counts[p.level])) for name, p in presets().items()}
@@ -140,7 +140,7 @@ def test_stops_when_it_is_called_off() -> None:
 
 def test_adcc_is_that_of_the_metric(model: GeoModel) -> None:
     tensor = image_tensor(4, (64, 64))
-    case = prepare(model, tensor)
+    case = prepare_case(model, tensor)
     found = tune([case], objective="adcc", how="max", passes=1)
     setting = found.setting
 
@@ -196,10 +196,10 @@ def test_what_does_not_exist_is_refused(options: dict, sentence: str) -> None:
 
 def test_steps_by_hand() -> None:
     setting = Setting("stage", "max", (0.5, 1.0))
-    assert moved(setting, 0, 2.0) == Setting("stage", "max", (1.0, 0.5))
-    assert moved(setting, 1, 0.0) == Setting("stage", "max", (1.0, 0.0))
-    assert moved(setting, None, "tanh") == Setting("stage", "tanh", (0.5, 1.0))
-    assert moved(Setting("stage", "max", (0.0, 1.0)), 1, 0.0) is None
+    assert apply_step(setting, 0, 2.0) == Setting("stage", "max", (1.0, 0.5))
+    assert apply_step(setting, 1, 0.0) == Setting("stage", "max", (1.0, 0.0))
+    assert apply_step(setting, None, "tanh") == Setting("stage", "tanh", (0.5, 1.0))
+    assert apply_step(Setting("stage", "max", (0.0, 1.0)), 1, 0.0) is None
     assert objective_name("insertion-deletion", 12) == "insertion-deletion@12"
     assert objective_name("adcc", 12) == "adcc"
     assert set(COMBINATIONS) >= {"max", "tanh"}

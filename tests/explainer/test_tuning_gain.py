@@ -14,8 +14,8 @@ from geoexplain.explainer.objectives import CHECKED_BY, OBJECTIVES, Objective
 from geoexplain.explainer.table import EXPLANATIONS
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.tuned import presets
-from geoexplain.explainer.tuning import Case, Setting, heatmap_of, prepare
-from geoexplain.explainer.tuning_gain import Gain, ImageGain, gain_words, image_gain, measurements, untuned
+from geoexplain.explainer.tuning import Case, Setting, heatmap_of, prepare_case
+from geoexplain.explainer.tuning_gain import Gain, ImageGain, gain_text, image_gain, measurement_count, untuned_kinds
 from geoexplain.locator.model import GeoModel
 from tests.explainer.drawn import drawn
 from tests.explainer.networks import image_tensor
@@ -25,7 +25,7 @@ SETTING = Setting("stage", "max", (0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.0))
 
 @pytest.fixture(scope="module")
 def case(model: GeoModel) -> Case:
-    return prepare(model, image_tensor(3, (64, 64)))
+    return prepare_case(model, image_tensor(3, (64, 64)))
 
 
 def test_it_is_what_the_metrics_say_of_the_best_without_tuning(model: GeoModel, case: Case) -> None:
@@ -38,7 +38,7 @@ def test_it_is_what_the_metrics_say_of_the_best_without_tuning(model: GeoModel, 
         shown, hidden = insertion(looked_at, heatmap, steps).value, deletion(looked_at, heatmap, steps).value
         return None if shown is None or hidden is None else shown - hidden
 
-    maps = {name: drawn(name, model, looked_at.tensor, traced) for name in untuned()}
+    maps = {name: drawn(name, model, looked_at.tensor, traced) for name in untuned_kinds()}
     assert {"grad-cam", "combi-cam"} <= maps.keys()  # Grad-CAM, and Combi-CAM as published, need no tuning
     values = {name: value for name, heatmap in maps.items() if (value := area(heatmap, 6)) is not None}
     best = max(values, key=values.__getitem__)
@@ -49,7 +49,7 @@ def test_it_is_what_the_metrics_say_of_the_best_without_tuning(model: GeoModel, 
     assert (found.own.low, found.own.high) == pytest.approx(mean_interval(pairs[:, 0] - pairs[:, 1]), abs=1e-6)
     lost = [looked_at.probability - road(looked_at, tuned, steps)[0].value for steps in (3, 4, 5, 6, 7)]
     assert found.second.tuned == pytest.approx(np.mean(lost), abs=1e-6)
-    assert {total for _, total in heard} == {measurements("insertion-deletion")}
+    assert {total for _, total in heard} == {measurement_count("insertion-deletion")}
     assert heard[-1][0] <= heard[-1][1]
 
 
@@ -64,7 +64,7 @@ def test_what_needs_no_tuning_gains_nothing_over_itself(case: Case) -> None:
     )
     assert same is not None
     assert (same.own.low, same.own.high, same.own.verdict, same.second.verdict) == (0, 0, "no gain", "no gain")
-    assert gain_words(same).startswith("No gain over ")
+    assert gain_text(same).startswith("No gain over ")
 
 
 def test_a_search_among_noise_is_no_gain(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,12 +87,12 @@ def test_a_search_among_noise_is_no_gain(case: Case, monkeypatch: pytest.MonkeyP
 
 def test_flat_maps_and_what_has_no_steps(model: GeoModel, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     assert image_gain(case, Setting("stage", "max", (0.0,) * 7), steps=6) is None
-    assert gain_words(None) == "There is nothing to compare with: every map that needs no tuning is flat."
+    assert gain_text(None) == "There is nothing to compare with: every map that needs no tuning is flat."
     once = image_gain(case, SETTING, "adcc")
     if once is not None:
         assert once.own.verdict == "unknown"  # of one measurement nothing is known
-        assert gain_words(once).startswith("Measured once over ")
-        assert "cannot be told" in gain_words(once)
+        assert gain_text(once).startswith("Measured once over ")
+        assert "cannot show a gain" in gain_text(once)
     with pytest.raises(DataError, match="expected an objective"):
         image_gain(case, SETTING, "luck")
     with pytest.raises(ExplanationCancelledError):
@@ -103,17 +103,17 @@ def test_flat_maps_and_what_has_no_steps(model: GeoModel, case: Case, monkeypatc
 def test_words_by_hand() -> None:
     second = Gain("probability lost to ROAD", 0.41, 0.45, -0.06, -0.02)
     better = ImageGain("LayerCAM", Gain("area", 0.731, 0.706, 0.012, 0.038), second)
-    assert gain_words(better) == (
+    assert gain_text(better) == (
         "A gain of +0.025 over LayerCAM, the best that needs no tuning: area 0.731 against 0.706, a difference of "
         "+0.012 to +0.038. By another measure, which it was not tuned for, it is worse: probability lost to ROAD 0.410 "
         "against 0.450, a difference of −0.060 to −0.020."
     )
     level = replace(better, own=Gain("area", 0.708, 0.706, -0.004, 0.009), second=replace(second, high=0.01))
-    assert gain_words(level).startswith(
+    assert gain_text(level).startswith(
         "No gain over LayerCAM, the best that needs no tuning: area 0.708 against 0.706; the difference, −0.004 to "
         "+0.009, is within the noise of the steps. By another measure, which it was not tuned for, it is no better:"
     )
     worse = replace(better, own=Gain("area", 0.664, 0.706, -0.054, -0.03))
-    assert gain_words(worse).startswith(
+    assert gain_text(worse).startswith(
         "No gain over LayerCAM, the best that needs no tuning: area 0.664 against 0.706, a"
     )
