@@ -124,7 +124,7 @@ def held_out_gains(
     return found[0], found[1]
 
 
-def _values(case: Case, heatmap: Heatmap, again: Redraw, measures: Iterable[tuple[Objective, int]]) -> list[float]:
+def _values(case: Case, heatmap: Heatmap, redraw: Redraw, measures: Iterable[tuple[Objective, int]]) -> list[float]:
     """A heatmap by several measures; NaN for no value."""
     values = (by.value(case.subject, heatmap, redraw, steps) for by, steps in measures)
     return [np.nan if value is None else value for value in values]
