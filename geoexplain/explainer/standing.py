@@ -28,7 +28,7 @@ class Standing:
     """
 
     limit: float | None
-    find_standing: tuple[str, ...]
+    outstanding: tuple[str, ...]
     ahead: tuple[str, ...]
 
 

@@ -53,7 +53,7 @@ class Trial:
              moved elsewhere
     """
 
-    prepare_subject: MeasuredSubject
+    subject: MeasuredSubject
     explanations: tuple[MeasuredExplanation, ...]
     chance: tuple[tuple[Measure, ...], ...]
 

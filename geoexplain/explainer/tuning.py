@@ -47,7 +47,7 @@ class Setting:
 class Case:
     """An image and a cell to tune on: what it is measured by, and its maps by level, traced once."""
 
-    prepare_subject: MeasuredSubject
+    subject: MeasuredSubject
     method: str
     maps: dict[str, tuple[StageMap, ...]] = field(repr=False)
 

@@ -196,7 +196,7 @@ def test_cells_that_the_image_cannot_tell_apart_have_a_flat_contrast() -> None:
         (12, "from 0 to 11, got 12"),
         (-1, "from 0 to 11, got -1"),
         ((91.0, 0.0), "expected a target latitude"),
-        (None, "expected a cell to hold the explained one against, got none"),
+        (None, "expected a cell to contrast the explained one with, got none"),
     ],
 )
 def test_what_cannot_be_contrasted_is_refused(

@@ -125,9 +125,9 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
     save_segformer(folder)
     whole = load_file(folder / "model.safetensors")
     for name, change, message in (
-        ("decode_head.classifier.bias", None, "1 of its weights are missing or foreign, such as decode_head.classif"),
+        ("decode_head.classifier.bias", None, "1 of its weights are missing or unknown, such as decode_head.classif"),
         ("decode_head.classifier.bias", torch.tensor([0, float("nan"), 0]), "not finite"),
-        ("something.else", torch.zeros(3), "missing or foreign, such as something.else"),
+        ("something.else", torch.zeros(3), "missing or unknown, such as something.else"),
     ):
         changed = {**whole, name: change}
         save_file({key: values for key, values in changed.items() if values is not None}, folder / "model.safetensors")
