@@ -1,4 +1,4 @@
-"""Concepts that somebody painted: a mask picture whose colours a legend names."""
+"""Concepts that a user painted: a mask picture, and a legend that names its colours."""
 
 import csv
 import io
@@ -27,30 +27,30 @@ COLOUR_COLUMNS = ("color", "colour")
 NAME_COLUMNS = ("name", "concept")
 
 PIXELS_PER_BLOCK = 2**20
-"""Pixels of a mask that are looked up at a time, so that a large one takes little more memory than its labels."""
+"""Number of pixels that are looked up at a time, so that a large mask takes little more memory than its labels."""
 
 Legend = dict[int, str]
-"""Colour 0xRRGGBB → name of its concept; "" for what belongs to none."""
+"""Colour 0xRRGGBB → name of its concept; "" for no concept."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabeledMask:
-    """A segmenter for the one image that somebody painted a mask for.
+    """A segmenter for the single image that a mask was painted for.
 
-    labels    uint8 (H, W), at the size that the network sees: 0 for no concept, else n for `concepts[n - 1]`
-    concepts  their names, in the legend's order; one may cover nothing
+    labels    uint8 (H, W), at the size of the network's view: 0 for no concept, else n for `concepts[n - 1]`
+    concepts  names of the concepts, in the legend's order; a concept may cover nothing
     """
 
     labels: NDArray[np.uint8]
     concepts: tuple[str, ...]
 
     def __call__(self, image: Image.Image, position: Footprint | None = None) -> Masks:  # noqa: ARG002
-        """One mask (H, W) per concept. Raises DataError for an image of another size than the mask's."""
+        """Return one mask (H, W) per concept. Raises DataError for an image of another size than the mask's."""
         height, width = self.labels.shape
         if image.size != (width, height):
             raise DataError(
                 f"mask: expected the image it was painted for, as the network sees it in {width} × {height} px, "
-                f"got {image.width} × {image.height} px."
+                f"got {image.width} × {image.height} px: paint a mask for this image."
             )
         return {concept: self.labels == n for n, concept in enumerate(self.concepts, 1)}
 
@@ -60,13 +60,13 @@ def read_labeled_mask(
 ) -> LabeledMask:
     """Read a painted mask and its legend for one picture.
 
-    mask        a picture without loss, as PNG, of the size of `picture`; every one of its colours is in the legend
-    legend      a file, or its bytes, as read_legend() takes them
-    picture     RGB, as `open_image` returns it
-    preprocess  of the model; the mask is cropped and scaled (to the nearest pixel) as the picture will be
+    mask        a picture in a lossless format such as PNG, of the size of `picture`, with colours of the legend
+    legend      a file, or its bytes, as read_legend() accepts them
+    picture     RGB image, as `open_image` returns it
+    preprocess  the model's preprocessing; the mask is cropped and scaled (to the nearest pixel) as the picture will be
 
-    Raises ImageError for a mask that open_image() refuses, DataError for another size, a colour that the legend does
-    not name, or a legend that cannot be used.
+    Raises ImageError for a mask that open_image() rejects, DataError for another size, a colour that is not in the
+    legend, or a legend that cannot be used.
     """
     names = read_legend(legend)
     painted = open_image(mask)
@@ -78,21 +78,21 @@ def read_labeled_mask(
     concepts = tuple(dict.fromkeys(name for name in names.values() if name))
     numbers = {colour: concepts.index(name) + 1 if name else 0 for colour, name in names.items()}
     labels = Image.fromarray(_labels(painted, numbers))
-    # Preprocess takes RGB alone; the crop depends on nothing but the size.
+    # Preprocess accepts RGB alone; the crop depends only on the size.
     visible = preprocess.visible(Image.merge("RGB", (labels, labels, labels))).getchannel(0)
     fitted = visible.resize(preprocess.view(picture).size, Image.Resampling.NEAREST)
     return LabeledMask(np.asarray(fitted), concepts)
 
 
 def read_legend(source: Path | bytes) -> Legend:
-    """A legend, in its own order: from JSON or CSV, told apart by what it begins with.
+    """Read a legend from JSON or CSV, in its own order. Text that starts with { or [ is JSON.
 
-    JSON  one object {"#rrggbb": "name", …}; null or "" is a colour that belongs to no concept
+    JSON  one object {"#rrggbb": "name", …}; null or "" marks a colour of no concept
     CSV   a header with `color` (or colour) and `name` (or concept), separated by commas, semicolons or tabs; an empty
-          name is a colour that belongs to no concept
+          name marks a colour of no concept
 
-    Two colours may share a name. Raises DataError for more than MAX_LEGEND_BYTES or MAX_COLOURS, no colour, one that is
-    not #rrggbb or comes twice, and names that are longer than LONGEST_NAME or hold what cannot be shown.
+    Two colours may share a name. Raises DataError for more than MAX_LEGEND_BYTES or MAX_COLOURS, for no named colour,
+    for a colour that is not #rrggbb or is repeated, and for names that are longer than LONGEST_NAME or not printable.
     """
     name = printable(source.name) if isinstance(source, Path) else "legend"
     data = read_bytes(source, MAX_LEGEND_BYTES) if isinstance(source, Path) else source
@@ -107,7 +107,7 @@ def read_legend(source: Path | bytes) -> Legend:
     for colour, concept in rows:
         code = _color_code(colour, name)
         if code in legend:
-            raise DataError(f"{name}: expected every colour once, got {colour} again: remove one of them.")
+            raise DataError(f"{name}: expected every colour once, got {colour} twice: remove one of them.")
         legend[code] = _concept(concept, name)
         if len(legend) > MAX_COLOURS:
             raise DataError(f"{name}: expected at most {MAX_COLOURS} colours, got more: join some concepts.")
@@ -118,18 +118,18 @@ def read_legend(source: Path | bytes) -> Legend:
 
 def _json_rows(text: str, name: str) -> Iterable[tuple[object, object]]:
     try:
-        # As pairs, since a dictionary would keep the last of two equal colours without a word.
+        # As pairs, since a dictionary would silently keep the last of two equal colours.
         pairs = json.loads(text, object_pairs_hook=tuple)
     except (ValueError, RecursionError):
-        raise DataError(f"{name}: expected a legend in JSON, could not read it: correct it.") from None
+        raise DataError(f"{name}: expected a legend in JSON, but it could not be parsed: correct it.") from None
     if not isinstance(pairs, tuple):
-        raise DataError(f'{name}: expected one object {{"#rrggbb": "name", …}}, got a list: write it so.')
+        raise DataError(f'{name}: expected one object {{"#rrggbb": "name", …}}, got a list: change it to an object.')
     return pairs
 
 
 def _csv_rows(text: str, name: str) -> Iterator[tuple[object, object]]:
     header = text.partition("\n")[0]
-    delimiter = next((one for one in ",;\t" if one in header), ",")
+    delimiter = next((character for character in ",;\t" if character in header), ",")
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = [cell.strip().lower() for cell in next(lines, [])]
@@ -137,15 +137,18 @@ def _csv_rows(text: str, name: str) -> Iterator[tuple[object, object]]:
         concept = next((columns.index(one) for one in NAME_COLUMNS if one in columns), None)
         if colour is None or concept is None:
             raise DataError(
-                f"{name}: expected a header with color and name, got {printable(header.strip())!r}: name them so."
+                f"{name}: expected a header with color and name, got {printable(header.strip())!r}: rename the columns."
             )
         for cells in lines:
             if any(cell.strip() for cell in cells):
                 if len(cells) <= max(colour, concept):
-                    raise DataError(f"{name}, line {lines.line_num}: expected a colour and a name: complete the line.")
+                    raise DataError(
+                        f"{name}, line {lines.line_num}: expected a colour and a name, got {len(cells)} of the "
+                        f"{len(columns)} columns: complete the line."
+                    )
                 yield cells[colour].strip(), cells[concept]
     except csv.Error as error:
-        raise DataError(f"{name}, line {lines.line_num}: could not read the line ({error}): correct it.") from None
+        raise DataError(f"{name}, line {lines.line_num}: expected a line of CSV, got {error}: correct it.") from None
 
 
 def _color_code(colour: object, name: str) -> int:
@@ -158,35 +161,35 @@ def _concept(concept: object, name: str) -> str:
     text = "" if concept is None else concept
     if not isinstance(text, str) or len(text.strip()) > LONGEST_NAME or not text.strip().isprintable():
         raise DataError(
-            f"{name}: expected a name of at most {LONGEST_NAME} letters that can be shown, "
+            f"{name}: expected a name of at most {LONGEST_NAME} printable characters, "
             f"got {printable(str(concept))!r}: choose another."
         )
     return text.strip()
 
 
 def _labels(painted: Image.Image, numbers: dict[int, int]) -> NDArray[np.uint8]:
-    """The number (H, W) of each pixel's colour. Raises DataError for colours that have none."""
+    """Return the number (H, W) of each pixel's colour. Raises DataError for colours without a number."""
     colours = np.array(sorted(numbers), dtype=np.int32)
     values = np.array([numbers[colour] for colour in colours.tolist()], dtype=np.uint8)
     width, height = painted.size
     labels = np.empty((height, width), dtype=np.uint8)
-    strangers: NDArray[np.uint32] | None = None  # pixels of each of the 2²⁴ colours: 64 MiB, however many there are
+    unknown: NDArray[np.uint32] | None = None  # pixels of each of the 2²⁴ colours: 64 MiB, for any number of colours
     rows = max(1, PIXELS_PER_BLOCK // width)
     for top in range(0, height, rows):
         block = np.asarray(painted.crop((0, top, width, min(top + rows, height)))).astype(np.int32)
         codes = block[..., 0] << 16 | block[..., 1] << 8 | block[..., 2]
         place = np.minimum(np.searchsorted(colours, codes), len(colours) - 1)
-        strange = codes[colours[place] != codes]
-        if strange.size:
-            strangers = np.zeros(2**24, dtype=np.uint32) if strangers is None else strangers
-            found, counts = np.unique(strange, return_counts=True)
-            strangers[found] += counts.astype(np.uint32)
+        unnamed = codes[colours[place] != codes]
+        if unnamed.size:
+            unknown = np.zeros(2**24, dtype=np.uint32) if unknown is None else unknown
+            distinct, counts = np.unique(unnamed, return_counts=True)
+            unknown[distinct] += counts.astype(np.uint32)
         labels[top : top + rows] = values[place]
-    if strangers is not None:
-        code = int(strangers.argmax())
+    if unknown is not None:
+        code = int(unknown.argmax())
         raise DataError(
-            f"mask: expected the colours of the legend alone, got {np.count_nonzero(strangers):,} others, mostly "
-            f"#{code:06x} in {strangers[code]:,} pixels: add them to the legend, and save the mask "
-            "without loss and smoothing, as PNG."
+            f"mask: expected the colours of the legend alone, got {np.count_nonzero(unknown):,} others, mostly "
+            f"#{code:06x} in {unknown[code]:,} pixels: add them to the legend, and save the mask "
+            "without compression losses and smoothing, as PNG."
         )
     return labels
