@@ -82,7 +82,7 @@ def natural_concepts(folder: Path) -> NaturalConcepts:
         if name in layers:
             shapes[concept] = [shape for feature in layers[name].features for shape in _areas(feature)]
     digest = hashlib.sha256("".join(layer.sha256 for layer in layers.values()).encode()).hexdigest()
-    return NaturalConcepts({concept: _tree(found) for concept, found in shapes.items()}, digest)
+    return NaturalConcepts({concept: _tree(polygons) for concept, polygons in shapes.items()}, digest)
 
 
 def _areas(feature: Feature) -> list[shapely.Geometry]:

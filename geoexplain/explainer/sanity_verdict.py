@@ -123,11 +123,11 @@ def verdict_sentence(title: str, result: Equivalence, unit: str, figures: str, *
     )
 
 
-def interval_text(found: Equivalence) -> str:
-    """The interval of a mean: "95 %: −0.03 to 0.15", or that there is none."""
-    if not math.isfinite(found.low):
+def interval_text(result: Equivalence) -> str:
+    """Return the interval of a mean as text: "95 %: −0.03 to 0.15", or "no interval"."""
+    if not math.isfinite(result.low):
         return "no interval"
-    return f"95 %: {two_decimals_text(found.low)} to {two_decimals_text(found.high)}"
+    return f"95 %: {two_decimals_text(result.low)} to {two_decimals_text(result.high)}"
 
 
 def two_decimals_text(value: float) -> str:
