@@ -1,4 +1,4 @@
-"""PaintedMasks masks: what they say pixel by pixel, that they stay over the image, and what is refused."""
+"""Painted masks: masks pixel by pixel, alignment with the image, and refused input."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def painting(height: int, width: int) -> np.ndarray:
-    """The left third is sea, the right third is ice, between them lies nothing."""
+    """The left third is sea, the right third is ice, and the middle belongs to no concept."""
     pixels = np.full((height, width, 3), NONE, dtype=np.uint8)
     pixels[:, : width // 3] = SEA
     pixels[:, -(width // 3) :] = ICE
@@ -54,7 +54,7 @@ def test_two_colours_may_share_a_name_and_one_may_cover_nothing() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(90, 60), (300, 60), (40, 250), (61, 47)])
 def test_it_is_cropped_and_scaled_as_the_image_is(width: int, height: int) -> None:
-    # Where the network sees pure red, the mask must say "red", and nowhere else but at the smoothed edges.
+    # The mask must be "red" where the network's view is pure red, and elsewhere only at the smoothed edges.
     pixels = np.zeros((height, width, 3), dtype=np.uint8)
     pixels[: height // 2, width // 3 :] = (255, 0, 0)
     preprocess = Preprocess(size_px=24)
@@ -79,7 +79,7 @@ def test_a_large_mask_is_read_block_by_block(monkeypatch: pytest.MonkeyPatch) ->
     np.testing.assert_array_equal(segmenter.labels, np.array([1, 2, 0])[choice])
 
 
-def test_a_palette_and_a_grey_mask_will_do() -> None:
+def test_a_palette_and_a_grey_mask_are_accepted() -> None:
     grey = np.array([[0, 0, 255], [0, 255, 255]], dtype=np.uint8)
     for image in (Image.fromarray(grey), Image.fromarray(grey).convert("P")):
         buffer = io.BytesIO()
@@ -162,8 +162,8 @@ def test_another_image_than_its_own_is_refused() -> None:
         segmenter(picture_of(6, 9))
 
 
-def test_a_million_foreign_colours_are_counted_in_little_memory() -> None:
-    # Two blocks of pixels, every colour once but the last, which comes twice.
+def test_a_million_unknown_colours_are_counted_in_little_memory() -> None:
+    # Two blocks of pixels with every colour once, except the last, which occurs twice.
     codes = np.arange(2**21, dtype=np.uint32)[::-1] + 2**22
     codes[0] = codes[-1]
     channels = [(codes >> shift & 255).astype(np.uint8).reshape(1024, 2048) for shift in (16, 8, 0)]
