@@ -44,8 +44,7 @@ export const BUCKETS = 32;
 // One level: where its cells are, how many coordinates each holds, in colours on a logarithmic scale.
 export function decodeLevel(map, data) {
   const rings = decodeRings(map, data);
-  const first = [0];
-  for (const parts of decodeIntegers(data.parts)) first.push(first[first.length - 1] + parts);
+  const first = sums(decodeIntegers(data.parts));
   const counts = decodeIntegers(data.counts);
   const centers = decodePoints(data.centers, data.perDegree);
   const boxes = counts.map((_, i) => rings.box(first[i], first[i + 1]));
@@ -105,7 +104,12 @@ export function decodeRings(map, { corners, rings, perDegree }) {
   };
 }
 
-const sums = (numbers) => numbers.reduce((all, n) => (all.push(all[all.length - 1] + n), all), [0]);
+// Where each of several runs of such lengths begins, and where the last ends.
+function sums(lengths) {
+  const starts = [0];
+  for (const length of lengths) starts.push(starts[starts.length - 1] + length);
+  return starts;
+}
 
 function unitVector(lat, lon) {
   const [phi, lambda] = [(lat * Math.PI) / 180, (lon * Math.PI) / 180];
