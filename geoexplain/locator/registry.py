@@ -12,7 +12,8 @@ from pathlib import Path
 from geoexplain.errors import CheckpointError
 from geoexplain.files import Assignments, read_assignments, read_centers, save_assignments
 from geoexplain.files.reading import sha256
-from geoexplain.locator.checkpoints import FORMATS, describe, load_geoexplain, save_geoexplain
+from geoexplain.locator.checkpoints import FORMATS
+from geoexplain.locator.checkpoints.native import describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.gallery import is_hdf5
 from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.model import GeoModel
