@@ -1,6 +1,7 @@
 // The answer in words and figures, and the table of the best cells. What counts as localizable is read off the curve of
 // density.js: that needs no request. Texts reach the page as text only.
-import { drawCurve, FARTHEST_KM, percent, probabilityWithin, within } from "./density.js";
+import { drawCurve } from "./curve.js";
+import { FARTHEST_KM, percent, probabilityWithin, within } from "./density.js";
 import { make } from "./dom.js";
 import { createGate } from "./gate.js";
 import { createPlaces } from "./places.js";

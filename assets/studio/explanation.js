@@ -1,13 +1,17 @@
-// The panels and the Combi-CAM controls. Everything that does not need the network happens here: colours, opacity, weights, level, combination.
-import { decode, fold, isFlat, normalise, scale, upsample } from "./blend.js";
+// The panels and the Combi-CAM controls. Everything that does not need the network happens here: colours, opacity,
+// weights, level, combination.
+import { decode, isFlat, normalise, upsample } from "./blend.js";
+import { colorPixels, createHeatmaps } from "./heatmaps.js";
+import { createScoreCam } from "./scorecam.js";
 import { show as tellWhatIsShown } from "./shown.js";
-import { paintTiles as drawTiles, fillSlider, buildTiles as fillTiles } from "./tiles.js";
+import { paintTiles as drawTiles, fillSlider, buildTiles as fillTiles, paintPixels } from "./tiles.js";
 import { createTuning } from "./tuning.js";
-import { createWork, showWork } from "./work.js";
+
+const FOR_IMAGE = "for-image"; // the preset that was tuned for what is shown
+const SHOWN = ["model", "target", "place", "label", "percent", "cell", "best", "image", "alt", "size"];
 
 export function start({ element, props, trigger, watch }) {
   const menu = props.menu;
-  const FOR_IMAGE = "for-image"; // the preset that was tuned for what is shown
   const find = (selector) => element.querySelector(selector);
   const all = (selector) => [...element.querySelectorAll(selector)];
   const root = find(".ge-explanation");
@@ -21,13 +25,13 @@ export function start({ element, props, trigger, watch }) {
     colormap: menu.colormaps[0].name,
   };
   let payload = null; // what the server sent for the current image and cell
-  let maps = {}; // method → block → Float32Array, raw
-  let layers = {}; // method/level-free cache: "method/block/how" → Float32Array at the network's input size
-  const scoreCam = createWork({
-    name: "score-cam",
+  let heatmaps = null; // of the payload
+  const scoreCam = createScoreCam(find('[data-panel="score-cam"]'), {
     ask: (question) => trigger("scorecam", question),
     stop: () => trigger("stop"),
-    repaint: () => payload && paintScoreCam(),
+    question: () => [{ score: payload.score, ...asked() }, payload.blocks[payload.blocks.length - 1].channels],
+    paint: ({ h, w, values }) =>
+      paintPanel("score-cam", upsample(decode(values), h, w, ...payload.size), `last stage, ${h}×${w}`),
   });
   const tuning = createTuning(find(".ge-tuning"), {
     ask: (question) => trigger("tune", question),
@@ -45,33 +49,7 @@ export function start({ element, props, trigger, watch }) {
   // What is explained, as the server is asked about it.
   const asked = () => ({ model: payload.model, ...(payload.place || { cell: payload.target }) });
 
-  const blocksAt = (level) => (level === "block" ? payload.blocks.map((_, i) => i) : payload.stage_ends);
-
-  function layer(method, block, how) {
-    const key = `${method}/${block}/${how}`;
-    if (!layers[key]) {
-      const { h, w } = payload.blocks[block];
-      const [H, W] = payload.size;
-      layers[key] = upsample(scale(maps[method][block], how), h, w, H, W);
-    }
-    return layers[key];
-  }
-
-  function paint(canvas, normalised, W, H) {
-    const lut = luts[state.colormap];
-    canvas.width = W;
-    canvas.height = H;
-    const context = canvas.getContext("2d");
-    const pixels = context.createImageData(W, H);
-    for (let i = 0; i < normalised.length; i++) {
-      const level = 3 * Math.round(normalised[i] * 255);
-      pixels.data[4 * i] = lut[level];
-      pixels.data[4 * i + 1] = lut[level + 1];
-      pixels.data[4 * i + 2] = lut[level + 2];
-      pixels.data[4 * i + 3] = 255;
-    }
-    context.putImageData(pixels, 0, 0);
-  }
+  const paint = (canvas, normalised, W, H) => paintPixels(canvas, colorPixels(normalised, luts[state.colormap]), W, H);
 
   function paintPanel(name, values, note) {
     const figure = find(`[data-panel="${name}"]`);
@@ -99,15 +77,9 @@ export function start({ element, props, trigger, watch }) {
   function paintCombination() {
     pendingFrame = 0;
     if (!payload) return;
-    const weights = effectiveWeights();
-    const blocks = blocksAt(state.level);
-    const chosen = blocks.filter((_, i) => weights[i] > 0).length;
-    const total = fold(
-      blocks.map((block) => layer(state.method, block, state.how)),
-      weights,
-      state.how,
-    );
-    paintPanel("combi-cam", total, `${chosen} of ${blocks.length} ${state.level}s`);
+    const setting = combi();
+    const chosen = setting.weights.filter((weight) => weight > 0).length;
+    paintPanel("combi-cam", heatmaps.combination(setting), `${chosen} of ${setting.weights.length} ${state.level}s`);
     root.dataset.painted = String(Number(root.dataset.painted || 0) + 1);
   }
 
@@ -118,31 +90,15 @@ export function start({ element, props, trigger, watch }) {
   function paintSingles() {
     const last = payload.stage_ends[payload.stage_ends.length - 1];
     const { h, w } = payload.blocks[last];
-    for (const { name } of menu.methods) paintPanel(name, layer(name, last, "sum"), `last stage, ${h}×${w}`);
-    paintScoreCam();
-  }
-
-  function paintScoreCam() {
-    const figure = find('[data-panel="score-cam"]');
-    figure.querySelector(".ge-start").hidden = scoreCam.state !== "idle";
-    showWork(figure, scoreCam, "masks");
-    if (scoreCam.state === "done") {
-      const { h, w, values } = scoreCam.report;
-      const [H, W] = payload.size;
-      paintPanel("score-cam", upsample(decode(values), h, w, H, W), `last stage, ${h}×${w}`);
-    } else {
-      figure.querySelector("canvas").hidden = true;
-      figure.querySelector(".ge-flat").hidden = true;
-      figure.querySelector(".ge-note").textContent =
-        scoreCam.state === "idle" ? "one pass per channel, on demand" : "working";
-    }
+    for (const { name } of menu.methods) paintPanel(name, heatmaps.layer(name, last, "sum"), `last stage, ${h}×${w}`);
+    scoreCam.repaint();
   }
 
   function paintTiles() {
     drawTiles(find(".ge-tiles"), (i, canvas) => {
-      const block = blocksAt(state.level)[i];
+      const block = heatmaps.blocksAt(state.level)[i];
       const { h, w } = payload.blocks[block];
-      const values = maps[state.method][block];
+      const values = heatmaps.raw(state.method, block);
       paint(canvas, normalise(values), w, h);
       return isFlat(values);
     });
@@ -150,7 +106,7 @@ export function start({ element, props, trigger, watch }) {
 
   function buildTiles() {
     const { level } = state;
-    const entries = blocksAt(level).map((block, i) => {
+    const entries = heatmaps.blocksAt(level).map((block, i) => {
       const { h, w, channels, stage } = payload.blocks[block];
       const size = `${h}×${w} · ${channels}\u00a0ch`;
       return level === "block"
@@ -231,20 +187,8 @@ export function start({ element, props, trigger, watch }) {
 
   // What the page is about, for the panels below; null for nothing.
   function tellShown() {
-    tellWhatIsShown(
-      payload && {
-        ...Object.fromEntries(
-          ["model", "target", "place", "label", "percent", "cell", "best", "image", "alt", "size"].map((key) => [
-            key,
-            payload[key],
-          ]),
-        ),
-        // Combi-CAM as it is set at the moment of asking.
-        colormap: () => state.colormap,
-        combi,
-        asked,
-      },
-    );
+    const about = payload && Object.fromEntries(SHOWN.map((key) => [key, payload[key]]));
+    tellWhatIsShown(about && { ...about, colormap: () => state.colormap, combi, asked });
   }
 
   function showEverything() {
@@ -264,9 +208,7 @@ export function start({ element, props, trigger, watch }) {
       say(menu.words.empty);
       return;
     }
-    maps = {};
-    layers = {};
-    for (const [name, encoded] of Object.entries(payload.maps)) maps[name] = encoded.map(decode);
+    heatmaps = createHeatmaps(payload);
     all(".ge-panel img").forEach((image) => {
       image.src = payload.image;
       image.alt = payload.alt;
@@ -276,14 +218,8 @@ export function start({ element, props, trigger, watch }) {
     const known =
       state.weights.block.length === payload.blocks.length && state.weights.stage.length === payload.stage_ends.length;
     if (!known) {
-      setWeights(
-        "stage",
-        payload.stage_ends.map(() => 1),
-      );
-      setWeights(
-        "block",
-        payload.blocks.map(() => 1),
-      );
+      setWeights("stage", Array(payload.stage_ends.length).fill(1));
+      setWeights("block", Array(payload.blocks.length).fill(1));
       pendingPreset = state.preset || menu.first_preset; // another network has other stages, and other weights
     }
     find("[data-preset=tuned]").hidden = !payload.tuned;
@@ -342,11 +278,6 @@ export function start({ element, props, trigger, watch }) {
     find(".ge-opacity-value").textContent = `${Math.round(opacity.value * 100)} %`;
   };
   opacity.addEventListener("input", showOpacity);
-  find(".ge-start").addEventListener("click", () =>
-    scoreCam.start({ score: payload.score, ...asked() }, payload.blocks[payload.blocks.length - 1].channels),
-  );
-  find(".ge-cancel").addEventListener("click", scoreCam.stop);
-
   watch("value", showEverything);
   watch("score_cam", () => scoreCam.hear(props.score_cam));
   watch("tuning", () => tuning.hear(props.tuning));

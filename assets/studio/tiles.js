@@ -46,3 +46,10 @@ export function paintTiles(holder, draw) {
     node.querySelector(".ge-tile-flat").hidden = !draw(i, node.querySelector("canvas"));
   });
 }
+
+// Pixels, RGBA, on a canvas that becomes as large as they are.
+export function paintPixels(canvas, pixels, W, H) {
+  canvas.width = W;
+  canvas.height = H;
+  canvas.getContext("2d").putImageData(new ImageData(pixels, W, H), 0, 0);
+}

@@ -1,9 +1,12 @@
 // Why here and not there. The server sends the raw maps of both cells once; everything after that, a swap of the two
 // included, is arithmetic of the page, in the order of geoexplain/explainer/combine.py and view/diverging.py.
-import { decode, FLAT_SPREAD, fold, isFlat, scale, upsample } from "../blend.js";
+import { decode, fold } from "../blend.js";
 import { shown } from "../shown.js";
-import { paintTiles as drawTiles, buildTiles as fillTiles } from "../tiles.js";
+import { paintTiles as drawTiles, buildTiles as fillTiles, paintPixels } from "../tiles.js";
 import { createWork, showWork } from "../work.js";
+import { divergingPixels, pairLayer, signed } from "./diverging.js";
+
+const TILE = { ground: 0, veil: 140, opacity: 1 }; // a map alone, on grey
 
 export function start({ element, props, trigger, watch }) {
   const find = (selector) => element.querySelector(selector);
@@ -96,58 +99,13 @@ export function start({ element, props, trigger, watch }) {
   function layer(method, block, how) {
     const key = `${method}/${block}/${how}`;
     if (!layers[key]) {
-      const { h, w } = result.blocks[block];
-      const [H, W] = result.size;
       const { here, there } = result.numbers[method];
-      // Both maps are scaled as one: each by itself, the fainter would look as strong.
-      const both = new Float32Array(2 * h * w);
-      both.set(here[block]);
-      both.set(there[block], h * w);
-      const scaled = scale(both, how);
-      layers[key] = {
-        here: upsample(scaled.subarray(0, h * w), h, w, H, W),
-        there: upsample(scaled.subarray(h * w), h, w, H, W),
-      };
+      layers[key] = pairLayer(here[block], there[block], how, result.blocks[block], result.size);
     }
     return layers[key];
   }
 
-  // One map less the other over their common largest magnitude: [-1, 1]; null if there is no structure in it.
-  function signed(here, there) {
-    const sides = [here, there].map((side) => (isFlat(side) ? new Float32Array(side.length) : side));
-    const values = new Float32Array(here.length);
-    let low = Infinity;
-    let high = -Infinity;
-    let most = 0;
-    for (let i = 0; i < values.length; i++) {
-      values[i] = turned ? sides[1][i] - sides[0][i] : sides[0][i] - sides[1][i];
-      low = Math.min(low, values[i]);
-      high = Math.max(high, values[i]);
-      most = Math.max(most, sides[0][i], sides[1][i]);
-    }
-    if (high - low <= FLAT_SPREAD * most) return null;
-    const largest = Math.max(high, -low);
-    return values.map((value) => value / largest);
-  }
-
-  // `ground` is the share of the image that shows through where the map is 0.
-  function paint(canvas, values, W, H, ground, opacity) {
-    const { look } = result;
-    canvas.width = W;
-    canvas.height = H;
-    const context = canvas.getContext("2d");
-    const pixels = context.createImageData(W, H);
-    const veil = ground ? look.darkest : 140;
-    for (let i = 0; i < W * H; i++) {
-      const value = values ? values[i] : 0;
-      const colour = value > 0 ? look.here : look.there;
-      const share = opacity * Math.abs(value);
-      const alpha = 1 - (1 - share) * ground;
-      for (let c = 0; c < 3; c++) pixels.data[4 * i + c] = Math.round(((1 - share) * veil + share * colour[c]) / alpha);
-      pixels.data[4 * i + 3] = Math.round(255 * alpha);
-    }
-    context.putImageData(pixels, 0, 0);
-  }
+  const difference = (here, there) => (turned ? signed(there, here) : signed(here, there));
 
   const level = () => choice("level-of").value;
   const blocksAt = () => (level() === "block" ? result.blocks.map((_, i) => i) : result.stage_ends);
@@ -163,10 +121,11 @@ export function start({ element, props, trigger, watch }) {
         how,
       ),
     );
-    const values = signed(here, there);
+    const values = difference(here, there);
     const [H, W] = result.size;
     const { lightest, darkest, opacity } = result.look;
-    paint(find(".ge-contrast-picture canvas"), values, W, H, (lightest - darkest) / 255, opacity);
+    const overImage = { ground: (lightest - darkest) / 255, veil: darkest, opacity };
+    paintPixels(find(".ge-contrast-picture canvas"), divergingPixels(values, W * H, result.look, overImage), W, H);
     find(".ge-flat").hidden = values !== null;
   }
 
@@ -175,8 +134,8 @@ export function start({ element, props, trigger, watch }) {
     drawTiles(find(".ge-tiles"), (i, canvas) => {
       const block = blocksAt()[i];
       const { h, w } = result.blocks[block];
-      const values = signed(here[block], there[block]);
-      paint(canvas, values, w, h, 0, 1);
+      const values = difference(here[block], there[block]);
+      paintPixels(canvas, divergingPixels(values, w * h, result.look, TILE), w, h);
       return values === null;
     });
   }
