@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BIOME := $(BIN)/node node_modules/@biomejs/biome/bin/biome
 
-.PHONY: run test bench lint clean
+.PHONY: run test docs bench lint clean
 
 run: .venv/.installed
 	$(BIN)/python app.py
@@ -14,6 +14,10 @@ test: .venv/.installed-dev .venv/.installed-scripts
 	$(BIOME) check --error-on-warnings
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest
+
+docs: .venv/.installed-dev
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/site
+	@echo "The site is in build/site: open build/site/index.html"
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks

@@ -1,10 +1,11 @@
 // The answer in words and figures, and the table of the best cells. What counts as localizable is read off the curve of
 // density.js: that needs no request. Texts reach the page as text only.
 import { drawCurve } from "./curve.js";
-import { FARTHEST_KM, percent, probabilityWithin, within } from "./density.js";
+import { percentWithin, probabilityWithin, within } from "./density.js";
 import { make } from "./dom.js";
 import { createGate } from "./gate.js";
 import { createPlaces } from "./places.js";
+import { sliderWords } from "./tiles.js";
 
 export function start({ element, props, trigger, watch }) {
   const find = (selector) => element.querySelector(selector);
@@ -97,7 +98,7 @@ export function start({ element, props, trigger, watch }) {
   function showVerdict() {
     const { counted, rule: own, localizable, gate: known } = props.value;
     const { curve } = shown();
-    const { scale_km, threshold: above } = rule || own;
+    const { scale_km, threshold: above, threshold_text } = rule || own;
     const reached = probabilityWithin(counted, scale_km);
     const sure = rule ? reached > above && !known.words : localizable;
     const verdict = find(".ge-verdict");
@@ -105,12 +106,12 @@ export function start({ element, props, trigger, watch }) {
     verdict.dataset.sure = String(sure);
     find(".ge-why").textContent = known.words
       ? "It is not the kind of image that the model knows."
-      : `${percent(reached)} of the probability ${within(scale_km)}; ` +
-        `more than ${Math.round(1000 * above) / 10}\u00a0% is needed`;
+      : `${percentWithin(counted, scale_km)} of the probability ${within(rule || own)}; ` +
+        `more than ${threshold_text} is needed`;
     if (document.activeElement !== scale) scale.value = scale_km;
     threshold.value = above;
     threshold.style.setProperty("--ge-fill", `${100 * above}%`);
-    find(".ge-threshold output").textContent = `${Math.round(1000 * above) / 10} %`;
+    find(".ge-threshold output").textContent = threshold_text;
     all("[data-scale]").forEach((button) => {
       const km = Number(button.dataset.scale);
       button.setAttribute("aria-pressed", String(km === scale_km));
@@ -127,19 +128,23 @@ export function start({ element, props, trigger, watch }) {
   }
 
   all("[data-scale]").forEach((button) =>
-    button.addEventListener("click", () => changeRule({ scale_km: Number(button.dataset.scale) })),
+    button.addEventListener("click", () =>
+      changeRule({ scale_km: Number(button.dataset.scale), scale_text: button.dataset.words }),
+    ),
   );
   scale.addEventListener("input", () => {
     const km = scale.valueAsNumber;
-    const fits = km >= 0 && km <= FARTHEST_KM;
+    const fits = km >= 0 && km <= Number(scale.max);
     scale.setAttribute("aria-invalid", String(!fits));
-    if (fits) changeRule({ scale_km: km });
+    if (fits) changeRule({ scale_km: km, scale_text: `${km.toLocaleString("en", { maximumFractionDigits: 3 })} km` });
   });
   scale.addEventListener("blur", () => {
     scale.setAttribute("aria-invalid", "false");
     if (props.value.rule) showVerdict();
   });
-  threshold.addEventListener("input", () => changeRule({ threshold: threshold.valueAsNumber }));
+  threshold.addEventListener("input", () =>
+    changeRule({ threshold: threshold.valueAsNumber, threshold_text: sliderWords(threshold) }),
+  );
   find(".ge-reset").addEventListener("click", () => {
     rule = null;
     showVerdict();
@@ -160,16 +165,11 @@ export function start({ element, props, trigger, watch }) {
     find(".ge-switch span").textContent = searching ? "on" : "off";
     find(".ge-show").disabled = !searching;
     find(".ge-neighbours").replaceChildren(
-      ...search.rows.map(({ position, similarity, chosen }) => {
+      ...search.rows.map(({ position, similarity, figure, chosen }) => {
         const item = document.createElement("li");
         item.dataset.chosen = String(chosen);
         item.title = chosen ? "of the cluster that is the answer" : "";
-        item.append(
-          make("i", "", ""),
-          make("span", "ge-where", position),
-          bar(similarity),
-          make("b", "", similarity.toFixed(3)),
-        );
+        item.append(make("i", "", ""), make("span", "ge-where", position), bar(similarity), make("b", "", figure));
         return item;
       }),
     );

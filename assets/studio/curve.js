@@ -1,9 +1,10 @@
 // The probability within any distance: a drawing of the curve and the steps that the server sends.
-import { percent, probabilityWithin, within } from "./density.js";
+import { percentWithin, probabilityWithin, within } from "./density.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const BOX = { left: 44, right: 392, top: 12, bottom: 122 };
 
+const px = (length) => Math.round(10 * length) / 10;
 const y = (share) => BOX.bottom - share * (BOX.bottom - BOX.top);
 
 function shape(tag, className, attributes, content) {
@@ -20,24 +21,24 @@ const word = (className, at, across, anchor, content) =>
 
 // `curve` is drawn from the cell's width on; left of it there is one cell, and what the rule counts there lies in it.
 export function drawCurve(svg, curve, counted, rule, localizable) {
-  const { from_km: from, to_km: to, ticks, cell } = curve;
+  const { from_km: from, to_km: to, ticks, levels, cell } = curve;
   const x = (km) =>
     BOX.left + (Math.log(Math.min(Math.max(km, from), to) / from) / Math.log(to / from)) * (BOX.right - BOX.left);
   const edge = x(curve.km[0]);
   const scale = rule.scale_km < curve.km[0] ? (BOX.left + edge) / 2 : x(rule.scale_km);
   const reached = probabilityWithin(counted, rule.scale_km);
-  const grid = [0, 0.5, 1].flatMap((share) => [
+  const grid = levels.flatMap(({ share, text }) => [
     line("ge-curve-grid", BOX.left, y(share), BOX.right, y(share)),
-    word("ge-curve-word", BOX.left - 6, y(share) + 3.5, "end", `${100 * share} %`),
+    word("ge-curve-word", BOX.left - 6, y(share) + 3.5, "end", text),
   ]);
   const marks = ticks.flatMap(({ km, text }, i) => [
     line("ge-curve-grid", x(km), BOX.bottom, x(km), BOX.bottom + 4),
     word("ge-curve-word", x(km), BOX.bottom + 16, i && i === ticks.length - 1 ? "end" : "middle", text),
   ]);
-  const points = curve.km.map((km, i) => `${x(km).toFixed(1)} ${y(curve.share[i]).toFixed(1)}`);
+  const points = curve.km.map((km, i) => `${px(x(km))} ${px(y(curve.share[i]))}`);
   let steps = `M${edge} ${y(probabilityWithin(counted, curve.km[0]))}`;
   counted.km.forEach((km, i) => {
-    if (km > curve.km[0]) steps += `H${x(km).toFixed(1)}V${y(counted.share[i]).toFixed(1)}`;
+    if (km > curve.km[0]) steps += `H${px(x(km))}V${px(y(counted.share[i]))}`;
   });
   svg.replaceChildren(
     shape("rect", "ge-curve-cell", { x: BOX.left, y: BOX.top, width: edge - BOX.left, height: BOX.bottom - BOX.top }),
@@ -60,6 +61,6 @@ export function drawCurve(svg, curve, counted, rule, localizable) {
   );
   svg.setAttribute(
     "aria-label",
-    `Probability within a distance of the point, from the width of ${cell.words}, on; the rule counts ${percent(reached)} ${within(rule.scale_km)}`,
+    `Probability within a distance of the point, from the width of ${cell.words}, on; the rule counts ${percentWithin(counted, rule.scale_km)} ${within(rule)}`,
   );
 }

@@ -1,12 +1,8 @@
-// What the rule for "localizable" counts within any distance, read off the steps that the server sends. Arithmetic and
-// words only: it runs without a page.
+// What the rule for "localizable" counts within any distance, read off the steps that the server sends. Arithmetic only:
+// it runs without a page.
 
-export const FARTHEST_KM = 20100;
-
-const format = (km) => Number(km).toLocaleString("en-US", { maximumFractionDigits: 3 });
-
-// What the rule counts at a scale is that of the last step that is no farther than it.
-export function probabilityWithin({ km, share }, scale) {
+// The last step that is no farther than a scale: what the rule counts there. The first step is at 0 km.
+function step({ km }, scale) {
   let low = 0;
   let high = km.length;
   while (low < high) {
@@ -14,14 +10,13 @@ export function probabilityWithin({ km, share }, scale) {
     if (km[middle] <= scale) low = middle + 1;
     else high = middle;
   }
-  return low ? share[low - 1] : 0;
+  return Math.max(0, low - 1);
 }
 
-export function percent(share) {
-  return share > 0 && share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
-}
+export const probabilityWithin = (counted, scale) => counted.share[step(counted, scale)];
+
+// The same in words.
+export const percentWithin = (counted, scale) => counted.percent[step(counted, scale)];
 
 // A scale in words: the rule counts cells by their centres, whatever their width.
-export function within(scale) {
-  return `in cells centred within ${format(scale)} km of the best one`;
-}
+export const within = ({ scale_text }) => `in cells centred within ${scale_text} of the best one`;

@@ -2,9 +2,9 @@
 // weights, level, combination.
 import { decode, isFlat, normalise, upsample } from "./blend.js";
 import { colorPixels, createHeatmaps } from "./heatmaps.js";
-import { createScoreCam } from "./scorecam.js";
+import { createOnDemand } from "./ondemand.js";
 import { show as tellWhatIsShown } from "./shown.js";
-import { paintTiles as drawTiles, fillSlider, buildTiles as fillTiles, paintPixels } from "./tiles.js";
+import { paintTiles as drawTiles, fillSlider, buildTiles as fillTiles, paintPixels, sliderWords } from "./tiles.js";
 import { createTuning } from "./tuning.js";
 
 const FOR_IMAGE = "for-image"; // the preset that was tuned for what is shown
@@ -18,7 +18,7 @@ export function start({ element, props, trigger, watch }) {
   const state = {
     method: menu.methods[0].name,
     level: "stage",
-    how: "sum",
+    how: menu.first_how,
     preset: null,
     weights: { stage: [], block: [] },
     enabled: { stage: [], block: [] },
@@ -26,13 +26,15 @@ export function start({ element, props, trigger, watch }) {
   };
   let payload = null; // what the server sent for the current image and cell
   let heatmaps = null; // of the payload
-  const scoreCam = createScoreCam(find('[data-panel="score-cam"]'), {
-    ask: (question) => trigger("scorecam", question),
-    stop: () => trigger("stop"),
-    question: () => [{ score: payload.score, ...asked() }, payload.blocks[payload.blocks.length - 1].channels],
-    paint: ({ h, w, values }) =>
-      paintPanel("score-cam", upsample(decode(values), h, w, ...payload.size), `last stage, ${h}×${w}`),
-  });
+  const onDemand = menu.on_demand.map((name) =>
+    createOnDemand(find(`[data-panel="${name}"]`), {
+      ask: (question) => trigger("scorecam", { ...question, method: name }),
+      stop: () => trigger("stop"),
+      question: () => ({ score: payload.score, ...asked() }),
+      paint: ({ h, w, values }) =>
+        paintPanel(name, upsample(decode(values), h, w, ...payload.size), `last stage, ${h}×${w}`),
+    }),
+  );
   const tuning = createTuning(find(".ge-tuning"), {
     ask: (question) => trigger("tune", question),
     stop: () => trigger("stoptuning"),
@@ -90,8 +92,9 @@ export function start({ element, props, trigger, watch }) {
   function paintSingles() {
     const last = payload.stage_ends[payload.stage_ends.length - 1];
     const { h, w } = payload.blocks[last];
-    for (const { name } of menu.methods) paintPanel(name, heatmaps.layer(name, last, "sum"), `last stage, ${h}×${w}`);
-    scoreCam.repaint();
+    for (const { name } of menu.methods)
+      paintPanel(name, heatmaps.layer(name, last, menu.first_how), `last stage, ${h}×${w}`);
+    for (const panel of onDemand) panel.repaint();
   }
 
   function paintTiles() {
@@ -125,13 +128,13 @@ export function start({ element, props, trigger, watch }) {
     all("[data-preset]").forEach((button) =>
       button.setAttribute("aria-pressed", String(button.dataset.preset === name)),
     );
-    tuning.show(name === FOR_IMAGE, name === "tuned" ? payload.tuned.words : "");
+    tuning.show(name === FOR_IMAGE, name === menu.tuned_preset ? payload.tuned.words : "");
   }
 
   // What only some models have, and what was tuned for the image, brings its weights along.
   function presetOf(name) {
     if (name === FOR_IMAGE) return tuning.preset;
-    if (name === "tuned") return payload.tuned;
+    if (name === menu.tuned_preset) return payload.tuned;
     const preset = menu.presets.find((p) => p.name === name);
     return preset && { ...preset, weights: payload.preset_weights[name] };
   }
@@ -196,7 +199,7 @@ export function start({ element, props, trigger, watch }) {
     payload = props.value;
     root.dataset.state = payload ? "done" : "empty";
     root.dataset.model = payload ? payload.model : "";
-    scoreCam.forget(); // it belonged to what was shown before
+    for (const panel of onDemand) panel.forget(); // it belonged to what was shown before
     const same = shown && payload && ["model", "image", "target", "alt"].every((key) => shown[key] === payload[key]);
     if (!(same && pendingPreset === FOR_IMAGE)) {
       if (pendingPreset === FOR_IMAGE) pendingPreset = null;
@@ -208,7 +211,7 @@ export function start({ element, props, trigger, watch }) {
       say(menu.words.empty);
       return;
     }
-    heatmaps = createHeatmaps(payload);
+    heatmaps = createHeatmaps(payload, menu.combinations);
     all(".ge-panel img").forEach((image) => {
       image.src = payload.image;
       image.alt = payload.alt;
@@ -222,10 +225,11 @@ export function start({ element, props, trigger, watch }) {
       setWeights("block", Array(payload.blocks.length).fill(1));
       pendingPreset = state.preset || menu.first_preset; // another network has other stages, and other weights
     }
-    find("[data-preset=tuned]").hidden = !payload.tuned;
-    if (payload.tuned) find("[data-preset=tuned]").title = payload.tuned.words;
-    if (state.preset === "tuned") {
-      pendingPreset = payload.tuned ? "tuned" : menu.first_preset; // each model has its own
+    const tunedButton = find(`[data-preset="${menu.tuned_preset}"]`);
+    tunedButton.hidden = !payload.tuned;
+    if (payload.tuned) tunedButton.title = payload.tuned.words;
+    if (state.preset === menu.tuned_preset) {
+      pendingPreset = payload.tuned ? menu.tuned_preset : menu.first_preset; // each model has its own
     }
     paintSingles();
     if (pendingPreset) {
@@ -275,11 +279,13 @@ export function start({ element, props, trigger, watch }) {
   const showOpacity = () => {
     root.style.setProperty("--ge-opacity", opacity.value);
     fillSlider(opacity);
-    find(".ge-opacity-value").textContent = `${Math.round(opacity.value * 100)} %`;
+    find(".ge-opacity-value").textContent = sliderWords(opacity);
   };
   opacity.addEventListener("input", showOpacity);
   watch("value", showEverything);
-  watch("score_cam", () => scoreCam.hear(props.score_cam));
+  watch("score_cam", () => {
+    for (const panel of onDemand) panel.hear(props.score_cam);
+  });
   watch("tuning", () => tuning.hear(props.tuning));
   showOpacity();
   paintLegend();

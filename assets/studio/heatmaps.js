@@ -1,15 +1,17 @@
 // The maps of one answer, as numbers, and what is made of them. Arithmetic only: it runs without a page.
 import { decode, fold, scale, upsample } from "./blend.js";
 
-// `payload` is what the server sent for an image and a cell.
-export function createHeatmaps({ maps, blocks, stage_ends: stageEnds, size: [H, W] }) {
+// `payload` is what the server sent for an image and a cell, `combinations` the ways of combining.
+export function createHeatmaps({ maps, blocks, stage_ends: stageEnds, size: [H, W] }, combinations) {
   const raw = {}; // method → block → Float32Array
   for (const [method, encoded] of Object.entries(maps)) raw[method] = encoded.map(decode);
   const layers = {}; // "method/block/how" → Float32Array at the network's input size
 
+  const wayOf = (how) => combinations.find(({ name }) => name === how);
+
   function layer(method, block, how) {
     const { h, w } = blocks[block];
-    return (layers[`${method}/${block}/${how}`] ??= upsample(scale(raw[method][block], how), h, w, H, W));
+    return (layers[`${method}/${block}/${how}`] ??= upsample(scale(raw[method][block], wayOf(how)), h, w, H, W));
   }
 
   // A stage stands for its last block.
@@ -23,7 +25,7 @@ export function createHeatmaps({ maps, blocks, stage_ends: stageEnds, size: [H, 
       fold(
         blocksAt(level).map((block) => layer(method, block, how)),
         weights,
-        how,
+        wayOf(how),
       ),
   };
 }

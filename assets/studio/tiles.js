@@ -3,6 +3,9 @@
 
 export const fillSlider = (slider) => slider.style.setProperty("--ge-fill", `${(100 * slider.value) / slider.max}%`);
 
+// What the server says for the value that a slider stands at.
+export const sliderWords = (slider) => slider.dataset.words.split("|")[Math.round(slider.value / slider.step)];
+
 function tile(template, { title, size }, i, weights, enabled, changed) {
   const node = template.content.firstElementChild.cloneNode(true);
   node.querySelector(".ge-tile-name").textContent = title;

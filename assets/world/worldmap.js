@@ -2,7 +2,7 @@
 // page through textContent only.
 import { Labels } from "./labels.js";
 import { addControl, element, introduce, keepFitted, ROOMY_PX, readPage, setProjection, setTheme } from "./page.js";
-import { percent, View } from "./predictionscene.js";
+import { View } from "./predictionscene.js";
 
 const CLOSEST_FITTED_ZOOM = 11;
 
@@ -18,9 +18,7 @@ function legend(view) {
   const title = element("div", "geoexplain-legend-title", "Probability of a cell");
   const bar = element("div", "geoexplain-bar");
   const ticks = element("div", "geoexplain-ticks");
-  for (let decade = view.data.lowest; decade <= 0; decade++) {
-    ticks.appendChild(element("span", "", percent(10 ** decade, 0)));
-  }
+  for (const tick of view.data.ticks) ticks.appendChild(element("span", "", tick));
   box.append(title, bar, ticks, rows);
   view.explainMarks = () => {
     const { marks, search } = view;

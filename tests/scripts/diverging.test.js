@@ -4,18 +4,19 @@ import { fold } from "../../assets/studio/blend.js";
 import { divergingPixels, pairLayer, signed } from "../../assets/studio/panels/diverging.js";
 import { floats, given, largestDifference } from "./given.js";
 
-const { pairs, picture } = given.diverging;
+const { pairs, picture, combinations } = given.diverging;
 
 for (const { name, here, there, weights, how, size, expected } of pairs) {
   test(`${name}: one cell's maps less the other's, as Python subtracts them`, () => {
+    const way = combinations.find((row) => row.name === how);
     const layers = here.map(({ values, h, w }, i) =>
-      pairLayer(floats(values), floats(there[i].values), how, { h, w }, size),
+      pairLayer(floats(values), floats(there[i].values), way, { h, w }, size),
     );
     const folded = (side) =>
       fold(
         layers.map((both) => both[side]),
         weights,
-        how,
+        way,
       );
     const values = signed(folded("here"), folded("there"));
     const turned = signed(folded("there"), folded("here"));

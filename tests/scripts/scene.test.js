@@ -76,6 +76,15 @@ test("the palette runs from its first colour to its last, for the page's theme",
   assert.equal(view.color(255), palette.dark[palette.dark.length - 1]);
 });
 
+test("a cell says the probability that Python says", () => {
+  const { data, percents } = given.scene;
+  const view = new View(flatMap(given.cells.linear), data);
+  assert.deepEqual(
+    percents.map((_, i) => view.probabilityText(i)),
+    percents,
+  );
+});
+
 test("discs grow with the zoom, between 1.5 and 9 pixels", () => {
   const radius = View.prototype.radius;
   assert.deepEqual([0, 1.5, 2.5, 3.5, 8].map(radius), [1.5, 1.6, 3.2, 6.4, 9]);

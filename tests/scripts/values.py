@@ -4,17 +4,20 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from shapely.geometry import box
 
 from geoexplain.explainer.cams import StageMap, is_flat
-from geoexplain.explainer.combine import COMBINATIONS, combine, combine_pair
+from geoexplain.explainer.combine import COMBINATIONS, DIVISORS, FOLDS, Combination, combine, combine_pair
 from geoexplain.explainer.contrast import signed
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Partitioning
@@ -22,7 +25,7 @@ from geoexplain.geography.sphere import destination, great_circle_km
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.prediction import Prediction, prediction_density
 from geoexplain.locator.spread import spread_probability
-from geoexplain.studio.payload import encode
+from geoexplain.studio.payload import encode, menu
 from geoexplain.view.density import density_curve
 from geoexplain.view.diverging import (
     DARKEST_GREY,
@@ -37,6 +40,7 @@ from geoexplain.view.overlay import COLORMAPS, colorize, colormap_lut, normalise
 from geoexplain.view.partition_map import partition_map
 from geoexplain.view.polylines import cell_ring, encode_integers, encode_points
 from geoexplain.view.worldmap import world_map_html
+from geoexplain.words import percent
 
 BLEND_TOLERANCE = 5e-5
 """Of a display range of 0 to 1, in which one step of colour is 1/255. What is left is float32: it places a pixel
@@ -60,13 +64,13 @@ def values() -> dict[str, Any]:
     partitioning = nested_partitioning()
     return {
         "blend": {
-            "blends": list(blends()),
+            "blends": [*blends(), *possible_blends()],
             "upsampled": list(upsampled()),
             "colours": list(colours()),
             "tolerance": BLEND_TOLERANCE,
-            "combinations": list(COMBINATIONS),
+            "combinations": menu()["combinations"],
         },
-        "diverging": {"pairs": list(pairs()), "picture": picture()},
+        "diverging": {"pairs": list(pairs()), "picture": picture(), "combinations": menu()["combinations"]},
         "density": list(densities()),
         "geometry": {
             "integers": integers(),
@@ -152,10 +156,23 @@ def blend(
         "maps": [sent(each) for each in maps],
         "weights": weights,
         "how": how,
+        "way": {"name": how, **asdict(COMBINATIONS[how])},
         "size": size_hw,
         "flat": expected.flat,
         "shown": floats(normalise(expected.values)),
     }
+
+
+def possible_blends() -> Iterator[dict[str, Any]]:
+    """Every row that the table of ways of combining could hold."""
+    rng = np.random.default_rng(8)
+    for divide, gamma, fold in product(DIVISORS, (None, 0.5, 3.0), FOLDS):
+        # Magnitudes near 1, so that tanh of what is divided by nothing is neither 0 nor 1 throughout.
+        maps = [stage_map(rng.random(shape), index) for index, shape in enumerate(TALL, 1)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(COMBINATIONS, "made-up", Combination("Made up", divide, gamma, fold))
+            name = f"divided by {divide}, gamma {gamma}, {fold}"
+            yield blend("made-up", name, maps, [1.0, 0.0, 0.35, 2.0], SIZES["tall"][1])
 
 
 def upsampled() -> Iterator[dict[str, Any]]:
@@ -249,10 +266,15 @@ def densities() -> Iterator[dict[str, Any]]:
         scales_km = [0.0, 25.0, 750.0, 2500.5, 12_345.0, 20_100.0]
         yield {
             "name": f"{count} cells",
-            "curve": {"km": curve[:, 0].tolist(), "share": curve[:, 1].tolist()},
+            "curve": {
+                "km": curve[:, 0].tolist(),
+                "share": curve[:, 1].tolist(),
+                "percent": [percent(share) for share in curve[:, 1]],
+            },
             "scales": [
-                {"km": km, "share": prediction_density(prediction.probabilities, partition, prediction.cell, km)}
+                {"km": km, "share": share, "percent": percent(share)}
                 for km in scales_km
+                for share in [prediction_density(prediction.probabilities, partition, prediction.cell, km)]
             ],
         }
 
@@ -408,5 +430,7 @@ def chains_of(partitioning: Partitioning) -> dict[str, Any]:
 
 def scene() -> dict[str, Any]:
     partition = partition_of(lattice(50))
-    data = embedded(world_map_html(prediction_of(partition, 5), partition))
-    return {"data": data | {"tiles": True}, "palette": data["palette"]}
+    prediction = prediction_of(partition, 5)
+    data = embedded(world_map_html(prediction, partition))
+    texts = [percent(share) for share in prediction.probabilities]
+    return {"data": data | {"tiles": True}, "palette": data["palette"], "percents": texts}

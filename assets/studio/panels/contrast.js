@@ -96,11 +96,13 @@ export function start({ element, props, trigger, watch }) {
 
   // ---- the picture
 
+  const wayOf = (how) => result.combinations.find(({ name }) => name === how);
+
   function layer(method, block, how) {
     const key = `${method}/${block}/${how}`;
     if (!layers[key]) {
       const { here, there } = result.numbers[method];
-      layers[key] = pairLayer(here[block], there[block], how, result.blocks[block], result.size);
+      layers[key] = pairLayer(here[block], there[block], wayOf(how), result.blocks[block], result.size);
     }
     return layers[key];
   }
@@ -118,7 +120,7 @@ export function start({ element, props, trigger, watch }) {
       fold(
         chosen.map((both) => both[side]),
         effective(),
-        how,
+        wayOf(how),
       ),
     );
     const values = difference(here, there);

@@ -4,11 +4,11 @@ import { FLAT_SPREAD, isFlat, scale, upsample } from "../blend.js";
 
 // The maps of two cells for the same block, ready to be added up over blocks: scaled as one, since each by itself the
 // fainter would look as strong.
-export function pairLayer(here, there, how, { h, w }, [H, W]) {
+export function pairLayer(here, there, way, { h, w }, [H, W]) {
   const both = new Float32Array(2 * h * w);
   both.set(here);
   both.set(there, h * w);
-  const scaled = scale(both, how);
+  const scaled = scale(both, way);
   return {
     here: upsample(scaled.subarray(0, h * w), h, w, H, W),
     there: upsample(scaled.subarray(h * w), h, w, H, W),
