@@ -157,7 +157,7 @@ def test_a_cam_method(
 def test_a_way_of_combining(
     model: GeoModel, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The browser blends by the same row: tests/browser/test_blend.py holds every row that the table could hold.
+    # The browser blends by the same row: tests/scripts/blend.test.js holds every row that the table could hold.
     monkeypatch.setitem(COMBINATIONS, MADE_UP, Combination(TITLE, "range", 3.0, "maximum"))
     explanation = geoexplain.explain(photo, model)
     found = explanation.combi_cam(deepest(len(explanation.trace.stages)), level="stage", how=MADE_UP)

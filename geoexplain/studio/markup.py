@@ -50,9 +50,9 @@ def consent(uploads: bool) -> str:
 
 
 def gallery() -> str:
-    """The examples as buttons."""
+    """The examples as buttons; the script enables them."""
     buttons = "".join(
-        f'<button type="button" data-example="{index}" title="{escape(f"{example.title}: {example.kind}")}">'
+        f'<button type="button" data-example="{index}" disabled title="{escape(f"{example.title}: {example.kind}")}">'
         f'<img src="{_thumbnail(example.file)}" alt="" width="96" height="96" loading="lazy">'
         f"<span>{escape(example.title)}</span></button>"
         for index, example in enumerate(examples())

@@ -206,4 +206,4 @@ def picture(preprocess: Preprocess, tensor: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
-FAITHFULNESS = Panel("faithfulness", "Faithfulness", frame, answer, scripts=("tiles.js",))
+FAITHFULNESS = Panel("faithfulness", "Faithfulness", frame, answer)
