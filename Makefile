@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test bench lint clean
+.PHONY: run test types suite bench lint clean
 
 run: .venv/.installed
 	$(BIN)/python app.py
@@ -10,8 +10,14 @@ test: .venv/.installed-dev
 	tests/browser/install.sh $(BIN)/python
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(MAKE) --no-print-directory --jobs=2 types suite
+
+types: .venv/.installed-dev
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest
+
+# One worker a core, each with one thread.
+suite: .venv/.installed-dev
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --durations 25
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
