@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test types suite bench lint clean
+.PHONY: run test types suite docs bench lint clean
 
 run: .venv/.installed
 	$(BIN)/python app.py
@@ -18,6 +18,10 @@ types: .venv/.installed-dev
 # One worker a core, each with one thread.
 suite: .venv/.installed-dev
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --durations 25
+
+docs: .venv/.installed-dev
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/site
+	@echo "The site is in build/site: open build/site/index.html"
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks

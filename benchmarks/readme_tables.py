@@ -1,6 +1,7 @@
 """The tables of README.md and docs from the summaries that the evaluations wrote, as Markdown.
 
-python -m benchmarks.readme_tables views benchmarks/views/*.json
+python -m benchmarks.readme_tables brief-views benchmarks/views/*.json   README.md
+python -m benchmarks.readme_tables views benchmarks/views/*.json         docs/trust.md, as all that follow
 python -m benchmarks.readme_tables gate benchmarks/gate.json
 python -m benchmarks.readme_tables faithfulness benchmarks/faithfulness.json
 python -m benchmarks.readme_tables sanity benchmarks/sanity.json
@@ -13,13 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
 from geoexplain.explainer.sanity_verdict import hundredths
-from geoexplain.explainer.tuned import TITLES
+from geoexplain.explainer.table import BASELINE, kind_of
 from geoexplain.imagery.conditions import CONDITIONS
 
-BASELINE_TITLES = {"random": "random map", "gaussian": "centred Gaussian", "edges": "edges of the image"}
 HEADS = {
     "deletion": "deletion",
     "insertion": "insertion",
@@ -45,8 +44,14 @@ IMAGERY_TITLES = {
 }
 
 
-BRIEF = ("plain", "clouds")
-"""Conditions that the shorter table shows, besides real discs."""
+BRIEF = (DISCS, "day map of Solar System Scope", "globe of `openuniverse`", "Blue Marble, March")
+"""The rows of the table in README.md: real pictures, then an easy and a hard rendering, then another season."""
+
+
+def title_of(name: str) -> str:
+    """The title of an explanation by its present or a former name; of a baseline in italics."""
+    kind = kind_of(name)
+    return f"*{kind.title}*" if kind.family == BASELINE else kind.title
 
 
 def views(*summaries: Mapping[str, Any]) -> list[str]:
@@ -55,9 +60,9 @@ def views(*summaries: Mapping[str, Any]) -> list[str]:
 
 
 def brief_views(*summaries: Mapping[str, Any]) -> list[str]:
-    """The table of views with the conditions of BRIEF alone."""
+    """The rows of BRIEF alone."""
     reports = [report for summary in summaries for report in summary["reports"]]
-    return _views([one for one in reports if one["condition"] in BRIEF or one["condition"].startswith("disc")])
+    return _views([one for one in reports if views_title(one) in BRIEF])
 
 
 def _views(reports: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -102,7 +107,7 @@ def faithfulness(summary: Mapping[str, Any]) -> list[str]:
     heads = [f"{'↑' if METRICS[name].higher else '↓'} {HEADS[name]}" for name in names]
     lines = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
     for method, row in summary["scores"].items():
-        title = f"*{BASELINE_TITLES[method]}*" if method in BASELINES else TITLES[method]
+        title = title_of(method)
         cells = []
         for name, column in zip(names, columns, strict=True):
             digits = 1 if name.startswith("average") else 3
@@ -124,7 +129,7 @@ def sanity(summary: Mapping[str, Any]) -> list[str]:
         span = (
             "–" if last["low"] is None else f"{hundredths(last['low'])} to {hundredths(last['high'])}".replace("-", "−")
         )
-        lines.append(f"| {TITLES[method]} | {' | '.join(values)} | {span} | {found['verdict']} |")
+        lines.append(f"| {title_of(method)} | {' | '.join(values)} | {span} | {found['verdict']} |")
     return lines
 
 
@@ -135,7 +140,7 @@ FEWEST_VIEWS = 50
 def concepts(summary: Mapping[str, Any]) -> list[str]:
     """Concepts by the error of the answer × mean influence with its interval, where there are FEWEST_VIEWS."""
     tables = {name: summary["methods"][name]["concepts"] for name in CONCEPT_METHODS}
-    titles = [f"*{BASELINE_TITLES[name]}*" if name in BASELINES else TITLES[name] for name in CONCEPT_METHODS]
+    titles = [title_of(name) for name in CONCEPT_METHODS]
     lines = [f"| concept | error, km | views | {' | '.join(titles)} |", "|---|---|---:|" + "---:|" * len(titles)]
     for concept, rows in tables[CONCEPT_METHODS[0]].items():
         for number, row in enumerate(rows):

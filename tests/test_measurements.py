@@ -4,9 +4,8 @@ import json
 
 from benchmarks.readme_tables import brief_views, concepts, faithfulness, gate, sanity, views
 from geoexplain.evaluation.fingerprint import model_fingerprint
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
-from geoexplain.explainer.tuned import TITLES
+from geoexplain.explainer.table import BASELINE, CAMS, of_family
 from geoexplain.locator.zoo import load_model
 from tests.test_architecture import ROOT
 
@@ -18,11 +17,8 @@ SANITY, CONCEPTS = (
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRUST = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
-NAMES = {title: name for name, title in TITLES.items()} | {
-    "*random map*": "random",
-    "*centred Gaussian*": "gaussian",
-    "*edges of the image*": "edges",
-}
+NAMES = {kind.title: name for name, kind in of_family(*CAMS).items()}
+NAMES |= {f"*{kind.title}*": name for name, kind in of_family(BASELINE).items()}
 
 
 def rows() -> dict[str, list[str]]:
@@ -33,7 +29,7 @@ def rows() -> dict[str, list[str]]:
 
 def test_every_figure_is_the_one_that_was_measured() -> None:
     assert rows().keys() == MEASURED["scores"].keys()
-    assert set(rows()) >= {name for name in TITLES if name != "score-cam"} | BASELINES.keys()
+    assert set(rows()) >= {name for name in of_family(*CAMS) if name != "score-cam"} | of_family(BASELINE).keys()
     for name, cells in rows().items():
         scores = MEASURED["scores"][name]
         assert len(cells) == len(scores) == len(METRICS)
@@ -65,7 +61,7 @@ def test_the_tables_are_those_that_the_code_writes() -> None:
         "| | ↓ deletion | ↓ average drop, % |",
         "|---|---:|---:|",
         "| Combi-CAM, as published | **0.250 ± 0.050** | 12.3 ± 2.0 |",
-        "| *random map* | 0.500 ± 0.100 | 50.0 ± 1.0 |",
+        "| *Random map* | 0.500 ± 0.100 | 50.0 ± 1.0 |",
     ]
     steps = [
         {"randomised": "head", "resemblance": None, "low": None, "high": None},
@@ -109,7 +105,11 @@ def test_a_table_of_views_by_hand() -> None:
         "| EPIC discs, under 30 % cloud | 10 | 30 | 50 | 0 | 3.1 | 48 / 90 |",
     ]
     assert views({"reports": reports[:2]}, {"reports": reports[2:]}) == rows
-    assert brief_views({"reports": reports}) == [*rows[:3], rows[4]]
+    march = {**reports[0], "imagery": "world.200403.3x5400x2700.jpg"}
+    assert brief_views({"reports": [*reports, {**march, "condition": "grey"}, march]}) == [
+        *rows[:2],
+        "| Blue Marble, March | 26 | 100 | 50 | – | 3.1 | 48 / 90 |",
+    ]
 
 
 def test_everything_was_measured_with_the_weights_that_are_shipped() -> None:

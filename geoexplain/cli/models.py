@@ -8,10 +8,10 @@ import json
 import textwrap
 from pathlib import Path
 
-from geoexplain.cli.arguments import printable
 from geoexplain.errors import DataError
 from geoexplain.locator.checkpoints import FORMATS
 from geoexplain.locator.zoo import ZOO, ModelStatus, home, models, weights_file
+from geoexplain.words import printable_lines
 
 EPILOG = f"""\
 `geoexplain models` lists every model, and says of those that are not there yet how to get them. `models add` checks
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_list(args: argparse.Namespace) -> int:
     """Print every model."""
     for status in models():
-        print(json.dumps(record(status)) if args.json else printable(describe_status(status)))
+        print(json.dumps(record(status)) if args.json else printable_lines(describe_status(status)))
     return 0
 
 

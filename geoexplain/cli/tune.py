@@ -4,18 +4,16 @@ import argparse
 import math
 from pathlib import Path
 
-from geoexplain.cli.arguments import add_model, chosen_model, count, number, printable
-from geoexplain.cli.batch import progress_bar
-from geoexplain.cli.evaluate_photos import reporter
-from geoexplain.cli.evaluate_views import add_sampling
+from geoexplain.cli.arguments import add_model, chosen_model, count, number
+from geoexplain.cli.batch import progress_bar, reporter
 from geoexplain.cli.explain import make_folder
-from geoexplain.cli.image_set import asked
+from geoexplain.cli.image_set import add_source, open_image_set
 from geoexplain.errors import DataError
 from geoexplain.evaluation.tuning import held_out_gains, split, stage_weights, tuning_cases, verdict
-from geoexplain.explainer.cams import METHODS
-from geoexplain.explainer.combine import COMBINATIONS, PRESETS
-from geoexplain.explainer.faithfulness import STEPS
+from geoexplain.explainer.combine import COMBINATIONS
+from geoexplain.explainer.metrics import STEPS
 from geoexplain.explainer.objectives import OBJECTIVES
+from geoexplain.explainer.table import EXPLANATIONS, GRADIENT_CAM, TUNED, of_family
 from geoexplain.explainer.target import described
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuning import TUNING_STEPS, Case, Tuning, prepare, tune
@@ -24,6 +22,7 @@ from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, sidecar, write_tuned
 from geoexplain.locator.zoo import weights_file
+from geoexplain.words import printable_lines
 
 VIEWS = 96
 """Views of --imagery unless told otherwise: half of them tune, the others test."""
@@ -45,9 +44,9 @@ Over a set, a share of the images, chosen at random, is held out. On those the r
 Grad-CAM (deepest stage), equal weights, Combi-CAM as published and a Gaussian in the middle of the image, by both
 measures. A gain is better than chance only if its 95 % interval lies above 0.
 
---out writes what was found. As NAME.tuned.json beside the model's NAME.safetensors it becomes the preset "tuned" of
-that model: `geoexplain explain --preset tuned`, `geoexplain evaluate explanations --methods combi-cam-tuned`, and a
-button in the studio. It is not used any more once the weights of the model are others."""
+--out writes what was found. As NAME.tuned.json beside the model's NAME.safetensors it becomes combi-cam-tuned of
+that model: `geoexplain explain --preset combi-cam-tuned`, `geoexplain evaluate explanations --methods combi-cam-tuned`,
+and a button in the studio. It is not used any more once the weights of the model are others."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,17 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("image", nargs="?", metavar="IMAGE", help="one image to tune on, for itself alone")
-    source.add_argument("--imagery", nargs="+", metavar="FILE|DIR", help="equirectangular images to take views of")
-    source.add_argument("--manifest", type=Path, metavar="FILE.csv|FILE.pkl", help="where photos were taken")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos of --manifest")
-    parser.add_argument("--views", type=count, default=VIEWS, help="views of --imagery (default: %(default)s)")
-    add_sampling(parser)
-    parser.add_argument("--workers", type=count, metavar="N", help="threads that decode photos (default: one per core)")
+    add_source(parser, source, VIEWS)
     add_model(parser)
     what = parser.add_argument_group("what is tuned")
-    gradient = tuple(name for name, method in METHODS.items() if method.gradient)
     what.add_argument(
-        "--method", choices=gradient, default="grad-cam", help="whose maps are combined (default: %(default)s)"
+        "--method",
+        choices=tuple(of_family(GRADIENT_CAM)),
+        default="grad-cam",
+        help="whose maps are combined (default: %(default)s)",
     )
     what.add_argument(
         "--level", choices=LEVELS, default="stage", help="a weight per stage or per block (default: %(default)s)"
@@ -113,13 +109,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         model, tuning, tuned_on, held_out = on_many(args)
         found = [] if held_out is None else [text for one in held_out for text in held_out_lines(one)]
-    print(printable("\n".join([text_of(tuning, tuned_on), *found])))
+    print(printable_lines("\n".join([text_of(tuning, tuned_on), *found])))
     if args.out:
         file = weights_file(args.model)
         write_tuned(args.out, stage_weights(tuning, tuned_on, held_out), file)
         used = args.out.absolute() == sidecar(file).absolute()
-        hint = "" if used else f'; as {sidecar(file).name} beside {file.name} it is the preset "tuned" of {model.name}'
-        print(printable(f"written to {args.out}{hint}"))
+        hint = "" if used else f"; as {sidecar(file).name} beside {file.name} it is {TUNED} of {model.name}"
+        print(printable_lines(f"written to {args.out}{hint}"))
     return 0
 
 
@@ -139,7 +135,7 @@ def on_one(args: argparse.Namespace) -> tuple[GeoModel, Tuning, str, str]:
 
 def on_many(args: argparse.Namespace) -> tuple[GeoModel, Tuning, str, tuple[HeldOut, HeldOut] | None]:
     """Tune on some images of a set, and test on the others; what was tuned on in words, and how the test went."""
-    model, source = asked(args)
+    model, source = open_image_set(args)
     own, others = split(source.total, args.held_out, args.seed)
     with progress_bar(len(own), "images", desc="tracing") as bar:
         cases = tuning_cases(model, source, own, args.method, progress=reporter(bar, "images"))
@@ -187,7 +183,7 @@ def text_of(tuning: Tuning, tuned_on: str) -> str:
     weights = ",".join(f"{weight:g}" for weight in setting.weights)
     make = f"{setting.how} of {len(setting.weights)} {setting.level}s"
     lines = [
-        f"{METHODS[tuning.method].title} tuned on {tuned_on}",
+        f"{EXPLANATIONS[tuning.method].title} tuned on {tuned_on}",
         f"  --level {setting.level} --how {setting.how} --weights {weights}",
         f"  {tuning.objective}, higher is better; {tuning.trials} settings, {tuning.measured:,} heatmaps measured:",
         f"  {tuning.value:>8.4f}  tuned: {make}",
@@ -201,7 +197,7 @@ def text_of(tuning: Tuning, tuned_on: str) -> str:
 
 def start_text(tuning: Tuning, name: str, value: float | None) -> str:
     """One row of what the search began with; a flat map has no value."""
-    title = PRESETS[name].title if name in PRESETS else name
+    title = EXPLANATIONS[name].title if name in EXPLANATIONS else name
     missing = tuning.without.get(name, 0)
     without = f", without a value on {missing:,} of {tuning.images:,} images" if missing < tuning.images else ", flat"
     return f"{'–' if value is None else f'{value:.4f}':>8}  {title}{without if missing else ''}"

@@ -4,16 +4,20 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from geoexplain.explainer.cams import METHODS
-from geoexplain.explainer.tuned import TUNED
+from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, kind_of, of_family
 from geoexplain.images import open_image
 from geoexplain.locator.prediction import RADII_KM
 from geoexplain.studio.examples import examples
 from geoexplain.studio.payload import data_url, menu
+from geoexplain.words import exact_km, exact_percent
 
 FOLDER = Path(__file__).parents[2] / "assets" / "studio"
 FARTHEST_KM = 20_100
 """No two points on Earth are farther apart."""
+
+
+HUNDREDTHS = "|".join(exact_percent(step / 100) for step in range(101))
+"""What stands beside a slider from 0 to 1 in steps of 0.01, for each of them."""
 
 
 @cache
@@ -71,7 +75,8 @@ def map_frame() -> str:
 def answer_frame() -> str:
     """The answer in words, when it counts as localizable, what Search within Cell found, and the table of cells."""
     scales = "".join(
-        f'<button type="button" data-scale="{radius_km}" aria-pressed="false">{radius_km:,}</button>'
+        f'<button type="button" data-scale="{radius_km}" data-words="{exact_km(radius_km)}" aria-pressed="false">'
+        f"{radius_km:,}</button>"
         for radius_km in RADII_KM
     )
     return f"""
@@ -91,7 +96,7 @@ def answer_frame() -> str:
           <span><i data-counted="true"></i>by cell centres, around the best cell: what the rule counts</span></p>
         <div class="ge-scale" role="group" aria-label="Scale in km"><span>within</span>{scales}
           <label><input type="number" min="0" max="{FARTHEST_KM}" step="any" aria-label="Scale in km"> km</label></div>
-        <label class="ge-threshold">more than <input type="range" min="0" max="1" step="0.01">
+        <label class="ge-threshold">more than <input type="range" min="0" max="1" step="0.01" data-words="{HUNDREDTHS}">
           <output></output></label>
       </div>
     </details>
@@ -120,19 +125,23 @@ def explanation_frame() -> str:
     """Panels, display controls and Combi-CAM controls."""
     offered = menu()
     panels = [_panel("image", "Image", overlay=False), _panel("combi-cam", "Combi-CAM")]
-    panels += [_panel(name, method.title, passes=not method.gradient) for name, method in METHODS.items()]
+    panels += [
+        _panel(name, kind.title, passes=kind.passes) for name, kind in of_family(GRADIENT_CAM, PERTURBATION_CAM).items()
+    ]
     presets = "".join(
         f'<button type="button" data-preset="{p["name"]}" aria-pressed="false">{escape(p["title"])}</button>'
         for p in offered["presets"]
     )
-    presets += f'<button type="button" data-preset="{TUNED}" aria-pressed="false" hidden>Tuned for this model</button>'
+    presets += f'<button type="button" data-preset="{TUNED}" aria-pressed="false" hidden>'
+    presets += f"{escape(kind_of(TUNED).title)}</button>"
     return f"""
 <section class="ge-explanation ge-ui" data-state="empty" aria-label="Explanation">
   <h2>What the network looked at</h2>
   <p class="ge-state" role="status" aria-live="polite"></p>
   <div class="ge-body">
     <div class="ge-display">
-      <label>Opacity <input type="range" data-choice="opacity" min="0" max="1" step="0.01" value="0.5">
+      <label>Opacity <input type="range" data-choice="opacity" min="0" max="1" step="0.01" value="0.5"
+        data-words="{HUNDREDTHS}">
         <output class="ge-opacity-value"></output></label>
       {_select("colormap", "Colours", [(c["name"], c["title"]) for c in offered["colormaps"]])}
       <div class="ge-legend"><span>low</span><canvas aria-hidden="true"></canvas>
@@ -175,7 +184,7 @@ def trust_heading() -> str:
     )
 
 
-def _panel(name: str, title: str, *, overlay: bool = True, passes: bool = False) -> str:
+def _panel(name: str, title: str, *, overlay: bool = True, passes: str = "") -> str:
     picture = '<img alt="">'
     if overlay:
         picture += (
@@ -187,9 +196,10 @@ def _panel(name: str, title: str, *, overlay: bool = True, passes: bool = False)
             '<div class="ge-running" hidden><progress></progress><span class="ge-count"></span>'
             '<button type="button" class="ge-cancel">Cancel</button></div>'
         )
+    waiting = f' data-note="{escape(passes)}, on demand"' if passes else ""
     note = '<span class="ge-note"></span>' if overlay else '<span class="ge-note">as the network sees it</span>'
     return (
-        f'<figure class="ge-panel" data-panel="{name}"><div class="ge-picture">{picture}</div>'
+        f'<figure class="ge-panel" data-panel="{name}"{waiting}><div class="ge-picture">{picture}</div>'
         f"<figcaption><b>{escape(title)}</b> {note}</figcaption></figure>"
     )
 

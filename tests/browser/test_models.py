@@ -21,9 +21,10 @@ from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import prediction_density
-from geoexplain.studio.answer import REFUSED, kilometres, position
+from geoexplain.studio.answer import REFUSED
 from geoexplain.studio.examples import examples
 from geoexplain.studio.models import Models
+from geoexplain.words import decimal, kilometres, percent, position
 from tests.browser.studio import (
     SLOW_MS,
     assert_shows,
@@ -127,7 +128,7 @@ def test_the_menu_offers_what_is_ready_and_says_how_to_get_the_rest(page: Page, 
 def test_another_model_answers_for_the_image_that_is_shown(page: Page, url: str, models: Models) -> None:
     open_studio(page, url)
     choose_example(page, 3)
-    use_preset(page, "as-published")
+    use_preset(page, "combi-cam")
     expect(page.locator(".ge-tile")).to_have_count(16)
 
     switch_model(page, "residual")
@@ -139,9 +140,9 @@ def test_another_model_answers_for_the_image_that_is_shown(page: Page, url: str,
     assert f"Truth: {examples()[3].title}" in page.inner_text(".ge-facts")
     # The preset stays, and stands for the stages of the other network.
     expect(page.locator(".ge-tile")).to_have_count(8)
-    expect(page.locator("[data-preset=as-published]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-preset=combi-cam]")).to_have_attribute("aria-pressed", "true")
     assert_shows(pixels(page, "combi-cam"), explanation.combi_cam().values)
-    use_preset(page, "all-stages")
+    use_preset(page, "combi-cam-all")
     expect(page.locator(".ge-tile")).to_have_count(4)
     assert_shows(pixels(page, "combi-cam"), explanation.combi_cam((1,) * 4, level="stage", how="max").values)
 
@@ -155,13 +156,13 @@ def test_another_model_answers_for_the_image_that_is_shown(page: Page, url: str,
 
 def test_all_blocks_of_a_deep_network(deep: tuple[Page, Heard], models: Models) -> None:
     page, _ = deep
-    use_preset(page, "as-published")
+    use_preset(page, "combi-cam")
     expect(page.locator(".ge-tile")).to_have_count(32)
     explanation = geoexplain.explain(examples()[0].file, models["deep"].model)
     assert_shows(pixels(page, "combi-cam"), explanation.combi_cam().values)
     expect(page.locator(".ge-tile").last).to_contain_text("Block 32")
     expect(page.locator(".ge-tile").last).to_contain_text("stage\u00a07")
-    use_preset(page, "shallow-only")
+    use_preset(page, "combi-cam-shallow")
     expect(page.locator("[data-panel=combi-cam] .ge-note")).to_have_text("3 of 7 stages")
 
 
@@ -264,7 +265,9 @@ def test_the_photos_found_stand_beside_the_answer(deep: tuple[Page, Heard], mode
     assert items.locator(".ge-where").all_inner_texts() == [
         position(lat, lon, 4) for lat, lon in found.neighbours.positions_deg
     ]
-    assert items.locator("b").all_inner_texts() == [f"{similarity:.3f}" for similarity in found.neighbours.similarity]
+    assert items.locator("b").all_inner_texts() == [
+        decimal(similarity, 3) for similarity in found.neighbours.similarity
+    ]
     marked = items.evaluate_all("items => items.map(item => item.dataset.chosen === 'true')")
     assert marked == found.neighbours.chosen.tolist()
     expect(page.locator(".ge-search-words")).to_contain_text(f"{kilometres(found.neighbours.moved_km)} from the centre")
@@ -318,7 +321,7 @@ def test_another_rule_needs_no_request(deep: tuple[Page, Heard], models: Models)
         density = prediction_density(prediction.probabilities, model.partition, prediction.cell, scale_km)
         words = "Localizable" if density > threshold else "Not localizable"
         expect(page.locator(".ge-verdict")).to_have_text(words)
-        expect(page.locator(".ge-why")).to_contain_text(f"{100 * density:.1f} % of the probability in cells")
+        expect(page.locator(".ge-why")).to_contain_text(f"{percent(density)} of the probability in cells")
         expect(page.locator(".ge-why")).to_contain_text(f"in cells centred within {scale_km:,g} km of the best one")
         expect(page.locator(".ge-why")).to_contain_text(f"more than {100 * threshold:g} % is needed")
         expect(page.locator(".ge-curve-dot")).to_have_attribute("data-sure", str(density > threshold).lower())
@@ -406,7 +409,7 @@ def test_everything_at_once_fits(chromium: Browser, url: str, theme: str, width:
         choose_example(page, 0)
         page.locator(".ge-verdict-line").click()
         page.click(".ge-missing summary")
-        use_preset(page, "as-published")
+        use_preset(page, "combi-cam")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         overflowing = page.evaluate(
             """width => [...document.querySelectorAll("[class^=ge-], [class^=ge-] *")].filter((element) => {

@@ -9,12 +9,13 @@ import pytest
 from PIL import Image
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.baselines import BASELINES
-from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.explanation import explain
-from geoexplain.explainer.faithfulness import METRICS, deletion
+from geoexplain.explainer.faithfulness import METRICS
+from geoexplain.explainer.metrics import deletion
 from geoexplain.explainer.standing import Standing
 from geoexplain.explainer.subject import subject
+from geoexplain.explainer.table import BASELINE, of_family
+from geoexplain.explainer.tuning_gain import untuned
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.models import Loaded
 from geoexplain.studio.panels.faithfulness import AS_SET, answer, frame, picture, reading, turns
@@ -33,8 +34,8 @@ def ask(model: GeoModel, image: Image.Image, asked: Mapping[str, Any], cell: int
 
 def test_the_scoreboard_holds_the_metrics_of_every_explanation(model: GeoModel, image: Image.Image) -> None:
     found = ask(model, image, {"steps": 10, "combi": AS_PUBLISHED})
-    gradient = [name for name, candidate in CANDIDATES.items() if candidate.gradient]
-    assert [row["name"] for row in found["rows"]] == [AS_SET, *gradient, *BASELINES]
+    gradient = list(untuned())
+    assert [row["name"] for row in found["rows"]] == [AS_SET, *gradient, *of_family(BASELINE)]
     rows = {row["name"]: row for row in found["rows"]}
     assert rows[AS_SET]["values"] == rows["combi-cam"]["values"]
     explanation = explain(image, model, target=4)
@@ -71,10 +72,16 @@ def test_what_the_browser_marks_is_what_stands_out(model: GeoModel, image: Image
     values = {row["name"]: row["values"] for row in found["rows"]}
     for metric, row in METRICS.items():
         limit, sign = found["limits"][metric], 1 if row.higher else -1
-        assert found["higher"][metric] == row.higher
+        if limit is None:
+            assert found["limit_words"][metric] == "–"
+        else:
+            side, figure = found["limit_words"][metric].split(" ")
+            assert side == ("above" if row.higher else "below")
+            rounding = 0.5 if metric.startswith("average") else 0.0005
+            assert float(figure.replace("−", "-")) == pytest.approx(limit, abs=1.001 * rounding)
         for name in found["standing"][metric]:
             assert sign * values[name][metric] > sign * limit
-            assert all(sign * values[name][metric] > sign * values[other][metric] for other in BASELINES)
+            assert all(sign * values[name][metric] > sign * values[other][metric] for other in of_family(BASELINE))
 
 
 def test_the_reading_says_who_stands_out_and_who_knows_nothing() -> None:
