@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BIOME := $(BIN)/node node_modules/@biomejs/biome/bin/biome
 
-.PHONY: run test docs bench lint clean
+.PHONY: run test types suite docs bench lint clean
 
 run: .venv/.installed
 	$(BIN)/python app.py
@@ -12,8 +12,14 @@ test: .venv/.installed-dev .venv/.installed-scripts
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIOME) check --error-on-warnings
+	$(MAKE) --no-print-directory --jobs=2 types suite
+
+types: .venv/.installed-dev
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest
+
+# One worker a core, each with one thread.
+suite: .venv/.installed-dev
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --durations 25
 
 docs: .venv/.installed-dev
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/site
