@@ -11,11 +11,11 @@ import torch
 from geoexplain.errors import CheckpointError
 from geoexplain.locator.checkpoints import load_geoexplain
 from geoexplain.locator.model import GeoModel
+from geoexplain.resources import DATA
 
 BUNDLED = "earth-views-lite0"
 """The model that comes with geoexplain."""
 
-DATA = Path(__file__).parents[2] / "data"
 HOME_VARIABLE = "GEOEXPLAIN_HOME"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a model may be called: the name becomes that of a folder."""

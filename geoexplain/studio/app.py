@@ -1,6 +1,5 @@
 """The studio: layout and wiring. What happens is in handlers.py, what it looks like in assets/studio."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,6 +10,7 @@ from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.model import GeoModel
+from geoexplain.resources import ASSETS
 from geoexplain.studio import markup
 from geoexplain.studio.answer import QUIET, WORDS_EMPTY
 from geoexplain.studio.guards import (
@@ -28,7 +28,6 @@ from geoexplain.studio.panels import PANELS
 from geoexplain.studio.panels.panel import add_panel
 from geoexplain.studio.payload import menu
 
-ASSETS = Path(__file__).parents[2] / "assets"
 STYLES = ("studio.css", "places.css", *(f"panels/{panel.name}.css" for panel in PANELS))
 
 ASK = "(...inputs) => { document.dispatchEvent(new Event('geoexplain-asks')); return inputs; }"

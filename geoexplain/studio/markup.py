@@ -8,10 +8,11 @@ from geoexplain.explainer.cams import METHODS
 from geoexplain.explainer.tuned import TUNED
 from geoexplain.images import open_image
 from geoexplain.locator.prediction import RADII_KM
+from geoexplain.resources import ASSETS
 from geoexplain.studio.examples import examples
 from geoexplain.studio.payload import data_url, menu
 
-FOLDER = Path(__file__).parents[2] / "assets" / "studio"
+FOLDER = ASSETS / "studio"
 FARTHEST_KM = 20_100
 """No two points on Earth are farther apart."""
 

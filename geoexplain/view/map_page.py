@@ -18,9 +18,8 @@ from folium.template import Template
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
+from geoexplain.resources import ASSETS
 from geoexplain.view.overlay import colormap_lut
-
-ASSETS = Path(__file__).parents[2] / "assets"
 
 
 class _Drawing(MacroElement):
