@@ -15,6 +15,7 @@ from geoexplain.locator.checkpoints.imagenet import imagenet_backbone
 from geoexplain.locator.checkpoints.native import describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.checkpoints.tib import load_tib
 from geoexplain.locator.model import GeoModel
+from geoexplain.locator.shards import stored_models
 
 __all__ = [
     "FORMAT",
@@ -47,7 +48,7 @@ class Format:
 
 
 def _load_native(folder: Path, _name: str, _cells: int | None) -> GeoModel:
-    files = sorted(folder.glob("*.safetensors"))
+    files = stored_models(folder)
     if len(files) != 1:
         raise CheckpointError(
             f"expected one .safetensors file in the folder, found {len(files)}: name the folder of one model."
