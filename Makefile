@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test bench lint clean
+.PHONY: run test bench lint dist clean
 
 run: .venv/.installed
 	$(BIN)/python app.py
@@ -21,8 +21,14 @@ lint: .venv/.installed-dev
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m mypy
 
+# The wheel is built from the sdist; docs/releases.md says what is in them, and how large they are.
+dist: .venv/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	du -b dist/*
+
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 # A stamp is newer than the list it was installed from, so a second run starts at once.
 .venv/.installed: requirements.txt | .venv/.created

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from geoexplain.locator.zoo import BUNDLED, load_model, model_file, model_folder
 from tests.locator.gates import red_gate
 from tests.locator.models import saved, small_model
 from tests.locator.test_tuned import FOUND
+from tests.repository import repository_files
 from tests.test_architecture import ROOT
 
 PART = 80_000
@@ -231,17 +231,8 @@ def other_model() -> GeoModel:
 # ---- what is shipped
 
 
-def tracked_files() -> list[Path]:
-    """The files of the repository; where it came without its history, as from an sdist, all that lie there."""
-    if (ROOT / ".git").exists():
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-        return [path for name in listed.decode().split("\0") if name and (path := ROOT / name).is_file()]
-    tops = [path for path in ROOT.iterdir() if not path.name.startswith(".") and path.name not in {"runs", "build"}]
-    return [path for top in tops for path in ([top] if top.is_file() else top.rglob("*")) if path.is_file()]
-
-
 def test_no_file_of_the_repository_is_too_large_for_plain_git() -> None:
-    files = tracked_files()
+    files = [ROOT / name for name in repository_files()]
     assert set(weight_files(model_file(BUNDLED))) <= set(files)
     assert [file for file in files if file.stat().st_size >= 10 * MIB] == []
     assert shards.SHARD_BYTES <= 10 * MIB
