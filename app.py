@@ -13,7 +13,7 @@ UPLOADS = os.environ.get("GEOEXPLAIN_UPLOADS", "1") == "1"
 NATURALEARTH = os.environ.get("GEOEXPLAIN_NATURALEARTH")
 
 models = Models(BUNDLED, naturalearth=Path(NATURALEARTH) if NATURALEARTH else None)
-demo = build(models, tiles=TILES, uploads=UPLOADS)
+demo = build(models, tiles=TILES, uploads=UPLOADS, warm_up=True)
 
 if __name__ == "__main__":
     serve(demo, tiles=TILES, uploads=UPLOADS)

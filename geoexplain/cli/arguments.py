@@ -3,13 +3,15 @@
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from geoexplain.errors import DataError
-from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import BUNDLED, load_model
+
+if TYPE_CHECKING:
+    import torch
+
+    from geoexplain.locator.model import GeoModel
 
 T = TypeVar("T")
 
@@ -68,7 +70,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
-def chosen_model(args: argparse.Namespace) -> GeoModel:
+def chosen_model(args: argparse.Namespace) -> "GeoModel":
     """The model that the options of `add_model` name; says so when its gate cannot be used.
 
     Raises CheckpointError when it is not there.
@@ -86,8 +88,10 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def device(text: str) -> torch.device:
+def device(text: str) -> "torch.device":
     """A device that computes here; ArgumentTypeError for another."""
+    import torch  # noqa: PLC0415 - takes seconds, and `--help` needs none of it
+
     try:
         chosen = torch.device(text)
         torch.zeros(1, device=chosen)

@@ -1,4 +1,7 @@
-"""`geoexplain models`: which models there are, and adding those that may not be passed on."""
+"""`geoexplain models`: which models there are, and adding those that may not be passed on.
+
+What an action needs is imported when it runs: listing needs no PyTorch, which takes seconds.
+"""
 
 import argparse
 import json
@@ -7,10 +10,7 @@ from pathlib import Path
 
 from geoexplain.cli.arguments import number, printable
 from geoexplain.errors import DataError
-from geoexplain.files import convert
 from geoexplain.locator.checkpoints import FORMATS
-from geoexplain.locator.checkpoints.cells import name_cells_beside, places_file
-from geoexplain.locator.registry import add_model, remove_model, split_model
 from geoexplain.locator.shards import SHARD_BYTES, index_file
 from geoexplain.locator.zoo import ZOO, ModelStatus, home, models, weights_file
 
@@ -113,6 +113,8 @@ def describe_status(status: ModelStatus) -> str:
 
 def run_add(args: argparse.Namespace) -> int:
     """Add a model and say what it is."""
+    from geoexplain.locator.registry import add_model  # noqa: PLC0415
+
     if args.gallery is not None and not args.gallery.exists():
         raise DataError(f"--gallery {args.gallery}: expected a folder or an .hdf5 file, found none.")
     model = add_model(args.name, args.folder, args.format, args.gallery)
@@ -123,12 +125,16 @@ def run_add(args: argparse.Namespace) -> int:
 
 def run_remove(args: argparse.Namespace) -> int:
     """Remove a model."""
+    from geoexplain.locator.registry import remove_model  # noqa: PLC0415
+
     remove_model(args.name)
     return 0
 
 
 def run_name_cells(args: argparse.Namespace) -> int:
     """Name a model's cells anew and say how many there are."""
+    from geoexplain.locator.checkpoints.cells import name_cells_beside, places_file  # noqa: PLC0415
+
     file = weights_file(args.model)
     named = name_cells_beside(file, replace_places=args.force)
     print(f"{file.stem}: {len(named):,} cells named, with their places in {places_file(file).name}")
@@ -137,6 +143,8 @@ def run_name_cells(args: argparse.Namespace) -> int:
 
 def run_split(args: argparse.Namespace) -> int:
     """Split a model's weights and say into what."""
+    from geoexplain.locator.checkpoints.splitting import split_model  # noqa: PLC0415
+
     file = weights_file(args.model)
     for shard in split_model(file, int(args.max_mib * MIB)):
         print(f"{shard.name}: {shard.stat().st_size:,} bytes")
@@ -146,5 +154,7 @@ def run_split(args: argparse.Namespace) -> int:
 
 def run_convert(args: argparse.Namespace) -> int:
     """Convert a pickle and say what it was."""
+    from geoexplain.files.conversion import convert  # noqa: PLC0415
+
     print(f"{args.out}: {convert(args.pickle, args.out)}")
     return 0

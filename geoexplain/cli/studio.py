@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         load_segformer(args.segformer, device="cpu")  # says what is wrong with it before anybody asks
     models = Models(args.model, keep=args.keep_models, device=args.device, naturalearth=args.naturalearth)
     shown = {"tiles": args.online_tiles, "uploads": not args.no_uploads}
-    demo = build(models, **shown)
+    demo = build(models, **shown, warm_up=True)
     with suppress(KeyboardInterrupt):  # the way to end it, also while it is still starting
         serve(demo, host=args.host, port=args.port, **shown)
     return 0

@@ -14,7 +14,7 @@ from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.cli.photo_sets import add_photo_source, open_photos, parse_shares, split
 from geoexplain.cli.release import default_device
 from geoexplain.errors import DataError
-from geoexplain.locator.checkpoints import describe, save_geoexplain
+from geoexplain.locator.checkpoints.native import describe, save_geoexplain
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model
 from geoexplain.photos import PhotoCollection

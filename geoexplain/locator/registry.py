@@ -1,4 +1,4 @@
-"""Adding a model from its authors' files, with the photos that it searches through, splitting and removing it."""
+"""Adding a model from its authors' files, with the photos that it searches through, and removing it."""
 
 import errno
 import json
@@ -11,16 +11,13 @@ from pathlib import Path
 
 from geoexplain.errors import CheckpointError
 from geoexplain.files import Assignments, read_assignments, read_centers, save_assignments
-from geoexplain.files.archives import write_bytes
 from geoexplain.files.reading import sha256
-from geoexplain.locator.checkpoints import FORMATS, describe, load_geoexplain, save_geoexplain
+from geoexplain.locator.checkpoints import FORMATS
+from geoexplain.locator.checkpoints.native import describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.gallery import is_hdf5
 from geoexplain.locator.gallery_hdf5 import open_hdf5
-from geoexplain.locator.gate import gate_file
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.retrieval import EPS_KM, TOP_K, SearchWithinCell, checked_search
-from geoexplain.locator.shards import SHARD_BYTES, weight_files, weights_sha256, write_shards
-from geoexplain.locator.tuned import sidecar
 from geoexplain.locator.zoo import (
     ASSIGNMENTS,
     BUNDLED,
@@ -215,30 +212,6 @@ def _delete(target: Path) -> None:
         old.unlink()
     else:
         shutil.rmtree(old)
-
-
-def split_model(file: Path, shard_bytes: int = SHARD_BYTES) -> tuple[Path, ...]:
-    """Replace the weights file of a model by shards of less than `shard_bytes` with their index; return the shards.
-
-    The tensors keep every bit. What lies beside the weights and is bound to them, the gate and tuned weights, is bound
-    to the shards, if it was to the file; the card gets their size. Raises CheckpointError when the weights are in
-    shards already or cannot be read, and DataError when a tensor is larger than a shard or a file cannot be written.
-    """
-    if not file.is_file():
-        found = len(weight_files(file))
-        raise CheckpointError(f"{file.name}: expected one file, got {found} shards: they have been split already.")
-    shards = write_shards(file, shard_bytes)
-    digest, size = weights_sha256(file), file.stat().st_size
-    file.unlink()
-    changes = {
-        gate_file(file): (digest, weights_sha256(file)),
-        sidecar(file): (digest, weights_sha256(file)),
-        file.with_suffix(".card.json"): (f'"bytes": {size},', f'"bytes": {sum(one.stat().st_size for one in shards)},'),
-    }
-    for beside, (old, new) in changes.items():
-        if beside.is_file():
-            write_bytes(beside, beside.read_bytes().replace(old.encode(), new.encode()))
-    return shards
 
 
 def remove_model(name: str) -> None:

@@ -8,7 +8,6 @@ bytes of all tensors}, "weight_map": {tensor: file name}}. Every shard repeats t
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,13 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.files.archives import write_bytes
-from geoexplain.files.reading import read_bytes
-from geoexplain.words import printable
 
 SUFFIX, INDEX_SUFFIX = ".safetensors", ".index.json"
 MAX_INDEX_BYTES = 4 * 2**20
@@ -30,9 +24,6 @@ MAX_SHARDS = 1000
 
 SHARD_BYTES = 10 * 2**20
 """Git hosts such as Hugging Face's take files below this without an extension for large files."""
-
-ENTRY_BYTES = 128
-"""The header of a safetensors file says this much of a tensor at most, besides its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +54,7 @@ def stored_models(folder: Path) -> list[Path]:
         index.with_name(index.name.removesuffix(INDEX_SUFFIX)) for index in folder.glob(f"*{SUFFIX}{INDEX_SUFFIX}")
     }
     parts = {
-        file for file in folder.glob(f"*{SUFFIX}") if any(_shard_pattern(one).fullmatch(file.name) for one in indices)
+        file for file in folder.glob(f"*{SUFFIX}") if any(shard_pattern(one).fullmatch(file.name) for one in indices)
     }
     return sorted(indices | set(folder.glob(f"*{SUFFIX}")) - parts)
 
@@ -130,66 +121,24 @@ def open_weights(file: Path, framework: str = "pt") -> Iterator[OpenWeights]:
         yield OpenWeights(metadata, {key: opened[name] for key, name in found.items()})
 
 
-def write_shards(file: Path, shard_bytes: int = SHARD_BYTES) -> tuple[Path, ...]:
-    """Write the weights in `file` as shards of less than `shard_bytes` with their index beside it; return the shards.
-
-    Tensors keep every bit and their order in the file. `file` stays; while it is there, it is what is read. Raises
-    CheckpointError when it cannot be read, and DataError when a tensor is too large for a shard.
-    """
-    with open_weights(file) as weights:
-        metadata = weights.metadata
-        tensors = {key: part.get_tensor(key) for key, part in weights.parts.items()}
-    groups = _groups(file.name, tensors, shard_bytes - len(json.dumps(json.dumps(metadata))) - ENTRY_BYTES)
-    remove_shards(file)
-    weight_map, shards = {}, []
-    for number, keys in enumerate(groups, start=1):
-        shard = file.with_name(f"{file.stem}-{number:05d}-of-{len(groups):05d}{file.suffix}")
-        save_file({key: tensors[key] for key in keys}, shard, metadata=metadata)
-        shutil.copymode(file, shard)
-        weight_map.update(dict.fromkeys(keys, shard.name))
-        shards.append(shard)
-    index = {"metadata": {"total_size": sum(map(_bytes, tensors.values()))}, "weight_map": weight_map}
-    write_bytes(index_file(file), (json.dumps(index, indent=2, sort_keys=True) + "\n").encode())
-    return tuple(shards)
-
-
 def remove_shards(file: Path) -> None:
     """Delete the index and the shards of a model, if there are any."""
     index_file(file).unlink(missing_ok=True)
     for other in list(file.parent.iterdir()):
-        if _shard_pattern(file).fullmatch(other.name):
+        if shard_pattern(file).fullmatch(other.name):
             other.unlink()
 
 
-def _groups(name: str, tensors: Mapping[str, Tensor], room: int) -> list[list[str]]:
-    """Names of tensors in groups that fill no more than `room` bytes each."""
-    groups: list[list[str]] = [[]]
-    left = room
-    for key, tensor in tensors.items():
-        size = _bytes(tensor) + len(key) + ENTRY_BYTES
-        if size > room:
-            raise DataError(
-                f"{name}: expected tensors that fit into a shard of {room:,} bytes, got {printable(key)!r} of "
-                f"{size:,}: choose larger shards."
-            )
-        if size > left:
-            groups.append([])
-            left = room
-        groups[-1].append(key)
-        left -= size
-    return groups
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
-
-
-def _shard_pattern(file: Path) -> re.Pattern[str]:
+def shard_pattern(file: Path) -> re.Pattern[str]:
+    """Return what the names of a model's shards match."""
     return re.compile(rf"{re.escape(file.stem)}-\d{{5}}-of-\d{{5}}{re.escape(file.suffix)}")
 
 
 def _weight_map(file: Path) -> dict[str, str]:
     """Tensor name → file name, as the index of a model's shards says, which nobody vouches for."""
+    # Here, since NumPy comes with it, which `geoexplain models` and the like need not wait for.
+    from geoexplain.files.reading import read_bytes  # noqa: PLC0415
+
     index = index_file(file)
     try:
         content = json.loads(read_bytes(index, MAX_INDEX_BYTES))
@@ -201,7 +150,7 @@ def _weight_map(file: Path) -> dict[str, str]:
     # A name of this form lies beside the index, and nowhere else.
     if (
         not isinstance(names, dict)
-        or not all(isinstance(name, str) and _shard_pattern(file).fullmatch(name) for name in names.values())
+        or not all(isinstance(name, str) and shard_pattern(file).fullmatch(name) for name in names.values())
         or not 1 <= len(set(names.values())) <= MAX_SHARDS
     ):
         raise CheckpointError(

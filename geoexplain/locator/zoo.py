@@ -5,14 +5,16 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from geoexplain.errors import CheckpointError
-from geoexplain.locator.checkpoints import load_geoexplain
-from geoexplain.locator.model import GeoModel
 from geoexplain.locator.shards import INDEX_SUFFIX, stored_file
 from geoexplain.resources import DATA
+
+if TYPE_CHECKING:
+    import torch
+
+    from geoexplain.locator.model import GeoModel
 
 BUNDLED = "earth-views-lite0"
 """The model that comes with geoexplain."""
@@ -194,13 +196,16 @@ def _words(file: Path) -> dict[str, str]:
 
 
 def load_model(
-    name: str | Path = BUNDLED, device: str | torch.device | None = None, *, hierarchical: bool | None = None
-) -> GeoModel:
+    name: str | Path = BUNDLED, device: "str | torch.device | None" = None, *, hierarchical: bool | None = None
+) -> "GeoModel":
     """Load a model by its name, or by the path of a .safetensors file or of the index of its shards.
 
     `device` is a torch device; None takes the GPU when there is one. `hierarchical` is as for `load_geoexplain`. Raises
     CheckpointError when the name is not known or its files are not there yet, or when the file does not hold a model.
     """
+    # PyTorch takes seconds to import, and this table of models is read where no model is loaded.
+    from geoexplain.locator.checkpoints.native import load_geoexplain  # noqa: PLC0415
+
     return load_geoexplain(weights_file(name), device, hierarchical=hierarchical)
 
 

@@ -58,11 +58,12 @@ TELL_SCORE_CAM_ENDED = "() => document.dispatchEvent(new CustomEvent('geoexplain
 TELL_TUNING_ENDED = TELL_SCORE_CAM_ENDED.replace("score-cam", "tuning")
 
 
-def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = True) -> gr.Blocks:
+def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = True, warm_up: bool = False) -> gr.Blocks:
     """The studio for some models, or for one, queued and ready for `launch`.
 
     tiles    the map may load online tiles; off, no request leaves the machine
     uploads  people may bring images; off, only the examples can be chosen
+    warm_up  answer for an example once the first page has been served, so that the first image takes no longer
     """
     if isinstance(models, GeoModel):
         models = Models(models)
@@ -165,7 +166,9 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
             asked = choice(handlers.show_cell, [image, chosen], results, js=ASK, **network)
             asked.failure(handlers.refused, None, answer, **aside)
         # A model that has been added while the server runs is offered to whoever comes next.
-        demo.load(handlers.offered, None, chosen, **aside)
+        opened = demo.load(handlers.offered, None, chosen, **aside)
+        if warm_up:
+            opened.success(handlers.warm_up, None, None, **aside)
         _add_api(handlers, image)
     demo.queue(**QUEUE)
     return demo

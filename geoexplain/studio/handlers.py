@@ -1,6 +1,7 @@
 """What happens when a person or a script asks for something. Nothing is kept between two calls."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -11,11 +12,12 @@ from PIL import Image
 from geoexplain.errors import GeoExplainError
 from geoexplain.explainer.cams import score_cam
 from geoexplain.explainer.explanation import Explanation, explain, locate
+from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import Prediction, predict
 from geoexplain.studio.answer import EXPLAINING, LOCATING, QUIET, REFUSED, WORDS_EMPTY, answer_payload, loading
 from geoexplain.studio.asked import number, refusals, still_shown, whole_number
-from geoexplain.studio.examples import examples, find_example
+from geoexplain.studio.examples import Example, examples, find_example
 from geoexplain.studio.models import Loaded, Models
 from geoexplain.studio.payload import explanation_payload, score_cam_payload
 from geoexplain.studio.places import Place, asked_explained, asked_place, asked_target
@@ -38,10 +40,20 @@ class Handlers:
     def __init__(self, models: Models, *, assets_url: str, tiles: bool = False):
         self.models, self.tiles = models, tiles
         self.leaflet_url, self.world_url = f"{assets_url}/leaflet", f"{assets_url}/world"
+        self._warm_up = threading.Lock()
 
     def offered(self) -> Any:
         """A page that has just been opened → the models there are by now."""
         return gr.HTML(rows=model_rows(self.models))
+
+    def warm_up(self) -> None:
+        """Answer for an example once, so that the first visitor's image takes no longer than those after it.
+
+        The first pass of a network takes ten times as long as the second: memory is laid out, borders are read. Later
+        calls return at once.
+        """
+        if self._warm_up.acquire(blocking=False):  # never released: once is enough
+            self._everything(open_image(examples()[0].file), self.models.start, self._loaded(self.models.start))
 
     def show(self, image: Image.Image | None, record: Any, name: Any) -> Iterator[tuple[Any, Any, Any, Any, Any]]:
         """A new image, or none → map, answer and explanation of the top cell.
@@ -74,7 +86,9 @@ class Handlers:
         explanation = _explain(image, loaded.model, asked_target(loaded, chosen), score)
         yield (
             gr.HTML(target=None if place else explanation.target, place=place and place.shape(loaded)),
-            *_answered(name, loaded, explanation, _searched(loaded, explanation), place),
+            *_answered(
+                name, loaded, explanation, _searched(loaded, explanation), find_example(explanation.image), place=place
+            ),
         )
 
     def refused(self) -> Any:
@@ -196,7 +210,7 @@ class Handlers:
             tiles=self.tiles,
         )
         on_map = gr.HTML(value={"page": page}, target=explanation.target, place=None)
-        return on_map, *_answered(name, loaded, explanation, searched)
+        return on_map, *_answered(name, loaded, explanation, searched, example)
 
 
 def model_rows(models: Models) -> list[dict[str, Any]]:
@@ -213,10 +227,15 @@ def _nothing() -> tuple[Any, Any, Any]:
 
 
 def _answered(
-    name: str, loaded: Loaded, explanation: Explanation, searched: tuple[Prediction, str], place: Place | None = None
+    name: str,
+    loaded: Loaded,
+    explanation: Explanation,
+    searched: tuple[Prediction, str],
+    example: Example | None,
+    *,
+    place: Place | None = None,
 ) -> tuple[Any, Any]:
     found, trouble = searched
-    example = find_example(explanation.image)
     answer = answer_payload(name, loaded, explanation, found, example, trouble=trouble, place=place)
     return (
         gr.HTML(value=answer, status=QUIET),

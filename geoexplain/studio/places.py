@@ -27,7 +27,7 @@ class Place:
     tree: int
     place: int
 
-    def shape(self, loaded: Loaded) -> dict[str, Any]:
+    def shape(self, loaded: Loaded) -> Mapping[str, Any]:
         """What the map needs to mark it."""
         return place_shape(loaded.trees[self.tree], self.place)
 

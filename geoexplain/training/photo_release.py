@@ -13,7 +13,7 @@ from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.locator.backbone import preprocess_for
-from geoexplain.locator.checkpoints import describe, save_geoexplain
+from geoexplain.locator.checkpoints.native import describe, save_geoexplain
 from geoexplain.locator.gate import Gate
 from geoexplain.locator.heads import MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, Network

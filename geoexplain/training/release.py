@@ -19,7 +19,7 @@ from geoexplain.geography.cell_areas import cell_areas
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.backbone import preprocess_for
-from geoexplain.locator.checkpoints import describe, save_geoexplain
+from geoexplain.locator.checkpoints.native import describe, save_geoexplain
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import neighbourhood_mean

@@ -1,6 +1,6 @@
 """The borders of cells and places as the map draws them: in one turn of the Earth, with few corners, apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -105,11 +105,18 @@ def _simplified(shape: BaseGeometry, tolerance: float) -> BaseGeometry:
     return shape if found.is_empty else found
 
 
-def place_shape(tree: PlaceTree, place: int) -> dict[str, Any]:
+_SHAPES: WeakKeyDictionary[PlaceTree, dict[int, Mapping[str, Any]]] = WeakKeyDictionary()
+
+
+def place_shape(tree: PlaceTree, place: int) -> Mapping[str, Any]:
     """A place as the map marks it: its name with its border, or where none is known with its cells.
 
+    It is computed once for each place of a tree: simplifying a border takes some milliseconds, and it never changes.
     Raises DataError for a place that does not exist.
     """
-    cells, border = tree.cells(place), tree.borders[place]
-    shape = {"cells": encode_integers(cells)} if border is None or border.is_empty else outline_data(border)
-    return {"name": tree.labels[place], **shape}
+    shapes = _SHAPES.setdefault(tree, {})
+    if place not in shapes:
+        cells, border = tree.cells(place), tree.borders[place]
+        shape = {"cells": encode_integers(cells)} if border is None or border.is_empty else outline_data(border)
+        shapes[place] = {"name": tree.labels[place], **shape}
+    return shapes[place]

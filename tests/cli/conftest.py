@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.cli import main
-from geoexplain.locator.checkpoints import describe, save_geoexplain
+from geoexplain.locator.checkpoints.native import describe, save_geoexplain
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model
 from tests.explainer.networks import random_model

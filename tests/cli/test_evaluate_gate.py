@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from geoexplain.evaluation.fingerprint import model_fingerprint
-from geoexplain.locator.checkpoints import describe, save_geoexplain
+from geoexplain.locator.checkpoints.native import describe, save_geoexplain
 from geoexplain.locator.gate import Gate
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model

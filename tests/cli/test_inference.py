@@ -12,7 +12,7 @@ from PIL import Image
 
 import geoexplain
 from geoexplain.explainer.cams import score_cam
-from geoexplain.locator.checkpoints import describe, save_geoexplain
+from geoexplain.locator.checkpoints.native import describe, save_geoexplain
 from geoexplain.locator.heads import RetrievalEmbedding
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from tests.cli.conftest import Run, Terminal, smooth_colours

@@ -10,7 +10,7 @@ import pytest
 from geoexplain.cli import main
 from geoexplain.geography.addresses import place_trees
 from geoexplain.geography.addresses.cell_names import name_cells
-from geoexplain.locator.checkpoints import load_geoexplain
+from geoexplain.locator.checkpoints.native import load_geoexplain
 from geoexplain.locator.zoo import BUNDLED, ZOO
 from tests.golden.checkpoints import certh_folder, tib_folder
 from tests.locator.models import saved, small_model

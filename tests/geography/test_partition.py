@@ -10,6 +10,7 @@ from scipy.spatial import SphericalVoronoi
 from shapely.geometry import Point, Polygon
 
 from geoexplain.errors import DataError
+from geoexplain.geography.cell_tables import read_cells
 from geoexplain.geography.partition import Partition, spherical_kmeans, voronoi_outlines
 from geoexplain.geography.sphere import (
     EARTH_RADIUS_KM,
@@ -18,7 +19,6 @@ from geoexplain.geography.sphere import (
     spherical_mean,
     unit_vectors,
 )
-from geoexplain.locator.checkpoints import read_cells
 
 
 def scattered(count: int, seed: int = 0) -> np.ndarray:

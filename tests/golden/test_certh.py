@@ -9,7 +9,8 @@ from PIL import Image
 from geoexplain.explainer.cams import stage_maps
 from geoexplain.explainer.combine import upsample
 from geoexplain.explainer.explanation import Explanation, explain
-from geoexplain.locator.checkpoints import describe, load_certh, load_geoexplain, save_geoexplain
+from geoexplain.locator.checkpoints.certh import load_certh
+from geoexplain.locator.checkpoints.native import describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import RADII_KM
 from tests.golden.checkpoints import certh_folder, golden, spec

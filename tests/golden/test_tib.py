@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from geoexplain.images import Preprocess
-from geoexplain.locator.checkpoints import describe, load_geoexplain, load_tib, save_geoexplain
+from geoexplain.locator.checkpoints.native import describe, load_geoexplain, save_geoexplain
+from geoexplain.locator.checkpoints.tib import load_tib
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import crop_logits, predict
 from tests.golden.checkpoints import golden, spec, tib_folder

@@ -16,7 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from geoexplain.errors import CheckpointError
-from geoexplain.locator.checkpoints import FORMAT, cells_file, describe, load_geoexplain
+from geoexplain.locator.checkpoints.cells import cells_file
+from geoexplain.locator.checkpoints.description import FORMAT
+from geoexplain.locator.checkpoints.native import describe, load_geoexplain
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model
 from tests.locator.models import saved, small_model

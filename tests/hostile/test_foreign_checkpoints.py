@@ -15,7 +15,9 @@ import pytest
 import torch
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.locator.checkpoints import load_certh, load_tib, read_cells
+from geoexplain.geography.cell_tables import read_cells
+from geoexplain.locator.checkpoints.certh import load_certh
+from geoexplain.locator.checkpoints.tib import load_tib
 from geoexplain.locator.checkpoints.torchfile import read_torch_file
 from tests.golden.checkpoints import HPARAMS, certh_folder, tib_folder
 from tests.hostile.test_checkpoints import Payload

@@ -9,7 +9,7 @@ from torch import nn
 from geoexplain.geography.partition import Partition
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import create_backbone
-from geoexplain.locator.checkpoints import describe, save_geoexplain
+from geoexplain.locator.checkpoints.native import describe, save_geoexplain
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule
 

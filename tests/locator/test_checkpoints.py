@@ -17,7 +17,9 @@ from geoexplain.errors import CheckpointError, DataError
 from geoexplain.geography.outline_files import write_outlines
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.geography.placetree_files import write_place_trees
-from geoexplain.locator.checkpoints import FORMAT, cells_file, describe, load_geoexplain, save_geoexplain
+from geoexplain.locator.checkpoints.cells import cells_file
+from geoexplain.locator.checkpoints.description import FORMAT
+from geoexplain.locator.checkpoints.native import describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.zoo import BUNDLED, load_model
 from tests.locator.models import LABELS, saved, small_model
 

@@ -17,7 +17,7 @@ from geoexplain.errors import CheckpointError, DataError
 from geoexplain.explainer.explanation import explain, locate
 from geoexplain.explainer.trace import trace
 from geoexplain.locator.backbone import stage_channels
-from geoexplain.locator.checkpoints import describe, load_geoexplain, save_geoexplain
+from geoexplain.locator.checkpoints.native import describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.gate import (
     LARGEST_BYTES,
     SMALLEST_DEVIATION,

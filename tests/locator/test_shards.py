@@ -17,10 +17,12 @@ from safetensors.torch import load_file, save_file
 from geoexplain.cli import main
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.locator import shards
-from geoexplain.locator.checkpoints import FORMATS, load_geoexplain
+from geoexplain.locator.checkpoints import FORMATS
+from geoexplain.locator.checkpoints.native import load_geoexplain
+from geoexplain.locator.checkpoints.splitting import split_model
 from geoexplain.locator.gate import gate_file, write_gate
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.registry import remove_model, split_model
+from geoexplain.locator.registry import remove_model
 from geoexplain.locator.shards import index_file, open_weights, stored_models, weight_files, weights_sha256
 from geoexplain.locator.tuned import sidecar, write_tuned
 from geoexplain.locator.zoo import BUNDLED, load_model, model_file, model_folder, models, weights_file

@@ -14,8 +14,7 @@ from geoexplain.errors import CheckpointError, DataError
 from geoexplain.explainer.explanation import explain
 from geoexplain.geography.partition import hierarchy
 from geoexplain.geography.tib_tables import read_partitionings
-from geoexplain.locator.checkpoints import load_tib
-from geoexplain.locator.checkpoints.tib import read_settings
+from geoexplain.locator.checkpoints.tib import load_tib, read_settings
 from geoexplain.locator.prediction import crop_logits, predict
 
 S2_HEADER = ["class_label", "hex_id", "imgs_per_cell", "latitude_mean", "longitude_mean"]

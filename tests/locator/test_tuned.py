@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from geoexplain.errors import CheckpointError
-from geoexplain.locator.checkpoints import load_geoexplain
+from geoexplain.locator.checkpoints.native import load_geoexplain
 from geoexplain.locator.tuned import (
     LARGEST_BYTES,
     HeldOut,

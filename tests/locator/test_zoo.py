@@ -18,7 +18,8 @@ import torch
 from geoexplain.errors import CheckpointError, DataError
 from geoexplain.files.reading import sha256
 from geoexplain.locator import registry, zoo
-from geoexplain.locator.checkpoints import FORMATS, save_geoexplain
+from geoexplain.locator.checkpoints import FORMATS
+from geoexplain.locator.checkpoints.native import save_geoexplain
 from geoexplain.locator.registry import add_model, assignments_of, open_search, remove_model
 from geoexplain.locator.shards import weight_files
 from geoexplain.locator.zoo import BUNDLED, ZOO, gallery_of, load_model, model_file, models, ready_models

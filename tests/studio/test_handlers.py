@@ -1,6 +1,7 @@
 """The handlers, called as Gradio calls them, against the Python API."""
 
 import gc
+import importlib
 import os
 import re
 import threading
@@ -16,11 +17,13 @@ from geoexplain.explainer.cams import score_cam
 from geoexplain.explainer.explanation import explain, locate
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel, LocalizableRule
+from geoexplain.locator.zoo import BUNDLED
 from geoexplain.studio.answer import EXPLAINING, LOCATING, QUIET, REFUSED, WORDS_EMPTY, answer_payload
 from geoexplain.studio.examples import examples
 from geoexplain.studio.handlers import Handlers
 from geoexplain.studio.models import Loaded, Models
 from geoexplain.studio.payload import explanation_payload, score_cam_payload
+from geoexplain.studio.places import places_payload
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import overlay
 from tests.studio.conftest import event, props
@@ -311,3 +314,44 @@ def test_explaining_leaves_nothing_behind(handlers: Handlers, image: Image.Image
     trace = explain(image, handlers.models[NAME].model).trace
     held = sum(4 * (block.activation.numel() + block.gradient.numel()) for block in trace.blocks)
     assert resident_bytes() - before < 10 * held
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Any]:
+    """The first arguments of every call of a function, by its full name, which goes on to do what it does."""
+    module, _, attribute = name.rpartition(".")
+    function, calls = getattr(importlib.import_module(module), attribute), []
+    monkeypatch.setattr(name, lambda *given, **named: (calls.append(given[0]), function(*given, **named))[1])
+    return calls
+
+
+def test_an_image_is_hashed_once_and_only_if_it_has_the_size_of_an_example(
+    handlers: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = open_image(examples()[0].file)
+    list(handlers.show(example, None, NAME))  # the examples themselves have been read after this
+    hashed = count_calls(monkeypatch, "geoexplain.studio.examples._fingerprint")
+    list(handlers.show(example, None, NAME))
+    assert len(hashed) == 1
+    list(handlers.show(example.resize((example.width + 1, example.height)), None, NAME))
+    assert len(hashed) == 1
+
+
+def test_the_outline_of_a_place_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Models(BUNDLED)
+    image = open_image(examples()[0].file)
+    drawn = count_calls(monkeypatch, "geoexplain.view.cell_borders.outline_data")
+    first = places_payload(models[BUNDLED], locate(image, models[BUNDLED].model), None)
+    once = len(drawn)
+    assert once > 0
+    assert places_payload(models[BUNDLED], locate(image, models[BUNDLED].model), None) == first
+    assert len(drawn) == once
+
+
+def test_warming_up_answers_once_with_the_model_that_people_meet_first(
+    handlers: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explained = count_calls(monkeypatch, "geoexplain.studio.handlers.explain")
+    fresh = Handlers(handlers.models, assets_url="")
+    fresh.warm_up()
+    fresh.warm_up()
+    assert len(explained) == 1
