@@ -67,7 +67,8 @@ def read_borders(file: Path) -> Borders | None:
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             if str(stored["digest"]) != base_map_digest():
-                return _unused(file, "those of this base map, got those of another")
+                _warn(file, "those of this base map, got those of another")
+                return None
             points = np.cumsum(np.stack([stored["steps_x"], stored["steps_y"]], axis=1), axis=0, dtype=np.int64)
             points_deg = points / PER_DEGREE
             points_deg[stored["exact_rows"]] = stored["exact_deg"]
@@ -76,10 +77,11 @@ def read_borders(file: Path) -> Borders | None:
             rows = zip(stored["kinds"].tolist(), stored["names"].tolist(), shapes, stored["is_multi"], strict=True)
             return {(kind, name): one if multi else one.geoms[0] for kind, name, one, multi in rows}
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, shapely.GEOSException):
-        return _unused(file, "a readable file, got none")
+        _warn(file, "a readable file, got none")
+        return None
 
 
-def _unused(file: Path, what: str) -> None:
+def _warn(file: Path, what: str) -> None:
     warnings.warn(
         f"assets/world/{file.name}: expected borders, {what}: they are joined anew, which takes some seconds. Make the "
         "file with `python assets/world/borders.py`.",
