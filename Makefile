@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test bench lint dist clean
+.PHONY: run test docs bench lint dist clean
 
 run: .venv/.installed
 	$(BIN)/python app.py
@@ -12,6 +12,10 @@ test: .venv/.installed-dev
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest
+
+docs: .venv/.installed-dev
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/site
+	@echo "The site is in build/site: open build/site/index.html"
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.subject import add_arguments
 from geoexplain.evaluation.batches import BATCHES_HELD, by_shape, network_input, read_sample
-from geoexplain.evaluation.photos import BATCH, Question, evaluate_photos
+from geoexplain.evaluation.photos import BATCH, PhotoQuestion, evaluate_photos
 from geoexplain.geography.partition import Partition
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import create_backbone
@@ -88,7 +88,7 @@ def measure(model: GeoModel, manifest: Manifest, images: Path, batch: int, repea
 
     def evaluate() -> None:
         with tempfile.TemporaryDirectory() as out:
-            evaluate_photos(model, manifest, images, Question(model.rule, batch=batch), Path(out))
+            evaluate_photos(model, manifest, images, PhotoQuestion(model.rule, batch=batch), Path(out))
 
     contestants: dict[str, Callable[[], None]] = {
         REFERENCE: lambda: loop(first),

@@ -12,48 +12,57 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.memory import reuse_freed_memory
+from geoexplain.locator.model import Network
 from geoexplain.training.depthwise import speed_up_depthwise
-from geoexplain.training.losses import geolocation_loss
-from geoexplain.training.optimisation import mixed_precision, parameter_groups
-from geoexplain.training.run import GeolocatorNetwork
-from geoexplain.training.settings import ViewTraining
+from geoexplain.training.heads import HEADS, Truth, build_network
+from geoexplain.training.optimizer import make_optimizer, mixed_precision
+from geoexplain.training.settings import VIEW_TRAINING, Training
+from geoexplain.training.views import centers_partitioning
 
+CELLS = 2000
 PLAIN, FAST = "PyTorch's own gradients", "gradients as sums of small convolutions"
 
 
-def made_network(settings: ViewTraining) -> GeolocatorNetwork:
+def made_network(settings: Training) -> Network:
     torch.manual_seed(0)
-    centers = np.stack([np.linspace(-80, 80, settings.cells), np.linspace(-170, 170, settings.cells)], axis=-1)
-    return GeolocatorNetwork(settings.architecture, centers).to(memory_format=torch.channels_last).train()
+    cells = centers_partitioning(np.stack([np.linspace(-80, 80, CELLS), np.linspace(-170, 170, CELLS)], axis=-1))
+    return (
+        build_network(create_backbone(settings.architecture), settings.head, cells)
+        .to(memory_format=torch.channels_last)
+        .train()
+    )
 
 
 def made_step(
-    network: GeolocatorNetwork, settings: ViewTraining, images: Tensor, positions: Tensor, *, compiled: bool
+    network: Network, settings: Training, images: Tensor, positions: Tensor, *, compiled: bool
 ) -> Callable[[], None]:
-    optimizer = torch.optim.AdamW(parameter_groups(network, settings.weight_decay), lr=1e-4)
+    optimizer = make_optimizer(network, replace(settings, learning_rate=1e-4))
     run = torch.compile(network, dynamic=False) if compiled else network
 
     def step() -> None:
         with mixed_precision(images.device):
             logits = run(images)
-        loss = geolocation_loss(network.head, logits.float(), positions, bandwidth_km=settings.bandwidth_km)
+        truth = Truth(torch.zeros(len(positions), 1, dtype=torch.int64), positions)
+        loss = HEADS[settings.head].losses(network.head, [logits.float()], truth, settings.bandwidth_km).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
+        nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip or torch.inf)
         optimizer.step()
 
     return step
 
 
 def main() -> None:
-    settings = ViewTraining()
+    settings = VIEW_TRAINING
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=96, metavar="PX")
     parser.add_argument("--batch", type=int, default=96)
@@ -81,7 +90,7 @@ def main() -> None:
             step()
             seconds[name].append(time.process_time() - begun)
     print(
-        f"{settings.architecture}, {settings.cells:,} cells, {args.batch} views of {args.size} px, {args.threads} "
+        f"{settings.architecture}, {CELLS:,} cells, {args.batch} views of {args.size} px, {args.threads} "
         f"thread(s), {'compiled, ' if args.compile else ''}{platform.machine()}, torch {torch.__version__}, "
         f"medians of {args.repeats}\n"
     )

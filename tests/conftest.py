@@ -1,11 +1,11 @@
-"""A real Chromium, one for all tests, and a page that hears every request and every complaint of the console."""
+"""How tests share the cores, a Chromium for each worker, and a page that hears every request and every complaint."""
 
 import os
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,36 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, Dialog, Page, Playwright, sync_playwright
+from xdist.scheduler import LoadScopeScheduling
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in the background takes Ctrl-C from them, and with it what some of them press.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many workers as cores, each with one thread: threads of several would only wait for each other. PyTorch reads
+    # this when it is imported, and so do the processes that tests start.
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+# Of two such lists only the last counts, hence also what Playwright's own has that matters here.
+SWITCHED_OFF = (
+    # The suggestions of an address bar that nobody sees are two more pages for each: a third of what opening one costs.
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    "AimEnabled",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -29,7 +53,23 @@ FLAGS = [
     "--disable-sync",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
+    f"--disable-features={','.join(SWITCHED_OFF)}",
 ]
+SHARED_STUDIO = "tests/browser"
+
+
+class Modules(LoadScopeScheduling):
+    """Gives whole modules to workers, in their order, and all of tests/browser to one: it has the only studio."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return SHARED_STUDIO if module.startswith(SHARED_STUDIO) else module
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest may run without xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Modules:
+    config.option.loadscopereorder = False  # tests/browser takes longest and stands first
+    return Modules(config, log)
 
 
 def executable(playwright: Playwright) -> str | None:
@@ -48,6 +88,34 @@ def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GEOEXPLAIN_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first worker to ask for it fills, and that all of them read."""
+    root = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    folder, unfinished = root / f"made-{name}", root / f"making-{name}"
+    with FileLock(root / f"{name}.lock"):
+        if not folder.exists():
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def certh_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The three files of CERTH, with the weights behind the golden vectors; to be read only."""
+    from tests.golden.checkpoints import certh_folder  # which imports PyTorch
+
+    return made_once(tmp_path_factory, "certh", certh_folder)
+
+
+@pytest.fixture(scope="session")
+def tib_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A semantic model of TIB, with the weights behind the golden vectors; to be read only."""
+    from tests.golden.checkpoints import tib_folder
+
+    return made_once(tmp_path_factory, "tib", tib_folder)
 
 
 @pytest.fixture(scope="session")

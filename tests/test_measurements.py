@@ -109,7 +109,11 @@ def test_a_table_of_views_by_hand() -> None:
         "| EPIC discs, under 30 % cloud | 10 | 30 | 50 | 0 | 3.1 | 48 / 90 |",
     ]
     assert views({"reports": reports[:2]}, {"reports": reports[2:]}) == rows
-    assert brief_views({"reports": reports}) == [*rows[:3], rows[4]]
+    march = {**reports[0], "imagery": "world.200403.3x5400x2700.jpg"}
+    assert brief_views({"reports": [*reports, {**march, "condition": "grey"}, march]}) == [
+        *rows[:2],
+        "| Blue Marble, March | 26 | 100 | 50 | – | 3.1 | 48 / 90 |",
+    ]
 
 
 def test_everything_was_measured_with_the_weights_that_are_shipped() -> None:

@@ -1,4 +1,4 @@
-"""The README's chain from positions to a studio that explains one's own model, as it stands there but smaller."""
+"""The chain of docs/training.md, from positions to a studio that explains the trained model, as there but smaller."""
 
 import csv
 import json
@@ -17,10 +17,10 @@ from geoexplain.geography.partition_files import read_partitioning
 from geoexplain.studio.app import build
 from geoexplain.studio.models import Models
 from tests.imagery.earths import grid_deg, write_png
-from tests.test_readme import README
+from tests.test_commands import CHAIN as PAGE
+from tests.test_commands import blocks
 
-SECTION = README[README.index("## Train your own") : README.index("With photos of your own")]
-CHAIN = re.findall(r"^    geoexplain (.+)$", SECTION, flags=re.MULTILINE)
+CHAIN = [line.removeprefix("geoexplain ") for block in blocks(PAGE, "sh") for line in block]
 
 SMALLER = {
     "practice": "practice --imagery earth --coordinates 4000 --photos 240 --size 40",
@@ -28,7 +28,7 @@ SMALLER = {
     "100 125 250": "60 90 200",
     "128:64:12800": "32:16:64 --shares .6,.2,.2",
 }
-"""What takes minutes in the README → the same in seconds."""
+"""What takes minutes as it stands there → the same in seconds."""
 
 
 def shorter(command: str) -> list[str]:

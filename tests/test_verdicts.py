@@ -1,8 +1,8 @@
 """No verdict in words survives noise: every function that says one is fed noise, and few samples, and stays modest.
 
-The functions, found by hand: sanity check (`judged`, `over_images`), agreement (`Agreement.beyond_chance`), concepts
-(`beyond_chance`, the table over images), scoreboard of one image (`standing`, `reading`) and of many (`standings`,
-`text_of`), tuning of one image (`gain_words`) and of many (`verdict`, `reading`, `tuned_words`), the odds of two cells
+The functions, found by hand: sanity check (`judged`, `findings`), agreement (`Agreement.beyond_chance`), concepts
+(`beyond_chance`, the table over images), scoreboard of one image (`standing`, `reading`) and of many (`findings`,
+`lines_of`), tuning of one image (`gain_words`) and of many (`verdict`, `reading`, `tuned_words`), the odds of two cells
 (`odds_in_words`), and whether an image can be located (`predict`).
 """
 
@@ -11,13 +11,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from geoexplain.cli.evaluate_concepts import shown
-from geoexplain.cli.evaluate_explanations import text_of
+from geoexplain.cli.evaluate_concepts import estimate_text
+from geoexplain.cli.evaluate_explanations import lines_of
 from geoexplain.cli.tune import reading as tuning_reading
 from geoexplain.evaluation.explanations import Examination, ImageMeasures
 from geoexplain.evaluation.sanity import ImageSanity, Randomisation
-from geoexplain.evaluation.sanity_tables import over_images
-from geoexplain.evaluation.scoreboard import standings
 from geoexplain.evaluation.tuning import interval, verdict
 from geoexplain.explainer.agreement import agreement
 from geoexplain.explainer.concept_chance import beyond_chance, chance_ranges
@@ -138,7 +136,7 @@ def images_of(unrelated: list[Comparisons], count: int, seed: int) -> list[Image
 @pytest.mark.parametrize("count", [1, 3, 20])
 def test_sanity_over_images(unrelated: list[Comparisons], count: int) -> None:
     verdicts = [
-        over_images(images_of(unrelated, count, seed), Randomisation(("grad-cam",)))["grad-cam"].verdict
+        Randomisation(methods=("grad-cam",)).findings(images_of(unrelated, count, seed))["grad-cam"].verdict
         for seed in range(20)
     ]
     if count < 5:
@@ -184,7 +182,7 @@ def test_concepts_under_spots_that_lie_anywhere() -> None:
 def test_concepts_of_few_images_have_no_interval() -> None:
     one = ConceptInfluence("sea", 0.5, 0.9, 1.8, "")
     rows = concept_table([(3.0, [one])] * 4, smallest_count=1).rows
-    assert shown(rows[0].mean) == "1.80 [too few]"
+    assert estimate_text(rows[0].mean) == "1.80 [too few]"
 
 
 def measures(values: dict[str, float]) -> tuple[Measure, ...]:
@@ -224,7 +222,9 @@ def test_the_scoreboard_of_one_image() -> None:
         assert not any(standing(trial, metric, metric_name(metric)).standing for metric in METRICS)
 
 
-EXAMINATION = Examination(("grad-cam", "layer-cam", "combi-cam", "random", "gaussian"), ("deletion", "insertion"))
+EXAMINATION = Examination(
+    methods=("grad-cam", "layer-cam", "combi-cam", "random", "gaussian"), metrics=("deletion", "insertion")
+)
 
 
 def noisy_answers(rng: np.random.Generator, count: int) -> list[ImageMeasures]:
@@ -245,13 +245,14 @@ def noisy_answers(rng: np.random.Generator, count: int) -> list[ImageMeasures]:
 @pytest.mark.parametrize("count", [1, 5, 10, 40])
 def test_the_scoreboard_of_many_images(count: int) -> None:
     rng = np.random.default_rng(count)
-    found = [one for _ in range(60) for one in standings(noisy_answers(rng, count), EXAMINATION).values()]
+    found = [one for _ in range(60) for one in EXAMINATION.findings(noisy_answers(rng, count)).standings.values()]
     crowned = [one.best is not None or bool(one.beating) for one in found]
     assert np.mean(crowned) <= 0.05
     if count < 10:
         assert not any(crowned)
         assert {one.leading for one in found} == {("grad-cam", "layer-cam", "combi-cam")}
-    words = text_of(noisy_answers(np.random.default_rng(count), count), EXAMINATION)
+    answers = noisy_answers(np.random.default_rng(count), count)
+    words = "\n".join(lines_of(EXAMINATION, EXAMINATION.findings(answers)))
     assert "better than every baseline: none, by any metric" in words
     assert "* 0" not in words
     if count == 1:

@@ -99,7 +99,7 @@ const threshold = find(".ge-threshold input");
 function showVerdict() {
   const { counted, rule: own, localizable, gate: known } = props.value;
   const { curve } = shown();
-  const { scale_km, threshold: above } = rule || own;
+  const { scale_km, threshold: above, threshold_text } = rule || own;
   const reached = geoexplainDensity.at(counted, scale_km);
   const sure = rule ? reached > above && !known.words : localizable;
   const verdict = find(".ge-verdict");
@@ -107,12 +107,12 @@ function showVerdict() {
   verdict.dataset.sure = String(sure);
   find(".ge-why").textContent = known.words
     ? "It is not the kind of image that the model knows."
-    : `${geoexplainDensity.percent(reached)} of the probability ${geoexplainDensity.within(scale_km)}; ` +
-      `more than ${Math.round(1000 * above) / 10}\u00a0% is needed`;
+    : `${geoexplainDensity.percent(counted, scale_km)} of the probability ${geoexplainDensity.within(rule || own)}; ` +
+      `more than ${threshold_text} is needed`;
   if (document.activeElement !== scale) scale.value = scale_km;
   threshold.value = above;
   threshold.style.setProperty("--ge-fill", `${100 * above}%`);
-  find(".ge-threshold output").textContent = `${Math.round(1000 * above) / 10} %`;
+  find(".ge-threshold output").textContent = threshold_text;
   all("[data-scale]").forEach((button) => {
     const km = Number(button.dataset.scale);
     button.setAttribute("aria-pressed", String(km === scale_km));
@@ -129,19 +129,21 @@ function changeRule(change) {
 }
 
 all("[data-scale]").forEach((button) =>
-  button.addEventListener("click", () => changeRule({ scale_km: Number(button.dataset.scale) })),
+  button.addEventListener("click", () => changeRule({ scale_km: Number(button.dataset.scale), scale_text: button.dataset.words })),
 );
 scale.addEventListener("input", () => {
   const km = scale.valueAsNumber;
   const fits = km >= 0 && km <= geoexplainDensity.FARTHEST_KM;
   scale.setAttribute("aria-invalid", String(!fits));
-  if (fits) changeRule({ scale_km: km });
+  if (fits) changeRule({ scale_km: km, scale_text: `${km.toLocaleString("en", { maximumFractionDigits: 3 })} km` });
 });
 scale.addEventListener("blur", () => {
   scale.setAttribute("aria-invalid", "false");
   if (props.value.rule) showVerdict();
 });
-threshold.addEventListener("input", () => changeRule({ threshold: threshold.valueAsNumber }));
+threshold.addEventListener("input", () =>
+  changeRule({ threshold: threshold.valueAsNumber, threshold_text: geoexplainTiles.words(threshold) }),
+);
 find(".ge-reset").addEventListener("click", () => {
   rule = null;
   showVerdict();
@@ -161,11 +163,11 @@ function showSearch() {
   find(".ge-switch span").textContent = searching ? "on" : "off";
   find(".ge-show").disabled = !searching;
   find(".ge-neighbours").replaceChildren(
-    ...search.rows.map(({ position, similarity, chosen }) => {
+    ...search.rows.map(({ position, similarity, figure, chosen }) => {
       const item = document.createElement("li");
       item.dataset.chosen = String(chosen);
       item.title = chosen ? "of the cluster that is the answer" : "";
-      item.append(text("i", ""), text("span", position, "ge-where"), bar(similarity), text("b", similarity.toFixed(3)));
+      item.append(text("i", ""), text("span", position, "ge-where"), bar(similarity), text("b", figure));
       return item;
     }),
   );

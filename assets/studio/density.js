@@ -6,10 +6,10 @@ const geoexplainDensity = (() => {
   const BOX = { left: 44, right: 392, top: 12, bottom: 122 };
 
   const y = (share) => BOX.bottom - share * (BOX.bottom - BOX.top);
-  const format = (km) => Number(km).toLocaleString("en-US", { maximumFractionDigits: 3 });
+  const px = (length) => Math.round(10 * length) / 10;
 
-  // What the rule counts at a scale is that of the last step that is no farther than it.
-  function at({ km, share }, scale) {
+  // The last step that is no farther than a scale: what the rule counts there. The first step is at 0 km.
+  function step({ km }, scale) {
     let low = 0;
     let high = km.length;
     while (low < high) {
@@ -17,16 +17,15 @@ const geoexplainDensity = (() => {
       if (km[middle] <= scale) low = middle + 1;
       else high = middle;
     }
-    return low ? share[low - 1] : 0;
+    return Math.max(0, low - 1);
   }
 
-  function percent(share) {
-    return share > 0 && share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
-  }
+  const at = (counted, scale) => counted.share[step(counted, scale)];
+  const percent = (counted, scale) => counted.percent[step(counted, scale)];
 
   // A scale in words: the rule counts cells by their centres, whatever their width.
-  function within(scale) {
-    return `in cells centred within ${format(scale)} km of the best one`;
+  function within({ scale_text }) {
+    return `in cells centred within ${scale_text} of the best one`;
   }
 
   function shape(tag, className, attributes, content) {
@@ -43,23 +42,23 @@ const geoexplainDensity = (() => {
 
   // `curve` is drawn from the cell's width on; left of it there is one cell, and what the rule counts there lies in it.
   function draw(svg, curve, counted, rule, localizable) {
-    const { from_km: from, to_km: to, ticks, cell } = curve;
+    const { from_km: from, to_km: to, ticks, levels, cell } = curve;
     const x = (km) => BOX.left + (Math.log(Math.min(Math.max(km, from), to) / from) / Math.log(to / from)) * (BOX.right - BOX.left);
     const edge = x(curve.km[0]);
     const scale = rule.scale_km < curve.km[0] ? (BOX.left + edge) / 2 : x(rule.scale_km);
     const reached = at(counted, rule.scale_km);
-    const grid = [0, 0.5, 1].flatMap((share) => [
+    const grid = levels.flatMap(({ share, text }) => [
       line("ge-curve-grid", BOX.left, y(share), BOX.right, y(share)),
-      word("ge-curve-word", BOX.left - 6, y(share) + 3.5, "end", `${100 * share} %`),
+      word("ge-curve-word", BOX.left - 6, y(share) + 3.5, "end", text),
     ]);
     const marks = ticks.flatMap(({ km, text }, i) => [
       line("ge-curve-grid", x(km), BOX.bottom, x(km), BOX.bottom + 4),
       word("ge-curve-word", x(km), BOX.bottom + 16, i && i === ticks.length - 1 ? "end" : "middle", text),
     ]);
-    const points = curve.km.map((km, i) => `${x(km).toFixed(1)} ${y(curve.share[i]).toFixed(1)}`);
+    const points = curve.km.map((km, i) => `${px(x(km))} ${px(y(curve.share[i]))}`);
     let steps = `M${edge} ${y(at(counted, curve.km[0]))}`;
     counted.km.forEach((km, i) => {
-      if (km > curve.km[0]) steps += `H${x(km).toFixed(1)}V${y(counted.share[i]).toFixed(1)}`;
+      if (km > curve.km[0]) steps += `H${px(x(km))}V${px(y(counted.share[i]))}`;
     });
     svg.replaceChildren(
       shape("rect", "ge-curve-cell", { x: BOX.left, y: BOX.top, width: edge - BOX.left, height: BOX.bottom - BOX.top }),
@@ -76,9 +75,9 @@ const geoexplainDensity = (() => {
     );
     svg.setAttribute(
       "aria-label",
-      `Probability within a distance of the point, from the width of ${cell.words}, on; the rule counts ${percent(reached)} ${within(rule.scale_km)}`,
+      `Probability within a distance of the point, from the width of ${cell.words}, on; the rule counts ${percent(counted, rule.scale_km)} ${within(rule)}`,
     );
   }
 
-  return { at, draw, format, percent, within, FARTHEST_KM };
+  return { at, draw, percent, within, FARTHEST_KM };
 })();

@@ -310,7 +310,7 @@ const opacity = find("[data-choice=opacity]");
 const showOpacity = () => {
   root.style.setProperty("--ge-opacity", opacity.value);
   geoexplainTiles.fill(opacity);
-  find(".ge-opacity-value").textContent = `${Math.round(opacity.value * 100)} %`;
+  find(".ge-opacity-value").textContent = geoexplainTiles.words(opacity);
 };
 opacity.addEventListener("input", showOpacity);
 find(".ge-start").addEventListener("click", () =>

@@ -17,14 +17,12 @@ function geoexplainPlaces(root, choose) {
     document.dispatchEvent(new CustomEvent("geoexplain-pointed", { detail: shape }));
   }
 
-  const cellsOf = ({ cells }) => (cells === 1 ? "1 cell" : `${cells.toLocaleString("en")} cells`);
-
   function button(tree, place) {
     const node = make("button", "ge-place-button");
     node.type = "button";
     node.dataset.place = place.place;
     node.style.setProperty("--share", Math.max(0, Math.min(1, place.share)));
-    node.title = `Explain ${place.label}: ${place.kind}, ${cellsOf(place)}`;
+    node.title = `Explain ${place.label}: ${place.kind}, ${place.cells}`;
     node.append(make("span", "", place.label), " ", make("b", "", place.percent));
     if (place.place === tree.explained) node.setAttribute("aria-current", "true");
     node.addEventListener("click", () => choose({ tree: tree.tree, place: place.place, label: place.label }));
@@ -44,9 +42,8 @@ function geoexplainPlaces(root, choose) {
     if (line.dataset.of === String(level.place)) return;
     line.dataset.of = level.place;
     line.setAttribute("aria-label", `Instead of ${level.label}`);
-    const words = level.beside.length ? `instead of ${level.label}:` : `instead of ${level.label}: nothing above 0.1 %`;
-    line.replaceChildren(make("span", "", `${words} `), ...level.beside.map((place) => button(tree, place)));
-    if (level.rest) line.append(make("span", "", `${level.rest.places} more: ${level.rest.percent}`));
+    line.replaceChildren(make("span", "", `${level.instead} `), ...level.beside.map((place) => button(tree, place)));
+    if (level.rest) line.append(make("span", "", level.rest));
     line.scrollLeft = 0;
     fade(line);
   }

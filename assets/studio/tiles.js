@@ -3,6 +3,9 @@
 const geoexplainTiles = (() => {
   const fill = (slider) => slider.style.setProperty("--ge-fill", `${(100 * slider.value) / slider.max}%`);
 
+  // What the server says for the value that a slider stands at.
+  const words = (slider) => slider.dataset.words.split("|")[Math.round(slider.value / slider.step)];
+
   function tile(template, { title, size }, i, weights, enabled, changed) {
     const node = template.content.firstElementChild.cloneNode(true);
     node.querySelector(".ge-tile-name").textContent = title;
@@ -47,5 +50,5 @@ const geoexplainTiles = (() => {
     });
   }
 
-  return { build, fill, paint };
+  return { build, fill, words, paint };
 })();

@@ -1,9 +1,9 @@
 // Work that the server does on demand and that takes long: started, counted, cancelled, and forgotten when the page
 // moves on. One such object per component; `repaint` is called whenever it has changed. Reports are props of the form
-// { run, state: "running", done, total } and { run, state: "done", … }; the run is a number that the browser chooses,
+// { run, state: "running", done, total, words } and { run, state: "done", … }; the run is a number that the browser chooses,
 // so that a report of a run that was cancelled or outdated is none.
 function geoexplainWork({ name, ask, stop, repaint }) {
-  const idle = { state: "idle", done: 0, total: 0, report: null };
+  const idle = { state: "idle", done: 0, total: 0, words: "", report: null };
   const work = { ...idle };
   let run = null;
   const change = (to) => {
@@ -28,7 +28,7 @@ function geoexplainWork({ name, ask, stop, repaint }) {
   work.hear = (report) => {
     if (!report || report.run !== run) return;
     if (report.state === "done") change({ state: "done", report });
-    else change({ done: report.done, total: report.total });
+    else change({ done: report.done, total: report.total, words: report.words });
   };
   document.addEventListener("geoexplain-asks", work.stop);
   // Cancelled, failed, or refused by a full queue. Gradio says so twice within milliseconds: a start in between would
@@ -57,7 +57,7 @@ function geoexplainWorkControls(root, work, unit) {
     bar.value = work.done;
   } else bar.removeAttribute("value");
   find(".ge-cancel").disabled = work.state === "stopping";
-  const counted = work.total ? `${work.done.toLocaleString("en")} of ${work.total.toLocaleString("en")} ${unit}` : "Waiting …";
+  const counted = work.words ? `${work.words} ${unit}` : "Waiting …";
   find(".ge-count").textContent = work.state === "stopping" ? "Stopping …" : counted;
 }
 

@@ -11,8 +11,8 @@
   const KINDS = { s2: "S2", semantic: "Semantic", kmeans: "k-means" };
   const NAMES = { 1: ["cells"], 2: ["coarse", "fine"], 3: ["coarse", "middle", "fine"] };
 
-  const number = new Intl.NumberFormat("en");
-  const coordinates = (count) => `${number.format(count)} coordinate${count === 1 ? "" : "s"}`;
+  // A count as the server words it: alone, with its noun, and with its share of all.
+  const wordsOf = (chart, { level, cell }) => chart.data.levels[level].words[chart.at(level).counts[cell]];
 
   function element(tag, className, text) {
     const node = document.createElement(tag);
@@ -44,8 +44,8 @@
     const kind = KINDS[data.kind] || data.kind;
     head.append(element("h1", "", data.title === data.kind ? `${kind} partitioning` : data.title), theme);
     const facts = element("p", "", data.title === data.kind ? "" : `${kind} partitioning of `);
-    facts.append(coordinates(data.coordinates));
-    if (data.lost) facts.append(`, ${number.format(data.lost)} of them in no cell`);
+    facts.append(data.coordinates);
+    if (data.lost) facts.append(`, ${data.lost} of them in no cell`);
     const levels = element("div", "geoexplain-levels");
     levels.setAttribute("role", "group");
     levels.setAttribute("aria-label", "Level");
@@ -53,7 +53,7 @@
     const buttons = data.levels.map((level, i) => {
       const button = element("button", "", names[i]);
       button.type = "button";
-      button.append(element("small", "", number.format(level.labels.length)));
+      button.append(element("small", "", level.cells));
       button.addEventListener("click", () => show({ level: i }));
       levels.append(button);
       return button;
@@ -81,9 +81,7 @@
       const row = element("div", "geoexplain-panel-head");
       row.append(title, close);
       const [lat, lon] = chart.at(level).center(cell);
-      const count = chart.at(level).counts[cell];
-      const part = data.coordinates ? `, ${(100 * count / data.coordinates).toPrecision(2)} % of all` : "";
-      card.append(row, element("p", "", coordinates(count) + part));
+      card.append(row, element("p", "", wordsOf(chart, chart.picked)[2]));
       card.append(element("p", "geoexplain-key", `${chart.data.levels[level].keys[cell]} · ${lat.toFixed(3)}, ${lon.toFixed(3)}`));
       if (!above.length) return;
       const list = element("ol");
@@ -93,7 +91,7 @@
         link.type = "button";
         link.addEventListener("click", () => show({ level: holder.level, picked: holder, zoom: true }));
         item.append(element("small", "", names[holder.level]), link);
-        item.append(element("small", "", number.format(chart.at(holder.level).counts[holder.cell])));
+        item.append(element("small", "", wordsOf(chart, holder)[0]));
         list.append(item);
       }
       card.append(list);
@@ -109,20 +107,10 @@
     box.open = chart.map.getSize().x >= ROOMY_PX;
     asControl(chart.map, box, "bottomleft");
     return () => {
-      const { fewest, most } = chart.at(chart.level);
       const alpha = Math.round(255 * OPACITY).toString(16).padStart(2, "0");
       const stops = Array.from({ length: BUCKETS }, (_, i) => chart.color(i) + alpha);
       bar.style.background = `linear-gradient(to right, ${stops.join(",")}), ${chart.theme.land}`;
-      ticks.replaceChildren();
-      if (!most) {
-        ticks.append(element("span", "", "not known"));
-        return;
-      }
-      for (const share of most > fewest ? [0, 0.5, 1] : [0.5]) {
-        const exact = fewest * (most / fewest) ** share;
-        const rounded = share === 0.5 && most > 20 * fewest ? Number(exact.toPrecision(1)) : Math.round(exact);
-        ticks.append(element("span", "", number.format(rounded)));
-      }
+      ticks.replaceChildren(...chart.data.levels[chart.level].ticks.map((tick) => element("span", "", tick)));
     };
   }
 
@@ -146,7 +134,7 @@
       point(cell);
       tip.hidden = false;
       const names = chart.chain(cell).map((holder) => chart.label(holder));
-      tip.replaceChildren(element("b", "", names[0]), element("div", "", coordinates(chart.at(cell.level).counts[cell.cell])));
+      tip.replaceChildren(element("b", "", names[0]), element("div", "", wordsOf(chart, cell)[1]));
       const path = names.filter((name, i) => i && name !== names[i - 1]);
       if (path.length) tip.append(element("div", "geoexplain-path", `in ${path.join(" · in ")}`));
       const size = chart.map.getSize();

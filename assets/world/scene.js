@@ -2,7 +2,7 @@
 ((world) => {
   "use strict";
 
-  const { project, decodePoints, trace, basemapPaths, decodeCells, nearestCell, Places } = world;
+  const { project, decodeIntegers, decodePoints, trace, basemapPaths, decodeCells, nearestCell, Places } = world;
 
   const THEMES = {
     light: {
@@ -20,14 +20,6 @@
   const CIRCLE_POINTS_PER_ZOOM = 1.6;
 
   const opacity = (level) => 0.4 + 0.5 * (level / 255);
-
-  // Two digits that count: 34 %, 3.4 %, 0.34 %; below the scale's end only that it is below.
-  function percent(share, lowest) {
-    const value = 100 * share;
-    if (share < lowest) return `< ${percent(lowest, lowest)}`;
-    const digits = Math.max(0, Math.min(4, 1 - Math.floor(Math.log10(value) + 1e-9)));
-    return `${value < 100 ? String(Number(value.toFixed(digits))) : "100"} %`;
-  }
 
   // Cells of similar probability share one path, the likely ones painted last.
   function cellBuckets(cells) {
@@ -313,13 +305,10 @@
     }
 
     probabilityText(index) {
-      const lowest = 10 ** this.data.lowest;
-      const exact = this.data.shares[index];
-      if (exact !== undefined) return percent(exact, lowest);
-      const level = this.cells.levels[index];
-      return level ? `about ${percent(10 ** (this.data.lowest * (1 - level / 255)), lowest)}` : percent(0, lowest);
+      this.percentOf ??= decodeIntegers(this.data.percent_of);
+      return this.data.percents[this.percentOf[index]];
     }
   }
 
-  Object.assign(world, { View, Scene, THEMES, percent });
+  Object.assign(world, { View, Scene, THEMES });
 })((window.geoexplainWorld ??= {}));

@@ -138,9 +138,7 @@
     const title = element("div", "geoexplain-legend-title", "Probability of a cell");
     const bar = element("div", "geoexplain-bar");
     const ticks = element("div", "geoexplain-ticks");
-    for (let decade = view.data.lowest; decade <= 0; decade++) {
-      ticks.appendChild(element("span", "", world.percent(10 ** decade, 0)));
-    }
+    for (const tick of view.data.ticks) ticks.appendChild(element("span", "", tick));
     box.append(title, bar, ticks, rows);
     view.explainMarks = () => {
       const { marks, search } = view;

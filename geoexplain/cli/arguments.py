@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from geoexplain.errors import DataError
 from geoexplain.locator.zoo import BUNDLED, load_model
+from geoexplain.words import printable_lines
 
 if TYPE_CHECKING:
     import torch
@@ -35,12 +36,7 @@ class Parser(argparse.ArgumentParser):
 
 def complain(sentence: str) -> None:
     """One sentence to standard error, under the program's name."""
-    print(f"geoexplain: {printable(sentence)}", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """Text without what a terminal would obey rather than show, such as the escapes that a file name may hold."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+    print(f"geoexplain: {printable_lines(sentence)}", file=sys.stderr)
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,8 @@
 """Many images, one after the other: progress, lines of output, and going on when one fails."""
 
 import json
-import math
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from geoexplain.cli.arguments import complain, printable
+from geoexplain.cli.arguments import complain
 from geoexplain.errors import GeoExplainError
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
@@ -18,6 +18,9 @@ from geoexplain.locator.retrieval import SearchWithinCell
 from geoexplain.view.gate_words import MEANING, gate_sentence
 from geoexplain.view.place_path import headline, place_path
 from geoexplain.view.radius_words import reach_words, share_rows
+from geoexplain.words import coordinates, counted, exact_km, exact_percent, kilometres, percent, printable_lines
+
+LOG_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def answer_each(images: Sequence[str], answer: Callable[[str, str], Answer], *, 
                 record, text = {"image": image, "error": _sentence(error)}, ""
                 with tqdm.external_write_mode(file=sys.stderr):
                     complain(f"{image}: {_sentence(error).removeprefix(f'{Path(image).name}: ')}")
-            line = json.dumps(record) if as_json else printable(text)
+            line = json.dumps(record) if as_json else printable_lines(text)
             if line:
                 tqdm.write(line, file=sys.stdout)
                 sys.stdout.flush()  # whoever reads the lines need not wait for the last image
@@ -74,6 +77,28 @@ def progress_bar(total: int, unit: str, **options: Any) -> tqdm:
     hidden = options.pop("hidden", False)
     options = {"mininterval": 0.0, "miniters": 1, "leave": False, **options}  # every step shows, also the last
     return tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=True if hidden else None, **options)
+
+
+def reporter(bar: Any, unit: str) -> Callable[[int, int], None]:
+    """Moves a bar; a line a minute where it does not show. The images of an earlier run do not count for its speed."""
+    logged = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal logged
+        if not bar.n:
+            bar.initial = done
+        bar.n = done
+        bar.refresh()
+        if bar.disable and time.monotonic() - logged >= LOG_EVERY_S:
+            logged = time.monotonic()
+            print(f"{done:,} of {total:,} {unit}", file=sys.stderr)
+
+    return report
+
+
+def move(bar: Any, done: int, _total: int) -> None:
+    """Move a bar to `done`."""
+    bar.update(done - bar.n)
 
 
 def describe_doubt(image: str, model: GeoModel, prediction: Prediction) -> list[str]:
@@ -119,8 +144,8 @@ def describe_places(model: GeoModel, prediction: Prediction) -> list[str]:
 def describe_refinement(model: GeoModel, prediction: Prediction, search: SearchWithinCell | None) -> list[str]:
     """Lines on whether the image is localizable, by which rule, and on the photos that a search found."""
     rule, found = prediction.rule, prediction.neighbours
-    reached = f"{percent(prediction.density)} in cells centred within {rule.scale_km:,g} km of the best one"
-    verdict = f"{'yes' if prediction.localizable else 'no'}: {reached}, threshold {percent(rule.threshold)}"
+    reached = f"{percent(prediction.density)} in cells centred within {exact_km(rule.scale_km)} of the best one"
+    verdict = f"{'yes' if prediction.localizable else 'no'}: {reached}, threshold {exact_percent(rule.threshold)}"
     if prediction.in_domain is False and model.gate is not None:
         verdict = f"no: it does not seem to be {model.gate.kind}"
     lines = [f"  localizable  {verdict}"]
@@ -129,10 +154,10 @@ def describe_refinement(model: GeoModel, prediction: Prediction, search: SearchW
     if found is None:
         lines.append(f"  search       cell {prediction.cell} holds no photo of the gallery")
     else:
-        cluster = f"{found.chosen.sum()} of the {len(found.rows)} most alike (*) agree within {search.eps_km:g} km"
+        cluster = f"{found.chosen.sum()} of the {len(found.rows)} most alike (*) agree within {exact_km(search.eps_km)}"
         lines.append(
-            f"  search       {found.searched:,} photos in cell {found.cell}; {cluster}; "
-            f"{found.moved_km:,.1f} km from the cell's centre"
+            f"  search       {counted(found.searched, 'photo')} in cell {found.cell}; {cluster}; "
+            f"{kilometres(found.moved_km)} from the cell's centre"
         )
         rows = zip(found.rows, found.positions_deg, found.similarity, found.chosen, strict=True)
         lines += [
@@ -140,16 +165,6 @@ def describe_refinement(model: GeoModel, prediction: Prediction, search: SearchW
             for row, place, similarity, chosen in rows
         ]
     return lines
-
-
-def coordinates(lat_deg: float, lon_deg: float) -> str:
-    """A point as `--target` takes it: "45.7640,4.8357"."""
-    return f"{lat_deg:.4f},{lon_deg:.4f}"
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1] as "12.3 %"; a dash for NaN, where there was nothing to count."""
-    return "–" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def _sentence(error: GeoExplainError | OSError) -> str:

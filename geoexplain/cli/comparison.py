@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from geoexplain.cli.batch import percent
 from geoexplain.cli.recipe import COMBI_CAM, GRADIENT_METHODS, Recipe, parse_target
 from geoexplain.errors import DataError
 from geoexplain.explainer.agreement import Agreement, agreement, draw_all
@@ -22,6 +21,7 @@ from geoexplain.explainer.target import CellGroup
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import odds_in_words, two_coloured, with_legend
 from geoexplain.view.export import cell_record
+from geoexplain.words import percent
 
 
 def add_comparison(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from geoexplain.cli.arguments import add_model, chosen_model
 from geoexplain.cli.attribute import attribution_record, completeness, drawn, shown
-from geoexplain.cli.batch import Answer, answer_each, coordinates, describe_doubt, percent
+from geoexplain.cli.batch import Answer, answer_each, describe_doubt
 from geoexplain.cli.concept_options import add_counting, add_segformer
 from geoexplain.cli.explain import make_folder
 from geoexplain.cli.position import parse_position
@@ -39,6 +39,7 @@ from geoexplain.view.export import cell_record
 from geoexplain.view.influence import counted, enlarged, mask_picture, save_chart, top_picture
 from geoexplain.view.overlay import overlay
 from geoexplain.view.place_path import headline
+from geoexplain.words import coordinates, exact_km, percent
 
 LANDCOVER, MASK, SEGFORMER = SEGMENTERS = ("landcover", "mask", "segformer")
 DEFAULT_METHOD = "integrated-gradients"
@@ -236,7 +237,7 @@ def source_of(kind: str, position: Footprint | None) -> str:
     if position is None:
         return "land cover by colour alone; --position tells ocean from lake"
     place = coordinates(position.lat_deg, position.lon_deg)
-    return f"land cover by colour, and by the map at {place}, {position.width_km:,g} km wide"
+    return f"land cover by colour, and by the map at {place}, {exact_km(position.width_km)} wide"
 
 
 def table_of(influence: Influence, chance: Chance) -> list[str]:

@@ -1,4 +1,4 @@
-"""`geoexplain evaluate`: one module for each kind of image that a model is measured on."""
+"""`geoexplain evaluate`: what can be measured of a model, one module each."""
 
 import argparse
 
@@ -10,19 +10,27 @@ from geoexplain.cli import (
     evaluate_sanity,
     evaluate_views,
 )
+from geoexplain.cli.questions import QuestionCommand
+
+ANSWERS = {
+    "views": ("on random views of whole-earth images", evaluate_views.add_arguments),
+    "photos": ("on photos whose place is known", evaluate_photos.add_arguments),
+    "gate": ("whether images that are not of its kind are turned away", evaluate_gate.add_arguments),
+}
+"""What is measured of a model's answers, with its line of help and its options."""
+
+QUESTIONS: dict[str, QuestionCommand] = {
+    "explanations": evaluate_explanations.COMMAND,
+    "sanity": evaluate_sanity.COMMAND,
+    "concepts": evaluate_concepts.COMMAND,
+}
+"""What is measured of its explanations, image by image: a row is all that a new question needs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `geoexplain evaluate`."""
     parser.description = "Measure a model."
     kinds = parser.add_subparsers(metavar="KIND", required=True)
-    evaluate_views.add_arguments(kinds.add_parser("views", help="on random views of whole-earth images"))
-    evaluate_photos.add_arguments(kinds.add_parser("photos", help="on photos whose place is known"))
-    gate = kinds.add_parser("gate", help="whether images that are not of its kind are turned away")
-    evaluate_gate.add_arguments(gate)
-    explanations = kinds.add_parser("explanations", help="how faithful the explanations are, beside baselines")
-    evaluate_explanations.add_arguments(explanations)
-    sanity = kinds.add_parser("sanity", help="whether the explanations depend on what the network has learnt")
-    evaluate_sanity.add_arguments(sanity)
-    concepts = kinds.add_parser("concepts", help="on what the explanations lie: coasts, ice, what else there is")
-    evaluate_concepts.add_arguments(concepts)
+    commands = ANSWERS | {name: (command.summary, command.add_arguments) for name, command in QUESTIONS.items()}
+    for name, (summary, add_options) in commands.items():
+        add_options(kinds.add_parser(name, help=summary))

@@ -2,32 +2,28 @@
 
 import argparse
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from geoexplain.cli.arguments import count, number, printable
+from geoexplain.cli.arguments import count, number
 from geoexplain.cli.concept_options import add_counting, add_segformer
-from geoexplain.cli.evaluate_photos import SUMMARY
-from geoexplain.cli.image_set import (
-    IMAGES,
-    RESUMING,
-    add_image_set,
-    left_out,
-    manned,
-    settings_in,
-    watched,
-    write_summary,
-)
+from geoexplain.cli.image_set import IMAGES, RESUMING
+from geoexplain.cli.questions import QuestionCommand
 from geoexplain.errors import DataError
-from geoexplain.evaluation.concept_sources import PLACES, TRUTH, ConceptSource, FromAbove, Painted, Segmented
-from geoexplain.evaluation.concept_tables import Bins, summary_of, tables_of
-from geoexplain.evaluation.concepts import DEFAULT_METHODS, METHODS, ImageConcepts, Study, evaluate_concepts
-from geoexplain.evaluation.plot_concepts import plot_concepts
-from geoexplain.evaluation.record import TABLE
-from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
+from geoexplain.evaluation.concept_sources import (
+    PLACES,
+    TRUTH,
+    ConceptSource,
+    LandCoverMasks,
+    PaintedMasks,
+    SegFormerMasks,
+)
+from geoexplain.evaluation.concepts import Study
+from geoexplain.evaluation.methods import TUNED, attribution_methods, baseline_methods
+from geoexplain.evaluation.record import SUMMARY, TABLE
 from geoexplain.explainer.attribution import MOST_SAMPLES, MOST_STEPS, SAMPLES, STEPS
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.concepts import (
     ERROR_BINS_KM,
     FEWEST_FOR_BOOTSTRAP,
@@ -35,12 +31,15 @@ from geoexplain.explainer.concepts import (
     ConceptTable,
     Estimate,
 )
-from geoexplain.explainer.tuned import TUNED_CANDIDATE, tuned_weights
+from geoexplain.words import exact_km
 
-PLOT = "influence-by-concept.png"
+PLOT = Study.PLOT
 EDGES_KM = [ERROR_BINS_KM[0][0], *(high for _, high in ERROR_BINS_KM)]
 
-EPILOG = f"""\
+
+def epilog() -> str:
+    """What its help says of images, methods and files."""
+    return f"""\
 Concept influence (Theiner et al., WACV 2022): the share of an explanation's --k strongest pixels that lie on a concept,
 over the share of the image that it covers. Above 1, the explanation lies on it more than its size alone would explain.
 
@@ -53,26 +52,15 @@ islands, glaciers and urban areas by the files ne_50m_geography_regions_polys, n
 ne_50m_urban_areas of naturalearthdata.com (.zip, .shp or GeoJSON; 10m and 110m will do). Those of photos are painted:
 --masks a/b.png for the photo a/b.jpg, of its size, and one --legend; or found by --segformer.
 
-Methods: {", ".join(METHODS)}.
-Baselines, which know nothing of the network: {", ".join(BASELINES)}.
+Methods: {", ".join(Study.known_methods())}.
+Baselines, which know nothing of the network: {", ".join(baseline_methods())}.
 
 --out receives {TABLE} (one row per image, method and concept in the image), {SUMMARY}, {PLOT},
 {RESUMING} --bins and --smallest-count may change between."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain evaluate concepts`."""
-    parser.description = "Say on what explanations lie: on coasts, on ice, on towers? And when the model is wrong?"
-    parser.epilog = EPILOG
-    add_image_set(parser, views=1000)
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        choices=METHODS,
-        default=list(DEFAULT_METHODS),
-        metavar="METHOD",
-        help=f"methods and baselines (default: all but score-cam, {TUNED_CANDIDATE} and {', '.join(ATTRIBUTIONS)})",
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of this question alone."""
     where = parser.add_argument_group("which concepts")
     where.add_argument(
         "--at", choices=PLACES, default=TRUTH, help="where views are taken to lie on the map (default: %(default)s)"
@@ -105,39 +93,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         kind = number(int, 1, most, f"a whole number from 1 to {most}")
         how.add_argument(name, type=kind, default=usual, metavar="N", help=f"{what} (default: %(default)s)")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Evaluate, write what was found and print it; 1 when images are left out, 130 if interrupted."""
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """These options as settings of a Study. Raises DataError when what they name is not there."""
     bins, concepts = bins_of(args.bins), concept_source(args)
-    concepts.settings()  # whatever is wrong with the files is said before the model is loaded
-    with manned(args) as (model, source, crew):
-        study = Study(
-            concepts,
-            tuple(name for name in METHODS if name in args.methods),
-            args.k,
-            args.smallest_share,
-            args.dilate,
-            args.steps,
-            args.samples,
-            args.seed,
-            tuned_weights(model) if TUNED_CANDIDATE in args.methods else None,
-        )
-
-        def ask(progress: Callable[[int, int], None]) -> tuple[ImageConcepts, ...]:
-            return evaluate_concepts(model, source, study, args.out, crew=crew, resume=args.resume, progress=progress)
-
-        answers = watched(args, source, ask)
-    tables = tables_of(answers, study, bins, args.smallest_count)
-    code = write_summary(args.out, summary_of(answers, tables, bins, args.smallest_count, settings_in(args.out)))
-    title = f"{model.name} on {source.title}"
-    plot_concepts(tables, title, args.out / PLOT)
-    print(printable("\n".join([title, *lines_of(tables, bins, args.smallest_count), *left_out(answers)])))
-    return code
+    concepts.settings()
+    return {
+        "concepts": concepts,
+        "k": args.k,
+        "smallest_share": args.smallest_share,
+        "dilation_px": args.dilate,
+        "steps": args.steps,
+        "samples": args.samples,
+        "bins_km": bins,
+        "smallest_count": args.smallest_count,
+    }
 
 
-def bins_of(edges: Sequence[float]) -> Bins:
+def bins_of(edges: Sequence[float]) -> tuple[tuple[float, float], ...]:
     """The bins between edges in km. Raises DataError for fewer than two, or edges that do not rise."""
     if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
         raise DataError(f"--bins: expected at least two distances that rise, got {' '.join(f'{e:g}' for e in edges)}.")
@@ -157,48 +131,63 @@ def concept_source(args: argparse.Namespace) -> ConceptSource:
             raise DataError("--masks and --segformer belong to the photos of a --manifest, got --imagery.")
         folder = args.naturalearth
         # Workers may have been started in another folder.
-        return FromAbove(args.at, None if folder is None else folder.absolute())
+        return LandCoverMasks(args.at, None if folder is None else folder.absolute())
     if args.naturalearth is not None or args.at != TRUTH:
         raise DataError("--naturalearth and --at belong to views of --imagery, got a --manifest: leave them out.")
     if args.segformer is not None:
         local = Path(args.segformer)
-        return Segmented(str(local.absolute()) if local.is_dir() else args.segformer, args.allow_download)
+        return SegFormerMasks(str(local.absolute()) if local.is_dir() else args.segformer, args.allow_download)
     if args.masks is None:
         raise DataError("--manifest: expected concepts, got none: add --masks and --legend, or --segformer.")
     if args.images is None:
         raise DataError("expected --manifest and --images together: a table of places, and the folder of its photos.")
-    return Painted(args.masks.absolute(), args.legend.absolute(), args.images.absolute())
+    return PaintedMasks(args.masks.absolute(), args.legend.absolute(), args.images.absolute())
 
 
-def lines_of(tables: Mapping[str, ConceptTable], bins: Bins, smallest_count: int) -> list[str]:
+def lines_of(study: Study, tables: Mapping[str, ConceptTable]) -> list[str]:
     """What was found as text: for every method concepts × bins, median and mean with their intervals."""
     first = next(iter(tables.values()))
-    counts = [f"{low:g} to {high:g} km: {n:,}" for (low, high), n in zip(bins, first.images, strict=True)]
+    counts = [
+        f"{low:,g} to {exact_km(high)}: {n:,}" for (low, high), n in zip(study.bins_km, first.images, strict=True)
+    ]
     lines = [f"  images by error: {'; '.join(counts)}; in no bin: {first.outside:,}"]
     width = max([10, *(len(row.concept) for table in tables.values() for row in table.rows)]) + 2
     for method, table in tables.items():
-        lines.append(f"  {f'({method})' if method in BASELINES else method}")
+        lines.append(f"  {f'({method})' if method in baseline_methods() else method}")
         lines.append(f"    {'concept':<{width}}{'error, km':<14}{'images':>7}{'median':>22}{'mean':>22}")
         named = ""
         for row in table.rows:
             name, named = "" if row.concept == named else row.concept, row.concept
             span = f"{row.low_km:g} to {row.high_km:g}"
-            cells = f"{shown(row.median):>22}{shown(row.mean):>22}"
+            cells = f"{estimate_text(row.median):>22}{estimate_text(row.mean):>22}"
             lines.append(f"    {name:<{width}}{span:<14}{row.images:>7,}{cells}")
         if not table.rows:
             lines.append("    no concept counts in any image")
     lines.append(
         "  concept influence [95 % bootstrap interval]: above 1, more of the explanation lies there than its size "
-        f"alone would explain; – where fewer than {smallest_count:,} images have the concept, too few for an interval "
-        f"where fewer than {FEWEST_FOR_BOOTSTRAP} have"
+        f"alone would explain; – where fewer than {study.smallest_count:,} images have the concept, too few for an "
+        f"interval where fewer than {FEWEST_FOR_BOOTSTRAP} have"
     )
     return lines
 
 
-def shown(estimate: Estimate | None) -> str:
+def estimate_text(estimate: Estimate | None) -> str:
     """An estimate to read: "0.53 [0.50, 0.56]", "0.53 [too few]" without an interval, a dash where there is none."""
     if estimate is None:
         return "–"
     if math.isnan(estimate.low):
         return f"{estimate.value:.2f} [too few]"
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+COMMAND = QuestionCommand(
+    Study,
+    summary="on what the explanations lie: coasts, ice, what else there is",
+    description="Say on what explanations lie: on coasts, on ice, on towers? And when the model is wrong?",
+    epilog=epilog,
+    views=1000,
+    methods=f"methods and baselines (default: all but score-cam, {TUNED} and {', '.join(attribution_methods())})",
+    lines=lines_of,
+    add_options=add_options,
+    settings=settings,
+)

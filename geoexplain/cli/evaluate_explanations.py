@@ -2,63 +2,37 @@
 
 import argparse
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
-from geoexplain.cli.arguments import count, printable
-from geoexplain.cli.evaluate_photos import SUMMARY
-from geoexplain.cli.image_set import (
-    IMAGES,
-    RESUMING,
-    add_image_set,
-    left_out,
-    manned,
-    settings_in,
-    watched,
-    write_summary,
-)
-from geoexplain.evaluation.explanations import (
-    DEFAULT_EXPLANATIONS,
-    EXPLANATIONS,
-    Examination,
-    ImageMeasures,
-    evaluate_explanations,
-)
-from geoexplain.evaluation.plot_explanations import plot_scoreboard
-from geoexplain.evaluation.record import TABLE
-from geoexplain.evaluation.scoreboard import Cell, Scoreboard, Standing, scoreboard, standings, summary_of
-from geoexplain.explainer.baselines import BASELINES
-from geoexplain.explainer.candidates import CANDIDATES
+from geoexplain.cli.arguments import count
+from geoexplain.cli.image_set import IMAGES, RESUMING
+from geoexplain.cli.questions import QuestionCommand
+from geoexplain.evaluation.explanations import Examination
+from geoexplain.evaluation.methods import TUNED, baseline_methods, untuned_methods
+from geoexplain.evaluation.record import SUMMARY, TABLE
+from geoexplain.evaluation.scoreboard import Cell, Scores, Standing
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS
-from geoexplain.explainer.tuned import TUNED_CANDIDATE, tuned_weights
 
-PLOT = "methods-by-metrics.png"
+PLOT = Examination.PLOT
 
-EPILOG = f"""\
+
+def epilog() -> str:
+    """What its help says of images, methods and files."""
+    return f"""\
 {IMAGES} Of each, the most probable
 cell is explained. A method on its own is the map of its deepest stage.
 
-Methods: {", ".join(CANDIDATES)}; of a model that has tuned weights beside it, as the bundled one, {TUNED_CANDIDATE}.
-Baselines, which know nothing of the network: {", ".join(BASELINES)}.
+Methods: {", ".join(untuned_methods())}; of a model that has tuned weights beside it, as the bundled one, {TUNED}.
+Baselines, which know nothing of the network: {", ".join(baseline_methods())}.
 Metrics: {", ".join(METRICS)}.
 
 --out receives {TABLE} (one row per image and method), {SUMMARY} (means with 95 % intervals, who leads), {PLOT},
 {RESUMING}"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain evaluate explanations`."""
-    parser.description = "Hide what explanations mark, see what becomes of the probability, and compare the methods."
-    parser.epilog = EPILOG
-    add_image_set(parser, views=500)
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        choices=EXPLANATIONS,
-        default=list(DEFAULT_EXPLANATIONS),
-        metavar="METHOD",
-        help="methods and baselines (default: all but score-cam, which takes several times as long as any other, and "
-        f"{TUNED_CANDIDATE})",
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of this question alone."""
     parser.add_argument(
         "--metrics", nargs="+", choices=tuple(METRICS), default=list(METRICS), metavar="METRIC", help="(default: all)"
     )
@@ -68,53 +42,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--road-steps", type=count, default=ROAD_STEPS, metavar="N", help="of ROAD (default: %(default)s)"
     )
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Evaluate, write what was found and print it; 1 when images are left out, 130 if interrupted."""
-    with manned(args) as (model, source, crew):
-        examination = Examination(
-            tuple(name for name in EXPLANATIONS if name in args.methods),
-            tuple(name for name in METRICS if name in args.metrics),
-            args.steps,
-            args.road_steps,
-            args.seed,
-            tuned_weights(model) if TUNED_CANDIDATE in args.methods else None,
-        )
-
-        def ask(progress: Callable[[int, int], None]) -> tuple[ImageMeasures, ...]:
-            return evaluate_explanations(
-                model, source, examination, args.out, crew=crew, resume=args.resume, progress=progress
-            )
-
-        answers = watched(args, source, ask)
-    code = write_summary(args.out, summary_of(answers, examination, settings_in(args.out)))
-    title = f"{model.name} on {source.title}"
-    board, stands = scoreboard(answers, examination), standings(answers, examination)
-    plot_scoreboard(board, stands, examination, title, args.out / PLOT)
-    print(printable(f"{title}\n{text_of(answers, examination)}"))
-    return code
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """These options as settings of an Examination."""
+    metrics = tuple(name for name in METRICS if name in args.metrics)
+    return {"metrics": metrics, "steps": args.steps, "road_steps": args.road_steps}
 
 
-def text_of(answers: Sequence[ImageMeasures], examination: Examination) -> str:
-    """What was found as text: methods × metrics, who leads, and what was left out."""
-    board, stands = scoreboard(answers, examination), standings(answers, examination)
-    arrows = ["↑" if METRICS[name].higher else "↓" for name in METRICS if name in examination.metrics]
-    titles = [f"{arrow} {column}" for arrow, column in zip(arrows, examination.columns, strict=True)]
-    width = max(len(name) for name in EXPLANATIONS) + 4
+def lines_of(_examination: Examination, scores: Scores) -> list[str]:
+    """What was found as text: methods × metrics, who leads, and what has no value."""
+    titles = [f"{'↑' if higher else '↓'} {column}" for column, higher in scores.higher_is_better.items()]
+    width = max(len(name) for name in Examination.known_methods()) + 4
     lines = [f"  {'':<{width}}" + "".join(f"{title:>20}" for title in titles)]
-    for method, row in board.items():
-        name = f"({method})" if method in BASELINES else method
-        cells = [shown(cell, mark_of(method, stands[column])) for column, cell in row.items()]
+    for method, row in scores.board.items():
+        name = f"({method})" if method in baseline_methods() else method
+        cells = [cell_text(cell, mark_of(method, scores.standings[column])) for column, cell in row.items()]
         lines.append(f"  {name:<{width}}" + "".join(f"{cell:>20}" for cell in cells))
     lines += [
         "  mean ± half of the 95 % interval; (baselines); ↑ higher is better, ↓ lower",
         "  * better than every other method and baseline, image by image; = not told from the best mean",
-        f"  better than every baseline: {beating_text(stands)}",
+        f"  better than every baseline: {beating_text(scores.standings)}",
     ]
-    lines += [*without_value(answers, board), *left_out(answers)]
-    return "\n".join(lines)
+    return lines + lines_without_value(scores)
 
 
 def mark_of(method: str, stand: Standing) -> str:
@@ -130,21 +80,35 @@ def beating_text(stands: Mapping[str, Standing]) -> str:
     return "; ".join(found) or "none, by any metric"
 
 
-def without_value(answers: Sequence[ImageMeasures], board: Scoreboard) -> list[str]:
+def lines_without_value(scores: Scores) -> list[str]:
     """Lines on images that are not in all means."""
     lines = []
-    readable = sum(answer.status == "ok" for answer in answers)
-    for method, row in board.items():
+    for method, row in scores.board.items():
         fewest = min(cell.images for cell in row.values())
-        if fewest < readable:
-            lines.append(f"  {method}: no value for {readable - fewest:,} of {readable:,} images; see {TABLE}")
+        if fewest < scores.images:
+            without = scores.images - fewest
+            lines.append(f"  {method}: no value for {without:,} of {scores.images:,} images; see {TABLE}")
     return lines
 
 
-def shown(cell: Cell, mark: str) -> str:
+def cell_text(cell: Cell, mark: str) -> str:
     """A cell to read: "* 0.273 ± 0.021", a dash for what there is not."""
     if not cell.images:
         return "–"
     digits = 1 if abs(cell.mean) >= 10 else 3
     half = f"{(cell.high - cell.low) / 2:.{digits}f}" if math.isfinite(cell.low) else "–"
     return f"{mark} {cell.mean:.{digits}f} ± {half}".lstrip()
+
+
+COMMAND = QuestionCommand(
+    Examination,
+    summary="how faithful the explanations are, beside baselines",
+    description="Hide what explanations mark, see what becomes of the probability, and compare the methods.",
+    epilog=epilog,
+    views=500,
+    methods="methods and baselines (default: all but score-cam, which takes several times as long as any other, and "
+    f"{TUNED})",
+    lines=lines_of,
+    add_options=add_options,
+    settings=settings,
+)

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from geoexplain.cli.arguments import add_model, chosen_model, complain, count
-from geoexplain.cli.batch import percent, progress_bar
-from geoexplain.cli.evaluate_views import add_sampling, find_imagery
+from geoexplain.cli.batch import move, progress_bar
+from geoexplain.cli.image_set import add_sampling, find_imagery, sampling_of
 from geoexplain.errors import DataError
 from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.evaluation.gate import (
     GateAnswers,
-    all_of,
     ask_gate,
     check_gate,
     gate_answers,
     gate_area,
+    merge_answers,
     pictures_by_kind,
 )
 from geoexplain.evaluation.views import predictions_of
@@ -31,6 +31,7 @@ from geoexplain.imagery.effects import Surroundings
 from geoexplain.imagery.markings import load_markings
 from geoexplain.imagery.others import SUFFIXES
 from geoexplain.locator.model import GeoModel
+from geoexplain.words import percent
 
 EPILOG = """\
 Images of the model's kind are views of whole-earth images (--imagery, --discs, as for `geoexplain evaluate views`), or
@@ -70,14 +71,15 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"--own {twice[0]}: expected a name that no other set of images has: rename the folder.")
     if not (files_own or imagery or discs or files_others):
         raise DataError("expected images to ask for, got none: add --imagery, --discs, --own or --others.")
+    sampling = sampling_of(args)
     model = chosen_model(args)
     check_gate(model)
     own: dict[str, GateAnswers] = {}
-    for name, views in _view_sets(args, imagery, discs):
+    for name, views in _view_sets(args.clouds, imagery, discs, sampling):
         with progress_bar(len(views), "views", desc=name) as bar:
-            own[name] = gate_answers(model, predictions_of(model, views, progress=partial(_move, bar)))
-    own |= _of_files(model, files_own)
-    others = _of_files(model, files_others)
+            own[name] = gate_answers(model, predictions_of(model, views, progress=partial(move, bar)))
+    own |= _file_answers(model, files_own)
+    others = _file_answers(model, files_others)
     assert model.gate is not None
     print(f"{model.name}: is it {model.gate.kind}?\n{table(own, others)}")
     area = gate_area(own, others)
@@ -89,14 +91,14 @@ def run(args: argparse.Namespace) -> int:
             "model_sha256": model_fingerprint(model),
             "threshold": model.gate.threshold,
             "area_under_roc": None if np.isnan(area) else area,
-            "own": {name: record(part) for name, part in own.items()},
-            "others": {name: record(part) for name, part in others.items()},
+            "own": {name: gate_record(part) for name, part in own.items()},
+            "others": {name: gate_record(part) for name, part in others.items()},
         }
         args.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
-def record(answers: GateAnswers) -> dict[str, Any]:
+def gate_record(answers: GateAnswers) -> dict[str, Any]:
     """The figures of one kind of image as plain data; None for shares of no image."""
     some = len(answers) > 0
     return {
@@ -111,7 +113,7 @@ def table(own: Mapping[str, GateAnswers], others: Mapping[str, GateAnswers]) -> 
     lines = [f"  {'':<30}{'images':>8}{'let pass':>11}{'localizable':>13}"]
     rows = [*own.items(), *((f"not: {name}", part) for name, part in others.items())]
     if len(others) > 1:
-        rows.append(("not: all of these", all_of(others.values())))
+        rows.append(("not: all of these", merge_answers(others.values())))
     for name, part in rows:
         if len(part):
             shares = f"{percent(part.in_domain.mean()):>11}{percent(part.localizable.mean()):>13}"
@@ -119,24 +121,20 @@ def table(own: Mapping[str, GateAnswers], others: Mapping[str, GateAnswers]) -> 
     return "\n".join(lines)
 
 
-def _of_files(model: GeoModel, kinds: Mapping[str, list[Path]]) -> dict[str, GateAnswers]:
+def _file_answers(model: GeoModel, kinds: Mapping[str, list[Path]]) -> dict[str, GateAnswers]:
     answers = {}
     for name, files in kinds.items():
         with progress_bar(len(files), "images", desc=name) as bar:
-            answers[name], unread = ask_gate(model, files, partial(_move, bar))
+            answers[name], unread = ask_gate(model, files, partial(move, bar))
         if unread:
             complain(f"{name}: {len(unread)} of {len(files)} pictures could not be read and are left out.")
     return answers
 
 
-def _view_sets(args: argparse.Namespace, imagery: list[Path], discs: list[Path]) -> Iterator[tuple[str, ViewSet]]:
-    sampling: dict[str, Any] = {
-        "views": args.views,
-        "seed": args.seed,
-        "footprint_km": tuple(args.footprint),
-        "rotation_deg": args.rotation,
-    }
-    around = Surroundings(load_clouds(args.clouds), load_markings()) if args.clouds else None
+def _view_sets(
+    clouds: list[Path] | None, imagery: list[Path], discs: list[Path], sampling: dict[str, Any]
+) -> Iterator[tuple[str, ViewSet]]:
+    around = Surroundings(load_clouds(clouds), load_markings()) if clouds else None
     for file in imagery:
         earth = load_imagery([file])
         for name in ("plain", "mixture") if around is not None else ("plain",):
@@ -144,7 +142,3 @@ def _view_sets(args: argparse.Namespace, imagery: list[Path], discs: list[Path])
             yield title, views_under(CONDITIONS[name], earth, around=around, **sampling)
     if discs:
         yield "discs", disc_views([load_disc(file) for file in discs], **sampling)
-
-
-def _move(bar: Any, done: int, _total: int) -> None:
-    bar.update(done - bar.n)

@@ -1,31 +1,40 @@
 """`geoexplain evaluate photos`: how far from the truth a model places photos whose place is known."""
 
 import argparse
-import json
 import math
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from geoexplain.cli.arguments import add_model, chosen_model, complain, count, printable
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.arguments import add_model, chosen_model, count
 from geoexplain.cli.evaluate_views import coverage_lines
+from geoexplain.cli.image_set import names_text, run_resumable
 from geoexplain.cli.refine import add_crops, add_refinement, refinement
 from geoexplain.errors import DataError
-from geoexplain.evaluation.figures import RADII_KM, Figures, density_bins, photo_coverage, table_of
-from geoexplain.evaluation.photos import BATCH, Question, evaluate_photos
+from geoexplain.evaluation.figures import (
+    RADII_KM,
+    Figures,
+    comparable,
+    density_bins,
+    photo_coverage,
+    summary_of,
+    table_of,
+)
+from geoexplain.evaluation.photos import BATCH, PhotoQuestion, evaluate_photos
 from geoexplain.evaluation.plot import plot_error_by_density
 from geoexplain.evaluation.published import PublishedFigures, published_figures, published_sets
-from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE, PhotoResult
-from geoexplain.evaluation.summary import comparable, summary_of
+from geoexplain.evaluation.record import (
+    ANSWERS,
+    SETTINGS,
+    SUMMARY,
+    TABLE,
+    PhotoResult,
+    read_settings,
+    write_summary,
+)
 from geoexplain.photos import Manifest, read_manifest
+from geoexplain.words import exact_km, exact_percent, kilometres, percent, printable_lines
 
-SUMMARY, PLOT = "summary.json", "error-by-density.png"
-EXIT_INTERRUPTED = 130
-NAMES_SHOWN = 5
-LOG_EVERY_S = 60.0
+PLOT = "error-by-density.png"
 
 EPILOG = f"""\
 The manifest is a table with a column of ids or paths (id, image, img_id, filename, path), one of latitudes and one of
@@ -84,8 +93,6 @@ def run(args: argparse.Namespace) -> int:
     for folder, hierarchical in WAYS.items():
         given = {**vars(args), "hierarchy": hierarchical, "out": args.out / folder}
         found = run_once(argparse.Namespace(**given))
-        if found == EXIT_INTERRUPTED:
-            return found
         code = code or found
     return code
 
@@ -96,66 +103,44 @@ def run_once(args: argparse.Namespace) -> int:
     manifest = read_manifest(args.manifest, args.images)
     model = chosen_model(args)
     refined = refinement(args, model, args.model)
-    question = Question(refined.rule, refined.search, args.crops, args.crop_rule, args.batch)
-    total = len(manifest.photos)
-    with progress_bar(total, "photos") as bar:
-        report = reporter(bar)
-        try:
-            results = evaluate_photos(
-                model,
-                manifest,
-                args.images,
-                question,
-                args.out,
-                workers=args.workers,
-                resume=args.resume,
-                progress=report,
-            )
-        except KeyboardInterrupt:
-            bar.close()
-            complain(
-                f"interrupted; {bar.n:,} of {total:,} photos are saved in {args.out}: give the same command with "
-                "--resume to go on."
-            )
-            return EXIT_INTERRUPTED
-    settings = json.loads((args.out / SETTINGS).read_text(encoding="utf-8"))
-    summary = summary_of(results, manifest, settings, published)
-    (args.out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    question = PhotoQuestion(refined.rule, refined.search, args.crops, args.crop_rule, args.batch)
+    results = run_resumable(
+        args.out,
+        len(manifest.photos),
+        "photos",
+        lambda progress: evaluate_photos(
+            model,
+            manifest,
+            args.images,
+            question,
+            args.out,
+            workers=args.workers,
+            resume=args.resume,
+            progress=progress,
+        ),
+    )
+    summary = summary_of(results, manifest, read_settings(args.out), published)
+    write_summary(args.out, summary)
     way = {None: "", False: " (f)", True: " (f*)"}[args.hierarchy]
     title = f"{model.name}{way} on {args.manifest.name}: {summary['counts']['evaluated']:,} photos"
     plot_error_by_density(density_bins(results), title, question.rule.scale_km, args.out / PLOT)
-    print(printable(text_of(results, manifest, title, question, published)))
+    print(printable_lines(text_of(results, manifest, title, question, published)))
     return 1 if summary["counts"]["unreadable"] or manifest.missing else 0
-
-
-def reporter(bar: Any, unit: str = "photos") -> Callable[[int, int], None]:
-    """Moves a bar; a line a minute where it does not show. The images of an earlier run do not count for its speed."""
-    logged = time.monotonic()
-
-    def report(done: int, total: int) -> None:
-        nonlocal logged
-        if not bar.n:
-            bar.initial = done
-        bar.n = done
-        bar.refresh()
-        if bar.disable and time.monotonic() - logged >= LOG_EVERY_S:
-            logged = time.monotonic()
-            print(f"{done:,} of {total:,} {unit}", file=sys.stderr)
-
-    return report
 
 
 def text_of(
     results: Sequence[PhotoResult],
     manifest: Manifest,
     title: str,
-    question: Question,
+    question: PhotoQuestion,
     published: Sequence[PublishedFigures] = (),
 ) -> str:
     """What was found as text: the figures, what was left out, and the published figures beside those found here."""
     table = table_of(results)
     crops = "one crop" if question.crops == 1 else f"five crops ({question.how})"
-    rule = f"localizable: density above {question.rule.threshold:g} within {question.rule.scale_km:g} km"
+    rule = (
+        f"localizable: density above {exact_percent(question.rule.threshold)} within {exact_km(question.rule.scale_km)}"
+    )
     if any(result.in_domain is not None for result in results):
         rule += ", and of the kind that the model knows"
     lines = [f"{title}, {crops}; {rule}", figures_table(table), *coverage_lines(photo_coverage(results))]
@@ -166,7 +151,7 @@ def text_of(
         ("unknown (files in no row)", manifest.unknown),
     ):
         if names:
-            lines.append(f"  {what}: {len(names):,} ({named(names)})")
+            lines.append(f"  {what}: {len(names):,} ({names_text(names)})")
     if published:
         lines += ["", comparison(published, comparable(table))]
     return "\n".join(lines)
@@ -174,7 +159,7 @@ def text_of(
 
 def figures_table(table: Mapping[str, Mapping[str, Figures]]) -> str:
     """Accuracy within each radius and the median error, one row per group."""
-    lines = [f"  {'within':<28}" + "".join(f"{f'{r:,g} km':>10}" for r in RADII_KM) + f"{'median':>13}"]
+    lines = [f"  {'within':<28}" + "".join(f"{exact_km(r):>10}" for r in RADII_KM) + f"{'median':>13}"]
     for title, groups in table.items():
         lines.append(f"  {title}")
         for group, figures in groups.items():
@@ -187,7 +172,7 @@ def comparison(published: Sequence[PublishedFigures], here: Figures) -> str:
     """Published accuracies beside those found here, in percent, for every radius that a paper gives."""
     radii = sorted({radius for one in published for radius in one.accuracy_percent})
     width = max(len(one.model) for one in published) + 2
-    lines = [f"  {'paper / here, %':<{width}}" + "".join(f"{f'{r:,g} km':>14}" for r in radii)]
+    lines = [f"  {'paper / here, %':<{width}}" + "".join(f"{exact_km(r):>14}" for r in radii)]
     for one in published:
         cells = []
         for radius in radii:
@@ -195,16 +180,3 @@ def comparison(published: Sequence[PublishedFigures], here: Figures) -> str:
             cells.append(f"{'–' if paper is None else f'{paper:.1f}'} / {percent(found).removesuffix(' %')}")
         lines.append(f"  {one.model:<{width}}" + "".join(f"{cell:>14}" for cell in cells) + f"   {one.source}")
     return "\n".join(lines)
-
-
-def kilometres(value: float) -> str:
-    """A distance to read: "1,234 km", "3.21 km", a dash for NaN."""
-    if math.isnan(value):
-        return "–"
-    return f"{value:,.0f} km" if value >= 100 else f"{value:.3g} km"
-
-
-def named(names: Sequence[str]) -> str:
-    """The first few of many names, and that there are more."""
-    shown = ", ".join(names[:NAMES_SHOWN])
-    return f"{shown}, … all in {SUMMARY}" if len(names) > NAMES_SHOWN else shown

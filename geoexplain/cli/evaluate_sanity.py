@@ -2,40 +2,34 @@
 
 import argparse
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
-from geoexplain.cli.arguments import count, printable
-from geoexplain.cli.evaluate_photos import SUMMARY
-from geoexplain.cli.image_set import (
-    IMAGES,
-    RESUMING,
-    add_image_set,
-    left_out,
-    manned,
-    settings_in,
-    watched,
-    write_summary,
-)
-from geoexplain.evaluation.plot_sanity import plot_sanity
-from geoexplain.evaluation.record import TABLE
-from geoexplain.evaluation.sanity import DRAWS, ImageSanity, Randomisation, evaluate_sanity
-from geoexplain.evaluation.sanity_tables import SetSanity, over_images, summary_of
+from geoexplain.cli.arguments import count
+from geoexplain.cli.image_set import IMAGES, RESUMING
+from geoexplain.cli.questions import QuestionCommand
+from geoexplain.evaluation.methods import TUNED
+from geoexplain.evaluation.record import SUMMARY, TABLE
+from geoexplain.evaluation.sanity import DRAWS, Randomisation
+from geoexplain.evaluation.sanity_tables import SetSanity
 from geoexplain.explainer.intervals import FEWEST
-from geoexplain.explainer.sanity import SANITY_CANDIDATES
 from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE, hundredths
-from geoexplain.explainer.tuned import TITLES, TUNED_CANDIDATE, tuned_weights
+from geoexplain.words import counted
 
-PLOT = "resemblance-by-step.png"
+PLOT = Randomisation.PLOT
 
-EPILOG = f"""\
+
+def epilog() -> str:
+    """What its help says of images, methods and files."""
+    return f"""\
 The weights of copies of the network are drawn anew, first those of the head, then also those of the last convolution,
 and so on to the stem, and every explanation is made again for the same cell: the one that the trained network finds
 most probable. What resembles the original map although the weights are random does not show what was learnt.
 
 {IMAGES}
 
-Methods: {", ".join(name for name in TITLES if name != TUNED_CANDIDATE)};
-of a model that has tuned weights beside it, as the bundled one, {TUNED_CANDIDATE}.
+Methods: {", ".join(name for name in Randomisation.known_methods() if name != TUNED)};
+of a model that has tuned weights beside it, as the bundled one, {TUNED}.
 
 What is left of a map is its resemblance to the original: |rank correlation| beyond that of unrelated maps which are
 as coarse, so that 0 is chance and 1 the same map. A method depends on the weights when the 95 % interval of the mean
@@ -47,11 +41,8 @@ are too few images to tell, and the verdict says how many more should do.
 {PLOT}, {RESUMING}"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain evaluate sanity`."""
-    parser.description = "Draw the weights of the network anew, part by part, and see what is left of explanations."
-    parser.epilog = EPILOG
-    add_image_set(parser, views=100)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of this question alone."""
     parser.add_argument(
         "--draws",
         type=count,
@@ -59,43 +50,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="random networks for each image (default: %(default)s)",
     )
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        choices=tuple(TITLES),
-        default=list(SANITY_CANDIDATES),
-        metavar="METHOD",
-        help="(default: all but score-cam)",
-    )
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Check, write what was found and print it; 1 when images are left out, 130 if interrupted."""
-    with manned(args) as (model, source, crew):
-        randomisation = Randomisation(
-            tuple(name for name in TITLES if name in args.methods),
-            args.draws,
-            args.seed,
-            tuned_weights(model) if TUNED_CANDIDATE in args.methods else None,
-        )
-
-        def ask(progress: Callable[[int, int], None]) -> tuple[ImageSanity, ...]:
-            return evaluate_sanity(
-                model, source, randomisation, args.out, crew=crew, resume=args.resume, progress=progress
-            )
-
-        answers = watched(args, source, ask)
-    found = over_images(answers, randomisation)
-    code = write_summary(args.out, summary_of(answers, found, settings_in(args.out)))
-    title = f"{model.name} on {source.title}"
-    plot_sanity(found, title, args.out / PLOT)
-    draws = "1 draw" if args.draws == 1 else f"{args.draws:,} draws"
-    print(printable("\n".join([f"{title}, {draws} of the weights", *lines_of(found), *left_out(answers)])))
-    return code
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """These options as settings of a Randomisation."""
+    return {"draws": args.draws}
 
 
-def lines_of(found: Mapping[str, SetSanity]) -> list[str]:
+def heading(randomisation: Randomisation) -> str:
+    """How often the weights were drawn."""
+    return f", {counted(randomisation.draws, 'draw')} of the weights"
+
+
+def lines_of(_randomisation: Randomisation, found: Mapping[str, SetSanity]) -> list[str]:
     """What was found as text: resemblances by step, how many images say what, and the verdicts in words."""
     if not found:
         return ["  no image could be examined"]
@@ -122,3 +89,17 @@ def span_of(one: SetSanity) -> str:
     """The interval of what is left when all weights are random: "[−0.03, 0.15]", a dash where there is none."""
     low, high = one.intervals[-1]
     return f"[{hundredths(low)}, {hundredths(high)}]" if math.isfinite(low) else "–"
+
+
+COMMAND = QuestionCommand(
+    Randomisation,
+    summary="whether the explanations depend on what the network has learnt",
+    description="Draw the weights of the network anew, part by part, and see what is left of explanations.",
+    epilog=epilog,
+    views=100,
+    methods="(default: all but score-cam)",
+    lines=lines_of,
+    heading=heading,
+    add_options=add_options,
+    settings=settings,
+)

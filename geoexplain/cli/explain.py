@@ -10,15 +10,7 @@ import numpy as np
 
 from geoexplain.cli.arguments import add_images, add_model, chosen_model, number
 from geoexplain.cli.attribute import attributed, attribution_record, completeness, shown
-from geoexplain.cli.batch import (
-    Answer,
-    answer_each,
-    coordinates,
-    describe_doubt,
-    describe_refinement,
-    percent,
-    progress_bar,
-)
+from geoexplain.cli.batch import Answer, answer_each, describe_doubt, describe_refinement, progress_bar
 from geoexplain.cli.comparison import (
     Comparison,
     add_comparison,
@@ -53,6 +45,7 @@ from geoexplain.view.gate_words import gate_sentence
 from geoexplain.view.overlay import COLORMAPS, DEFAULT_COLORMAP, overlay
 from geoexplain.view.place_path import headline
 from geoexplain.view.worldmap import save_world_map
+from geoexplain.words import coordinates, counted, percent, plural
 
 OPACITY = 0.5
 
@@ -278,7 +271,7 @@ def target_in_words(model: GeoModel, explanation: Explanation) -> str:
     group, share = explanation.trace.group, percent(explanation.share)
     if group is None:
         return f"cell {explanation.target}: {model.partition.labels[explanation.target]}, {share}"
-    cells = "1 cell" if len(group.cells) == 1 else f"{len(group.cells)} cells"
+    cells = counted(len(group.cells), "cell")
     return f"{group.label} ({cells}), {share}"
 
 
@@ -307,4 +300,4 @@ def describe(
 def _make(heatmap: Heatmap) -> str:
     used = [str(index) for index, weight in enumerate(heatmap.weights, 1) if weight > 0]
     which = ", ".join(used) if len(used) < len(heatmap.weights) else f"{used[0]}–{used[-1]}"
-    return f"{heatmap.how} of {heatmap.level}{'s' if len(used) > 1 else ''} {which}"
+    return f"{heatmap.how} of {plural(len(used), heatmap.level)} {which}"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from geoexplain.cli.arguments import add_model, chosen_model, complain, count, printable
-from geoexplain.cli.batch import coordinates, progress_bar
+from geoexplain.cli.arguments import add_model, chosen_model, complain, count
+from geoexplain.cli.batch import progress_bar
 from geoexplain.errors import DataError
 from geoexplain.files import Assignments, read_assignments
 from geoexplain.locator.gallery import by_cell, is_hdf5, open_folder
@@ -18,6 +18,7 @@ from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.registry import assignments_of, unused_assignments
 from geoexplain.locator.zoo import load_model
 from geoexplain.photos import Manifest, geotagged_photos, read_manifest
+from geoexplain.words import coordinates, printable
 
 EXIT_FAILED = 1
 NEAREST = "nearest"

@@ -8,11 +8,12 @@ import json
 import textwrap
 from pathlib import Path
 
-from geoexplain.cli.arguments import number, printable
+from geoexplain.cli.arguments import number
 from geoexplain.errors import DataError
 from geoexplain.locator.checkpoints import FORMATS
 from geoexplain.locator.shards import SHARD_BYTES, index_file
 from geoexplain.locator.zoo import ZOO, ModelStatus, home, models, weights_file
+from geoexplain.words import printable_lines
 
 MIB = 2**20
 
@@ -81,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_list(args: argparse.Namespace) -> int:
     """Print every model."""
     for status in models():
-        print(json.dumps(record(status)) if args.json else printable(describe_status(status)))
+        print(json.dumps(record(status)) if args.json else printable_lines(describe_status(status)))
     return 0
 
 

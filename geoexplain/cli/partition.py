@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.cli.addresses import follow
-from geoexplain.cli.arguments import count, printable
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.arguments import count
+from geoexplain.cli.batch import progress_bar
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses
 from geoexplain.geography.addresses.address_file import read_addresses
@@ -27,6 +27,7 @@ from geoexplain.geography.published_partitioning import read_published
 from geoexplain.geography.s2_partitioning import PUBLISHED, build_s2
 from geoexplain.geography.semantic_partitioning import build_semantic
 from geoexplain.view.partition_map import save_partition_map
+from geoexplain.words import percent, printable
 
 MAP = "map.html"
 SEMANTIC_TAU = (100, 125, 250)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.cli.arguments import complain, count, number, numbers
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.batch import progress_bar
 from geoexplain.errors import DataError
 from geoexplain.photos import (
     PhotoCollection,
@@ -22,6 +22,7 @@ from geoexplain.photos import (
     split_photos,
 )
 from geoexplain.training.distributed import Processes
+from geoexplain.words import percent
 
 FINGERPRINTS, SHARD_INDEX = "fingerprints.npz", "shards.npz"
 """What a run keeps so as not to look at every photo again."""

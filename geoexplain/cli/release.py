@@ -1,31 +1,33 @@
 """`geoexplain train release`: the best network of a run → a calibrated model with its gate and figures."""
 
 import argparse
+import json
+import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from geoexplain.cli.arguments import add_device, complain, count, number
-from geoexplain.cli.batch import percent, progress_bar
 from geoexplain.cli.evaluate_views import table
+from geoexplain.cli.train_run import work_bar
 from geoexplain.errors import DataError
-from geoexplain.imagery.conditions import CONDITIONS, ViewSet, views_under
-from geoexplain.imagery.discs import Disc, disc_files, disc_views, load_disc
+from geoexplain.geography.partitioning import Partitioning
+from geoexplain.imagery.discs import Disc, disc_files, load_disc
 from geoexplain.imagery.earth import Imagery, imagery_files, load_clouds, load_imagery
 from geoexplain.imagery.effects import Surroundings
 from geoexplain.imagery.markings import load_markings
 from geoexplain.imagery.others import other_files
+from geoexplain.training.checkpoint import checkpoint_file, load_checkpoint
+from geoexplain.training.distributed import default_device
 from geoexplain.training.gate import AREA, OTHERS
 from geoexplain.training.other_pictures import OtherPictures
-from geoexplain.training.run import checkpoint_file, load_checkpoint
-from geoexplain.training.view_release import ReleaseViews, release_run
-from geoexplain.training.view_validation import FOOTPRINT_KM, ROTATION_DEG
-
-EVALUATION_SEED, VALIDATION_SEED, CALIBRATION_SEED, GATE_SEED, GATE_TEST_SEED = 0, 1, 2, 3, 4
-"""Different sets of views: calibrating on those that figures are given for would flatter the figures."""
+from geoexplain.training.release import Release, release
+from geoexplain.training.run import Run
+from geoexplain.training.view_release import view_examples
+from geoexplain.training.views import run_partitioning
+from geoexplain.words import kilometres, percent
 
 
 def add_release_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,15 +108,25 @@ def add_release_views(parser: argparse.ArgumentParser) -> None:
 def run_release(args: argparse.Namespace) -> int:
     """Release the best network of a run, over or not."""
     _, validation = split_imagery(imagery_files(args.imagery), args.validation, ())
-    trained = set(load_checkpoint(checkpoint_file(args.run_dir)).get("imagery", []))
+    saved = load_checkpoint(checkpoint_file(args.run_dir))
+    partitioning = run_partitioning(saved)
+    trained = set(json.loads(saved["source"])["imagery"])
     if seen := sorted(file.name for file in validation if file.name in trained):
         raise DataError(
             f"--validation: expected images that the run was not trained on, got {', '.join(seen)}: choose others."
         )
     device = args.device or default_device()
     discs = [load_disc(file) for file in disc_files(args.discs)]
-    around = surroundings(args, device)
-    release(args.run_dir, args.out, args, validation=load_imagery(validation, device), discs=discs, around=around)
+    around, unseen = surroundings(args, device), load_imagery(validation, device)
+    release_views(
+        args.run_dir,
+        args.out or args.run_dir / "release",
+        args,
+        partitioning,
+        validation=unseen,
+        discs=discs,
+        around=around,
+    )
     return 0
 
 
@@ -123,71 +135,40 @@ def surroundings(args: argparse.Namespace, device: torch.device) -> Surroundings
     return Surroundings(load_clouds(args.clouds, device) if args.clouds else None, load_markings(device))
 
 
-def release(
-    run_dir: Path,
-    folder: Path | None,
+def release_views(
+    run: Run | Path,
+    folder: Path,
     args: argparse.Namespace,
+    partitioning: Partitioning,
     *,
     validation: Imagery,
     discs: Sequence[Disc],
     around: Surroundings,
 ) -> None:
-    """Calibrate, fit the gate, write, read back and measure the best network of a run.
+    """Release a run on views, or that in a folder, and say how good it is.
 
-    `folder` None is RUN_DIR/release; `args` says with which other pictures and how many views.
+    `args` says with which other pictures and how many views.
     """
     others = OtherPictures(other_files(args.others) if args.others else (), around.markings)
-    with progress_bar(1, "images") as bar:
-
-        def progress(what: str, done: int, total: int) -> None:
-            bar.set_description(what, refresh=False)
-            bar.total, bar.n = total, done
-            bar.refresh()
-
-        views = release_views(validation, discs, around, args.release_views)
-        done = release_run(
-            run_dir,
-            views,
-            others,
-            folder or run_dir / "release",
-            size_px=args.size,
-            device=validation.device,
-            progress=progress,
+    examples = view_examples(partitioning, validation, discs, around, args.release_views)
+    with work_bar("images") as working:
+        done = release(
+            run, examples, folder, others=others, size_px=args.size, device=validation.device, progress=working
         )
-    for name, report in done.reports.items():
+    for name, report in done.measured.items():
         print(f"{done.model.name} on {', '.join(validation.names)}, {name}: {report.views:,} views\n{table(report)}\n")
-    print(f"temperature {done.temperature:.3f}")
-    print(f"σ around the point {done.model.sigma_km:,.0f} km")
+    print(f"temperature {done.facts['temperature']:.3f}")
+    print(f"σ around the point {kilometres(done.model.sigma_km or math.nan)}")
     if done.model.gate is not None:
         print(f"gate: {gate_words(done.model.gate.figures)}")
-    else:
+    say_released(done)
+
+
+def say_released(done: Release) -> None:
+    """Say where a release is, and why it has no gate if it has none."""
+    if done.ungated:
         complain(f"{done.model.name} gets no gate, which would tell when an image is of another kind. {done.ungated}")
     print(f"released {done.weights} and {done.card}")
-
-
-def release_views(validation: Imagery, discs: Sequence[Disc], around: Surroundings, count: int) -> ReleaseViews:
-    """Plain views, views under all that training does (where there are clouds), and views of discs."""
-    names = ("plain", "mixture") if around.clouds is not None else ("plain",)
-
-    def sets(seed: int, views: int, *, with_discs: bool) -> dict[str, ViewSet]:
-        sampling: dict[str, Any] = {"footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG, "seed": seed}
-        found = {
-            name: views_under(CONDITIONS[name], validation, views=views, around=around, **sampling) for name in names
-        }
-        if discs and with_discs:
-            found["discs"] = disc_views(discs, views=views, **sampling)
-        return found
-
-    half = max(count // 2, 1)
-    drawn = {"seed": EVALUATION_SEED, "footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG}
-    sampling = {name: {"seed": EVALUATION_SEED} if name == "mixture" else drawn for name in (*names, "discs")}
-    return ReleaseViews(
-        calibration=sets(CALIBRATION_SEED, count, with_discs=False),
-        gate=sets(GATE_SEED, half, with_discs=True),
-        gate_test=sets(GATE_TEST_SEED, half, with_discs=True),
-        figures=sets(EVALUATION_SEED, half, with_discs=True),
-        sampling=sampling,
-    )
 
 
 def gate_words(figures: Mapping[str, float]) -> str:
@@ -216,8 +197,3 @@ def split_imagery(files: Sequence[Path], validation: str, held_out: Sequence[str
 def matches(file: Path, pattern: str) -> bool:
     """Whether a file's name contains a pattern, which may be a glob."""
     return fnmatch(file.name, f"*{pattern}*")
-
-
-def default_device() -> torch.device:
-    """The GPU when there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -10,17 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from geoexplain.cli.arguments import add_device, count, number
-from geoexplain.cli.batch import percent, progress_bar
+from geoexplain.cli.batch import progress_bar
 from geoexplain.cli.photo_sets import add_photo_source, open_photos, parse_shares, split
-from geoexplain.cli.release import default_device
 from geoexplain.errors import DataError
 from geoexplain.locator.checkpoints.native import describe, save_geoexplain
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.zoo import load_model
 from geoexplain.photos import PhotoCollection
-from geoexplain.training.distributed import alone
+from geoexplain.training.distributed import alone, default_device
 from geoexplain.training.photo_batches import evaluation_batches
 from geoexplain.training.retrieval import EmbeddingTraining, recall_at_1, train_embedding
+from geoexplain.words import percent
 
 DEFAULTS = EmbeddingTraining()
 

@@ -4,12 +4,10 @@ import argparse
 import math
 from pathlib import Path
 
-from geoexplain.cli.arguments import add_model, chosen_model, count, number, printable
-from geoexplain.cli.batch import progress_bar
-from geoexplain.cli.evaluate_photos import reporter
-from geoexplain.cli.evaluate_views import add_sampling
+from geoexplain.cli.arguments import add_model, chosen_model, count, number
+from geoexplain.cli.batch import progress_bar, reporter
 from geoexplain.cli.explain import make_folder
-from geoexplain.cli.image_set import asked
+from geoexplain.cli.image_set import add_source, open_image_set
 from geoexplain.errors import DataError
 from geoexplain.evaluation.tuning import held_out_gains, split, stage_weights, tuning_cases, verdict
 from geoexplain.explainer.cams import METHODS
@@ -24,6 +22,7 @@ from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, sidecar, write_tuned
 from geoexplain.locator.zoo import weights_file
+from geoexplain.words import printable_lines
 
 VIEWS = 96
 """Views of --imagery unless told otherwise: half of them tune, the others test."""
@@ -58,12 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("image", nargs="?", metavar="IMAGE", help="one image to tune on, for itself alone")
-    source.add_argument("--imagery", nargs="+", metavar="FILE|DIR", help="equirectangular images to take views of")
-    source.add_argument("--manifest", type=Path, metavar="FILE.csv|FILE.pkl", help="where photos were taken")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos of --manifest")
-    parser.add_argument("--views", type=count, default=VIEWS, help="views of --imagery (default: %(default)s)")
-    add_sampling(parser)
-    parser.add_argument("--workers", type=count, metavar="N", help="threads that decode photos (default: one per core)")
+    add_source(parser, source, VIEWS)
     add_model(parser)
     what = parser.add_argument_group("what is tuned")
     gradient = tuple(name for name, method in METHODS.items() if method.gradient)
@@ -113,13 +107,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         model, tuning, tuned_on, held_out = on_many(args)
         found = [] if held_out is None else [text for one in held_out for text in held_out_lines(one)]
-    print(printable("\n".join([text_of(tuning, tuned_on), *found])))
+    print(printable_lines("\n".join([text_of(tuning, tuned_on), *found])))
     if args.out:
         file = weights_file(args.model)
         write_tuned(args.out, stage_weights(tuning, tuned_on, held_out), file)
         used = args.out.absolute() == sidecar(file).absolute()
         hint = "" if used else f'; as {sidecar(file).name} beside {file.name} it is the preset "tuned" of {model.name}'
-        print(printable(f"written to {args.out}{hint}"))
+        print(printable_lines(f"written to {args.out}{hint}"))
     return 0
 
 
@@ -139,7 +133,7 @@ def on_one(args: argparse.Namespace) -> tuple[GeoModel, Tuning, str, str]:
 
 def on_many(args: argparse.Namespace) -> tuple[GeoModel, Tuning, str, tuple[HeldOut, HeldOut] | None]:
     """Tune on some images of a set, and test on the others; what was tuned on in words, and how the test went."""
-    model, source = asked(args)
+    model, source = open_image_set(args)
     own, others = split(source.total, args.held_out, args.seed)
     with progress_bar(len(own), "images", desc="tracing") as bar:
         cases = tuning_cases(model, source, own, args.method, progress=reporter(bar, "images"))

@@ -74,9 +74,9 @@ def read_ahead(
             else:
                 waiting.append(pool.submit(read_sample, index, file, preprocess, crops))
             if len(waiting) > ahead:
-                yield _arrived(waiting.popleft())
+                yield _result_of(waiting.popleft())
         while waiting:
-            yield _arrived(waiting.popleft())
+            yield _result_of(waiting.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -111,5 +111,5 @@ def network_input(pixels: Sequence[Tensor], preprocess: Preprocess, device: torc
     return batch.contiguous(memory_format=torch.channels_last)
 
 
-def _arrived(sample: Sample | Future[Sample]) -> Sample:
+def _result_of(sample: Sample | Future[Sample]) -> Sample:
     return sample if isinstance(sample, Sample) else sample.result()

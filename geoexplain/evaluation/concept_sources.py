@@ -1,4 +1,4 @@
-"""Who says what the images of a set show: the map and their colours, somebody who painted it, or SegFormer."""
+"""Where the concepts of a set of images come from: the map and colours, painted masks, or SegFormer."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from geoexplain.files.reading import read_bytes
 from geoexplain.images import Preprocess, open_image
 
 PLACES = TRUTH, PREDICTION = ("truth", "prediction")
-"""Where a view is taken to lie: where it was taken, or where the model says."""
+"""The position of a view on the map: where it was taken, or what the model predicts."""
 
 MASK_SUFFIX = ".png"
 
@@ -30,7 +30,7 @@ class ConceptSource(Protocol):
     """Finds concepts in the images of a set; frozen and of plain data, since it travels to workers."""
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the masks, as plain data. Raises DataError when what it needs is not there."""
+        """Everything that decides the masks, as plain data. Raises DataError when a file that it needs is missing."""
         ...
 
     def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:
@@ -39,7 +39,7 @@ class ConceptSource(Protocol):
 
 
 @dataclass(frozen=True)
-class FromAbove:
+class LandCoverMasks:
     """The land cover of views, and with a folder of Natural Earth's files also what these name.
 
     at           one of PLACES
@@ -55,20 +55,20 @@ class FromAbove:
 
     def settings(self) -> dict[str, Any]:
         """See ConceptSource."""
-        found = None if self.naturalearth is None else _opened(self.naturalearth).sha256
+        found = None if self.naturalearth is None else _natural_concepts(self.naturalearth).sha256
         return {"concepts": "land cover", "at": self.at, "naturalearth_sha256": found}
 
     def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:
         """See ConceptSource; by colour alone for a picture whose footprint is not known."""
-        segmenter = LandCover() if self.naturalearth is None else _opened(self.naturalearth)
+        segmenter = LandCover() if self.naturalearth is None else _natural_concepts(self.naturalearth)
         position = picture.footprint
         if position is not None and self.at == PREDICTION:
             position = replace(position, lat_deg=predicted_deg[0], lon_deg=predicted_deg[1])
-        return segmenter(seen(picture, preprocess), position)
+        return segmenter(rgb_image(picture, preprocess), position)
 
 
 @dataclass(frozen=True)
-class Painted:
+class PaintedMasks:
     """Masks that somebody painted over photos: `masks`/a/b.png for the photo a/b.jpg in `images`, and one legend."""
 
     masks_in: Path
@@ -76,7 +76,7 @@ class Painted:
     images: Path
 
     def settings(self) -> dict[str, Any]:
-        """See ConceptSource. Of the masks only names and sizes are told, lest all have to be read."""
+        """See ConceptSource. Masks are identified by name and size, so that none has to be read."""
         if not self.masks_in.is_dir():
             raise DataError(f"--masks {self.masks_in}: expected a folder of masks, found none: check the path.")
         read_legend(self.legend)
@@ -97,7 +97,7 @@ class Painted:
 
 
 @dataclass(frozen=True)
-class Segmented:
+class SegFormerMasks:
     """What a SegFormer finds; see load_segformer()."""
 
     model: str
@@ -105,7 +105,7 @@ class Segmented:
 
     def settings(self) -> dict[str, Any]:
         """See ConceptSource."""
-        loaded = _loaded(self.model, self.allow_download)
+        loaded = _segformer(self.model, self.allow_download)
         return {
             "concepts": "segformer",
             "segformer": self.model,
@@ -116,10 +116,10 @@ class Segmented:
 
     def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:  # noqa: ARG002
         """See ConceptSource."""
-        return _loaded(self.model, self.allow_download)(seen(picture, preprocess))
+        return _segformer(self.model, self.allow_download)(rgb_image(picture, preprocess))
 
 
-def seen(picture: Picture, preprocess: Preprocess) -> Image.Image:
+def rgb_image(picture: Picture, preprocess: Preprocess) -> Image.Image:
     """The RGB image that a picture's tensor (1, 3, H, W) was normalised from, to 8 bits."""
     assert picture.tensor is not None
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preprocess.mean, preprocess.std))
@@ -128,15 +128,15 @@ def seen(picture: Picture, preprocess: Preprocess) -> Image.Image:
 
 
 @lru_cache(maxsize=1)
-def _opened(folder: Path) -> NaturalConcepts:
+def _natural_concepts(folder: Path) -> NaturalConcepts:
     return natural_concepts(folder)
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str, allow_download: bool) -> SegFormer:
+def _segformer(model: str, allow_download: bool) -> SegFormer:
     return load_segformer(model, allow_download=allow_download)
 
 
-def present(masks: Mapping[str, np.ndarray]) -> Masks:
+def without_empty(masks: Mapping[str, np.ndarray]) -> Masks:
     """The masks that cover something."""
     return {concept: mask for concept, mask in masks.items() if mask.any()}

@@ -1,94 +1,109 @@
-"""Concept influence over a set of images: on what every explanation lies, by the error of the prediction, resumable."""
+"""Concept influence over a set of images: on what every explanation lies, by the error of the prediction."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.asking import Crew, ask, kept, unanswered
-from geoexplain.evaluation.concept_sources import ConceptSource, FromAbove, present
-from geoexplain.evaluation.explanations import DEFAULT_EXPLANATIONS, EXPLANATIONS, drawn
-from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS, error_km
-from geoexplain.evaluation.pictures import Picture, Source
-from geoexplain.evaluation.record import Kind
-from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
-from geoexplain.explainer.attribution import SAMPLES, STEPS, integrated_gradients, smoothgrad_squared
+from geoexplain.evaluation.concept_sources import ConceptSource, LandCoverMasks, without_empty
+from geoexplain.evaluation.figures import or_none
+from geoexplain.evaluation.methods import (
+    attribute,
+    concept_methods,
+    default_faithfulness_methods,
+    draw,
+    is_attribution,
+)
+from geoexplain.evaluation.plot import plot_concepts
+from geoexplain.evaluation.question import (
+    CELL,
+    ERROR,
+    PLACE,
+    POINT,
+    ImageAnswer,
+    Question,
+    TracedImage,
+    examined_answers,
+)
+from geoexplain.explainer.attribution import SAMPLES, STEPS
 from geoexplain.explainer.concepts import (
+    ERROR_BINS_KM,
     LARGEST_DILATION_PX,
+    SMALLEST_COUNT,
     SMALLEST_SHARE,
     TOP_K,
     ConceptInfluence,
+    ConceptRow,
+    ConceptTable,
+    Estimate,
     concept_influence,
+    concept_table,
     dilated,
 )
-from geoexplain.explainer.trace import trace
+from geoexplain.explainer.intervals import CONFIDENCE
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.prediction import predict
-from geoexplain.locator.tuned import StageWeights
-
-FORMAT = "geoexplain-concepts/1"
-
-METHODS = (*EXPLANATIONS, *ATTRIBUTIONS)
-"""Every explanation and baseline whose influence can be told."""
-
-DEFAULT_METHODS = DEFAULT_EXPLANATIONS
-"""Those from one pass of the network, and baselines."""
 
 DIGITS = 9
 """Decimals kept of a share, of a tki and of a ci."""
 
-ABOUT = (
-    "id",
-    "file",
-    "status",
-    "lat_deg",
-    "lon_deg",
-    "predicted_lat_deg",
-    "predicted_lon_deg",
-    "error_km",
-    "cell",
-    "label",
-    "probability",
-)
-"""What the table says of an image, whatever the method."""
-
-COLUMNS = (*ABOUT, "method", "concept", "share", "tki", "ci", "ignored", "reason")
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
-class Study:
-    """What is looked at.
+class ImageConcepts(ImageAnswer):
+    """All that is found of one image.
+
+    predicted_…  the predicted point
+    error_km     great-circle distance of the predicted point from the true position
+    concepts     method → its influence on each concept that is in the image
+    tied         method → how many of the strongest pixels were chosen among equally strong ones, by their place
+    """
+
+    predicted_lat_deg: float | None = None
+    predicted_lon_deg: float | None = None
+    error_km: float | None = None
+    concepts: dict[str, tuple[ConceptInfluence, ...]] = field(default_factory=dict)
+    tied: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
+    """What is looked at, besides what every Question has.
 
     concepts        who says what an image shows
-    methods         names out of METHODS
     k               how many of the strongest pixels
     smallest_share  a concept that covers less of an image, after dilation, is ignored there; 0 to 1
     dilation_px     pixels that every mask grows by beforehand, 0 to LARGEST_DILATION_PX
     steps, samples  of the attributions; see integrated_gradients() and smoothgrad_squared()
-    seed            of random maps and of the attributions' noise, together with an image's index
-    tuned           what "combi-cam-tuned" is, if it is among the methods: the model's own
+    bins_km         (low, high) of the prediction's error, a column of the tables each; decides no answer
+    smallest_count  images in which a concept has to count for a figure in a bin; decides no answer
 
     Raises DataError for other names, none at all, or a setting out of its range.
     """
 
-    concepts: ConceptSource = field(default_factory=FromAbove)
-    methods: tuple[str, ...] = DEFAULT_METHODS
+    FORMAT = "geoexplain-concepts/1"
+    ANSWER = ImageConcepts
+    ABOUT = (*PLACE, *POINT, *ERROR, *CELL)
+    NOTHING_FOUND = "no concept in the image"
+    PLOT = "influence-by-concept.png"
+
+    methods: tuple[str, ...] = field(default_factory=default_faithfulness_methods)
+    concepts: ConceptSource = field(default_factory=LandCoverMasks)
     k: int = TOP_K
     smallest_share: float = SMALLEST_SHARE
     dilation_px: int = 0
     steps: int = STEPS
     samples: int = SAMPLES
-    seed: int = 0
-    tuned: StageWeights | None = None
+    bins_km: tuple[tuple[float, float], ...] = ERROR_BINS_KM
+    smallest_count: int = SMALLEST_COUNT
 
     def __post_init__(self) -> None:
-        if not self.methods or not set(self.methods) <= set(METHODS):
-            raise DataError(f"expected methods out of {', '.join(METHODS)}, got {', '.join(self.methods) or 'none'}.")
+        super().__post_init__()
         fits = 0 <= self.smallest_share <= 1 and 0 <= self.dilation_px <= LARGEST_DILATION_PX
         if not fits or min(self.k, self.steps, self.samples) < 1:
             raise DataError(
@@ -97,151 +112,131 @@ class Study:
                 f"{self.dilation_px}."
             )
 
+    @classmethod
+    def known_methods(cls) -> tuple[str, ...]:
+        """See Question."""
+        return concept_methods()
+
     @property
-    def format(self) -> str:
-        """Name and version of the files."""
-        return FORMAT
+    def columns(self) -> tuple[str, ...]:
+        """See Question."""
+        return ("concept", "share", "tki", "ci", "ignored")
+
+    def check(self, model: GeoModel) -> None:
+        """Raise DataError for a k of more pixels than the network's images have."""
+        pixels = model.preprocess.size_px**2
+        if self.k > pixels:
+            raise DataError(f"expected k from 1 to {pixels:,}, the pixels that the network sees, got {self.k:,}.")
 
     def settings(self) -> dict[str, Any]:
-        """Everything in it that decides the answers, as plain data."""
-        found = {
-            **self.concepts.settings(),
-            "methods": list(self.methods),
-            "k": self.k,
-            "smallest_share": self.smallest_share,
-            "dilation_px": self.dilation_px,
-            "steps": self.steps,
-            "samples": self.samples,
-            "seed": self.seed,
-        }
-        return found if self.tuned is None else {**found, "tuned": asdict(self.tuned)}
+        """See Question."""
+        return {**self.concepts.settings(), **super().settings()}
 
-    def kind(self) -> "Kind[ImageConcepts]":
-        """How answers are kept: in the table, one row per image, method and concept that is in the image."""
-        return kept(ImageConcepts, COLUMNS, rows_of, read_answer)
+    def own_settings(self) -> dict[str, Any]:
+        """See Question."""
+        names = ("k", "smallest_share", "dilation_px", "steps", "samples")
+        return {name: getattr(self, name) for name in names}
 
-    def answer(self, model: GeoModel, picture: Picture) -> "ImageConcepts":
-        """One image's answer: its most probable cell explained in every way, and what lies under the explanations."""
-        if picture.tensor is None:
-            return self.failed(picture, picture.reason or "", unreadable=True)
-        tensor = picture.tensor.to(model.device)
-        traced = trace(model, tensor, None, "probability")
-        found = predict(model, traced.logits, statistics=traced.statistics)
-        point = found.lat_deg, found.lon_deg
+    def examine(self, model: GeoModel, image: TracedImage) -> dict[str, Any]:
+        """What lies under every explanation; see Question."""
+        point = image.prediction.lat_deg, image.prediction.lon_deg
         masks = {
             concept: dilated(mask, self.dilation_px)
-            for concept, mask in present(self.concepts.masks(model.preprocess, picture, point)).items()
+            for concept, mask in without_empty(self.concepts.masks(model.preprocess, image.picture, point)).items()
         }
-        concepts, tied = {}, {}
-        for method in self.methods:
-            if method in ATTRIBUTIONS:
-                values = self.attributed(model, tensor, traced.target, method, picture.index)
-            else:
-                values = drawn(model, tensor, traced, method, (self.seed, picture.index, 0)).values
-            influence = concept_influence(values, masks, k=self.k, smallest_share=self.smallest_share)
-            concepts[method] = tuple(rounded(one) for one in influence.concepts)
-            tied[method] = influence.tied
-        return ImageConcepts(
-            picture.id,
-            picture.file,
-            "ok",
-            round(picture.lat_deg, DEGREE_DIGITS),
-            round(picture.lon_deg, DEGREE_DIGITS),
-            round(found.lat_deg, DEGREE_DIGITS),
-            round(found.lon_deg, DEGREE_DIGITS),
-            error_km(point, (picture.lat_deg, picture.lon_deg)),
-            traced.target,
-            model.partition.labels[traced.target],
-            round(float(found.probabilities[traced.target]), SHARE_DIGITS),
-            concepts,
-            tied,
-        )
+        found = {
+            method: concept_influence(
+                self.values(model, image, method), masks, k=self.k, smallest_share=self.smallest_share
+            )
+            for method in self.methods
+        }
+        return {
+            "concepts": {
+                method: tuple(rounded_influence(one) for one in each.concepts) for method, each in found.items()
+            },
+            "tied": {method: each.tied for method, each in found.items()},
+        }
 
-    def attributed(self, model: GeoModel, tensor: Tensor, target: int, method: str, index: int) -> NDArray[np.float32]:
-        """The saliency (H, W) of an attribution by its name, for one cell of image number `index`."""
-        if method == "integrated-gradients":
-            return integrated_gradients(model, tensor, target, "probability", steps=self.steps).saliency
-        seed = int(np.random.SeedSequence((self.seed, index)).generate_state(1)[0])
-        return smoothgrad_squared(
-            model, tensor, target, "probability", steps=self.steps, samples=self.samples, seed=seed
-        ).saliency
+    def values(self, model: GeoModel, image: TracedImage, method: str) -> NDArray[np.float32]:
+        """How strong each pixel is in an explanation, (H, W)."""
+        seed = (self.seed, image.picture.index)
+        if not is_attribution(method):
+            return draw(model, image.tensor, image.trace, method, (*seed, 0)).values
+        target = image.trace.target
+        return attribute(model, image.tensor, target, method, seed, steps=self.steps, samples=self.samples)
 
-    def failed(self, picture: Picture, reason: str, *, unreadable: bool) -> "ImageConcepts":
-        """The answer about an image that has none."""
-        return unanswered(ImageConcepts, picture, reason, unreadable=unreadable)
+    def method_rows(self, answer: ImageConcepts) -> Iterator[Sequence[Any]]:
+        """One row per method and concept in the image; see Question."""
+        for method, concepts in answer.concepts.items():
+            for one in concepts:
+                yield [method, one.concept, one.share, one.tki, one.ci, one.ignored or None, None]
 
+    def read(self, data: dict[str, Any]) -> ImageConcepts:
+        """See Question."""
+        concepts = {method: tuple(ConceptInfluence(**one) for one in ones) for method, ones in data["concepts"].items()}
+        return super().read({**data, "concepts": concepts})
 
-@dataclass(frozen=True)
-class ImageConcepts:
-    """All that is found of one image; None where there is nothing to say.
+    def findings(self, answers: Sequence[ImageConcepts]) -> dict[str, ConceptTable]:
+        """Method → concepts × bins of the error; see Question. Raises DataError as concept_table() does."""
+        seen = [answer for answer in examined_answers(answers) if answer.error_km is not None]
+        return {
+            method: concept_table(
+                [(answer.error_km or 0.0, answer.concepts[method]) for answer in seen],
+                bins_km=self.bins_km,
+                smallest_count=self.smallest_count,
+                resamples=RESAMPLES,
+                confidence=CONFIDENCE,
+            )
+            for method in self.methods
+        }
 
-    id, file            of the image, as its source names it
-    status              "ok", "unreadable", "failed" (it could be read, but not examined) or "missing"
-    lat_deg, lon_deg    its true place
-    predicted_…         the predicted point
-    error_km            great-circle distance of the predicted point from the truth
-    cell, label         the explained cell, which is the most probable one, and its name
-    probability         of that cell, in [0, 1]
-    concepts            method → its influence on each concept that is in the image
-    tied                method → how many of the strongest pixels were chosen among equally strong ones, by their place
-    reason              why the image could not be read or examined
-    """
+    def figures(self, answers: Sequence[ImageConcepts], findings: dict[str, ConceptTable]) -> dict[str, Any]:
+        """See Question."""
+        seen, first = examined_answers(answers), next(iter(findings.values()))
+        interval = {"confidence": CONFIDENCE, "resamples": RESAMPLES, "method": "percentile bootstrap over images"}
+        return {
+            "interval": interval,
+            "smallest_count": self.smallest_count,
+            "bins_km": [list(one) for one in self.bins_km],
+            "images_by_bin": list(first.images),
+            "images_in_no_bin": first.outside,
+            "methods": {
+                method: {
+                    "flat": sum(bool(one.concepts[method]) and one.concepts[method][0].tki is None for one in seen),
+                    "tied": sum(one.tied[method] > 0 for one in seen),
+                    "concepts": {
+                        concept: [row_record(row) for row in rows]
+                        for concept, rows in groupby(table.rows, key=lambda row: row.concept)
+                    },
+                }
+                for method, table in findings.items()
+            },
+        }
 
-    id: str
-    file: str | None = None
-    status: str = "missing"
-    lat_deg: float | None = None
-    lon_deg: float | None = None
-    predicted_lat_deg: float | None = None
-    predicted_lon_deg: float | None = None
-    error_km: float | None = None
-    cell: int | None = None
-    label: str | None = None
-    probability: float | None = None
-    concepts: dict[str, tuple[ConceptInfluence, ...]] = field(default_factory=dict)
-    tied: dict[str, int] = field(default_factory=dict)
-    reason: str | None = None
-
-
-def evaluate_concepts(
-    model: GeoModel,
-    source: Source,
-    study: Study,
-    out: Path,
-    *,
-    crew: Crew | None = None,
-    resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[ImageConcepts, ...]:
-    """Find on what every explanation of every image of a source lies; return all answers in its order.
-
-    See `ask`: resumable, and with a `crew` on several processes or a cluster. Raises DataError as it does, and for a
-    k of more pixels than the network's images have.
-    """
-    pixels = model.preprocess.size_px**2
-    if study.k > pixels:
-        raise DataError(f"expected k from 1 to {pixels:,}, the pixels that the network sees, got {study.k:,}.")
-    return ask(study, model, source, out, crew=crew, resume=resume, progress=progress)
+    def plot(self, findings: dict[str, ConceptTable], title: str, file: Path) -> None:
+        """See Question."""
+        plot_concepts(findings, title, file)
 
 
-def rounded(one: ConceptInfluence) -> ConceptInfluence:
-    """The same to DIGITS decimals."""
+def rounded_influence(one: ConceptInfluence) -> ConceptInfluence:
+    """A concept influence to DIGITS decimals."""
     tki, ci = (None if value is None else round(value, DIGITS) for value in (one.tki, one.ci))
     return ConceptInfluence(one.concept, round(one.share, DIGITS), tki, ci, one.ignored)
 
 
-def read_answer(data: dict[str, Any]) -> ImageConcepts:
-    """An answer from its plain data."""
-    concepts = {method: tuple(ConceptInfluence(**one) for one in ones) for method, ones in data["concepts"].items()}
-    return ImageConcepts(**{**data, "concepts": concepts})
+def row_record(row: ConceptRow) -> dict[str, Any]:
+    """A concept in a bin, for JSON."""
+    return {
+        "low_km": row.low_km,
+        "high_km": row.high_km,
+        "images": row.images,
+        "median": estimate_record(row.median),
+        "mean": estimate_record(row.mean),
+    }
 
 
-def rows_of(answer: ImageConcepts) -> Iterator[Sequence[Any]]:
-    """An answer's rows in the table: one per method and concept, or one that says why there is none."""
-    image = [getattr(answer, name) for name in ABOUT]
-    if not any(answer.concepts.values()):
-        reason = "no concept in the image" if answer.status == "ok" else answer.reason
-        yield [*image, *(None for _ in COLUMNS[len(ABOUT) : -1]), reason]
-    for method, concepts in answer.concepts.items():
-        for one in concepts:
-            yield [*image, method, one.concept, one.share, one.tki, one.ci, one.ignored or None, None]
+def estimate_record(estimate: Estimate | None) -> dict[str, float | None] | None:
+    """An estimate for JSON."""
+    if estimate is None:
+        return None
+    return {"value": estimate.value, "low": or_none(estimate.low), "high": or_none(estimate.high)}

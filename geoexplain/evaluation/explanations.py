@@ -1,212 +1,173 @@
-"""How faithful explanations are over a set of images: every method and baseline by every metric, resumable."""
+"""How faithful explanations are over a set of images: every method and baseline by every metric."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from geoexplain.errors import DataError
-from geoexplain.evaluation.asking import Crew, ask, kept, unanswered
-from geoexplain.evaluation.photos import DEGREE_DIGITS, SHARE_DIGITS, error_km
-from geoexplain.evaluation.pictures import Picture, Source
-from geoexplain.evaluation.record import Kind
-from geoexplain.explainer.baselines import BASELINES, baseline
-from geoexplain.explainer.candidates import CANDIDATES
-from geoexplain.explainer.combine import Heatmap
+from geoexplain.evaluation.figures import INTERVAL, or_none
+from geoexplain.evaluation.methods import (
+    baseline_methods,
+    default_faithfulness_methods,
+    draw,
+    draw_anew,
+    faithfulness_methods,
+)
+from geoexplain.evaluation.photos import SHARE_DIGITS
+from geoexplain.evaluation.plot import plot_scores
+from geoexplain.evaluation.question import (
+    CELL,
+    ERROR,
+    PLACE,
+    ImageAnswer,
+    Question,
+    TracedImage,
+    check_names,
+    examined_answers,
+)
+from geoexplain.evaluation.scoreboard import Scores, scores_of
 from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure, metric_name
 from geoexplain.explainer.subject import Measure, subject
-from geoexplain.explainer.target import Explained
-from geoexplain.explainer.trace import Trace, trace
-from geoexplain.explainer.tuned import TUNED_CANDIDATE, candidate_of
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.prediction import predict
-from geoexplain.locator.tuned import StageWeights
-
-FORMAT = "geoexplain-explanations/1"
 
 MEASURE_DIGITS = 9
 """Decimals kept of a metric."""
 
-EXPLANATIONS = (*CANDIDATES, TUNED_CANDIDATE, *BASELINES)
-"""Names of all that can be compared: explanations, the last of which only some models have, then baselines."""
-
-DEFAULT_EXPLANATIONS = (*(name for name, candidate in CANDIDATES.items() if candidate.gradient), *BASELINES)
-"""Those compared unless told otherwise: Score-CAM takes as many passes as all the others together."""
-
 
 @dataclass(frozen=True)
-class Examination:
-    """What is measured.
+class ImageMeasures(ImageAnswer):
+    """All that is measured of one image.
 
-    methods     names out of EXPLANATIONS
+    error_km  great-circle distance of the predicted point from the true position
+    values    method → metric → value
+    reasons   method → metric → why there is no value
+    """
+
+    error_km: float | None = None
+    values: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    reasons: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination(Question[ImageMeasures, Scores]):
+    """What is measured, besides what every Question has.
+
     metrics     keys of METRICS
     steps       of deletion and insertion
     road_steps  of ROAD
-    seed        of random maps and of ROAD's noise, together with an image's index
-    tuned       what "combi-cam-tuned" is, if it is among the methods: the model's own
 
     Raises DataError for other names, none at all, or steps below 1.
     """
 
-    methods: tuple[str, ...] = DEFAULT_EXPLANATIONS
-    metrics: tuple[str, ...] = tuple(METRICS)
+    FORMAT = "geoexplain-explanations/1"
+    ANSWER = ImageMeasures
+    ABOUT = (*PLACE, *CELL, *ERROR)
+    PLOT = "methods-by-metrics.png"
+
+    methods: tuple[str, ...] = field(default_factory=default_faithfulness_methods)
+    metrics: tuple[str, ...] = field(default_factory=lambda: tuple(METRICS))
     steps: int = STEPS
     road_steps: int = ROAD_STEPS
-    seed: int = 0
-    tuned: StageWeights | None = None
 
     def __post_init__(self) -> None:
-        for what, names, known in (("methods", self.methods, EXPLANATIONS), ("metrics", self.metrics, METRICS)):
-            if not names or not set(names) <= set(known):
-                raise DataError(f"expected {what} out of {', '.join(known)}, got {', '.join(names) or 'none'}.")
+        super().__post_init__()
+        check_names("metrics", self.metrics, METRICS)
         if min(self.steps, self.road_steps) < 1:
             raise DataError(f"expected at least 1 step, got {self.steps} and {self.road_steps}.")
+
+    @classmethod
+    def known_methods(cls) -> tuple[str, ...]:
+        """See Question."""
+        return faithfulness_methods()
+
+    @property
+    def higher_is_better(self) -> dict[str, bool]:
+        """Metrics with their numbers of steps, in the order of METRICS → whether a higher value is better."""
+        return {
+            metric_name(name, self.steps, self.road_steps): metric.higher
+            for name, metric in METRICS.items()
+            if name in self.metrics
+        }
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the metrics with their numbers of steps, in the order of METRICS."""
-        return tuple(metric_name(name, self.steps, self.road_steps) for name in METRICS if name in self.metrics)
+        return tuple(self.higher_is_better)
 
-    @property
-    def format(self) -> str:
-        """Name and version of the files."""
-        return FORMAT
+    def own_settings(self) -> dict[str, Any]:
+        """See Question."""
+        return {"metrics": list(self.columns)}
 
-    def settings(self) -> dict[str, Any]:
-        """Everything in it that decides the answers, as plain data."""
-        found = {"methods": list(self.methods), "metrics": list(self.columns), "seed": self.seed}
-        return found if self.tuned is None else {**found, "tuned": asdict(self.tuned)}
+    def examine(self, model: GeoModel, image: TracedImage) -> dict[str, Any]:
+        """Every explanation measured by every metric; see Question."""
+        target, index = image.trace.target, image.picture.index
+        prepared = subject(model, image.tensor, target)
+        values: dict[str, dict[str, float | None]] = {}
+        reasons: dict[str, dict[str, str]] = {}
+        for method in self.methods:
+            measures = measure(
+                prepared,
+                draw(model, image.tensor, image.trace, method, (self.seed, index, 0)),
+                # A random map is drawn anew: it has nothing to be coherent with.
+                partial(draw_anew, model, target, method, (self.seed, index, 1)),
+                self.metrics,
+                steps=self.steps,
+                road_steps=self.road_steps,
+                seed=self.seed,
+            )
+            values[method] = {one.name: rounded_value(one) for one in measures}
+            why = {one.name: one.reason for one in measures if one.reason is not None}
+            if why:
+                reasons[method] = why
+        return {"probability": round(prepared.probability, SHARE_DIGITS), "values": values, "reasons": reasons}
 
-    def kind(self) -> "Kind[ImageMeasures]":
-        """How answers are kept: in the table, one row per image and method."""
-        return kept(ImageMeasures, (*ABOUT, "method", *self.columns, "reason"), partial(rows_of, self.columns))
+    def method_rows(self, answer: ImageMeasures) -> Iterator[Sequence[Any]]:
+        """One row per method; see Question."""
+        for method, values in answer.values.items():
+            why = "; ".join(f"{name}: {reason}" for name, reason in answer.reasons.get(method, {}).items())
+            yield [method, *(values[name] for name in self.columns), why or None]
 
-    def answer(self, model: GeoModel, picture: Picture) -> "ImageMeasures":
-        """One image's answer."""
-        return measured(model, picture, self)
+    def findings(self, answers: Sequence[ImageMeasures]) -> Scores:
+        """Means and who leads; see Question. An image without a value for a metric is left out of its mean."""
+        seen = examined_answers(answers)
+        values = {
+            method: {column: [answer.values[method][column] for answer in seen] for column in self.columns}
+            for method in self.methods
+        }
+        return scores_of(values, self.higher_is_better)
 
-    def failed(self, picture: Picture, reason: str, *, unreadable: bool) -> "ImageMeasures":
-        """The answer about an image that has none."""
-        return unanswered(ImageMeasures, picture, reason, unreadable=unreadable)
+    def figures(self, answers: Sequence[ImageMeasures], findings: Scores) -> dict[str, Any]:
+        """See Question."""
+        standings = findings.standings
+        return {
+            "missing": [answer.id for answer in answers if answer.status == "missing"],
+            "interval": INTERVAL,
+            "baselines": [method for method in self.methods if method in baseline_methods()],
+            "higher_is_better": findings.higher_is_better,
+            "best": {column: one.best for column, one in standings.items() if one.best is not None},
+            "leading": {column: list(one.leading) for column, one in standings.items()},
+            "better_than_baselines": {column: list(one.beating) for column, one in standings.items()},
+            "scores": {
+                method: {
+                    column: {
+                        "mean": or_none(c.mean),
+                        "low": or_none(c.low),
+                        "high": or_none(c.high),
+                        "images": c.images,
+                    }
+                    for column, c in row.items()
+                }
+                for method, row in findings.board.items()
+            },
+        }
 
-
-@dataclass(frozen=True)
-class ImageMeasures:
-    """All that is measured of one image; None where there is nothing to say.
-
-    id, file           of the image, as its source names it
-    status             "ok", "unreadable", "failed" (it could be read, but not examined) or "missing"
-    lat_deg, lon_deg   its true place
-    cell, label        the explained cell, which is the most probable one, and its name
-    probability        of that cell, in [0, 1]
-    error_km           great-circle distance of the predicted point from the truth
-    values             method → metric → value
-    reasons            method → metric → why there is no value
-    reason             why the image could not be read or examined
-    """
-
-    id: str
-    file: str | None = None
-    status: str = "missing"
-    lat_deg: float | None = None
-    lon_deg: float | None = None
-    cell: int | None = None
-    label: str | None = None
-    probability: float | None = None
-    error_km: float | None = None
-    values: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    reasons: dict[str, dict[str, str]] = field(default_factory=dict)
-    reason: str | None = None
-
-
-ABOUT = ("id", "file", "status", "lat_deg", "lon_deg", "cell", "label", "probability", "error_km")
-"""What the table says of an image, whatever the method."""
-
-
-def evaluate_explanations(
-    model: GeoModel,
-    source: Source,
-    examination: Examination,
-    out: Path,
-    *,
-    crew: Crew | None = None,
-    resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[ImageMeasures, ...]:
-    """Measure every explanation of every image of a source; return all answers in its order, missing ones last.
-
-    See `ask`: resumable, and with a `crew` on several processes or a cluster. Raises DataError as it does.
-    """
-    return ask(examination, model, source, out, crew=crew, resume=resume, progress=progress)
-
-
-def measured(model: GeoModel, picture: Picture, examination: Examination) -> ImageMeasures:
-    """One image's answer: its most probable cell explained in every way, and every explanation measured."""
-    if picture.tensor is None:
-        return examination.failed(picture, picture.reason or "", unreadable=True)
-    tensor = picture.tensor.to(model.device)
-    traced = trace(model, tensor, None, "probability")
-    found = predict(model, traced.logits, statistics=traced.statistics)
-    looked_at = subject(model, tensor, traced.target)
-    values: dict[str, dict[str, float | None]] = {}
-    reasons: dict[str, dict[str, str]] = {}
-    for method in examination.methods:
-        again = partial(explained, model, traced.target, method, (examination.seed, picture.index, 1))
-        measures = measure(
-            looked_at,
-            drawn(model, tensor, traced, method, (examination.seed, picture.index, 0)),
-            again,
-            examination.metrics,
-            steps=examination.steps,
-            road_steps=examination.road_steps,
-            seed=examination.seed,
-        )
-        values[method] = {one.name: rounded(one) for one in measures}
-        why = {one.name: one.reason for one in measures if one.reason is not None}
-        if why:
-            reasons[method] = why
-    return ImageMeasures(
-        picture.id,
-        picture.file,
-        "ok",
-        round(picture.lat_deg, DEGREE_DIGITS),
-        round(picture.lon_deg, DEGREE_DIGITS),
-        traced.target,
-        model.partition.labels[traced.target],
-        round(looked_at.probability, SHARE_DIGITS),
-        error_km((found.lat_deg, found.lon_deg), (picture.lat_deg, picture.lon_deg)),
-        values,
-        reasons,
-    )
+    def plot(self, findings: Scores, title: str, file: Path) -> None:
+        """See Question."""
+        plot_scores(findings, title, file)
 
 
-def drawn(model: GeoModel, tensor: Tensor, traced: Trace, method: str, seed: Sequence[int]) -> Heatmap:
-    """The heatmap of a name out of EXPLANATIONS, for the traced cell."""
-    if method in BASELINES:
-        return baseline(method, tensor, traced.target, seed)
-    return candidate_of(model, method).draw(model, tensor, traced)
-
-
-def explained(model: GeoModel, target: Explained, method: str, seed: Sequence[int], tensor: Tensor) -> Heatmap:
-    """The same of another image, for one cell. A random map is drawn anew: it has nothing to be coherent with."""
-    if method in BASELINES:
-        return baseline(method, tensor, target, seed)
-    return candidate_of(model, method).draw(model, tensor, trace(model, tensor, target, "probability"))
-
-
-def rounded(one: Measure) -> float | None:
+def rounded_value(one: Measure) -> float | None:
     """A measure's value to MEASURE_DIGITS decimals."""
     return None if one.value is None else round(one.value, MEASURE_DIGITS)
-
-
-def rows_of(columns: Sequence[str], answer: ImageMeasures) -> Iterator[Sequence[Any]]:
-    """An answer's rows in the table: one per method, or one that says why there is none."""
-    image = [getattr(answer, name) for name in ABOUT]
-    if answer.status != "ok":
-        yield [*image, None, *(None for _ in columns), answer.reason]
-    for method, values in answer.values.items():
-        why = "; ".join(f"{name}: {reason}" for name, reason in answer.reasons.get(method, {}).items())
-        yield [*image, method, *(values[name] for name in columns), why or None]

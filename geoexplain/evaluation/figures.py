@@ -1,7 +1,7 @@
 """Answers about photos → the figures that papers print: accuracy at radii and median error, for groups of photos."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,10 @@ import numpy as np
 
 from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.evaluation.coverage import Coverage, coverage_of
+from geoexplain.evaluation.published import PublishedFigures
 from geoexplain.evaluation.record import PhotoResult
 from geoexplain.explainer.intervals import CONFIDENCE
+from geoexplain.photos import Manifest
 
 RADII_KM: tuple[float, ...] = (0.1, 1, 25, 200, 750, 2500)
 """An address, then street, city, region, country, continent."""
@@ -107,6 +109,51 @@ def density_bins(results: Iterable[PhotoResult], bins: int = DENSITY_BINS) -> li
         if result.density is not None and error is not None:
             errors[min(int(result.density * bins), bins - 1)].append(error)
     return [DensityBin(b / bins, (b + 1) / bins, figures_of(e, BIN_RADII_KM)) for b, e in enumerate(errors)]
+
+
+def summary_of(
+    results: Sequence[PhotoResult],
+    manifest: Manifest,
+    settings: Mapping[str, Any],
+    published: Sequence[PublishedFigures] = (),
+) -> dict[str, Any]:
+    """Counts, photos left out, figures of every group and by density, coverage of the circles, published figures.
+
+    Shares are in [0, 1], a paper's accuracies in percent as printed; what there was nothing to count for is None.
+    """
+    unreadable = [result for result in results if result.status == "unreadable"]
+    return {
+        "settings": dict(settings),
+        "counts": {
+            "evaluated": sum(result.status == "ok" for result in results),
+            "unreadable": len(unreadable),
+            "missing": len(manifest.missing),
+            "unknown": len(manifest.unknown),
+        },
+        "unreadable": [{"id": r.id, "file": r.file, "reason": r.reason} for r in unreadable],
+        "missing": list(manifest.missing),
+        "unknown": list(manifest.unknown),
+        "figures": {
+            title: {group: figures.as_dict() for group, figures in groups.items()}
+            for title, groups in table_of(results).items()
+        },
+        "by_density": [{"from": one.low, "to": one.high, **one.figures.as_dict()} for one in density_bins(results)],
+        "coverage": photo_coverage(results).as_dict(),
+        "published": [
+            {
+                "set": one.set,
+                "model": one.model,
+                "source": one.source,
+                "accuracy_percent": {f"{radius:g}": value for radius, value in one.accuracy_percent.items()},
+            }
+            for one in published
+        ],
+    }
+
+
+def comparable(table: Mapping[str, Mapping[str, Figures]]) -> Figures:
+    """The figures to hold against a paper's: of all photos, with Search within Cell where there was one."""
+    return list(table.values())[-1]["all"]
 
 
 def or_none(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Telling whether two runs ask the same model about the same photos."""
+"""Fingerprints that tell whether two runs use the same model and the same photos."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def model_fingerprint(model: GeoModel) -> str:
     return digest.hexdigest()
 
 
-def manifest_fingerprint(asked: tuple[PhotoResult, ...], manifest: Manifest) -> str:
+def manifest_fingerprint(photos: tuple[PhotoResult, ...], manifest: Manifest) -> str:
     """SHA-256, in hexadecimal, of the photos, their files and true places, in order, and of what does not match."""
-    rows = [[photo.id, photo.file, photo.lat_deg, photo.lon_deg] for photo in asked]
+    rows = [[photo.id, photo.file, photo.lat_deg, photo.lon_deg] for photo in photos]
     return hashlib.sha256(json.dumps([rows, manifest.missing, manifest.unknown]).encode()).hexdigest()

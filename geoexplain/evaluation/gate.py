@@ -57,7 +57,7 @@ def check_gate(model: GeoModel) -> None:
 def ask_gate(
     model: GeoModel, files: Sequence[Path], progress: Callable[[int, int], None] | None = None
 ) -> tuple[GateAnswers, list[Path]]:
-    """What a model says of pictures in files, and the files that cannot be read.
+    """The answers of a model about pictures in files, and the files that cannot be read.
 
     Raises DataError for a model without a gate.
     """
@@ -74,7 +74,7 @@ def ask_gate(
 
 
 def gate_answers(model: GeoModel, predictions: Sequence[Prediction]) -> GateAnswers:
-    """What the gate had to say in N predictions of a model. Raises DataError for a model without a gate."""
+    """The gate's part of N predictions of a model. Raises DataError for a model without a gate."""
     check_gate(model)
     return GateAnswers(
         np.array([found.domain_score for found in predictions], dtype=np.float64),
@@ -84,7 +84,7 @@ def gate_answers(model: GeoModel, predictions: Sequence[Prediction]) -> GateAnsw
     )
 
 
-def all_of(parts: Iterable[GateAnswers]) -> GateAnswers:
+def merge_answers(parts: Iterable[GateAnswers]) -> GateAnswers:
     """The answers of several kinds of image as one."""
     columns = [(part.scores, part.in_domain, part.localizable, part.density) for part in parts]
     return GateAnswers(*(np.concatenate(column) for column in zip(*columns, strict=True)))

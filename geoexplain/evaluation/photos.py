@@ -31,8 +31,8 @@ DEGREE_DIGITS, KM_DIGITS, SHARE_DIGITS = 7, 6, 7
 
 
 @dataclass(frozen=True)
-class Question:
-    """How a model is asked about photos.
+class PhotoQuestion:
+    """How a model locates photos.
 
     crops   1: the whole photo; 5: its corners and its centre
     how     a rule of CROP_RULES by which five become one
@@ -66,7 +66,7 @@ def evaluate_photos(
     model: GeoModel,
     manifest: Manifest,
     images: Path,
-    question: Question,
+    question: PhotoQuestion,
     out: Path,
     *,
     workers: int | None = None,
@@ -75,17 +75,16 @@ def evaluate_photos(
 ) -> tuple[PhotoResult, ...]:
     """Ask a model about every photo of a manifest, whose files lie in `images`; return all answers, in its order.
 
-    Answers are saved in `out` batch by batch, see EvaluationFolder; with `resume` those that it holds already are not
-    asked for again. `workers` threads decode (None: one per core). `progress` hears (done, all photos), once before
-    the first batch and once after each. A photo that cannot be read is an answer too, of status "unreadable"; the
+    Answers are saved in `out` batch by batch, see EvaluationFolder; `resume` keeps those that it holds already.
+    `workers` threads decode (None: one per core). `progress` is called with (done, all photos), once before the first
+    batch and once after each. A photo that cannot be read is an answer too, of status "unreadable"; the
     manifest's missing ones come last. Raises DataError as EvaluationFolder does, for a manifest without photos, and
     when the model's answers are not finite.
     """
-    if not manifest.photos:
-        raise DataError("expected a manifest with photos, got none that has a file: is it the right folder of images?")
-    asked = tuple(asked_of(photo, images) for photo in manifest.photos)
-    settings = settings_of(model, asked, manifest, question)
-    per_pass, total = question.photos_per_pass, len(asked)
+    check_photos(manifest, images)
+    rows = tuple(photo_row(photo, images) for photo in manifest.photos)
+    settings = settings_of(model, rows, manifest, question)
+    per_pass, total = question.photos_per_pass, len(rows)
     with closing(EvaluationFolder(out, PHOTOS, settings, total, missing=manifest.missing, resume=resume)) as folder:
         samples = read_ahead(
             [photo.file for photo in manifest.photos],
@@ -101,20 +100,29 @@ def evaluate_photos(
             for batch in by_shape(samples, per_pass, BATCHES_HELD * per_pass):
                 new = [sample for sample in batch if sample.index not in folder.shapes]
                 if new:
-                    folder.add(answers(model, new, [asked[sample.index] for sample in new], question))
+                    folder.add(batch_results(model, new, [rows[sample.index] for sample in new], question))
                     if progress is not None:
                         progress(folder.done, total)
         return folder.finish()
 
 
-def asked_of(photo: Photo, images: Path) -> PhotoResult:
-    """A photo before it is answered: what is known of it."""
+def check_photos(manifest: Manifest, images: Path) -> None:
+    """Raise DataError unless a photo of the manifest has a file in `images`."""
+    if not manifest.photos:
+        raise DataError(
+            f"expected photos of the manifest in {images}, found none (rows without a file: "
+            f"{len(manifest.missing):,}): name the folder that holds them."
+        )
+
+
+def photo_row(photo: Photo, images: Path) -> PhotoResult:
+    """A photo as a row of the table, before the model has located it."""
     name = photo.file.relative_to(images).as_posix()
     return PhotoResult(photo.id, name, lat_deg=photo.lat_deg, lon_deg=photo.lon_deg)
 
 
 def settings_of(
-    model: GeoModel, asked: tuple[PhotoResult, ...], manifest: Manifest, question: Question
+    model: GeoModel, rows: tuple[PhotoResult, ...], manifest: Manifest, question: PhotoQuestion
 ) -> dict[str, Any]:
     """Everything that decides the answers, as plain data: two evaluations with equal settings give equal files."""
     search = question.search
@@ -122,8 +130,8 @@ def settings_of(
         "format": FORMAT,
         "model": model.name,
         "model_sha256": model_fingerprint(model),
-        "photos": len(asked),
-        "manifest_sha256": manifest_fingerprint(asked, manifest),
+        "photos": len(rows),
+        "manifest_sha256": manifest_fingerprint(rows, manifest),
         "crops": question.crops,
         "crop_rule": question.how if question.crops > 1 else None,
         "batch": question.batch,
@@ -138,15 +146,15 @@ def settings_of(
     }
 
 
-def answers(
-    model: GeoModel, samples: Sequence[Sample], asked: Sequence[PhotoResult], question: Question
+def batch_results(
+    model: GeoModel, samples: Sequence[Sample], rows: Sequence[PhotoResult], question: PhotoQuestion
 ) -> list[Entry[PhotoResult]]:
     """What a model says of samples of one shape, with one network pass; or why they cannot be read."""
     pixels = [sample.pixels for sample in samples if sample.pixels is not None]
     if not pixels:
         return [
             Entry(sample.index, None, replace(photo, status="unreadable", reason=sample.reason))
-            for sample, photo in zip(samples, asked, strict=True)
+            for sample, photo in zip(samples, rows, strict=True)
         ]
     seen = model.look(network_input(pixels, model.preprocess, model.device))  # features (N · crops, D)
     crops = (len(samples), question.crops)
@@ -154,12 +162,12 @@ def answers(
     statistics = [None] * len(samples) if seen.statistics is None else seen.statistics.unflatten(0, crops)
     logits = photo_logits(model, of_photo, question)
     return [
-        Entry(sample.index, sample.shape, answered(model, photo, logits[i], (of_photo[i].mean(0), stats), question))
-        for i, (sample, photo, stats) in enumerate(zip(samples, asked, statistics, strict=True))
+        Entry(sample.index, sample.shape, photo_result(model, photo, logits[i], (of_photo[i].mean(0), stats), question))
+        for i, (sample, photo, stats) in enumerate(zip(samples, rows, statistics, strict=True))
     ]
 
 
-def photo_logits(model: GeoModel, features: Tensor, question: Question) -> Sequence[Tensor] | Tensor:
+def photo_logits(model: GeoModel, features: Tensor, question: PhotoQuestion) -> Sequence[Tensor] | Tensor:
     """Features (N, crops, D) → for each of N photos the logits (K,) that `predict` takes."""
     if question.crops > 1:
         return [crop_logits(model, crops, question.how) for crops in features]
@@ -167,8 +175,8 @@ def photo_logits(model: GeoModel, features: Tensor, question: Question) -> Seque
         return model.head(features[:, 0]).cpu()
 
 
-def answered(
-    model: GeoModel, photo: PhotoResult, logits: Tensor, seen: tuple[Tensor, Tensor | None], question: Question
+def photo_result(
+    model: GeoModel, photo: PhotoResult, logits: Tensor, seen: tuple[Tensor, Tensor | None], question: PhotoQuestion
 ) -> PhotoResult:
     """One photo's answer, next to the truth, from its logits (K,), features (D,) and what a gate reads (crops, F)."""
     features, statistics = seen

@@ -14,7 +14,7 @@ from torch import Tensor
 from geoexplain.errors import DataError
 from geoexplain.evaluation.batches import BATCHES_AHEAD, Sample, network_input, read_ahead, read_sample
 from geoexplain.evaluation.fingerprint import manifest_fingerprint
-from geoexplain.evaluation.photos import asked_of
+from geoexplain.evaluation.photos import check_photos, photo_row
 from geoexplain.geography.footprint import Footprint
 from geoexplain.imagery.earth import Imagery
 from geoexplain.imagery.views import render, sample_view_points
@@ -49,11 +49,11 @@ class Source:
     """A set of images of known place.
 
     title     for people
-    total     how many there are to ask for
+    total     how many there are
     settings  everything that decides which they are, as plain data
-    pictures  gives them in order, but for those whose index it is told
-    picture   gives the one of an index
-    about     the same without its pixels, which are not looked at
+    pictures  yields them in order, except those of the given indices
+    picture   returns the one of an index
+    about     the same without its pixels, which are not read
     missing   names without an image
     """
 
@@ -120,14 +120,13 @@ def photo_source(manifest: Manifest, images: Path, preprocess: Preprocess, *, wo
 
     Raises DataError for a manifest without photos.
     """
-    if not manifest.photos:
-        raise DataError("expected a manifest with photos, got none that has a file: is it the right folder of images?")
-    asked = tuple(asked_of(photo, images) for photo in manifest.photos)
+    check_photos(manifest, images)
+    rows = tuple(photo_row(photo, images) for photo in manifest.photos)
     threads = workers or os.cpu_count() or 1
 
     def about(index: int) -> Picture:
         photo = manifest.photos[index]
-        return Picture(index, photo.id, asked[index].file, photo.lat_deg, photo.lon_deg, None)
+        return Picture(index, photo.id, rows[index].file, photo.lat_deg, photo.lon_deg, None)
 
     def of_sample(sample: Sample) -> Picture:
         x = None
@@ -150,5 +149,5 @@ def photo_source(manifest: Manifest, images: Path, preprocess: Preprocess, *, wo
         with closing(samples):
             yield from (of_sample(sample) for sample in samples if sample.index not in known)
 
-    settings = {"photos": len(asked), "manifest_sha256": manifest_fingerprint(asked, manifest)}
-    return Source(f"{len(asked):,} photos", len(asked), settings, pictures, picture, about, manifest.missing)
+    settings = {"photos": len(rows), "manifest_sha256": manifest_fingerprint(rows, manifest)}
+    return Source(f"{len(rows):,} photos", len(rows), settings, pictures, picture, about, manifest.missing)

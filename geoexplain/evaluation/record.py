@@ -1,4 +1,4 @@
-"""What is kept of an evaluation: its settings, every answer as it comes, and a table of them all."""
+"""The record of an evaluation: its settings, every answer as it is computed, and a table of all."""
 
 import csv
 import json
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from geoexplain.errors import DataError
+from geoexplain.words import counted
 
-SETTINGS, ANSWERS, TABLE = "settings.json", "answers.jsonl", "images.csv"
+SETTINGS, ANSWERS, TABLE, SUMMARY = "settings.json", "answers.jsonl", "images.csv", "summary.json"
 
 Answer = TypeVar("Answer")
 
@@ -68,7 +69,7 @@ class Kind(Generic[Answer]):
     plain    an answer as data for JSON
     read     that data as an answer again; raises ValueError, TypeError or KeyError for other data
     missing  the answer about an image of this id that has no file
-    again    True for an answer that a resumed run does not keep, but asks for anew
+    retry    True for an answer that a resumed run drops and computes again
     """
 
     columns: Sequence[str]
@@ -76,7 +77,7 @@ class Kind(Generic[Answer]):
     plain: Callable[[Answer], dict[str, Any]]
     read: Callable[[dict[str, Any]], Answer]
     missing: Callable[[str], Answer]
-    again: Callable[[Answer], bool] = lambda _: False
+    retry: Callable[[Answer], bool] = lambda _: False
 
 
 NO_FILE = "no file of that name"
@@ -97,6 +98,16 @@ class Entry(Generic[Answer]):
     index: int
     shape: tuple[int, int] | None
     result: Answer
+
+
+def read_settings(out: Path) -> dict[str, Any]:
+    """The settings of the evaluation in a folder."""
+    return dict(json.loads((out / SETTINGS).read_text(encoding="utf-8")))
+
+
+def write_summary(out: Path, summary: dict[str, Any]) -> None:
+    """Write what an evaluation found into its folder, as SUMMARY."""
+    (out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 class EvaluationFolder(Generic[Answer]):
@@ -168,7 +179,7 @@ class EvaluationFolder(Generic[Answer]):
 
     def _write(self, answers: Sequence[Answer]) -> None:
         self._writer.writerows(
-            [_written(value) for value in row] for answer in answers for row in self._kind.rows(answer)
+            [_cell_text(value) for value in row] for answer in answers for row in self._kind.rows(answer)
         )
         self._table.flush()
 
@@ -218,11 +229,14 @@ class EvaluationFolder(Generic[Answer]):
         except (ValueError, TypeError, IndexError, KeyError):
             fits = False
         if not fits:
-            raise DataError(f"{ANSWERS}: expected the answers of this evaluation, got others: choose another --out.")
-        return [entry for entry in entries if not self._kind.again(entry.result)]
+            raise DataError(
+                f"{ANSWERS}: expected answers of this evaluation's {counted(self._photos, 'image')}, got a line that "
+                "is none: choose another --out."
+            )
+        return [entry for entry in entries if not self._kind.retry(entry.result)]
 
 
-def _written(value: str | float | bool | None) -> str:
+def _cell_text(value: str | float | bool | None) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)

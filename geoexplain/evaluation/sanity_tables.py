@@ -1,15 +1,14 @@
-"""Sanity checks of many images → what is left of every method, with intervals over the images and a verdict."""
+"""Sanity checks of many images → what is left of a method, with intervals over the images and a verdict."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoexplain.evaluation.figures import INTERVAL, or_none
-from geoexplain.evaluation.sanity import ImageSanity, Randomisation, comparisons_of
+from geoexplain.evaluation.figures import or_none
 from geoexplain.explainer.equivalence import Equivalence
 from geoexplain.explainer.intervals import mean_interval
 from geoexplain.explainer.sanity_verdict import (
@@ -20,7 +19,6 @@ from geoexplain.explainer.sanity_verdict import (
     sentence_of,
     verdict_of,
 )
-from geoexplain.explainer.tuned import TITLES
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,74 +48,50 @@ class SetSanity:
     images: int
     verdicts: dict[str, int]
 
+    def as_dict(self) -> dict[str, Any]:
+        """What is found as plain data for JSON; NaN is None."""
+        return {
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "more_images": self.found.more if self.images else None,
+            "images": self.images,
+            "verdicts_of_single_images": self.verdicts,
+            "steps": [
+                {
+                    "randomised": step,
+                    "resemblance": or_none(float(resemblance)),
+                    "low": or_none(low),
+                    "high": or_none(high),
+                    "rank_correlation": or_none(float(correlation)),
+                    "ssim": or_none(float(similarity)),
+                }
+                for step, resemblance, (low, high), correlation, similarity in zip(
+                    self.steps, self.resemblances, self.intervals, self.correlations, self.similarities, strict=True
+                )
+            ],
+        }
 
-def over_images(answers: Sequence[ImageSanity], randomisation: Randomisation) -> dict[str, SetSanity]:
-    """Method → what is found over all images; nothing when no image could be examined.
 
-    Images are what is counted: each with networks of its own, and one figure, the mean over these.
-    """
-    seen = [answer for answer in answers if answer.status == "ok"]
-    return {name: over_images_of(name, seen) for name in randomisation.methods} if seen else {}
-
-
-def over_images_of(name: str, seen: Sequence[ImageSanity]) -> SetSanity:
-    """One method over the images that could be examined, at least one."""
-    verdicts = Counter(answer.verdicts[name] for answer in seen)
-    with_map = [answer for answer in seen if answer.verdicts[name] != NO_MAP]
-    each = [comparisons_of(answer, name) for answer in with_map or seen[:1]]
+def over_images(
+    title: str, steps: Sequence[str], compared: Sequence[Comparisons], verdicts: Sequence[str]
+) -> SetSanity:
+    """One method, called `title`, over images, at least one, with their comparisons (draws, steps) and verdicts."""
+    each = [one for one, verdict in zip(compared, verdicts, strict=True) if verdict != NO_MAP]
+    images = len(each)
+    each = each or [compared[0]]
     left = np.stack([one.mean_resemblances() for one in each])  # (images, steps)
-    everything = Comparisons(*(np.concatenate(one) for one in zip(*map(arrays_of, each), strict=True)))
+    arrays = [(one.correlations, one.chances, one.similarities) for one in each]
+    everything = Comparisons(*(np.concatenate(part) for part in zip(*arrays, strict=True)))
     found = finding(left[:, -1])
     return SetSanity(
-        tuple(seen[0].steps),
+        tuple(steps),
         mean_over_first(left),
         tuple(mean_interval(step[np.isfinite(step)]) for step in left.T),
         mean_over_first(np.stack([mean_over_first(one.correlations) for one in each])),
         mean_over_first(np.stack([one.mean_similarities() for one in each])),
         found,
-        verdict_of(found, flat=not with_map),
-        sentence_of(TITLES[name], found, "image", everything.figures(), flat=not with_map),
-        len(with_map),
-        dict(sorted(verdicts.items())),
+        verdict_of(found, flat=not images),
+        sentence_of(title, found, "image", everything.figures(), flat=not images),
+        images,
+        dict(sorted(Counter(verdicts).items())),
     )
-
-
-def arrays_of(one: Comparisons) -> tuple[NDArray[np.float64], ...]:
-    """The arrays that make Comparisons."""
-    return one.correlations, one.chances, one.similarities
-
-
-def summary_of(
-    answers: Sequence[ImageSanity], found: Mapping[str, SetSanity], settings: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Counts, the images left out by name, and what is found by method, as plain data for JSON; what is NaN is None."""
-    left = {status: [one for one in answers if one.status == status] for status in ("unreadable", "failed", "missing")}
-    return {
-        "settings": dict(settings),
-        "counts": {"evaluated": sum(one.status == "ok" for one in answers)} | {key: len(v) for key, v in left.items()},
-        **{key: [{"id": one.id, "file": one.file, "reason": one.reason} for one in ones] for key, ones in left.items()},
-        "interval": INTERVAL,
-        "methods": {
-            name: {
-                "verdict": one.verdict,
-                "sentence": one.sentence,
-                "more_images": one.found.more if one.images else None,
-                "images": one.images,
-                "verdicts_of_single_images": one.verdicts,
-                "steps": [
-                    {
-                        "randomised": step,
-                        "resemblance": or_none(float(resemblance)),
-                        "low": or_none(low),
-                        "high": or_none(high),
-                        "rank_correlation": or_none(float(correlation)),
-                        "ssim": or_none(float(similarity)),
-                    }
-                    for step, resemblance, (low, high), correlation, similarity in zip(
-                        one.steps, one.resemblances, one.intervals, one.correlations, one.similarities, strict=True
-                    )
-                ],
-            }
-            for name, one in found.items()
-        },
-    }

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.explanations import explained
 from geoexplain.evaluation.figures import FEWEST_IMAGES
+from geoexplain.evaluation.methods import draw_anew
 from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.combine import Heatmap
@@ -82,7 +82,7 @@ def held_out_gains(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> tuple[HeldOut, HeldOut]:
-    """Measure a setting and the references, names out of EXPLANATIONS, on images that it was not tuned on.
+    """Measure a setting and the references, names out of faithfulness_methods(), on images that it was not tuned on.
 
     By the objective, and by CHECKED_BY, which it was not tuned for. A gain is the mean of the differences, image by
     image, with its interval. An image that cannot be read, or of which the setting or a reference gives a flat map, is
@@ -106,7 +106,7 @@ def held_out_gains(
                 for name in references:
                     # A random map is drawn anew each time: it has nothing to be coherent with.
                     drawn, again = (
-                        partial(explained, model, case.subject.target, name, (seed, picture.index, time))
+                        partial(draw_anew, model, case.subject.target, name, (seed, picture.index, time))
                         for time in (0, 1)
                     )
                     others[name].append(_values(case, drawn(case.subject.tensor), again, measures.values()))

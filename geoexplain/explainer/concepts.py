@@ -14,6 +14,7 @@ from scipy.ndimage import binary_dilation
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import is_flat
+from geoexplain.words import exact_percent, extremes, percent
 
 TOP_K = 1000
 SMALLEST_SHARE = 0.05
@@ -86,7 +87,10 @@ def concept_influence(
     if strength.ndim != 2 or not strength.size or not np.issubdtype(strength.dtype, np.floating):
         raise DataError(f"expected an explanation (H, W) of floats, got {strength.dtype} of shape {strength.shape}.")
     if not np.isfinite(strength).all() or strength.min() < 0:
-        raise DataError("expected an explanation of finite values ≥ 0, got others: pass a saliency or a heatmap.")
+        raise DataError(
+            f"expected an explanation of finite values ≥ 0, got {extremes(strength.ravel())}: pass a saliency or "
+            "a heatmap."
+        )
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= strength.size:
         raise DataError(f"expected k from 1 to the image's {strength.size} pixels, got {k!r}: choose a smaller one.")
     if not 0 <= smallest_share <= 1:  # also false for NaN
@@ -140,7 +144,7 @@ def _influence(
     elif share == 0:
         ignored = "not in the image"
     elif share < smallest_share:
-        ignored = f"covers {share:.1%} of the image, less than {smallest_share:.1%}"
+        ignored = f"covers {percent(share)} of the image, less than {exact_percent(smallest_share)}"
     else:
         ignored = ""
     return ConceptInfluence(concept, share, tki, tki / share if tki is not None and share else None, ignored)

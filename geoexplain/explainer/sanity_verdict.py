@@ -12,6 +12,7 @@ from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.equivalence import TOO_FEW, Equivalence, equivalence
 from geoexplain.explainer.intervals import MOST
 from geoexplain.explainer.similarity import rank_correlation, structural_similarity
+from geoexplain.words import about, counted, listed
 
 DEPENDS, PARTLY, SURVIVES = "depends", "partly", "survives"
 NO_MAP = "none"
@@ -108,11 +109,10 @@ def sentence_of(title: str, found: Equivalence, unit: str, figures: str, *, flat
         return f"{title}: the map is flat, so there is nothing to check."
     few = found.verdict == TOO_FEW
     words = f"too few {unit}s to tell whether it {in_words(found.possible)}" if few else f"it {PHRASES[found.verdict]}"
-    counted = f"{found.count:,} {unit}{'' if found.count == 1 else 's'}"
     more = f" {more_text(found, unit)}" if few else ""
     return (
         f"{title}: {words}. With all weights random the resemblance is {hundredths(found.mean)} "
-        f"({interval_text(found)}; {counted}; {figures}).{more}"
+        f"({interval_text(found)}; {counted(found.count, unit)}; {figures}).{more}"
     )
 
 
@@ -134,13 +134,13 @@ def more_text(found: Equivalence, unit: str) -> str:
         return f"Even {MOST:,} {unit}s would not tell: it lies on the border."
     if found.count < 2:
         return f"At least {found.more} more {unit}s are needed."
-    return f"One more {unit} should tell." if found.more == 1 else f"Some {found.more:,} more {unit}s should tell."
+    return f"{about(found.more, f'more {unit}')} should tell."
 
 
 def in_words(verdicts: Sequence[str]) -> str:
     """Verdicts as what is possible: "depends on what was learnt or is partly the image's own"."""
     phrases = [PHRASES[verdict].partition(":")[0] for verdict in verdicts]
-    return " or ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)
+    return listed(phrases, "or")
 
 
 def mean_over_first(figures: NDArray[np.float64]) -> NDArray[np.float64]:

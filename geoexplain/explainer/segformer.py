@@ -169,11 +169,16 @@ def _labels(config: dict[str, Any]) -> tuple[str, ...]:
         raise DataError("SegFormer: expected plain weights, got quantised ones: choose another model.")
     names = config.get("id2label")
     if not isinstance(names, dict) or not 1 <= len(names) <= MOST_LABELS:
-        raise DataError(f"SegFormer: expected 1 to {MOST_LABELS:,} names in id2label, got others: complete {CONFIG}.")
+        raise DataError(
+            f"SegFormer: expected 1 to {MOST_LABELS:,} names in id2label, got "
+            f"{len(names) if isinstance(names, dict) else printable(str(names))}: complete {CONFIG}."
+        )
     found = [names.get(str(number)) for number in range(len(names))]
     if not all(isinstance(name, str) and name.strip() for name in found):
+        nameless = [number for number, name in enumerate(found) if not (isinstance(name, str) and name.strip())]
         raise DataError(
-            f"SegFormer: expected a name for every class from 0 to {len(found) - 1}, got others: complete {CONFIG}."
+            f"SegFormer: expected a name for every class from 0 to {len(found) - 1}, got none for {nameless[0]}: "
+            f"complete {CONFIG}."
         )
     return tuple(printable(str(name).strip(), LONGEST_NAME) for name in found)
 
@@ -191,8 +196,8 @@ def _preprocess(settings: dict[str, Any]) -> Preprocess:
     ]
     if not sides or len(numbers) != len(sides) + 6 or min(sides) < 1:
         raise DataError(
-            f"SegFormer: expected a size of 1 to {LARGEST_SIDE_PX} px and three means and deviations, got others: "
-            f"correct {PREPROCESSING}."
+            f"SegFormer: expected a size of 1 to {LARGEST_SIDE_PX} px and three means and deviations, got "
+            f"{printable(str((sides, mean, std)))}: correct {PREPROCESSING}."
         )
     return Preprocess(int(min(sides)), tuple(map(float, mean)), tuple(map(float, std)))  # type: ignore[arg-type]
 

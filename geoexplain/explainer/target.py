@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from geoexplain.errors import DataError
+from geoexplain.words import extremes
 
 SCORES: dict[str, Callable[[Tensor], Tensor]] = {
     # float64, since in float32 the gradient p (1 − p) of a confident prediction rounds to 0 and every map turns flat.
@@ -35,7 +36,10 @@ class CellGroup:
 
     def __post_init__(self) -> None:
         if not self.cells or len(set(self.cells)) < len(self.cells):
-            raise DataError(f"{self.label}: expected at least one cell, each once, got others: choose another place.")
+            raise DataError(
+                f"{self.label}: expected at least one cell, each once, got "
+                f"{len(self.cells)}, {len(set(self.cells))} of them different: choose another place."
+            )
         object.__setattr__(self, "cells", tuple(sorted(self.cells)))
 
 
@@ -74,7 +78,8 @@ def existing(target: Explained, cells: int) -> Explained:
     if isinstance(target, CellGroup):
         if not 0 <= target.cells[0] <= target.cells[-1] < cells:
             raise DataError(
-                f"{target.label}: expected cells from 0 to {cells - 1}, got others: is this a place of another model?"
+                f"{target.label}: expected cells from 0 to {cells - 1}, got {extremes(target.cells)}: "
+                "is this a place of another model?"
             )
         return target
     try:

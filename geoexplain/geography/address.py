@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
+from geoexplain.words import extremes
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class Addresses:
                 f"got {self.paths.shape} for {self.points_deg.shape}."
             )
         if self.paths.size and not -1 <= self.paths.min() <= self.paths.max() < len(self.locations):
-            raise DataError(f"addresses: expected locations from -1 to {len(self.locations) - 1}, got others.")
+            raise DataError(
+                f"addresses: expected locations from -1 to {len(self.locations) - 1}, got "
+                f"{extremes(self.paths.ravel())}: number them anew."
+            )
         if len({location.key for location in self.locations}) < len(self.locations):
             raise DataError("addresses: expected every location's key once, got one twice.")
 

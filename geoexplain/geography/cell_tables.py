@@ -9,6 +9,7 @@ import numpy as np
 
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition
+from geoexplain.words import mebibytes
 
 COLUMNS = ("label", "latitude", "longitude")
 PARENT = "parent"
@@ -74,7 +75,7 @@ def read_cell_table(
 def check_size(file: Path) -> None:
     """Raise DataError for a table of more than MAX_BYTES bytes, OSError where there is none."""
     if file.stat().st_size > MAX_BYTES:
-        raise DataError(f"{file.name}: expected at most {MAX_BYTES // 2**20} MiB, got more: is this another table?")
+        raise DataError(f"{file.name}: expected at most {mebibytes(MAX_BYTES)}, got more: is this another table?")
 
 
 def _cell(row: list[str], places: list[int], where: str) -> tuple[str, tuple[float, float], list[int]]:

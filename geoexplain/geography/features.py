@@ -60,7 +60,7 @@ def _on_earth(points: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     # Written so that NaN, which compares as false, is refused too.
     if not (np.abs(points) <= np.array([180.0, 90.0]) + SLACK_DEG).all():
         raise DataError(
-            f"{name}: expected longitudes and latitudes in degrees (WGS 84), got others, such as "
+            f"{name}: expected longitudes and latitudes in degrees (WGS 84), got "
             f"{printable(str(points[np.abs(points).argmax() // 2].tolist()))}: download it again from Natural Earth."
         )
     return points

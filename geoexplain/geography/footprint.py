@@ -11,6 +11,7 @@ from geoexplain.errors import DataError
 from geoexplain.geography.gazetteer import load_gazetteer
 from geoexplain.geography.lakes import load_lakes
 from geoexplain.geography.sphere import destination
+from geoexplain.words import exact_km
 
 LARGEST_WIDTH_KM = 20_000.0
 """Half of the Earth's circumference; beyond it a view's corners would meet behind its horizon."""
@@ -38,8 +39,8 @@ class Footprint:
         if not fits or not math.isfinite(self.rotation_deg):
             raise DataError(
                 "footprint: expected a latitude in [-90, 90], a longitude in [-180, 180], a width above 0 and at most "
-                f"{LARGEST_WIDTH_KM:,.0f} km and a finite rotation, got {self.lat_deg}, {self.lon_deg}, "
-                f"{self.width_km} km and {self.rotation_deg}."
+                f"{exact_km(LARGEST_WIDTH_KM)} and a finite rotation, got {self.lat_deg}, {self.lon_deg}, "
+                f"{exact_km(self.width_km)} and {self.rotation_deg}."
             )
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses, Location
+from geoexplain.words import extremes
 
 Indices = NDArray[np.int64]
 
@@ -50,7 +51,9 @@ class Hierarchy:
             raise DataError(f"hierarchy: expected one parent for each of {count} locations, got {self.parents.shape}.")
         for indices in (self.parents, self.finest):
             if ((indices < -1) | (indices >= count)).any():
-                raise DataError(f"hierarchy: expected locations from -1 to {count - 1}, got others.")
+                raise DataError(
+                    f"hierarchy: expected locations from -1 to {count - 1}, got {extremes(indices)}: number them anew."
+                )
         if len(_on_circles(self.parents)):
             raise DataError("hierarchy: expected every location below a root, got some that hold each other.")
 

@@ -17,6 +17,7 @@ from shapely.geometry.polygon import orient
 
 from geoexplain.errors import DataError
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, degrees, destination, great_circle_km, unit_vectors
+from geoexplain.words import extremes
 
 LARGEST_DISC_KM = EARTH_RADIUS_KM * np.pi / 2
 """No outline reaches further from its centre than a hemisphere."""
@@ -65,7 +66,7 @@ class Partition:
         if not (np.abs(lat) <= 90).all() or not (np.abs(lon) <= 180).all():  # also false for NaN
             raise DataError(
                 f"partition {self.name}: expected latitudes in [-90, 90] and longitudes in [-180, 180], "
-                "got others; are the columns swapped?"
+                f"got {extremes(lat)} and {extremes(lon)}: are the columns swapped?"
             )
         if self.parents is not None and self.parents.shape != shape[:1]:
             raise DataError(

@@ -28,7 +28,7 @@ from geoexplain.geography.ring_polygons import s2_polygons
 from geoexplain.geography.s2 import from_tokens
 from geoexplain.geography.s2_partitioning import assign_by_tokens
 from geoexplain.geography.semantic_files import read_semantic, write_semantic
-from geoexplain.words import printable
+from geoexplain.words import extremes, printable
 
 DESCRIPTION = "partition.json"
 FORMAT = "geoexplain-partition/1"
@@ -216,7 +216,11 @@ def _counts(words: tuple[str, ...], name: str) -> NDArray[np.int64]:
     except (ValueError, OverflowError):
         counts = np.array([-1])
     if not ((counts >= 0) & (counts <= MOST_COUNTED)).all():
-        raise DataError(f"{name}: expected a count of coordinates for every cell, got others: build it again.")
+        wrong = next((word for word in words if not word.isdecimal() or len(word) > 18 or int(word) > MOST_COUNTED), "")
+        raise DataError(
+            f"{name}: expected a count of coordinates from 0 to {MOST_COUNTED:,} for every "
+            f"cell, got such as {printable(wrong)!r}: build it again."
+        )
     return counts
 
 
@@ -226,7 +230,8 @@ def _check_parents(levels: list[Partition], folder: Path) -> None:
         fits = cells.parents is None if not most else cells.parents is not None and (cells.parents < most).all()
         if not fits:
             expected = f"for every cell a parent below {most:,}" if most else "no parents at the coarsest level"
+            got = "none" if cells.parents is None else f"parents from {extremes(cells.parents)}"
             raise DataError(
-                f"{cells_file(folder, level).name}: expected {expected}, got others: "
+                f"{cells_file(folder, level).name}: expected {expected}, got {got}: "
                 "are these files of one partitioning?"
             )

@@ -11,6 +11,7 @@ from shapely.geometry.base import BaseGeometry
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import Partition, hierarchy
 from geoexplain.geography.placetree import PlaceTree
+from geoexplain.words import listed
 
 Assign = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 """Points (N, 2) in degrees → the finest cell of each, int64 (N,); −1 for a point in none."""
@@ -46,7 +47,11 @@ class Partitioning:
 
     def __post_init__(self) -> None:
         if not len(self.levels) == len(self.keys) == len(self.counts) == len(self.borders) > 0:
-            raise DataError(f"partitioning {self.name}: expected keys, counts and borders for every level, got others.")
+            given = [len(each) for each in (self.levels, self.keys, self.counts, self.borders)]
+            raise DataError(
+                f"partitioning {self.name}: expected keys, counts and borders for every one of {given[0]} levels, "
+                f"at least one, got {listed(given[1:])}: build it again."
+            )
         for level, *columns in zip(self.levels, self.keys, self.counts, self.borders, strict=True):
             if any(len(column) != len(level) for column in columns):
                 raise DataError(

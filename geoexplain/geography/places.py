@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.geography.sphere import spherical_mean
+from geoexplain.words import exact_km, position
 
 LARGE_CITY = 100_000  # inhabitants
 NEAR_KM = 100.0
@@ -46,7 +47,7 @@ def way_from_city(city_deg: NDArray[np.float64], point_deg: NDArray[np.float64],
         return "near"
     step = 50 if distance_km < 1000 else 100
     wind = WINDS[_wind(_bearing_deg(city_deg, point_deg))]
-    return f"{step * round(distance_km / step):,} km {wind} of"
+    return f"{exact_km(step * round(distance_km / step))} {wind} of"
 
 
 def unique_labels(names: Sequence[str], centers_deg: ArrayLike) -> list[str]:
@@ -67,7 +68,7 @@ def unique_labels(names: Sequence[str], centers_deg: ArrayLike) -> list[str]:
             continue
         hints = _direction_hints(centers[rows])
         if len(set(hints)) < len(rows):
-            hints = [_coordinates(lat, lon) for lat, lon in centers[rows]]
+            hints = [position(lat, lon, digits=0) for lat, lon in centers[rows]]
         for row, hint in zip(rows, hints, strict=True):
             labels[row] = f"{name} ({hint})"
     return _numbered(labels)
@@ -120,10 +121,6 @@ def _direction_hints(centers: NDArray[np.float64]) -> list[str]:
     except DataError:  # antipodes have no middle
         return []
     return [WIND_WORDS[_wind(_bearing_deg(middle, center))] for center in centers]
-
-
-def _coordinates(lat_deg: float, lon_deg: float) -> str:
-    return f"{abs(lat_deg):.0f}° {'N' if lat_deg >= 0 else 'S'}, {abs(lon_deg):.0f}° {'E' if lon_deg >= 0 else 'W'}"
 
 
 def _numbered(labels: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from shapely.geometry.base import BaseGeometry
 
 from geoexplain.errors import DataError
+from geoexplain.words import extremes
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,8 @@ class PlaceTree:
         for what, indices in (("parents", self.parents), ("places of cells", self.of_cell)):
             if indices.ndim != 1 or ((indices < -1) | (indices >= places)).any():
                 raise DataError(
-                    f"places of {self.name}: expected {what} from -1 to {places - 1}, got others; build the tree again."
+                    f"places of {self.name}: expected {what} from -1 to {places - 1}, got "
+                    f"{extremes(indices.ravel())}: build the tree again."
                 )
         if (self.depth < 0).any():
             raise DataError(

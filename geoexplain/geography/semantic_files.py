@@ -14,6 +14,7 @@ from geoexplain.geography.partitioning import Assign, Partitioning
 from geoexplain.geography.placetree import PlaceTree
 from geoexplain.geography.placetree_files import read_place_trees, write_place_trees
 from geoexplain.geography.semantic_assign import STEP_DEG, ByAddress, NearestCoordinate
+from geoexplain.words import extremes, listed
 
 TREE, COORDINATES, LOCATIONS = "places.json", "coordinates.npz", "locations.json"
 
@@ -51,20 +52,22 @@ def read_semantic(folder: Path, finest: Partition) -> tuple[Assign, PlaceTree]:
     trees = read_place_trees(folder / TREE)
     if len(trees) != 1 or len(trees[0].of_cell) != len(finest):
         raise DataError(
-            f"{TREE}: expected one tree over {len(finest)} cells, got another: are these files of one kind?"
+            f"{TREE}: expected one tree over {len(finest)} cells, got "
+            f"{listed([len(tree.of_cell) for tree in trees])}: are these files of one kind?"
         )
     tree = trees[0]
     if (folder / LOCATIONS).is_file():
         if (tree.of_cell < 0).any() or len(set(tree.of_cell.tolist())) < len(finest):
             raise DataError(
-                f"{TREE}: expected a place of its own for each cell, got others: build the partitioning again."
+                f"{TREE}: expected a place of its own for each of {len(finest)} cells, got "
+                f"{len(set(tree.of_cell[tree.of_cell >= 0].tolist()))}: build the partitioning again."
             )
         return ByAddress(territory_addresses, _places(folder / LOCATIONS, len(tree)), tree, finest.centers_deg), tree
     steps, cells = read_arrays(folder / COORDINATES, {"steps": (np.int32, 2), "cells": (np.int32, 1)})
     fits = steps.shape == (len(cells), 2) and len(cells) and -1 <= cells.min() <= cells.max() < len(finest)
     if not fits or (np.abs(steps.astype(np.int64)) > [round(90 / STEP_DEG), round(180 / STEP_DEG)]).any():
         raise DataError(
-            f"{COORDINATES}: expected coordinates and cells from -1 to {len(finest) - 1}, got others: "
+            f"{COORDINATES}: expected coordinates and cells from -1 to {len(finest) - 1}, got {extremes(cells)}: "
             "are these files of one partitioning?"
         )
     return NearestCoordinate(steps, cells), tree

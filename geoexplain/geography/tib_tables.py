@@ -19,6 +19,7 @@ from geoexplain.geography.addresses.cell_places import with_labels
 from geoexplain.geography.cell_tables import MAX_CELLS, check_size
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.ring_polygons import s2_polygons
+from geoexplain.words import extremes
 
 MAX_TREE_BYTES = 256 * 2**20
 CENTERS = {"latitude": "latitude_mean", "longitude": "longitude_mean"}
@@ -116,11 +117,17 @@ def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
             f"could not read it ({str(error)[:100]}): get the file again."
         ) from None
     if not 0 < len(rows) <= MAX_CELLS or twice or sorted(rows) != list(range(len(rows))):
-        raise DataError(f"{file.name}: expected the classes 0, 1, 2, … once each, got others: get the file again.")
+        raise DataError(
+            f"{file.name}: expected the classes 0, 1, 2, … once each, got "
+            f"{len(rows):,} from {extremes(rows)}{' and one of them twice' if twice else ''}: get the file again."
+        )
     in_order = [rows[index] for index in range(len(rows))]
     centers = np.array([(lat, lon) for _, lat, lon, _ in in_order], dtype=np.float64)
     if not ((np.abs(centers) <= (90, 180)).all()):  # also false for NaN
-        raise DataError(f"{file.name}: expected latitudes within ±90 and longitudes within ±180, got others.")
+        raise DataError(
+            f"{file.name}: expected latitudes within ±90 and longitudes within ±180, got "
+            f"{extremes(centers[:, 0])} and {extremes(centers[:, 1])}: get the file again."
+        )
     names = [name or "" for name, *_ in in_order]
     if len(set(names)) < len(names):
         raise DataError(f"{file.name}: expected every cell's name once, got one twice: get the file again.")

@@ -19,7 +19,7 @@ from geoexplain.imagery.camera import Ground
 from geoexplain.imagery.conditions import ViewSet
 from geoexplain.imagery.views import ViewPoints, ground_seen, sample_centers, sample_view_points
 from geoexplain.images import open_image
-from geoexplain.words import printable
+from geoexplain.words import exact_km, exact_percent, printable
 
 LARGEST_JSON_BYTES = 2**20
 DARK = 0.08
@@ -121,7 +121,7 @@ def _facts(file: Path) -> tuple[float, float, float]:
     if not (abs(lat) <= 90 and abs(lon) <= 360 and NEAREST_KM < distance < FARTHEST_KM):  # false for NaN
         raise DataError(
             f"{printable(file.name)}: expected a latitude within 90°, a longitude within 360° and a distance from "
-            f"{NEAREST_KM:,} to {FARTHEST_KM:,} km, got {lat:g}, {lon:g} and {distance:g}: is it in other units?"
+            f"{NEAREST_KM:,} to {exact_km(FARTHEST_KM)}, got {lat:g}, {lon:g} and {distance:g}: is it in other units?"
         )
     return lat, lon, distance
 
@@ -242,7 +242,7 @@ def disc_views(
             wanted -= len(clear)
         if wanted:
             raise DataError(
-                f"{disc.name}: expected views under less than {100 * cloud_below:g} % cloud, found too few: "
+                f"{disc.name}: expected views under less than {exact_percent(cloud_below)} cloud, found too few: "
                 "ask for fewer, or for cloudier ones."
             )
     truth = torch.cat([points.centers_deg for _, points in chosen])

@@ -10,6 +10,7 @@ from geoexplain.errors import DataError
 from geoexplain.geography.sphere import EARTH_RADIUS_KM
 from geoexplain.imagery.camera import Camera
 from geoexplain.imagery.views import LARGEST_FOOTPRINT_KM, ViewPoints, sample_centers
+from geoexplain.words import exact_km
 
 NEAREST_CAMERA, FARTHEST_CAMERA = 0.8, 15.0
 """Distance between camera and centre, in widths of the view: from a wide-angle lens to a telescope."""
@@ -51,8 +52,8 @@ class ViewMixture:
             and 0 <= self.tilt_deg < 90
         ):
             raise DataError(
-                f"expected widths from low to high within 0 and {LARGEST_FOOTPRINT_KM:.0f} km, shares within 0 and 1, "
-                f"a rotation of at most 180° and a tilt below 90°, got {self}: correct these."
+                f"expected widths from low to high within 0 and {exact_km(LARGEST_FOOTPRINT_KM)}, shares within 0 and "
+                f"1, a rotation of at most 180° and a tilt below 90°, got {self}: correct these."
             )
 
 

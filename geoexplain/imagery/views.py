@@ -14,6 +14,7 @@ from geoexplain.geography.sphere import EARTH_RADIUS_KM
 from geoexplain.imagery.camera import Camera, Ground, camera_ground, equidistant_ground
 from geoexplain.imagery.earth import Imagery
 from geoexplain.resources import ASSETS
+from geoexplain.words import exact_km
 
 LAND_MASK = ASSETS / "world" / "land-mask.png"
 
@@ -96,7 +97,7 @@ def sample_view_points(
     """
     if not 0 < footprint_km[0] <= footprint_km[1] <= LARGEST_FOOTPRINT_KM:
         raise DataError(
-            f"expected footprints from low to high within 0 and {LARGEST_FOOTPRINT_KM:.0f} km, got {footprint_km}."
+            f"expected footprints from low to high within 0 and {exact_km(LARGEST_FOOTPRINT_KM)}, got {footprint_km}."
         )
     centers = torch.from_numpy(sample_centers(count, generator))
     shrink, turn = torch.rand(2, count, generator=generator)

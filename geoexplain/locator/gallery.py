@@ -22,6 +22,7 @@ from geoexplain.files import Assignments
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import great_circle_km, unit_vectors
 from geoexplain.locator.gallery_hdf5 import Hdf5Gallery, Hdf5Table, are_positions, open_hdf5
+from geoexplain.words import extremes
 
 FORMAT = "geoexplain-gallery/1"
 DESCRIPTION = "gallery.json"
@@ -162,7 +163,8 @@ def open_folder(folder: Path) -> FolderGallery:
     offsets = np.array(_array(folder, CELLS, (cells + 1,), (np.int64,)))
     if offsets[0] != 0 or offsets[-1] != rows or (offsets[1:] < offsets[:-1]).any():
         raise DataError(
-            f"gallery {folder.name}: {CELLS}: expected numbers that rise from 0 to {rows}, got others: "
+            f"gallery {folder.name}: {CELLS}: expected numbers that rise from 0 to {rows}, got some from "
+            f"{extremes(offsets)} that do not: "
             "build the gallery again."
         )
     return FolderGallery(folder, facts["model"], dim, offsets, centers_deg, positions)
@@ -229,7 +231,7 @@ def _positions(folder: Path, name: str, rows: int) -> NDArray[np.float64]:
     if not are_positions(positions):
         raise DataError(
             f"gallery {folder.name}: {name}: expected latitudes in [-90, 90] and longitudes in [-180, 180], "
-            "got others: build the gallery again."
+            f"got {extremes(positions[:, 0])} and {extremes(positions[:, 1])}: build the gallery again."
         )
     return positions
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.files import Assignments
+from geoexplain.words import extremes
 
 FEATURES, LABELS = "features", "labels"
 _FLOAT16, _FLOAT32 = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F16BE), (h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F32BE)
@@ -138,7 +139,7 @@ def open_hdf5(file: Path) -> Hdf5Table:
     if not are_positions(positions):
         raise DataError(
             f"gallery {name}: expected labels with latitudes in [-90, 90] and longitudes in [-180, 180] in degrees, "
-            "got others: are the columns swapped?"
+            f"got {extremes(positions[:, 0])} and {extremes(positions[:, 1])}: are the columns swapped?"
         )
     return Hdf5Table(file, dim, dtype, positions)
 

@@ -18,6 +18,7 @@ from geoexplain.locator.gate import Gate, channel_statistics
 from geoexplain.locator.heads import Head, RetrievalEmbedding
 from geoexplain.locator.serving import serving
 from geoexplain.locator.tuned import StageWeights
+from geoexplain.words import exact_km
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class LocalizableRule:
         if not (0 <= self.scale_km <= 20_100 and 0 <= self.threshold <= 1):  # also false for NaN
             raise DataError(
                 "localizable: expected a scale from 0 to 20,100 km and a threshold from 0 to 1, "
-                f"got {self.scale_km} km and {self.threshold}."
+                f"got {exact_km(self.scale_km)} and {self.threshold}."
             )
 
 

@@ -101,7 +101,9 @@ def spread_probability(
             f"{probabilities.shape}; is the prediction from another model?"
         )
     if point.shape != (2,) or not np.isfinite(point).all():
-        raise DataError("spread: expected a point (latitude, longitude) in degrees, got another value.")
+        raise DataError(
+            f"spread: expected a point (latitude, longitude) in degrees, got {point.tolist()}: pass two numbers."
+        )
     areas = cell_areas(partition)
     width_km = float(areas.width_km[int(probabilities.argmax())])
     kinds = (probabilities >= LIKELY, (probabilities < LIKELY) & (probabilities >= POSSIBLE))

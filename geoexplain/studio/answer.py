@@ -16,6 +16,7 @@ from geoexplain.view.density import area_curve, density_curve
 from geoexplain.view.gate_words import MEANING, gate_fact, gate_sentence
 from geoexplain.view.place_path import headline
 from geoexplain.view.radius_words import reach_words, share_rows
+from geoexplain.words import decimal, exact_km, exact_percent, kilometres, percent, position
 
 TOP_ROWS = 5
 
@@ -75,9 +76,18 @@ def answer_payload(
         },
         **_point(loaded, found, example),
         "places": places_payload(loaded, prediction, place),
-        "rule": {"scale_km": prediction.rule.scale_km, "threshold": prediction.rule.threshold},
+        "rule": {
+            "scale_km": prediction.rule.scale_km,
+            "scale_text": exact_km(prediction.rule.scale_km),
+            "threshold": prediction.rule.threshold,
+            "threshold_text": exact_percent(prediction.rule.threshold),
+        },
         "localizable": prediction.localizable,
-        "counted": {"km": counted[:, 0].tolist(), "share": counted[:, 1].tolist()},
+        "counted": {
+            "km": counted[:, 0].tolist(),
+            "share": counted[:, 1].tolist(),
+            "percent": [percent(share) for share in counted[:, 1]],
+        },
         "search": _search(loaded, found, prediction, trouble, example),
         "rows": rows,
         "target": target if place is None else None,
@@ -97,7 +107,7 @@ def _point(loaded: Loaded, prediction: Prediction, example: Example | None) -> d
     if example is not None:
         error_km = great_circle_km((prediction.lat_deg, prediction.lon_deg), (example.lat_deg, example.lon_deg))
         truth = position(example.lat_deg, example.lon_deg)
-        facts.append(f"Truth: {example.title}, {truth}: {float(error_km):,.0f} km away")
+        facts.append(f"Truth: {example.title}, {truth}: {kilometres(float(error_km))} away")
     return {
         "place": headline(loaded.trees, labels, prediction),
         "facts": facts,
@@ -122,7 +132,12 @@ def _search(
     return {
         "words": found_words(found, loaded.search),
         "rows": [
-            {"position": position(lat, lon, 4), "similarity": float(similarity), "chosen": bool(chosen)}
+            {
+                "position": position(lat, lon, 4),
+                "similarity": float(similarity),
+                "figure": decimal(similarity, 3),
+                "chosen": bool(chosen),
+            }
             for (lat, lon), similarity, chosen in zip(found.positions_deg, found.similarity, found.chosen, strict=True)
         ],
         "without": _point(loaded, plain, example),
@@ -138,26 +153,7 @@ def found_words(found: Neighbours, search: SearchWithinCell) -> str:
     first = f"Of {found.searched:,} photos in the best cell, the {shown} most alike."
     if shown == found.searched:
         first = f"The {shown} photos in the best cell."
-    near = kilometres(search.eps_km)
+    near = exact_km(search.eps_km)
     if together == 1:
         return f"{first} No two of them lie within {near}: the place of the most alike is the answer, {moved}"
     return f"{first} {together} lie together, each within {near} of another: their mean is the answer, {moved}"
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1] as text: 0.0123 → "1.2 %"."""
-    if 0 < share < 0.001:
-        return "< 0.1 %"
-    return f"{100 * share:.1f} %"
-
-
-def kilometres(distance_km: float) -> str:
-    """A distance as text: "0.4 km", "1 km", "23.4 km", "1,204 km"."""
-    digits = 0 if distance_km >= 100 or distance_km == round(distance_km) else 1
-    return f"{distance_km:,.{digits}f} km"
-
-
-def position(lat_deg: float, lon_deg: float, digits: int = 1) -> str:
-    """A point in degrees as text: "41.9° N, 12.5° E"."""
-    lat, lon = f"{abs(lat_deg):.{digits}f}°", f"{abs(lon_deg):.{digits}f}°"
-    return f"{lat} {'N' if lat_deg >= 0 else 'S'}, {lon} {'E' if lon_deg >= 0 else 'W'}"

@@ -114,7 +114,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
                     apply_default_css=False,
                     html_template=markup.answer_frame(),
                     js_on_load="".join(
-                        markup.asset(name) for name in ("density.js", "places.js", "gate.js", "answer.js")
+                        markup.asset(name) for name in ("density.js", "places.js", "gate.js", "tiles.js", "answer.js")
                     ),
                     elem_id="answer",
                 )

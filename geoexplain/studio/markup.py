@@ -11,10 +11,15 @@ from geoexplain.locator.prediction import RADII_KM
 from geoexplain.resources import ASSETS
 from geoexplain.studio.examples import examples
 from geoexplain.studio.payload import data_url, menu
+from geoexplain.words import exact_km, exact_percent
 
 FOLDER = ASSETS / "studio"
 FARTHEST_KM = 20_100
 """No two points on Earth are farther apart."""
+
+
+HUNDREDTHS = "|".join(exact_percent(step / 100) for step in range(101))
+"""What stands beside a slider from 0 to 1 in steps of 0.01, for each of them."""
 
 
 @cache
@@ -72,7 +77,8 @@ def map_frame() -> str:
 def answer_frame() -> str:
     """The answer in words, when it counts as localizable, what Search within Cell found, and the table of cells."""
     scales = "".join(
-        f'<button type="button" data-scale="{radius_km}" aria-pressed="false">{radius_km:,}</button>'
+        f'<button type="button" data-scale="{radius_km}" data-words="{exact_km(radius_km)}" aria-pressed="false">'
+        f"{radius_km:,}</button>"
         for radius_km in RADII_KM
     )
     return f"""
@@ -92,7 +98,7 @@ def answer_frame() -> str:
           <span><i data-counted="true"></i>by cell centres, around the best cell: what the rule counts</span></p>
         <div class="ge-scale" role="group" aria-label="Scale in km"><span>within</span>{scales}
           <label><input type="number" min="0" max="{FARTHEST_KM}" step="any" aria-label="Scale in km"> km</label></div>
-        <label class="ge-threshold">more than <input type="range" min="0" max="1" step="0.01">
+        <label class="ge-threshold">more than <input type="range" min="0" max="1" step="0.01" data-words="{HUNDREDTHS}">
           <output></output></label>
       </div>
     </details>
@@ -133,7 +139,8 @@ def explanation_frame() -> str:
   <p class="ge-state" role="status" aria-live="polite"></p>
   <div class="ge-body">
     <div class="ge-display">
-      <label>Opacity <input type="range" data-choice="opacity" min="0" max="1" step="0.01" value="0.5">
+      <label>Opacity <input type="range" data-choice="opacity" min="0" max="1" step="0.01" value="0.5"
+        data-words="{HUNDREDTHS}">
         <output class="ge-opacity-value"></output></label>
       {_select("colormap", "Colours", [(c["name"], c["title"]) for c in offered["colormaps"]])}
       <div class="ge-legend"><span>low</span><canvas aria-hidden="true"></canvas>

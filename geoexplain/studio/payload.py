@@ -18,9 +18,9 @@ from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuned import TITLES
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, StageWeights
-from geoexplain.studio.answer import percent
 from geoexplain.studio.places import Place
 from geoexplain.view.overlay import COLORMAPS, colormap_lut
+from geoexplain.words import counted, percent
 
 SHOWN_SIDE_PX = 512
 BEST_CELLS = 12
@@ -85,8 +85,7 @@ def explanation_payload(
     label = cell["label"] if group is None else group.label
     what = f"cell {explanation.target}, {label} ({share})"
     if group is not None:
-        cells = "1 cell" if len(group.cells) == 1 else f"{len(group.cells):,} cells"
-        what = f"{label} ({share}, {cells})"
+        what = f"{label} ({share}, {counted(len(group.cells), 'cell')})"
     return {
         "model": name,
         "target": explanation.target,

@@ -13,6 +13,7 @@ from geoexplain.studio.asked import number, whole_number
 from geoexplain.studio.models import Loaded
 from geoexplain.view.cell_borders import place_shape
 from geoexplain.view.place_path import PlacePath, place_path, siblings
+from geoexplain.words import counted, exact_percent, percent
 
 RUNNERS_UP = 4
 LEAST_SHARE = 1e-3
@@ -93,10 +94,12 @@ def _level(tree: PlaceTree, path: PlacePath, place: int) -> dict[str, Any]:
     beside = [other for other in siblings(tree, path, place) if path.shares[other] >= LEAST_SHARE]
     shown, others = beside[:RUNNERS_UP], beside[RUNNERS_UP:]
     rest = float(path.shares[others].sum())
+    nothing = "" if shown else f" nothing above {exact_percent(LEAST_SHARE)}"
     return {
         **_place(tree, path, place),
+        "instead": f"instead of {tree.labels[place]}:{nothing}",
         "beside": [_place(tree, path, other) for other in shown],
-        "rest": None if not others else {"places": len(others), "percent": short_percent(rest)},
+        "rest": f"{len(others):,} more: {percent(rest)}" if others else "",
     }
 
 
@@ -107,16 +110,7 @@ def _place(tree: PlaceTree, path: PlacePath, place: int) -> dict[str, Any]:
         "label": tree.labels[place],
         "kind": tree.kinds[place],
         "share": share,
-        "percent": short_percent(share),
-        "cells": len(tree.cells(place)),
+        "percent": percent(share),
+        "cells": counted(len(tree.cells(place)), "cell"),
         "shape": place_shape(tree, place),
     }
-
-
-def short_percent(share: float) -> str:
-    """A share in [0, 1] to be read at a glance: "62 %", "0.4 %", "> 99 %", "< 0.1 %"."""
-    if 0.995 <= share < 0.9995:
-        return "> 99 %"
-    if share >= 0.0095:
-        return f"{100 * share:.0f} %"
-    return f"{100 * share:.1f} %" if share >= 0.001 or share == 0 else "< 0.1 %"

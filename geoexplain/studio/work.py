@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.studio.asked import refusals
+from geoexplain.words import duration
 
 Result = TypeVar("Result")
 
@@ -69,7 +70,7 @@ def reports(
                 )
                 heard.put(Finished(found))
             except ExplanationCancelledError as error:
-                late = DataError(f"this took more than {longest_s / 60:.0f} minutes and was ended: ask for less.")
+                late = DataError(f"this took more than {duration(longest_s)} and was ended: ask for less.")
                 heard.put(late if time.monotonic() > ends_s else error)
             except Exception as error:  # noqa: BLE001 - handed over to the thread that answers the browser
                 heard.put(error)
@@ -98,4 +99,14 @@ def messages(run: int, work: Callable[[Progress, Cancelled], dict[str, Any]]) ->
             if isinstance(report, Finished):
                 yield {"run": run, "state": "done", **report.result}
             else:
-                yield {"run": run, "state": "running", "done": report.done, "total": report.total}
+                yield {
+                    "run": run,
+                    "state": "running",
+                    "done": report.done,
+                    "total": report.total,
+                    "words": _counted(report),
+                }
+
+
+def _counted(step: Step) -> str:
+    return f"{step.done:,} of {step.total:,}" if step.total else ""

@@ -1,8 +1,12 @@
 """Countries as the classes of a first training, which the real one begins from (Theiner et al., WACV 2022)."""
 
 import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
@@ -11,8 +15,58 @@ from geoexplain.geography.addresses.offline import territory_addresses
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.geography.sphere import spherical_mean
+from geoexplain.locator.model import Network
+from geoexplain.training.checkpoint import checkpoint_file
+from geoexplain.training.distributed import Processes
+from geoexplain.training.heads import build_network
+from geoexplain.training.loop import train
+from geoexplain.training.photos import PhotoSet, photo_set
+from geoexplain.training.run import read_run
+from geoexplain.training.settings import Training
 
 COUNTRY = "country"
+
+
+def pretrain_on_countries(
+    photos: PhotoSet,
+    settings: Training,
+    network: Network,
+    run_dir: Path,
+    *,
+    epochs: float,
+    processes: Processes,
+    **options: Any,
+) -> Network:
+    """A network for the cells of `photos` whose backbone has learned which country a photo is of, for `epochs` epochs.
+
+    It is trained with the settings of the first phase, in `run_dir`, where it goes on if it was interrupted; `options`
+    are those of `train`. Theiner et al., WACV 2022, train so; also the photos in no cell of the partitioning could be
+    used here, which is not done: the sets stay the same.
+    """
+    countries = country_partitioning(photos.collection.positions_deg[photos.train])
+    first = photo_set(
+        photos.collection,
+        photos.train,
+        photos.validation,
+        countries,
+        augmentation=photos.augmentation,
+        validated=photos.validated,
+    )
+    torch.manual_seed(settings.seed)
+    phase = replace(settings.phases[0], epochs=epochs, images=None)
+    train(
+        first,
+        replace(settings, head="linear", phases=(phase,)),
+        run_dir,
+        network=build_network(network.backbone, "linear", countries),
+        processes=processes,
+        resume=checkpoint_file(run_dir).exists(),
+        **options,
+    )
+    processes.wait()  # process 0 has written what the others read now
+    trained = read_run(run_dir, countries)
+    torch.manual_seed(settings.seed)
+    return build_network(trained.network.backbone, settings.head, photos.partitioning)
 
 
 def country_partitioning(points_deg: NDArray[np.float64]) -> Partitioning:

@@ -82,6 +82,11 @@ class Processes:
         return summed
 
 
+def default_device() -> torch.device:
+    """The GPU when there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def alone(device: torch.device) -> Processes:
     """This process, and no other."""
     return Processes(0, 1, device)
@@ -96,7 +101,7 @@ def processes(device: torch.device | None = None) -> Iterator[Processes]:
     """
     world = os.environ.get("WORLD_SIZE", "1")
     if world == "1":
-        yield alone(device or torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        yield alone(device or default_device())
         return
     try:
         rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
@@ -112,7 +117,7 @@ def processes(device: torch.device | None = None) -> Iterator[Processes]:
     except (KeyError, ValueError, RuntimeError) as error:
         raise DataError(
             f"expected the environment that torchrun sets, could not join the other processes ({str(error)[:200]}): "
-            "start with torchrun --nproc-per-node N -m geoexplain train photos …"
+            "start with torchrun --nproc-per-node N -m geoexplain train …"
         ) from None
     try:
         yield Processes(rank, int(world), device)

@@ -6,18 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-@contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of a block.
-
-    Only the main thread receives Ctrl-C, so in others nothing is done.
-    """
-    with interrupts_noted() as pressed:
-        yield
-    if pressed.count and callable(pressed.before):
-        pressed.before(signal.SIGINT, None)
-
-
 class Pressed:
     """How often Ctrl-C was pressed in a block, and the handler that would have heard of it."""
 

@@ -1,83 +1,187 @@
-"""One plain training loop for models of views of Earth from above."""
+"""One plain training loop for photos and views, in one process or several."""
 
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from geoexplain.training.interrupts import interrupts_held
-from geoexplain.training.progress import Progress
-from geoexplain.training.run import (
-    GeolocatorNetwork,
-    Validate,
-    ViewRun,
-    ViewSources,
-    averaged_network,
-    checkpoint_file,
-    load_checkpoint,
-)
-from geoexplain.training.settings import ViewTraining
+from geoexplain.errors import GeoExplainError
+from geoexplain.locator.model import Network
+from geoexplain.training.checkpoint import check_folder, checkpoint_file, load_checkpoint
+from geoexplain.training.distributed import Processes, alone, default_device
+from geoexplain.training.interrupts import interrupts_noted
+from geoexplain.training.log import Log
+from geoexplain.training.run import Run, Step
+from geoexplain.training.settings import Training
+from geoexplain.training.source import Accuracy, Score, Source, Working
+from geoexplain.training.start import begin
+
+VALIDATIONS = 10
+"""So often a run validates unless told otherwise."""
+
+Validate = Callable[[Network, int], tuple[Accuracy, Score]]
+"""Scores a network in evaluation mode at a resolution in px."""
 
 
-def train_views(
-    sources: ViewSources,
-    settings: ViewTraining,
-    run_dir: Path,
+class TrainingCancelledError(GeoExplainError):
+    """The program called a running training off; the run is saved, and may be resumed."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report: images seen and in all, running loss, images per second, seconds left, resolution in px.
+
+    skipped  how many different images could not be read
+    """
+
+    seen: int
+    total: int
+    loss: float
+    per_s: float
+    left_s: float
+    size_px: int
+    skipped: int = 0
+
+
+def train(
+    source: Source,
+    settings: Training,
+    run_dir: Path | str,
     *,
-    validate: Validate,
+    network: Network | None = None,
+    processes: Processes | None = None,
+    validate: Validate | None = None,
     resume: bool = False,
-    start: Path | None = None,
+    workers: int = 0,
+    tensorboard: bool = False,
     compile_network: bool = False,
     checkpoint_every_s: float = 180.0,
-    validate_every_views: int = 30_000,
+    validate_every: int | None = None,
     report_every_s: float = 10.0,
     report: Callable[[Progress], None] | None = None,
-) -> GeolocatorNetwork:
-    """Train until every phase is done; return the averaged network with the best validation score.
+    validated: Callable[[int, Accuracy], None] | None = None,
+    working: Working | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Run:
+    """Train on a PhotoSet or a ViewSource until every phase is done; return the run, of which `release` makes a model.
 
-    `validate(network, size_px)` scores the moving average of the weights, higher is better, every
-    `validate_every_views` views and at the end; only scores at the largest resolution compete. A checkpoint is written
-    to `run_dir` every `checkpoint_every_s` seconds, after every validation and on Ctrl-C, which waits for the step to
-    end; with `resume` training goes on from it, and phases may then be longer or shorter than before. On a CPU the
-    weights are the same for the same settings, sources and number of threads, interrupted or not.
+    network    holds the weights to begin with; None: random ones
+    processes  those that train together, see `distributed.processes`; None: this one, on the GPU when there is one
+    validate   scores the moving average of the weights every `validate_every` images (None: a tenth of all) and at the
+               end; only scores at the largest resolution compete. None: the source does
+    resume     go on from the checkpoint in `run_dir`
+    workers    threads that decode photos
+    tensorboard, compile_network
+               also write `run_dir`/tensorboard; compile the network at the first step
+    report     is told about the progress every `report_every_s` seconds
+    validated  is told the resolution in px and the accuracy after every validation, `working` how far one is
+    cancelled  asked after every step: whether to save the run and end it
 
-    `start` is a file of weights to begin with, see `begin_with`; None begins with random ones. `compile_network`
-    compiles the network, and the sampling of imagery, at the first step.
+    A checkpoint is written to `run_dir` every `checkpoint_every_s` seconds, after every validation and on Ctrl-C, which
+    waits for the step to end. On a CPU the weights are the same for the same settings, images and number of threads,
+    interrupted, killed or not. Process 0 alone writes, validates and reports; all of them end together.
 
-    Raises CheckpointError when there is nothing to resume, it was begun with other settings, or `start` does not fit.
+    Raises CheckpointError when there is nothing to resume or it was begun with others, DataError when there is a run
+    that is not to be resumed or another process has ended, TrainingCancelledError when called off.
     """
+    run_dir = Path(run_dir)
+    processes = processes or alone(default_device())
+    check_folder(run_dir, resume=resume)
     run_dir.mkdir(parents=True, exist_ok=True)
-    file = checkpoint_file(run_dir)
-    saved = load_checkpoint(file, settings) if resume else None
-    run = ViewRun(sources, settings, saved, start=start, compile_network=compile_network)
-    last_checkpoint = last_report = time.monotonic()
-    report_seen, running = run.seen, math.nan
-    try:
-        while not run.done or run.validation_due(validate_every_views):
-            if run.validation_due(validate_every_views):
-                run.validate(validate)
-                run.save(file)
-                last_checkpoint = last_report = time.monotonic()
-                report_seen = run.seen
-                continue
-            with interrupts_held():
-                loss, size_px = run.step()
-            now = time.monotonic()
-            if report is not None and now - last_report >= report_every_s:
-                running = loss.item() if math.isnan(running) else 0.8 * running + 0.2 * loss.item()
-                report(_progress(run, report_seen, now - last_report, running, size_px))
-                last_report, report_seen = now, run.seen
-            if now - last_checkpoint >= checkpoint_every_s:
-                run.save(file)
-                last_checkpoint = now
-    except KeyboardInterrupt:
-        run.save(file)
-        raise
-    return averaged_network(settings, run.centers_deg, run.best or run.average, sources.imagery.device)
+    saved = load_checkpoint(checkpoint_file(run_dir)) if resume else None
+    if network is None:
+        network, settings = begin(settings, source.partitioning)
+    run = Run(source, settings, network, processes, saved=saved, workers=workers, compile_network=compile_network)
+    every = validate_every or -(-run.schedule.images // VALIDATIONS)
+    log = Log(run_dir, source.unit, run.step, run.validated, tensorboard=tensorboard) if processes.leads else None
+    clock = _Clock(run, checkpoint_every_s, report_every_s)
+    score = validate or partial(source.validate, workers=workers, progress=working)
+    with interrupts_noted() as pressed:
+        try:
+            while not run.done or run.validation_due(every):
+                if run.validation_due(every):
+                    _save(run, log, run_dir)
+                    with pressed.heard():
+                        _validate(run, log, score, validated)
+                    _save(run, log, run_dir)
+                    clock.restart(run)
+                else:
+                    step = run.advance(lambda: pressed.count > 0 or (cancelled is not None and cancelled()))
+                    if log is not None:
+                        _note(run, step, log, clock, report)
+                    if step.interrupted:  # every process is told after the same step
+                        _end(by_hand=pressed.count > 0 or cancelled is None)
+                    if clock.checkpoint_due():
+                        _save(run, log, run_dir)
+        except (KeyboardInterrupt, TrainingCancelledError):
+            _save(run, log, run_dir)
+            raise
+        finally:
+            if log is not None:
+                log.close()
+    return run
 
 
-def _progress(run: ViewRun, seen_before: int, elapsed_s: float, loss: float, size_px: int) -> Progress:
-    work, total = run.settings.work, run.settings.total_views()
-    speed = (work(run.seen) - work(seen_before)) / elapsed_s
-    left_s = (work(total) - work(run.seen)) / max(speed, 1e-9)
-    return Progress(run.seen, total, loss, (run.seen - seen_before) / elapsed_s, left_s, size_px)
+def _note(run: Run, step: Step, log: Log, clock: "_Clock", report: Callable[[Progress], None] | None) -> None:
+    log.stepped(run.step - 1, step)
+    if report is not None and clock.report_due(step.loss):
+        report(clock.progress(run, log.skipped))
+
+
+def _end(*, by_hand: bool) -> None:
+    if by_hand:
+        raise KeyboardInterrupt
+    raise TrainingCancelledError("Training was cancelled and the run is saved: resume it.")
+
+
+def _validate(run: Run, log: Log | None, score: Validate, validated: Callable[[int, Accuracy], None] | None) -> None:
+    if log is None:
+        run.validated = run.step  # process 0 does it, and keeps what is best
+        return
+    accuracy, found = score(run.averaged(), run.size_px)
+    log.validated(run.step, run.schedule.seen(run.step), accuracy)
+    run.scored(found)
+    if validated is not None:
+        validated(run.size_px, accuracy)
+
+
+def _save(run: Run, log: Log | None, run_dir: Path) -> None:
+    if log is not None:
+        log.flush()
+        run.save(checkpoint_file(run_dir))
+
+
+class _Clock:
+    """When the next checkpoint and the next report are due, and how fast the run has been since the last one."""
+
+    def __init__(self, run: Run, checkpoint_every_s: float, report_every_s: float):
+        self.checkpoint_every_s, self.report_every_s = checkpoint_every_s, report_every_s
+        self.loss = math.nan
+        self.restart(run)
+
+    def restart(self, run: Run) -> None:
+        self.last_checkpoint = self.last_report = time.monotonic()
+        self.reported_step = run.step
+
+    def checkpoint_due(self) -> bool:
+        if time.monotonic() - self.last_checkpoint < self.checkpoint_every_s:
+            return False
+        self.last_checkpoint = time.monotonic()
+        return True
+
+    def report_due(self, loss: float) -> bool:
+        if not math.isnan(loss):
+            self.loss = loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss
+        return time.monotonic() - self.last_report >= self.report_every_s
+
+    def progress(self, run: Run, skipped: int) -> Progress:
+        now, schedule = time.monotonic(), run.schedule
+        elapsed_s = max(now - self.last_report, 1e-9)
+        seen, total = schedule.seen(run.step), schedule.images
+        speed = (schedule.work(run.step) - schedule.work(self.reported_step)) / elapsed_s
+        left_s = (schedule.work(schedule.steps) - schedule.work(run.step)) / max(speed, 1e-9)
+        per_s = (seen - schedule.seen(self.reported_step)) / elapsed_s
+        self.last_report, self.reported_step = now, run.step
+        return Progress(seen, total, self.loss, per_s, left_s, run.size_px, skipped)

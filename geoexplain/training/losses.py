@@ -1,4 +1,4 @@
-"""Losses for geolocators. Logits (N, K), positions as unit vectors (N, 3); a loss is a scalar mean over N, or (N,)."""
+"""Losses for geolocators. Logits (N, K), positions as unit vectors (N, 3), a loss for each: (N,)."""
 
 import math
 from collections.abc import Sequence
@@ -25,28 +25,28 @@ def soft_cell_targets(positions: Tensor, directions: Tensor, bandwidth_km: float
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of softmax(logits) (N, K) against target probabilities (N, K), in nats."""
-    return -(targets * F.log_softmax(logits.float(), dim=-1)).sum(dim=-1).mean()
+    """Cross-entropy (N,) of softmax(logits) (N, K) against target probabilities (N, K), in nats."""
+    return -(targets * F.log_softmax(logits.float(), dim=-1)).sum(dim=-1)
 
 
 def uniform_cross_entropy(logits: Tensor) -> Tensor:
-    """Cross-entropy of softmax(logits) (N, K) against the same share for every cell, in nats, less its minimum log K.
+    """Cross-entropy (N,) of softmax(logits) (N, K) against equal shares for all cells, in nats, less its minimum log K.
 
     For pictures that show no place: Hendrycks, Mazeika, Dietterich, Deep Anomaly Detection with Outlier Exposure,
     ICLR 2019, sect. 3.
     """
-    return -F.log_softmax(logits.float(), dim=-1).mean() - math.log(logits.shape[-1])
+    return -F.log_softmax(logits.float(), dim=-1).mean(dim=-1) - math.log(logits.shape[-1])
 
 
 def mixture_negative_log_likelihood(head: VonMisesFisherHead, logits: Tensor, positions: Tensor) -> Tensor:
-    """−log of the von Mises–Fisher mixture's density per steradian at the true positions (N, 3), in nats.
+    """−log of the von Mises–Fisher mixture's density per steradian at the true positions (N, 3): (N,), in nats.
 
     Izbicki, Papalexakis, Tsotras 2019, as in CERTH's training (which takes log₂).
     """
-    return -head.log_density(logits, positions).mean()
+    return -head.log_density(logits, positions)
 
 
-def geolocation_loss(
+def geolocation_losses(
     head: VonMisesFisherHead, logits: Tensor, positions: Tensor, *, bandwidth_km: float = 150.0, auxiliary: float = 1.0
 ) -> Tensor:
     """The mixture's negative log-likelihood plus `auxiliary` × soft cross-entropy over cells.

@@ -1,32 +1,46 @@
-"""A network trained on photos → a model to ship: calibrated on validation photos, with its cells and their borders."""
+"""A release of a model of photos: calibrated on validation photos, measured on them and on those kept for a test."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.geography.partition import Partition
+from geoexplain.evaluation.accuracy import accuracy_by_km
 from geoexplain.geography.partitioning import Partitioning
-from geoexplain.locator.backbone import preprocess_for
-from geoexplain.locator.checkpoints.native import describe, save_geoexplain
 from geoexplain.locator.gate import Gate
-from geoexplain.locator.heads import MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, Network
-from geoexplain.training.gate import fit_gate, gate_stages, image_statistics
+from geoexplain.training.calibration import (
+    NO_TEMPERATURE,
+    fit_levels,
+    fit_temperature,
+    fold_temperatures,
+    temperature_layers,
+)
 from geoexplain.training.other_pictures import OtherPictures
 from geoexplain.training.photo_batches import evaluation_batches
-from geoexplain.training.photo_set import PhotoSet, evenly
-from geoexplain.training.photo_validation import PRODUCT, answers, level_logits
-from geoexplain.training.release import fit_temperature, fold_temperature
+from geoexplain.training.photos import (
+    PRODUCT,
+    VALIDATION_RADII_KM,
+    PhotoSet,
+    answers,
+    evenly,
+    level_logits,
+    validation_errors,
+    way_score,
+)
+from geoexplain.training.release import Draft, build_model, check_name, gate_of
+from geoexplain.training.run import Trained
+from geoexplain.training.source import Working, step_of
 
 PURPOSE = "Photos like those it was trained on."
 
-NO_TEMPERATURE = 1.0
+GATE_PHOTOS = 2000
+"""Photos of either side that a gate is fitted to at most, evenly spaced."""
 
 
 @dataclass(frozen=True)
@@ -61,140 +75,127 @@ def calibrate(
         (read, [level.cpu() for level in levels])
         for read, levels in level_logits(network, photos, rows, size_px, workers=workers, progress=progress)
     ]
-    layers = temperature_layers(network)
+    layers = temperature_layers(network.head)
     if not found:
         return Calibration((NO_TEMPERATURE,) * len(layers))
     truth = photos.classes[np.concatenate([read for read, _ in found])][:, -len(layers) :]
     logits = [torch.cat(level) for level in zip(*(levels for _, levels in found), strict=True)]
-    temperatures = tuple(
-        fit_temperature(level, truth[:, number]) if level.shape[1] > 1 else NO_TEMPERATURE
-        for number, level in enumerate(logits)
-    )
-    fold(network, temperatures)
+    temperatures = fit_levels(logits, truth)
+    fold_temperatures(network.head, temperatures)
     product = answers(network, [level / t for level, t in zip(logits, temperatures, strict=True)]).get(PRODUCT)
     return Calibration(temperatures, NO_TEMPERATURE if product is None else fit_temperature(product, truth[:, -1]))
 
 
-def temperature_layers(network: Network) -> list[nn.Linear]:
-    """The layers that give a network's logits, coarse to fine."""
-    head = network.head
-    if isinstance(head, VonMisesFisherHead):
-        return [head.mixture_weights]
-    assert isinstance(head, MultiPartitionHead)
-    return [layer for layer in head.classifier if isinstance(layer, nn.Linear)]
+@dataclass(frozen=True, eq=False)
+class PhotoExamples:
+    """The photos of a run, as a release needs them.
 
+    name   of the model and its files
+    test   int64 (T,), rows of photos that only say how well the model does
+    title  what people read
 
-@torch.no_grad()
-def fold(network: Network, temperatures: Sequence[float]) -> None:
-    """Divide the logits of every level by its temperature > 0 for good."""
-    if isinstance(network.head, VonMisesFisherHead):
-        fold_temperature(network.head, temperatures[0])
-        return
-    for layer, temperature in zip(temperature_layers(network), temperatures, strict=True):
-        layer.weight.div_(temperature)
-        layer.bias.div_(temperature)
-
-
-def photo_gate(
-    model: GeoModel,
-    photos: PhotoSet,
-    others: OtherPictures,
-    *,
-    most: int = 2000,
-    workers: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> Gate:
-    """A gate for a model of photos: those it was trained on against other pictures; its threshold by validation photos.
-
-    At most `most` photos of either kind, evenly spaced. Raises DataError when there are too few to fit a gate on.
+    Raises DataError for a name that no file should have.
     """
-    stages = gate_stages(model.backbone)
 
-    def of_photos(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        batches = evaluation_batches(
-            photos.collection,
-            evenly(rows, most),
-            size_px=model.preprocess.size_px,
-            preprocess=model.preprocess,
-            batch=64,
-            workers=workers,
+    photos: PhotoSet
+    name: str
+    test: NDArray[np.int64]
+    title: str = ""
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+    @property
+    def partitioning(self) -> Partitioning:
+        """The cells of the run."""
+        return self.photos.partitioning
+
+    def draft(self, trained: Trained, size_px: int, *, progress: Working | None = None) -> Draft:
+        """A model that answers with f or f*, whichever did better on the validation photos, and both ways' figures.
+
+        Raises DataError when no validation photo can be read.
+        """
+        network, photos = trained.network, self.photos
+        step = step_of(progress, "calibrating")
+        calibration = calibrate(network, photos, size_px, workers=self.workers, progress=step)
+        step = step_of(progress, "measuring")
+        errors, unseen = (
+            validation_errors(network, photos, size_px, rows=rows, workers=self.workers, progress=step)
+            for rows in (photos.validation, self.test)
         )
-        return image_statistics(model.backbone, (batch.images for batch in batches if len(batch.rows)), stages)
-
-    return fit_gate(
-        {"training photos": of_photos(photos.train)},
-        image_statistics(model.backbone, others.fitting(model.preprocess, progress), stages),
-        held_out={"validation photos": of_photos(photos.validation)},
-        others_held_out=image_statistics(model.backbone, others.measuring(model.preprocess), stages),
-        stages=stages,
-        kind="a photo like those that the model was trained on",
-        fitted_on=f"the photos it was trained on against {others.words()}",
-    )
-
-
-def photo_model(
-    network: Network,
-    partitioning: Partitioning,
-    *,
-    name: str,
-    size_px: int,
-    title: str = "",
-    product: bool | None = None,
-    embedder: RetrievalEmbedding | None = None,
-    device: str | torch.device | None = None,
-) -> GeoModel:
-    """A trained network as a GeoModel with the partitioning's cells and, where they are known, their borders.
-
-    `product` says whether a head over several levels answers with f* or f; None leaves it as it is.
-    """
-    head = network.head
-    coarser: tuple[Partition, ...] = ()
-    if isinstance(head, MultiPartitionHead) and len(head.classifier) > 1:
-        coarser = partitioning.levels[1:]
-        head.product = head.product if product is None else product
-    finest = partitioning.levels[0]
-    borders = partitioning.borders[0]
-    if finest.borders is None and any(border is not None for border in borders):
-        finest = replace(finest, borders=borders)
-    if not coarser and finest.parents is not None:
-        finest = replace(finest, parents=None)
-    return GeoModel(
-        network.backbone,
-        head,
-        finest,
-        preprocess_for(network.backbone.architecture, size_px),
-        name=name,
-        coarser=coarser,
-        embedder=embedder,
-        title=title,
-        purpose=PURPOSE,
-        device=device,
-    )
-
-
-def write_photo_model(model: GeoModel, partitioning: Partitioning, folder: Path) -> Path:
-    """Write a model as `<name>.safetensors` (fp16) with its tables, borders and places; return the first of them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{model.name}.safetensors"
-    trees = model.trees if partitioning.tree is None else (partitioning.tree,)
-    save_geoexplain(
-        model.network,
-        describe(model),
-        model.partition,
-        file,
-        coarser=model.coarser,
-        embedder=model.embedder,
-        trees=trees,
-    )
-    return file
-
-
-def check_name(name: str) -> str:
-    """A name that a model's files may have, which it returns. Raises DataError for another."""
-    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789._-")
-    if not name or len(name) > 64 or not set(name) <= allowed or not name[0].isalnum():
-        raise DataError(
-            f"--name: expected small letters, digits, '.', '_' and '-', at most 64 of them, got {name[:80]!r}: "
-            "choose another."
+        if not errors:
+            raise DataError("expected validation photos that can be read, got none: look into skipped.csv.")
+        better = max(errors, key=lambda way: way_score(accuracy_by_km(errors[way], VALIDATION_RADII_KM), errors[way]))
+        temperatures = calibration.levels
+        if better == PRODUCT:  # no answer changes, only how sure it is
+            temperatures = tuple(t * calibration.product for t in temperatures)
+            fold_temperatures(network.head, (calibration.product,) * len(temperatures))
+        model = build_model(
+            network,
+            self.partitioning,
+            size_px=size_px,
+            product=better == PRODUCT,
+            name=self.name,
+            title=self.title,
+            purpose=PURPOSE,
+            device=next(network.parameters()).device,
         )
-    return name
+        cells = self.partitioning
+        facts = {
+            "partitioning": {"name": cells.name, "kind": cells.kind, **cells.settings},
+            "levels": [len(level) for level in cells.levels],
+            "temperatures": temperatures,
+            "answers": better,
+            "validation": _record(errors),
+            "test": _record(unseen),
+        }
+        return Draft(model, facts, {"validation": errors, "test": unseen})
+
+    def gate(self, model: GeoModel, others: OtherPictures, *, progress: Working | None = None) -> Gate:
+        """A gate that photos of the training fit and validation photos set the threshold of.
+
+        Raises DataError when there are too few to fit a gate on.
+        """
+
+        def images(rows: NDArray[np.int64]) -> Iterator[Tensor]:
+            preprocess = model.preprocess
+            batches = evaluation_batches(
+                self.photos.collection,
+                evenly(rows, GATE_PHOTOS),
+                size_px=preprocess.size_px,
+                preprocess=preprocess,
+                batch=64,
+                workers=self.workers,
+            )
+            return (batch.images for batch in batches if len(batch.rows))
+
+        return gate_of(
+            model,
+            {"training photos": images(self.photos.train)},
+            {"validation photos": images(self.photos.validation)},
+            others,
+            kind="a photo like those that the model was trained on",
+            fitted_on="the photos it was trained on",
+            progress=progress,
+        )
+
+    def measure(
+        self,
+        model: GeoModel,  # noqa: ARG002 - both ways of answering were measured before one was chosen
+        *,
+        progress: Working | None = None,  # noqa: ARG002
+    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Nothing more."""
+        return {}, {}
+
+
+def _record(errors: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    return {
+        way: {
+            "photos": len(km),
+            "accuracy_by_km": accuracy_by_km(km, VALIDATION_RADII_KM),
+            "median_error_km": float(np.median(km)),
+        }
+        for way, km in errors.items()
+    }

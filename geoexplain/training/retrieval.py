@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from geoexplain.errors import DataError
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 from geoexplain.locator.heads import RetrievalEmbedding
+from geoexplain.words import exact_km
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def places_of(positions_deg: NDArray[np.float64], cells: NDArray[np.int64], near
     anchors = np.flatnonzero(tree.query_ball_point(vectors, chord, return_length=True) > 1)
     if len(anchors) < 2:
         raise DataError(
-            f"embedding: expected photos within {near_km:g} km of one another, got {len(anchors)}: "
+            f"embedding: expected photos within {exact_km(near_km)} of one another, got {len(anchors)}: "
             "give more photos, or a larger --near-km."
         )
     order = np.argsort(cells[anchors], kind="stable")

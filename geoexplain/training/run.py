@@ -1,288 +1,295 @@
-"""The state of one training run: network, optimizer, averages, random generators; one step; its checkpoint."""
+"""The state of one training run: network, optimizer, averages; one step; its checkpoint."""
 
+import copy
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.geography.partition import spherical_kmeans
-from geoexplain.geography.sphere import unit_vectors
-from geoexplain.imagery.earth import Imagery
-from geoexplain.imagery.effects import Surroundings, photograph, photograph_other
-from geoexplain.imagery.mixture import ViewMixture, sample_mixture
-from geoexplain.imagery.others import sample_others
-from geoexplain.imagery.scene import Sampler, mixed_scene
-from geoexplain.imagery.views import sample_centers, texels_at
-from geoexplain.locator.backbone import create_backbone, preprocess_for
-from geoexplain.locator.heads import VonMisesFisherHead
+from geoexplain.geography.partitioning import Partitioning
+from geoexplain.locator.backbone import Backbone, create_backbone, preprocess_for
+from geoexplain.locator.model import Network
+from geoexplain.training.checkpoint import FORMAT, check_resumable, checkpoint_file, load_checkpoint, save_atomically
 from geoexplain.training.depthwise import speed_up_depthwise
-from geoexplain.training.losses import geolocation_loss, uniform_cross_entropy
-from geoexplain.training.optimisation import mixed_precision, parameter_groups, save_atomically, update_average
-from geoexplain.training.settings import Phase, ViewTraining
-from geoexplain.training.start import begin_with
-
-OTHERS_WEIGHT = 0.5
-"""Weight of the loss of pictures that are no views: that of outliers in Hendrycks et al., ICLR 2019."""
-
-
-class GeolocatorNetwork(nn.Module):
-    """Backbone and head as one trainable module: normalised images (N, 3, H, W) → cell logits (N, K)."""
-
-    def __init__(self, architecture: str, centers_deg: np.ndarray):
-        super().__init__()
-        self.backbone = create_backbone(architecture)
-        self.head = VonMisesFisherHead(self.backbone.feature_dim, torch.from_numpy(centers_deg))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalised images (N, 3, H, W) → cell logits (N, K), float32 after the backbone."""
-        return self.head(self.backbone(x).float())
+from geoexplain.training.distributed import Processes
+from geoexplain.training.heads import HEADS, Truth, build_network
+from geoexplain.training.joint_norm import join_batch_norms
+from geoexplain.training.losses import uniform_cross_entropy
+from geoexplain.training.optimizer import make_optimizer, mixed_precision, update_average
+from geoexplain.training.settings import Schedule, Training, from_plain
+from geoexplain.training.source import Score, Source, TrainingBatch, cells_fingerprint
 
 
-@dataclass(frozen=True, eq=False)
-class ViewSources:
-    """What batches of views are made of.
+@dataclass(frozen=True)
+class Step:
+    """What one step did.
 
-    imagery  whole-earth images
-    around   clouds and markings
-    others   uint8 (3, H, W) each, pictures that are no views of Earth; may be none
+    loss         mean over its images of some place; NaN for none
+    images       how many these are
+    failed       (key, reason) of those skipped
+    interrupted  whether some process was to stop while it lasted
     """
 
-    imagery: Imagery
-    around: Surroundings
-    others: Sequence[Tensor] = ()
+    loss: float
+    images: int
+    failed: tuple[tuple[str, str], ...]
+    size_px: int
+    rate: float
+    interrupted: bool
 
 
-def view_batches(
-    sources: ViewSources,
-    settings: ViewTraining,
-    seen: int,
-    *,
-    points: torch.Generator,
-    noise: torch.Generator,
-    sample: Sampler = texels_at,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches (images (B, 3, S, S) normalised, positions (b, 3) unit vectors) from `seen` views on to the last.
+class Run:
+    """The state of one run: what a checkpoint holds, and the step that moves it on.
 
-    The first b images are views at these positions; the others show no place. `points` lies on the CPU, `noise` on the
-    imagery's device.
-    """
-    imagery = sources.imagery
-    weights = torch.tensor([settings.weight_of(name) for name in imagery.names])
-    while seen < settings.total_views():
-        phase = settings.phase_at(seen)
-        preprocess = preprocess_for(settings.architecture, phase.size_px)
-        no_views = round(phase.batch * settings.others)
-        drawn = sample_mixture(phase.batch - no_views, weights, points, settings.mixture)
-        images = photograph(mixed_scene(imagery, drawn, phase.size_px, sample), sources.around, noise)
-        if no_views:
-            other = sample_others(no_views, phase.size_px, sources.others, sources.around.markings, points)
-            other = photograph_other(other, sources.around, points).to(images.device)
-            images = torch.cat([images, other])
-        positions = torch.from_numpy(unit_vectors(drawn.centers_deg.numpy())).float().to(imagery.device)
-        yield preprocess.normalise(images).contiguous(memory_format=torch.channels_last), positions
-        seen += phase.batch
+    step       steps done
+    average    moving average of the weights
+    best       the average with the best score at the largest resolution validated at; None before
+    validated  `step` at the last validation
 
-
-Validate = Callable[[GeolocatorNetwork, int], float]
-"""Scores a network at a resolution in px; higher is better."""
-
-
-class ViewRun:
-    """The state of one training run: what a checkpoint holds, and the step that moves it on.
-
-    seen           views trained on
-    average        moving average of the weights
-    best           the average with the best validation score at the largest resolution validated at; None before
-    validated      `seen` at the last validation
+    `network` holds the weights to begin with. `compile_network` compiles it at the first step. Raises CheckpointError
+    for a checkpoint of other images or settings.
     """
 
     def __init__(
         self,
-        sources: ViewSources,
-        settings: ViewTraining,
-        saved: Mapping[str, Any] | None = None,
+        source: Source,
+        settings: Training,
+        network: Network,
+        processes: Processes,
         *,
-        start: Path | None = None,
+        saved: Mapping[str, Any] | None = None,
+        workers: int = 0,
         compile_network: bool = False,
     ):
-        imagery = sources.imagery
-        device = imagery.device
-        torch.manual_seed(settings.seed)
-        self.imagery, self.settings = imagery, settings
-        self.points = torch.Generator().manual_seed(settings.seed)
-        self.noise = torch.Generator(device=device).manual_seed(settings.seed + 1)
-        self.centers_deg = _cell_centers(settings) if saved is None else saved["centers_deg"].numpy()
-        network = GeolocatorNetwork(settings.architecture, self.centers_deg)
-        if start is not None and saved is None:
-            begin_with(network.backbone, network.head, start)
-        self.network = network.to(device).to(memory_format=torch.channels_last)
-        if device.type == "cpu":
+        self.source, self.settings, self.processes, self.workers = source, settings, processes, workers
+        self.schedule = Schedule(settings, source.epoch_images)
+        self.facts = {
+            "format": FORMAT,
+            "unit": source.unit,
+            "settings": json.dumps(asdict(settings)),
+            "source": json.dumps(source.facts()),
+            "images": source.fingerprint(),
+            "cells": cells_fingerprint(source.partitioning),
+            "backbone": json.dumps(_backbone_facts(network.backbone)),
+        }
+        self.network = network.to(processes.device).to(memory_format=torch.channels_last)
+        if processes.device.type == "cpu" and settings.precision == "bf16":
             speed_up_depthwise(self.network)
-        parameters = parameter_groups(self.network, settings.weight_decay)
-        self.optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate)
+        if processes.world > 1:
+            join_batch_norms(self.network)
+        self.optimizer = make_optimizer(self.network, settings)
         self.average = {key: value.detach().clone() for key, value in self.network.state_dict().items()}
         self.best: dict[str, Tensor] | None = None
-        self.best_score, self.best_size_px = -math.inf, 0
-        self.seen = self.validated = 0
+        self.best_score: Score = ()
+        self.best_size_px = self.step = self.validated = 0
         if saved is not None:
             self._restore(saved)
-        self.run: Callable[[Tensor], Tensor] = self.network
-        sample: Sampler = texels_at
-        if compile_network:
-            self.run, sample = torch.compile(self.network, dynamic=False), torch.compile(texels_at, dynamic=True)
-        self.batches = view_batches(sources, settings, self.seen, points=self.points, noise=self.noise, sample=sample)
+        self._levels: Callable[[Tensor], list[Tensor]] = (
+            torch.compile(self._forward, dynamic=False) if compile_network else self._forward
+        )
+        self._batches: Iterator[TrainingBatch] = iter(())
+        self._phase: int | None = None
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
-        device = self.imagery.device
+        check_resumable(saved, self.facts, self.settings)
+        device = self.processes.device
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.average = {key: value.to(device) for key, value in saved["average"].items()}
-        self.seen = saved["seen"]
-        self.validated = saved.get("validated", self.seen)
-        self.best, self.best_score = saved_best(saved), saved["best_score"]
-        self.best_size_px = saved.get("best_size_px", 0)
-        self.points.set_state(saved["points"])
-        if saved["noise"].shape == self.noise.get_state().shape:
-            self.noise.set_state(saved["noise"])
-        else:  # begun on another kind of device, whose generator cannot go on here
-            self.noise.manual_seed(self.settings.seed + 1 + self.seen)
+        self.best = saved["best"]
+        self.best_score = tuple(saved["best_score"])
+        self.best_size_px, self.step, self.validated = saved["best_size_px"], saved["step"], saved["validated"]
 
-    def save(self, file: Path) -> None:
-        """Write everything that it takes to go on."""
-        state = {
-            "settings": json.dumps(asdict(self.settings)),
-            "imagery": list(self.imagery.names),
-            "centers_deg": torch.from_numpy(self.centers_deg),
+    def state(self) -> dict[str, Any]:
+        """Everything that it takes to go on."""
+        return {
+            **self.facts,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average,
             "best": self.best,
-            "best_score": self.best_score,
+            "best_score": list(self.best_score),
             "best_size_px": self.best_size_px,
-            "seen": self.seen,
+            "step": self.step,
             "validated": self.validated,
-            "points": self.points.get_state(),
-            "noise": self.noise.get_state(),
+            "seen": self.schedule.seen(self.step),
+            "processes": self.processes.world,
         }
-        save_atomically(state, file)
+
+    def save(self, file: Path) -> None:
+        """Write everything that it takes to go on."""
+        save_atomically(self.state(), file)
 
     @property
     def done(self) -> bool:
         """Whether every phase is over."""
-        return self.seen >= self.settings.total_views()
+        return self.step >= self.schedule.steps
 
-    def validation_due(self, every_views: int) -> bool:
+    @property
+    def size_px(self) -> int:
+        """The resolution that was trained at last."""
+        return self.settings.phases[self.schedule.phase_at(max(self.step - 1, 0))[0]].size_px
+
+    def validation_due(self, every_images: int) -> bool:
         """Whether it is time to validate: decided by the state alone, so that a resumed run validates when it would."""
-        return self.seen > self.validated if self.done else self.seen - self.validated >= every_views
+        if self.done:
+            return self.step > self.validated
+        return self.schedule.seen(self.step) - self.schedule.seen(self.validated) >= every_images
 
-    def validate(self, validate: Validate) -> None:
-        """Score the average. Scores at different resolutions do not compare: the first one at a larger size wins."""
-        size_px = self.settings.phase_at(self.seen).size_px
-        score = validate(averaged_network(self.settings, self.centers_deg, self.average, self.imagery.device), size_px)
-        if size_px > self.best_size_px or score > self.best_score:
-            self.best = {key: value.clone() for key, value in self.average.items()}
-            self.best_score, self.best_size_px = score, size_px
-        self.validated = self.seen
+    def averaged(self) -> Network:
+        """A copy of the network in evaluation mode that holds the averages."""
+        other = copy.deepcopy(self.network)
+        other.load_state_dict(self.average)
+        return other.eval()
 
-    def step(self) -> tuple[Tensor, int]:
-        """Train on the next batch; return its loss (a scalar tensor) and resolution in px."""
-        images, positions = next(self.batches)
+    def scored(self, score: Score) -> None:
+        """Remember the averages if they are the best so far; scores at different resolutions do not compare."""
+        if (self.size_px, score) > (self.best_size_px, self.best_score):
+            self.best = {key: value.detach().clone() for key, value in self.average.items()}
+            self.best_score, self.best_size_px = score, self.size_px
+        self.validated = self.step
+
+    def advance(self, stopped: Callable[[], bool] = lambda: False) -> Step:
+        """Train on the batches of the next step, together with the other processes; `stopped`: shall this one end?
+
+        Raises DataError when the loss is not finite any more; the weights then stay as they are.
+        """
+        settings = self.settings
+        rate = self.schedule.rate_at(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate_at(self.seen)
-        self.network.train()
-        with mixed_precision(images.device):
-            logits = self.run(images)
-        views, others = logits.float().split([len(positions), len(logits) - len(positions)])
-        loss = geolocation_loss(self.network.head, views, positions, bandwidth_km=self.settings.bandwidth_km)
-        total = loss + OTHERS_WEIGHT * uniform_cross_entropy(others) if len(others) else loss
+            group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
-        self.optimizer.step()
-        self.seen += len(images)
-        update_average(self.average, self.network.state_dict(), self.settings.average_decay, self.seen // len(images))
-        return loss.detach(), images.shape[-1]
-
-
-def checkpoint_file(run_dir: Path) -> Path:
-    """Where a run keeps its checkpoint."""
-    return run_dir / "checkpoint.pt"
-
-
-def load_checkpoint(file: Path, settings: ViewTraining | None = None) -> dict[str, Any]:
-    """Read a training checkpoint.
-
-    Raises CheckpointError when it is missing, damaged, or was begun with another architecture, seed or number of cells
-    than `settings` has.
-    """
-    try:
-        saved = torch.load(file, map_location="cpu", weights_only=True)
-        before = json.loads(saved["settings"])
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"expected a training checkpoint at {file}, found none: check the folder, or start without --resume."
-        ) from None
-    except Exception as error:
-        raise CheckpointError(f"{file}: expected a training checkpoint, could not read it ({error}).") from error
-    for name in ("architecture", "cells", "seed") if settings is not None else ():
-        if before[name] != getattr(settings, name):
-            raise CheckpointError(
-                f"{file}: expected {name} {getattr(settings, name)!r}, got {before[name]!r}; "
-                "resume with the settings it was started with."
+        self.network.train()
+        failed: list[tuple[str, str]] = []
+        # Images of some place, the sum of their losses, that of the others, failed ones, processes that are to end.
+        counts = torch.zeros(5, device=self.processes.device)
+        for _ in range(settings.accumulate):
+            batch = self._next()
+            failed += batch.failed
+            images = torch.tensor([float(len(batch.images))], device=self.processes.device)
+            # One image alone has no variance; where all but one could not be read, the batch is left out.
+            if self.processes.total(images).item() >= 2:
+                counts[0] += len(batch.truth.positions)
+                counts[1:3] += self._backward(batch)
+        counts[3], counts[4] = len(failed), float(stopped())
+        summed = self.processes.sum_gradients(self.network.parameters(), counts).tolist()
+        placed, loss, nowhere, failures, stops = summed
+        if placed and not math.isfinite(loss + nowhere):
+            raise DataError(
+                f"training: expected a finite loss, got {loss + nowhere} in step {self.step + 1:,}: begin again with a "
+                "smaller --learning-rate and another --out."
             )
-    return dict(saved)
+        if placed:
+            self._move(placed)
+        self.step += 1
+        if failures:
+            failed = self.processes.gathered(failed)
+        mean = loss / placed if placed else float("nan")
+        return Step(mean, int(placed), tuple(failed), self.size_px, rate, stops > 0)
+
+    def _forward(self, images: Tensor) -> list[Tensor]:
+        return self.network.head.levels(self.network.backbone(images).float())
+
+    def _backward(self, batch: TrainingBatch) -> Tensor:
+        """Sums (2,) of the losses of images of some place and of the others; their gradients are added up."""
+        device = self.processes.device
+        images = batch.images.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        truth = Truth(batch.truth.classes.to(device), batch.truth.positions.to(device))
+        with mixed_precision(device) if self.settings.precision == "bf16" else nullcontext():
+            levels = self._levels(images)
+        # Outside of mixed precision: at bf16 the cosine of an angle would be off by several degrees.
+        placed, nowhere = zip(*(_split(level.float(), len(truth.positions)) for level in levels), strict=True)
+        kind, bandwidth_km = HEADS[self.settings.head], self.settings.bandwidth_km
+        # Sums, not means: how many images they are divided by is known once all processes have counted theirs.
+        losses = kind.losses(self.network.head, placed, truth, bandwidth_km).sum()
+        other = batch.nowhere * torch.stack([uniform_cross_entropy(level).sum() for level in nowhere]).sum()
+        (losses + other).backward()
+        return torch.stack([losses.detach(), other.detach()])
+
+    def _move(self, images: float) -> None:
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        for parameter in parameters:
+            assert parameter.grad is not None
+            parameter.grad.div_(images)
+        if self.settings.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(parameters, self.settings.gradient_clip)
+        self.optimizer.step()
+        update_average(self.average, self.network.state_dict(), self.settings.average_decay, self.step + 1)
+
+    def _next(self) -> TrainingBatch:
+        number, before = self.schedule.phase_at(self.step)
+        if number != self._phase:
+            phase = self.settings.phases[number]
+            self._batches = self.source.batches(
+                phase,
+                preprocess_for(self.network.backbone.architecture, phase.size_px),
+                seed=(self.settings.seed, number),
+                start=before * self.settings.accumulate,
+                rank=self.processes.rank,
+                world=self.processes.world,
+                workers=self.workers,
+            )
+            self._phase = number
+        return next(self._batches)
 
 
-def saved_settings(saved: Mapping[str, Any]) -> ViewTraining:
-    """The settings that a checkpoint was last trained with.
+def _split(logits: Tensor, placed: int) -> Sequence[Tensor]:
+    return logits.split([placed, len(logits) - placed])
 
-    Raises CheckpointError for a checkpoint of a version whose settings were others.
+
+def _backbone_facts(backbone: Backbone) -> dict[str, Any]:
+    return {
+        "architecture": backbone.architecture,
+        "bn_eps": backbone.bn_eps,
+        "padding_for_px": backbone.padding_for_px,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a run has come to.
+
+    network    the weights that did best in validation, the averages where there was none; in evaluation mode
+    settings   what it was trained with
+    facts      what its source said of itself
+    seen       images trained on
+    processes  that trained it
+    unit       "photos" or "views"
     """
-    fields: dict[str, Any] = json.loads(saved["settings"])
-    try:
-        fields["phases"] = tuple(Phase(**phase) for phase in fields["phases"])
-        mixture = {key: tuple(value) if isinstance(value, list) else value for key, value in fields["mixture"].items()}
-        fields["mixture"] = ViewMixture(**mixture)  # type: ignore[arg-type]
-        fields["weights"] = tuple((part, weight) for part, weight in fields["weights"])
-        return ViewTraining(**fields)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"expected a checkpoint of this version, got one with other settings ({error}): train anew, or release it "
-            "with the version that it was begun with."
-        ) from None
+
+    network: Network
+    settings: Training
+    facts: Mapping[str, Any]
+    seen: int
+    processes: int
+    unit: str
 
 
-def saved_best(saved: Mapping[str, Any]) -> dict[str, Tensor] | None:
-    """The weights of a checkpoint that did best in validation; None if it was never validated."""
-    # Runs that were never validated once stored the average in its place.
-    return None if saved["best_score"] == -math.inf else saved["best"]
+def read_run(run: Run | Path, partitioning: Partitioning) -> Trained:
+    """What a run, or the one in a folder, has come to, for the partitioning that it was trained with.
 
-
-def saved_network(saved: Mapping[str, Any], device: torch.device) -> GeolocatorNetwork:
-    """The network to release from a checkpoint: the best one in validation, the latest average before that."""
-    state = saved_best(saved) or saved["average"]
-    return averaged_network(saved_settings(saved), saved["centers_deg"].numpy(), state, device)
-
-
-def averaged_network(
-    settings: ViewTraining, centers_deg: np.ndarray, state: dict[str, Tensor], device: torch.device
-) -> GeolocatorNetwork:
-    """A network in evaluation mode that holds the given state."""
-    network = GeolocatorNetwork(settings.architecture, centers_deg)
-    network.load_state_dict(state)
-    return network.to(device).to(memory_format=torch.channels_last).eval()
-
-
-def _cell_centers(settings: ViewTraining) -> np.ndarray:
-    if settings.cells < 4:
-        raise DataError(f"expected at least 4 cells, got {settings.cells}: ask for more.")
-    generator = torch.Generator().manual_seed(settings.seed)
-    samples = sample_centers(max(100 * settings.cells, 10_000), generator)
-    return spherical_kmeans(samples, settings.cells, seed=settings.seed)
+    Raises CheckpointError when it cannot be read or is of another partitioning.
+    """
+    saved = run.state() if isinstance(run, Run) else load_checkpoint(checkpoint_file(run))
+    if saved["cells"] != cells_fingerprint(partitioning):
+        raise CheckpointError("expected the partitioning that the run was trained with, got another: give that one.")
+    settings = from_plain(json.loads(saved["settings"]))
+    facts = json.loads(saved["backbone"])
+    backbone = create_backbone(facts.pop("architecture"), **facts)
+    network = build_network(backbone, settings.head, partitioning)
+    network.load_state_dict(saved["best"] or saved["average"])
+    return Trained(
+        network.to(memory_format=torch.channels_last).eval(),
+        settings,
+        json.loads(saved["source"]),
+        saved["seen"],
+        saved["processes"],
+        saved["unit"],
+    )

@@ -1,80 +1,265 @@
-"""What decides the outcome of a training run."""
+"""What decides the outcome of training beside the images, and the settings of papers by name."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from typing import Any
 
-from geoexplain.imagery.mixture import ViewMixture
+from geoexplain.errors import DataError
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("cosine", "milestones")
+PRECISIONS = ("bf16", "float32")
+
+LOWEST_RATE = 0.01
+"""Where the cosine ends, as a share of the learning rate."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training at one resolution: side of the views in px, views per step, views in all."""
+    """A stretch of training at one resolution.
+
+    size_px  side of the square images
+    batch    images that go through the network together, over all processes
+    epochs   times that every image is seen; None: see `images`
+    images   images seen in all; None: see `epochs`
+
+    Raises DataError unless exactly one of the last two is given, and all are positive.
+    """
 
     size_px: int
     batch: int
-    views: int
+    epochs: float | None = None
+    images: int | None = None
+
+    def __post_init__(self) -> None:
+        length = self.epochs if self.images is None else self.images
+        if (self.epochs is None) == (self.images is None) or not length or not 0 < length < math.inf:
+            raise DataError(
+                f"phases: expected either epochs or images, more than none of them, got {self.epochs} and "
+                f"{self.images}: give one of the two."
+            )
+        # Batch normalisation has nothing to normalise by in a batch of one.
+        if not 32 <= self.size_px <= 1024 or self.batch < 2:
+            raise DataError(
+                "phases: expected 32 to 1024 px and at least 2 images per batch, "
+                f"got {self.size_px} px and {self.batch}: choose others."
+            )
 
 
 @dataclass(frozen=True)
-class ViewTraining:
-    """Everything that decides the outcome, given the imagery and the network that training begins with.
+class Training:
+    """Everything that decides the outcome, given the images, the partitioning and the weights to begin with.
 
-    mixture        which views are drawn
-    weights        (part of an image's name, how often it is drawn in comparison with others); 1 for those not named
-    others         share of every batch that are no views of Earth, for which every cell is as likely as the next
-    bandwidth_km   how far around the truth cells are wanted
-    cooldown       share of the work, at the end, over which the learning rate falls
-    average_decay  of the moving average that is validated and released
+    head           a name of HEADS
+    bandwidth_km   how far around the truth a head with soft targets wants cells
+    accumulate     batches per step of the optimizer
+    schedule       "cosine": warm-up, the learning rate, then a cosine down to 1 % of it over the last `cooldown` of the
+                   pixels processed; "milestones": warm-up, then the rate times `factor` at each of `milestones`, in
+                   epochs
+    decay_all      whether weight decay applies to biases and norms, too
+    precision      "bf16" or "float32"
+    padding_for_px  as for `create_backbone`
+    average_decay  of the moving average that is validated and released; 0: the weights themselves
+
+    Raises DataError for values out of range.
     """
 
-    architecture: str = "tf_efficientnet_lite0"
-    cells: int = 2000
-    phases: tuple[Phase, ...] = (Phase(96, 96, 240_000), Phase(160, 64, 50_000), Phase(224, 64, 20_000))
-    mixture: ViewMixture = field(default_factory=ViewMixture)
-    weights: tuple[tuple[str, float], ...] = ()
-    others: float = 0.1
+    architecture: str = "efficientnet_b0"
+    head: str = "multi"
     bandwidth_km: float = 150.0
+    phases: tuple[Phase, ...] = (Phase(224, 64, epochs=10),)
+    accumulate: int = 1
+    optimizer: str = "adamw"
     learning_rate: float = 2e-3
+    momentum: float = 0.9
     weight_decay: float = 0.02
-    warmup_views: int = 15_000
-    cooldown: float = 0.3
-    gradient_clip: float = 2.0
-    average_decay: float = 0.998
+    decay_all: bool = False
+    schedule: str = "cosine"
+    cooldown: float = 1.0
+    milestones: tuple[float, ...] = ()
+    factor: float = 0.5
+    warmup_images: int = 15_000
+    gradient_clip: float | None = 2.0
+    precision: str = "bf16"
+    average_decay: float = 0.99
+    padding_for_px: int | None = None
     seed: int = 0
 
-    def total_views(self) -> int:
-        """Views of all phases together."""
-        return sum(phase.views for phase in self.phases)
+    def __post_init__(self) -> None:
+        for what, value, known in (
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("schedule", self.schedule, SCHEDULES),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in known:
+                raise DataError(f"{what}: expected {', '.join(known)}, got {value!r}: choose one of these.")
+        positive = min(self.learning_rate, self.bandwidth_km) > 0 and self.accumulate >= 1 and self.phases
+        shares = 0 <= self.average_decay < 1 and 0 < self.cooldown <= 1
+        if not positive or not shares or min(self.weight_decay, self.warmup_images) < 0:
+            raise DataError(
+                "expected phases, a learning rate and a bandwidth above 0, at least 1 batch per step, an average's "
+                "decay from 0 to 1, a cooldown above 0 and at most 1, a weight decay and a warm-up of at least 0, "
+                f"got {self}: choose others."
+            )
 
-    def phase_at(self, seen: int) -> Phase:
-        """The phase in which the next view after `seen` ones falls."""
-        for phase in self.phases:
-            if seen < phase.views:
-                return phase
-            seen -= phase.views
-        return self.phases[-1]
+    def as_dict(self, unit: str) -> dict[str, Any]:
+        """The settings as plain data for JSON, where images are called by what they are: "photos" or "views"."""
+        fields = asdict(self)
+        fields["phases"] = [
+            {unit if key == "images" else key: value for key, value in p.items() if value is not None}
+            for p in fields["phases"]
+        ]
+        return {f"warmup_{unit}" if key == "warmup_images" else key: value for key, value in fields.items()}
 
-    def work(self, seen: int) -> float:
-        """Pixels processed after `seen` views: what the learning rate and the time left are reckoned by."""
-        done = 0.0
-        for phase in self.phases:
-            here = min(seen, phase.views)
-            done += here * phase.size_px**2
-            seen -= here
+
+@dataclass(frozen=True)
+class Schedule:
+    """The steps of a run: step n is the one after n steps.
+
+    epoch_images  images of an epoch; None where images are made without end, and nothing is counted in epochs
+
+    Raises DataError for less than two images, and for settings in epochs where there are none.
+    """
+
+    settings: Training
+    epoch_images: int | None
+
+    def __post_init__(self) -> None:
+        if self.epoch_images is None and (
+            self.settings.schedule == "milestones" or any(phase.images is None for phase in self.settings.phases)
+        ):
+            raise DataError(
+                "phases: expected lengths in images and no milestones, since views have no epochs, got epochs: "
+                "say how many views."
+            )
+        if self.epoch_images is not None and self.epoch_images < 2:
+            raise DataError(f"expected at least 2 photos to train on, got {self.epoch_images}: give more photos.")
+
+    @property
+    def lengths(self) -> list[int]:
+        """Steps of every phase, at least one each."""
+        return [max(1, math.ceil(self._images(p) / self.step_images(p))) for p in self.settings.phases]
+
+    @property
+    def steps(self) -> int:
+        """Steps of all phases together."""
+        return sum(self.lengths)
+
+    @property
+    def images(self) -> int:
+        """Images of all steps together."""
+        return self.seen(self.steps)
+
+    def step_images(self, phase: Phase) -> int:
+        """Images per step of the optimizer in a phase."""
+        return phase.batch * self.settings.accumulate
+
+    def phase_at(self, step: int) -> tuple[int, int]:
+        """The phase of a step, and how many steps of it come before; past the end the last phase."""
+        for number, end in enumerate(accumulate(self.lengths)):
+            if step < end:
+                return number, step - (end - self.lengths[number])
+        return len(self.lengths) - 1, self.lengths[-1]
+
+    def seen(self, step: int) -> int:
+        """Images seen before a step, those that could not be read included."""
+        return sum(n * self.step_images(p) for n, p in self._done(step))
+
+    def work(self, step: int) -> float:
+        """Pixels processed before a step: what the cosine and the time left are reckoned by."""
+        return float(sum(n * self.step_images(p) * p.size_px**2 for n, p in self._done(step)))
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step: linear warm-up, then the schedule.
+
+        While a cosine has not begun, a run may still be made longer or shorter without a trace.
+        """
+        settings, seen = self.settings, self.seen(step)
+        if seen < settings.warmup_images:
+            return settings.learning_rate * (seen + 1) / settings.warmup_images
+        if settings.schedule == "milestones":
+            passed = sum(seen >= milestone * (self.epoch_images or 0) for milestone in settings.milestones)
+            return settings.learning_rate * settings.factor**passed
+        left = 1 - self.work(step) / self.work(self.steps)
+        if left >= settings.cooldown:
+            return settings.learning_rate
+        cosine = 0.5 * (1 - math.cos(math.pi * left / settings.cooldown))
+        return settings.learning_rate * (LOWEST_RATE + (1 - LOWEST_RATE) * cosine)
+
+    def _images(self, phase: Phase) -> float:
+        return phase.images if phase.epochs is None else phase.epochs * self.epoch_images  # type: ignore[return-value,operator]
+
+    def _done(self, step: int) -> list[tuple[int, Phase]]:
+        done = []
+        for length, phase in zip(self.lengths, self.settings.phases, strict=True):
+            done.append((max(0, min(step, length)), phase))
+            step -= length
         return done
 
-    def rate_at(self, seen: int) -> float:
-        """Learning rate: linear warm-up, constant, then a cosine to 1 % over the last `cooldown` of the pixels.
 
-        While the rate is constant, a run may still be made longer or shorter without a trace.
-        """
-        if seen < self.warmup_views:
-            return self.learning_rate * (seen + 1) / self.warmup_views
-        left = 1 - self.work(seen) / self.work(self.total_views())
-        if left >= self.cooldown:
-            return self.learning_rate
-        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 - math.cos(math.pi * left / self.cooldown)))
+VIEW_TRAINING = Training(
+    architecture="tf_efficientnet_lite0",
+    head="mvmf-soft",
+    phases=(Phase(96, 96, images=240_000), Phase(160, 64, images=50_000), Phase(224, 64, images=20_000)),
+    cooldown=0.3,
+    average_decay=0.998,
+)
+"""How a model of views of Earth from above is trained unless told otherwise."""
 
-    def weight_of(self, name: str) -> float:
-        """How often an image is drawn in comparison with others."""
-        return next((weight for part, weight in self.weights if part in name), 1.0)
+PRESETS: dict[str, Training] = {
+    # Theiner, Müller-Budack, Ewerth, WACV 2022: the optimizer, the milestones, 20 epochs and batches of 128 are those
+    # of geo_classification/configs/example_semp.yml in github.com/jtheiner/semantic_geo_partitioning (whose example is
+    # a ResNet-50 at 224 px); network and size are those of the published EfficientNet-B4, padded as that was.
+    "theiner-2022": Training(
+        architecture="tf_efficientnet_b4",
+        padding_for_px=300,
+        head="multi",
+        phases=(Phase(300, 128, epochs=20),),
+        optimizer="sgd",
+        learning_rate=0.01,
+        momentum=0.9,
+        weight_decay=1e-4,
+        decay_all=True,
+        schedule="milestones",
+        milestones=(4, 8, 12, 13, 14, 15, 17, 19, 20),
+        factor=0.5,
+        warmup_images=0,
+        gradient_clip=None,
+        average_decay=0.0,
+    ),
+    # Kordopatis-Zilos et al., ICMR 2021: network, size, head and loss are those of github.com/mever-team/
+    # visloc-estimation, which does not publish its training; optimizer, rate, batch and epochs are chosen here.
+    "certh-2021": Training(
+        architecture="efficientnet_b4",
+        head="mvmf",
+        phases=(Phase(300, 128, epochs=10),),
+        optimizer="adam",
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        warmup_images=0,
+        gradient_clip=None,
+        average_decay=0.999,
+    ),
+    # A few minutes on two cores: what the bundled model of views was trained with, cut short.
+    "quick-cpu": Training(
+        architecture="efficientnet_b0",
+        head="multi",
+        phases=(Phase(96, 64, images=16_000), Phase(128, 64, images=3_000)),
+        warmup_images=1_500,
+    ),
+}
+"""Settings by name."""
+
+
+def from_plain(fields: Mapping[str, Any]) -> Training:
+    """Settings from what `dataclasses.asdict` made of them, read back from JSON. Raises DataError for other fields."""
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    try:
+        return Training(**{**plain, "phases": tuple(Phase(**phase) for phase in fields["phases"])})
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"expected the settings of a run of this version, got others ({error}): begin again, or use the version "
+            "that the run was begun with."
+        ) from None

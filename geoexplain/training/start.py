@@ -1,41 +1,90 @@
-"""What training on views begins with: ImageNet's weights, or those of a network that knows the same cells."""
+"""What training begins with: random weights, ImageNet's, or those of a network that may know the same cells."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError
-from geoexplain.locator.backbone import Backbone
+from geoexplain.geography.partitioning import Partitioning
+from geoexplain.locator.backbone import Backbone, create_backbone
 from geoexplain.locator.checkpoints.certh import renamed_tensors
 from geoexplain.locator.checkpoints.foreign_names import efficientnet_pytorch_names, timm_names
 from geoexplain.locator.checkpoints.imagenet import read_weights
 from geoexplain.locator.checkpoints.layout import check_finite
 from geoexplain.locator.checkpoints.torchfile import state_dict
 from geoexplain.locator.heads import VonMisesFisherHead
+from geoexplain.locator.model import Network
+from geoexplain.locator.zoo import load_model
+from geoexplain.training.heads import build_network
+from geoexplain.training.settings import Training
 
 CLASSIFIERS = ("classifier.", "fc.", "_fc.")
 """What the layer after the features is called in timm and in `efficientnet_pytorch`."""
 
 
-def begin_with(backbone: Backbone, head: VonMisesFisherHead, file: Path) -> bool:
+def begin(
+    settings: Training,
+    partitioning: Partitioning,
+    *,
+    weights: Path | None = None,
+    with_head: bool = False,
+    model: str | None = None,
+) -> tuple[Network, Training]:
+    """The network that training begins with, and the settings with its architecture; random weights unless told.
+
+    weights    a file as for `begin_with`, whose last layer is taken, too, `with_head`, where it fits
+    model      name or path of a geoexplain model; its head is taken, too, where it is of the same kind over the same
+               cells
+
+    Raises CheckpointError for a file that is not there or does not fit.
+    """
+    torch.manual_seed(settings.seed)
+    if model is not None:
+        known = load_model(model, "cpu")
+        backbone = known.network.backbone
+        settings = replace(settings, architecture=backbone.architecture, padding_for_px=backbone.padding_for_px)
+        network = build_network(backbone, settings.head, partitioning)
+        if _same_cells(known.head, network.head, known.partition.centers_deg, partitioning):
+            network.head.load_state_dict(known.head.state_dict())
+        return network, settings
+    backbone = create_backbone(settings.architecture, padding_for_px=settings.padding_for_px)
+    network = build_network(backbone, settings.head, partitioning)
+    if weights is not None:
+        begin_with(backbone, network.head if with_head else None, weights)
+    return network, settings
+
+
+def _same_cells(known: nn.Module, wanted: nn.Module, centers_deg: np.ndarray, partitioning: Partitioning) -> bool:
+    shapes, own = ({key: value.shape for key, value in head.state_dict().items()} for head in (known, wanted))
+    if shapes != own:
+        return False
+    return bool(np.allclose(centers_deg, partitioning.levels[0].centers_deg, atol=1e-5))
+
+
+def begin_with(backbone: Backbone, head: nn.Module | None, file: Path) -> bool:
     """Fill a backbone, in place, with the weights of a file; return whether the head was filled, too.
 
     The file is a .safetensors or one of `torch.save`, with the names of timm or of the package `efficientnet_pytorch`.
-    Its last layer becomes the head's where it has as many outputs as there are cells, and is left out otherwise.
+    Its last layer becomes that of a mixture head where it has as many outputs as there are cells, and is left out
+    otherwise.
 
     Raises CheckpointError when the file is missing, damaged, or of another network.
     """
     if not file.is_file():
-        raise CheckpointError(f"--start: expected a file of weights at {file}, found none: check the path.")
+        raise CheckpointError(f"expected a file of weights at {file}, found none: check the path.")
     found = state_dict(file.name, read_weights(file))
     foreign = any(key.startswith("_blocks.") for key in found)
     names = efficientnet_pytorch_names(backbone) if foreign else timm_names(backbone)
     tensors = renamed_tensors(file.name, found, backbone, names, leave_out=CLASSIFIERS)
-    last = _last_layer(file.name, found, head.mixture_weights)
+    layer = head.mixture_weights if isinstance(head, VonMisesFisherHead) else None
+    last = {} if layer is None else _last_layer(file.name, found, layer)
     backbone.load_state_dict({key: _as_float(value) for key, value in tensors.items()})
-    if last:
-        head.mixture_weights.load_state_dict(last)
+    if layer is not None and last:
+        layer.load_state_dict(last)
     return bool(last)
 
 

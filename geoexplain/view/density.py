@@ -9,7 +9,8 @@ from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.prediction import RADII_KM, Prediction
 from geoexplain.locator.spread import FARTHEST_KM
-from geoexplain.view.radius_words import cell_words, width_text
+from geoexplain.view.radius_words import cell_words
+from geoexplain.words import exact_percent, width_text
 
 MOST_POINTS = 200
 METRES_PER_KM = 1000
@@ -26,8 +27,8 @@ def area_curve(prediction: Prediction) -> dict[str, Any]:
     """The probability within any distance of the predicted point, spread over areas, ready to be drawn.
 
     "km" and "share" are the curve from the top cell's width on: nothing is drawn below that. "from_km" and "to_km" are
-    the ends of the axis, which is logarithmic, "ticks" what is written along it, "cell" what is said of all that lies
-    below the cell's width.
+    the ends of the axis, which is logarithmic, "ticks" and "levels" what is written along the axes, "cell" what is said
+    of all that lies below the cell's width.
     """
     width_km = prediction.cell_width_km
     start_km, end_km = min(width_km, FARTHEST_KM / 2), FARTHEST_KM
@@ -43,6 +44,7 @@ def area_curve(prediction: Prediction) -> dict[str, Any]:
         "from_km": start_km / ROOM_FOR_THE_CELL,
         "to_km": end_km,
         "ticks": [{"km": tick, "text": width_text(tick)} for tick in ticks],
+        "levels": [{"share": share, "text": exact_percent(share)} for share in (0, 0.5, 1)],
         "cell": {
             "width_km": width_km,
             "words": cell_words(width_km),

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.combine import upsample
+from geoexplain.words import extremes
 
 HERE_RGB, THERE_RGB = (240, 120, 0), (64, 150, 255)
 """Orange and blue: equally light (CIE L* 63 and 62), so that neither looks the stronger, and told apart by eyes that
@@ -35,7 +36,8 @@ def scaled(values: NDArray[np.floating]) -> NDArray[np.float32]:
     raw = np.asarray(values, dtype=np.float32)
     if raw.ndim != 2 or not raw.size or not np.isfinite(raw).all():
         raise DataError(
-            f"expected a signed map (H, W) of finite values, got others, of shape {raw.shape}: pass SignedMap.values."
+            f"expected a signed map (H, W) of finite values, got {extremes(raw.ravel())} of shape "
+            f"{raw.shape}: pass SignedMap.values."
         )
     largest = np.abs(raw).max()
     return raw / largest if largest > 0 else raw

@@ -2,6 +2,7 @@
 
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
+from geoexplain.words import percent
 
 MEANING = "The model knows nothing else: its answer means nothing here."
 
@@ -21,11 +22,4 @@ def gate_fact(model: GeoModel, prediction: Prediction) -> str:
     if model.gate is None or prediction.domain_score is None:
         why = f"its gate cannot be used. {model.ungated}" if model.ungated else "it has no gate"
         return f"Whether the model knows this kind of image cannot be told: {why}"
-    return f"How sure the gate is that this is {model.gate.kind}: {_hundredths(prediction.domain_score)}"
-
-
-def _hundredths(share: float) -> str:
-    """A share in [0, 1] in per cent, never rounded to none or all."""
-    if share < 0.01:
-        return "less than 1 %"
-    return "more than 99 %" if share > 0.99 else f"{100 * share:.0f} %"
+    return f"How sure the gate is that this is {model.gate.kind}: {percent(prediction.domain_score)}"

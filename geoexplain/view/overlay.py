@@ -7,6 +7,7 @@ from PIL import Image
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import is_flat
 from geoexplain.explainer.combine import upsample
+from geoexplain.words import extremes
 
 COLORMAPS: dict[str, str] = {
     "inferno": "Inferno",
@@ -68,5 +69,7 @@ def _checked_map(values: np.ndarray) -> np.ndarray:
     if raw.ndim != 2 or not raw.size:
         raise DataError(f"expected a heatmap (H, W), got an array of shape {raw.shape}: pass Heatmap.values.")
     if not np.isfinite(raw).all() or raw.min() < 0:
-        raise DataError("expected a heatmap of finite values ≥ 0, got others: pass the raw map of a CAM method.")
+        raise DataError(
+            f"expected a heatmap of finite values ≥ 0, got {extremes(raw.ravel())}: pass the raw map of a CAM method."
+        )
     return raw

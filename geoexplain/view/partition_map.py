@@ -19,6 +19,7 @@ from geoexplain.geography.sphere import destination
 from geoexplain.view.cell_borders import few_corners
 from geoexplain.view.map_page import fill_page, hex_colors
 from geoexplain.view.polylines import encode_integers, encode_points
+from geoexplain.words import counted, percent
 
 PER_DEGREE = 100_000
 """Steps of outlines and centres, about a metre: a cell may be a street corner."""
@@ -49,18 +50,19 @@ def partition_map(partitioning: Partitioning, *, dark: bool | None = None) -> fo
 
     dark  colours for a dark page; None: as the browser is set
     """
+    lost = int(partitioning.settings.get("in_no_cell", 0))
+    total = int(partitioning.counts[0].sum()) + lost
     levels = [
-        _level(replace(cells, borders=tuple(borders)), keys, counts)
+        _level(replace(cells, borders=tuple(borders)), keys, counts, total)
         for cells, borders, keys, counts in zip(
             partitioning.levels, partitioning.borders, partitioning.keys, partitioning.counts, strict=True
         )
     ]
-    lost = int(partitioning.settings.get("in_no_cell", 0))
     data = {
         "title": partitioning.name,
         "kind": partitioning.kind,
-        "coordinates": int(partitioning.counts[0].sum()) + lost,
-        "lost": lost,
+        "coordinates": counted(total, "coordinate"),
+        "lost": f"{lost:,}" if lost else "",
         "levels": levels[::-1],
         "palette": {theme: hex_colors(indices) for theme, indices in PALETTES.items()},
         "dark": dark,
@@ -97,13 +99,16 @@ def save_partition_map(path: Path, partitioning: Partitioning, *, dark: bool | N
     path.write_text(str(partition_map(partitioning, dark=dark).get_root().render()), encoding="utf-8")
 
 
-def _level(cells: Partition, keys: Sequence[str], counts: NDArray[np.int64]) -> dict[str, Any]:
+def _level(cells: Partition, keys: Sequence[str], counts: NDArray[np.int64], total: int) -> dict[str, Any]:
     rings = [[ring[:-1] for ring in polygon_rings(shape)] for shape in few_corners(_shapes(cells), MOST_CORNERS)]
     flat = [ring for each in rings for ring in each]
     return {
         "labels": list(cells.labels),
         "keys": list(keys),
+        "cells": f"{len(cells):,}",
         "counts": encode_integers(np.minimum(counts, 2**29)),
+        "words": {str(count): _count_words(count, total) for count in np.unique(np.minimum(counts, 2**29)).tolist()},
+        "ticks": _ticks(counts),
         "parents": None if cells.parents is None else encode_integers(cells.parents),
         "centers": encode_points(cells.centers_deg, PER_DEGREE),
         "parts": encode_integers([len(each) for each in rings]),
@@ -111,6 +116,24 @@ def _level(cells: Partition, keys: Sequence[str], counts: NDArray[np.int64]) -> 
         "rings": encode_points(np.concatenate(flat), PER_DEGREE),
         "perDegree": PER_DEGREE,
     }
+
+
+def _count_words(count: int, total: int) -> list[str]:
+    """A count alone, with its noun, and with its share of all coordinates."""
+    noun = counted(count, "coordinate")
+    return [f"{count:,}", noun, f"{noun}, {percent(count / total)} of all" if total else noun]
+
+
+def _ticks(counts: NDArray[np.int64]) -> list[str]:
+    """What is written along the logarithmic scale of the counts: the fewest above 0, a round one, the most."""
+    held = counts[counts > 0]
+    if not len(held):
+        return ["not known"]
+    fewest, most = int(held.min()), int(held.max())
+    middle = (fewest * most) ** 0.5
+    if most > 20 * fewest:
+        middle = float(f"{middle:.0e}")
+    return [f"{round(tick):,}" for tick in ((fewest, middle, most) if most > fewest else (middle,))]
 
 
 def _shapes(cells: Partition) -> list[BaseGeometry]:

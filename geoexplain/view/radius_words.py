@@ -4,12 +4,11 @@ Circles are told by their width, as cells are, so that both can be compared. A c
 "the width of one cell": it lies around the predicted point, and may reach into several cells.
 """
 
-import math
-
 import numpy as np
 
 from geoexplain.geography.sphere import EARTH_RADIUS_KM
 from geoexplain.locator.prediction import RADII_KM, Prediction
+from geoexplain.words import exact_km, width_text
 
 HALF, MOST = 0.5, 0.9
 
@@ -17,18 +16,6 @@ WHOLE_EARTH_KM = 2 * np.pi * EARTH_RADIUS_KM
 
 LARGEST_CIRCLE = 0.95
 """Of the Earth's circumference: a wider circle is a dot on the other side."""
-
-
-def width_text(width_km: float, *, up: bool = False) -> str:
-    """A width to two digits: "340 km", "1,200 km", "500 m"; rounded `up` it claims no less than there is."""
-    if width_km <= 0:
-        return "0 m"
-    step = 10.0 ** (math.floor(math.log10(width_km)) - 1)
-    steps = width_km / step
-    rounded = step * (math.ceil(steps - 1e-9) if up else round(steps))
-    if rounded < 1:
-        return f"{max(1, round(1000 * rounded))} m"
-    return f"{rounded:,.{0 if rounded >= 10 or rounded == round(rounded) else 1}f} km"
 
 
 def cell_words(width_km: float) -> str:
@@ -73,4 +60,4 @@ def share_rows(prediction: Prediction) -> list[tuple[str, float]]:
     width_km = prediction.cell_width_km
     rows = [(cell_words(width_km), float(prediction.probabilities[prediction.cell]))]
     shares = prediction.density_by_area
-    return [*rows, *((f"{radius:,} km", shares[radius]) for radius in RADII_KM if radius >= width_km)]
+    return [*rows, *((exact_km(radius), shares[radius]) for radius in RADII_KM if radius >= width_km)]

@@ -20,6 +20,7 @@ from geoexplain.view.cell_borders import ring_data
 from geoexplain.view.map_page import fill_page, hex_colors
 from geoexplain.view.polylines import encode_integers, encode_points, geodesic_circle, great_circle_line
 from geoexplain.view.radius_words import LARGEST_CIRCLE, WHOLE_EARTH_KM, circle_radius_km, half_words
+from geoexplain.words import exact_percent, kilometres, percent
 
 TOP_CELLS = 5
 
@@ -128,7 +129,10 @@ def _check(prediction: Prediction, partition: Partition, target: int | None) -> 
 def _checked_point(point_deg: ArrayLike) -> NDArray[np.float64]:
     point = np.asarray(point_deg, dtype=np.float64)
     if point.shape != (2,) or not np.isfinite(point).all() or abs(point[0]) > 90:
-        raise DataError("map: expected a true point (latitude in [-90, 90], longitude) in degrees, got another value.")
+        raise DataError(
+            "map: expected a true point (latitude in [-90, 90], longitude) in degrees, got "
+            f"{point.tolist()}: correct it."
+        )
     return point
 
 
@@ -142,13 +146,17 @@ def _drawing_data(
     named.update(int(cell) for cell in likely if shares[cell] >= NAMED_FROM)
     lowest = min(-2, round(np.log10(0.2 / len(partition))))  # the decade below what each of K equal cells would have
     levels = np.rint(255 * (1 - np.log10(np.maximum(shares, 10.0**lowest)) / lowest))
+    texts = [percent(share) for share in shares]
+    percents = sorted(set(texts))
     data: dict[str, Any] = {
         **_marks(prediction, truth),
         "centers": encode_points(partition.centers_deg),
         "levels": encode_integers(levels),
         "lowest": lowest,
         "names": {str(cell): partition.labels[cell] for cell in sorted(named)},
-        "shares": {str(cell): float(f"{shares[cell]:.4g}") for cell in sorted(named)},
+        "percents": percents,
+        "percent_of": encode_integers([percents.index(text) for text in texts]),
+        "ticks": [exact_percent(10.0**decade) for decade in range(lowest, 1)],
         "top": top,
         "target": target,
         "palette": {theme: hex_colors(indices) for theme, indices in _PALETTES.items()},
@@ -172,7 +180,7 @@ def _marks(prediction: Prediction, truth: NDArray[np.float64] | None) -> dict[st
     if truth is not None:
         marks["truth"] = {
             "point": _rounded(truth),
-            "text": _kilometres(float(great_circle_km(point, truth))),
+            "text": kilometres(float(great_circle_km(point, truth))),
             "line": encode_points(great_circle_line(point, truth)),
         }
     return marks
@@ -193,7 +201,7 @@ def _search_data(
         "points": [_rounded(point) for point in points[:-1]],
         "chosen": found.chosen.tolist(),
         "center": _rounded(points[-1]),
-        "text": _kilometres(found.moved_km),
+        "text": kilometres(found.moved_km),
         "fit": [_rounded(shown.min(axis=0)), _rounded(shown.max(axis=0))],
     }
     return {"search": search, "without": None if unsearched is None else _marks(unsearched, truth)}
@@ -218,10 +226,6 @@ def _view_box(prediction: Prediction, partition: Partition, truth: NDArray[np.fl
     box = np.array([[south - spare_lat, west - spare_lon], [north + spare_lat, east + spare_lon]])
     box[:, 0] = box[:, 0].clip(-90, 90)
     return box.round(2).tolist()
-
-
-def _kilometres(distance_km: float) -> str:
-    return f"{distance_km:,.0f} km" if distance_km >= 10 else f"{distance_km:.1f} km"
 
 
 def _rounded(point_deg: NDArray[np.float64]) -> list[float]:

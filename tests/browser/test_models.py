@@ -21,9 +21,10 @@ from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.heads import VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import prediction_density
-from geoexplain.studio.answer import REFUSED, kilometres, position
+from geoexplain.studio.answer import REFUSED
 from geoexplain.studio.examples import examples
 from geoexplain.studio.models import Models
+from geoexplain.words import decimal, kilometres, percent, position
 from tests.browser.studio import (
     SLOW_MS,
     assert_shows,
@@ -264,7 +265,9 @@ def test_the_photos_found_stand_beside_the_answer(deep: tuple[Page, Heard], mode
     assert items.locator(".ge-where").all_inner_texts() == [
         position(lat, lon, 4) for lat, lon in found.neighbours.positions_deg
     ]
-    assert items.locator("b").all_inner_texts() == [f"{similarity:.3f}" for similarity in found.neighbours.similarity]
+    assert items.locator("b").all_inner_texts() == [
+        decimal(similarity, 3) for similarity in found.neighbours.similarity
+    ]
     marked = items.evaluate_all("items => items.map(item => item.dataset.chosen === 'true')")
     assert marked == found.neighbours.chosen.tolist()
     expect(page.locator(".ge-search-words")).to_contain_text(f"{kilometres(found.neighbours.moved_km)} from the centre")
@@ -318,7 +321,7 @@ def test_another_rule_needs_no_request(deep: tuple[Page, Heard], models: Models)
         density = prediction_density(prediction.probabilities, model.partition, prediction.cell, scale_km)
         words = "Localizable" if density > threshold else "Not localizable"
         expect(page.locator(".ge-verdict")).to_have_text(words)
-        expect(page.locator(".ge-why")).to_contain_text(f"{100 * density:.1f} % of the probability in cells")
+        expect(page.locator(".ge-why")).to_contain_text(f"{percent(density)} of the probability in cells")
         expect(page.locator(".ge-why")).to_contain_text(f"in cells centred within {scale_km:,g} km of the best one")
         expect(page.locator(".ge-why")).to_contain_text(f"more than {100 * threshold:g} % is needed")
         expect(page.locator(".ge-curve-dot")).to_have_attribute("data-sure", str(density > threshold).lower())

@@ -15,8 +15,8 @@ from geoexplain.explainer.subject import subject
 from geoexplain.explainer.target import CellGroup
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.examples import examples
-from geoexplain.studio.places import short_percent
 from geoexplain.view.place_path import headline
+from geoexplain.words import percent
 from tests.browser.studio import (
     SLOW_MS,
     assert_shows,
@@ -86,14 +86,14 @@ def test_the_answer_is_a_path_with_the_probability_summed_up_the_tree(page: Page
     choose_example(page, 0)
     found = geoexplain.locate(examples()[0].file, model)
     np.testing.assert_allclose(found.probabilities, SHARES, atol=1e-4)
-    assert levels(page) == ["Asia 80 %", "Jordan 50 %", "Ma'an 35 %", "Wadi Rum 20 %"]
+    assert levels(page) == ["Asia 80.0 %", "Jordan 50.0 %", "Ma'an 35.0 %", "Wadi Rum 20.0 %"]
     # The best cell alone lies in Saudi Arabia, as the line below the path says; the title is what holds half.
     expect(page.locator(".ge-place")).to_have_text(headline(model.trees, model.partition.labels, found))
-    expect(page.locator(".ge-elsewhere")).to_have_text("The best cell lies elsewhere: Saudi Arabia 30 %")
+    expect(page.locator(".ge-elsewhere")).to_have_text("The best cell lies elsewhere: Saudi Arabia 30.0 %")
     # What stands beside the level with most probability beside it is there without asking.
-    assert beside(page) == ["Saudi Arabia 30 %"]
+    assert beside(page) == ["Saudi Arabia 30.0 %"]
     page.locator(".ge-levels button").first.hover()
-    expect(page.locator(".ge-beside")).to_contain_text("instead of Asia: Africa 12 %")
+    expect(page.locator(".ge-beside")).to_contain_text("instead of Asia: Africa 12.0 %")
     page.locator(".ge-levels button").last.hover()
     expect(page.locator(".ge-beside")).to_contain_text("instead of Wadi Rum: nothing")
 
@@ -134,12 +134,12 @@ def test_a_runner_up_is_explained_and_the_path_leads_through_it(page: Page, url:
     choose_example(page, 0)
     page.click(".ge-beside button:has-text('Saudi Arabia')")
     wait_for_place(page, "Saudi Arabia")
-    assert levels(page) == ["Asia 80 %", "Saudi Arabia 30 %"]
-    assert beside(page) == ["Jordan 50 %"]
+    assert levels(page) == ["Asia 80.0 %", "Saudi Arabia 30.0 %"]
+    assert beside(page) == ["Jordan 50.0 %"]
     expect(page.locator(".ge-elsewhere")).to_have_count(0)
     page.click(".ge-beside button:has-text('Jordan')")
     wait_for_place(page, "Jordan")
-    assert levels(page) == ["Asia 80 %", "Jordan 50 %", "Ma'an 35 %", "Wadi Rum 20 %"]
+    assert levels(page) == ["Asia 80.0 %", "Jordan 50.0 %", "Ma'an 35.0 %", "Wadi Rum 20.0 %"]
     choose_example(page, 1)  # another image begins with its best cell
     expect(page.locator(".ge-levels button[aria-current]")).to_have_count(0)
 
@@ -152,16 +152,17 @@ def test_keys_go_along_the_path_and_to_what_stands_beside(page: Page, url: str) 
     page.locator(".ge-levels button[tabindex='0']").focus()
     focused = "document.activeElement.textContent.replace(/\\s+/g, ' ')"
     for key, expected in (
-        ("Home", "Asia 80 %"), ("ArrowLeft", "Asia 80 %"), ("End", "Wadi Rum 20 %"), ("ArrowLeft", "Ma'an 35 %"),
+        ("Home", "Asia 80.0 %"), ("ArrowLeft", "Asia 80.0 %"),
+        ("End", "Wadi Rum 20.0 %"), ("ArrowLeft", "Ma'an 35.0 %"),
     ):  # fmt: skip
         page.keyboard.press(key)
         assert page.evaluate(focused) == expected
     expect(page.locator(".ge-beside")).to_have_attribute("aria-label", "Instead of Ma'an")
     page.keyboard.press("Tab")
-    assert page.evaluate(focused) == "Aqaba 5 %"
+    assert page.evaluate(focused) == "Aqaba 5.0 %"
     page.keyboard.press("Enter")
     wait_for_place(page, "Aqaba")
-    assert page.evaluate(focused) == "Aqaba 5 %"  # the keys stay where they were
+    assert page.evaluate(focused) == "Aqaba 5.0 %"  # the keys stay where they were
 
 
 def test_what_is_pointed_at_is_marked_on_the_map(page: Page, url: str) -> None:
@@ -204,9 +205,14 @@ def test_cells_are_where_their_borders_are(page: Page, url: str, model: GeoModel
         list(spot),
     )
     page.mouse.move(box["x"] + x, box["y"] + y)
-    expect(tip).to_have_text("cell 2: 10 %")
+    expect(tip).to_have_text("cell 2: 10.0 %")
     page.mouse.click(box["x"] + x, box["y"] + y)
     wait_for_cell(page, 2)
+    # The table, the label on the map and the sentence say what the map said where it was pointed at, as Python does.
+    share = percent(geoexplain.locate(examples()[0].file, model).probabilities[2])
+    expect(page.locator("tr[data-cell='2'] .ge-share")).to_have_text(share)
+    expect(frame.locator(".geoexplain-label-target .geoexplain-label-percent")).to_have_text(share)
+    expect(page.locator(".ge-state")).to_contain_text(f"cell 2, cell 2 ({share})")
 
 
 def test_panels_are_about_the_place_and_the_one_that_is_not_says_so(page: Page, url: str, model: GeoModel) -> None:
@@ -263,4 +269,3 @@ def test_the_tree_of_the_tests_is_the_one_in_the_answers(model: GeoModel) -> Non
     tree = wadi_rum_tree()
     assert tuple(tree.of_cell) == OF_CELL
     assert tuple(tree.cells(JORDAN)) == IN_JORDAN
-    assert short_percent(0.5) == "50 %"

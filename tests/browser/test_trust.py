@@ -18,7 +18,7 @@ from geoexplain.studio.panels.faithfulness import turns
 from geoexplain.studio.panels.sanity import VERDICTS
 from tests.browser.studio import SLOW_MS, choose_example, open_panel, open_studio, running_studio, wait_for_cell
 from tests.conftest import Heard, listened_page
-from tests.explainer.networks import random_model
+from tests.explainer.networks import TINY, random_model
 
 pytestmark = pytest.mark.browser
 
@@ -31,8 +31,8 @@ SHOWN_STEP = """() => {
 
 @pytest.fixture(scope="module")
 def model() -> GeoModel:
-    """A network on 64 px, so that measuring takes seconds."""
-    return random_model()
+    """A tiny network on 64 px, so that measuring takes seconds."""
+    return random_model(architecture=TINY)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_the_scoreboard_is_that_of_the_image_and_the_cell(page: Page, url: str, 
     curve.hover(position={"x": box["width"] * (38 + 0.4 * 352) / 400, "y": box["height"] / 2})
     expect(page.locator(".ge-step-choice output")).to_have_text("4 of 10")
     words = page.inner_text(".ge-step figcaption")
-    assert "40 % of the pixels hidden" in words
+    assert "40.0 % of the pixels hidden" in words
     assert float(re.search(r"probability ([\d.]+) %", words)[1]) == pytest.approx(
         100 * expected.probabilities[4], abs=0.051
     )

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.cli.evaluate_concepts import PLOT
-from geoexplain.cli.evaluate_photos import SUMMARY
-from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE
+from geoexplain.evaluation.record import ANSWERS, SETTINGS, SUMMARY, TABLE
 from tests.cli.conftest import Run, Terminal
 from tests.evaluation.photos import write_photos
 from tests.geography.maps import square, write_geojson

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geoexplain.cli.evaluate_explanations import PLOT, beating_text, mark_of, shown, text_of
-from geoexplain.cli.evaluate_photos import SUMMARY
+from geoexplain.cli.evaluate_explanations import PLOT, beating_text, cell_text, lines_of, mark_of
 from geoexplain.evaluation.explanations import Examination, ImageMeasures
-from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE
+from geoexplain.evaluation.record import ANSWERS, SETTINGS, SUMMARY, TABLE
 from geoexplain.evaluation.scoreboard import Cell, Standing
 from geoexplain.explainer.intervals import mean_interval
 from tests.cli.conftest import Run, Terminal
@@ -123,19 +122,19 @@ def test_what_cannot_be_done_is_said_before_anything_is_begun(
 
 
 def test_the_table_by_hand() -> None:
-    examination = Examination(("grad-cam", "random"), ("deletion", "adcc"), steps=9)
+    examination = Examination(methods=("grad-cam", "random"), metrics=("deletion", "adcc"), steps=9)
     answers = [
         ImageMeasures("a", status="ok", values={"grad-cam": {"deletion@9": 0.25, "adcc": None}, "random": both})
         for both in ({"deletion@9": 0.125, "adcc": 0.5},)
     ]
-    rows = [" ".join(line.split()) for line in text_of(answers, examination).splitlines()]
+    rows = [" ".join(line.split()) for line in lines_of(examination, examination.findings(answers))]
     assert rows[0] == "↓ deletion@9 ↑ adcc"
     assert rows[1] == "grad-cam = 0.250 ± – –"  # one image has no interval, and no best
     assert rows[2] == "(random) 0.125 ± – 0.500 ± –"
     assert rows[5] == "better than every baseline: none, by any metric"
     assert rows[6] == "grad-cam: no value for 1 of 1 images; see images.csv"
-    assert shown(Cell(97.25, 95.0, 99.0, 10), "") == "97.2 ± 2.0"
-    assert shown(Cell(0.25, 0.2, 0.3, 10), "*") == "* 0.250 ± 0.050"
+    assert cell_text(Cell(97.25, 95.0, 99.0, 10), "") == "97.2 ± 2.0"
+    assert cell_text(Cell(0.25, 0.2, 0.3, 10), "*") == "* 0.250 ± 0.050"
     best = Standing("grad-cam", ("grad-cam",), ("grad-cam", "layer-cam"))
     assert [mark_of(name, best) for name in ("grad-cam", "layer-cam")] == ["*", ""]
     tie = Standing(None, ("grad-cam", "layer-cam"), ())

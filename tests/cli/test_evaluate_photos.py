@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from geoexplain.cli.evaluate_photos import PLOT, SUMMARY, comparison, figures_table, named
+from geoexplain.cli.evaluate_photos import PLOT, comparison, figures_table
+from geoexplain.cli.image_set import names_text
 from geoexplain.evaluation.figures import figures_of
 from geoexplain.evaluation.published import PublishedFigures
-from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE
+from geoexplain.evaluation.record import ANSWERS, SETTINGS, SUMMARY, TABLE
+from geoexplain.words import percent
 from tests.cli.conftest import Run, Terminal
 from tests.evaluation.photos import write_photos
 
@@ -32,7 +34,9 @@ def test_everything_is_written_and_said(run: Run, words: list[object], tmp_path:
     outcome = run(*words, "--out", tmp_path / "out", "--published", "im2gps")
     assert (outcome.code, outcome.err) == (1, "")  # not all could be evaluated
     lines = outcome.out.splitlines()
-    assert lines[0].startswith("random on places.csv: 13 photos, one crop; localizable: density above 0.2 within 25 km")
+    assert lines[0].startswith(
+        "random on places.csv: 13 photos, one crop; localizable: density above 20 % within 25 km"
+    )
     assert "  unreadable: 1 (2.png)" in lines
     shown = ", ".join(f"gone{i}.png" for i in range(5))
     assert f"  missing (no file): 7 ({shown}, … all in summary.json)" in lines
@@ -49,7 +53,7 @@ def test_everything_is_written_and_said(run: Run, words: list[object], tmp_path:
     assert everything["median_error_km"] == sorted(errors)[6]
     (paper,) = [line for line in lines if line.strip().startswith("humans")]
     here = 100 * everything["accuracy_by_km"]["2500"]
-    assert f"39.3 / {here:.1f}" in paper
+    assert f"39.3 / {percent(here / 100).removesuffix(' %')}" in paper
     assert "– / " in paper
     with Image.open(tmp_path / "out" / PLOT) as picture:
         assert picture.format == "PNG"
@@ -88,7 +92,7 @@ def test_other_settings_are_refused_in_one_sentence(run: Run, words: list[object
 def test_five_crops_and_a_rule_of_ones_own(run: Run, words: list[object], tmp_path: Path) -> None:
     options = ["--crops", 5, "--crop-rule", "mean", "--scale-km", 750, "--threshold", 0]
     outcome = run(*words, "--out", tmp_path / "out", *options)
-    assert "13 photos, five crops (mean); localizable: density above 0 within 750 km" in outcome.out
+    assert "13 photos, five crops (mean); localizable: density above 0 % within 750 km" in outcome.out
     assert "    localizable (13)" in outcome.out
     assert "    not localizable (0)" in outcome.out
 
@@ -127,7 +131,7 @@ def test_the_tables_by_hand() -> None:
     here = figures_of([0.5, 30.0, 300.0, 3000.0])
     rows = figures_table({"predicted point": {"all": here, "localizable": figures_of([])}}).splitlines()
     assert " ".join(rows[0].split()) == "within 0.1 km 1 km 25 km 200 km 750 km 2,500 km median"
-    assert " ".join(rows[2].split()) == "all (4) 0.0 % 25.0 % 25.0 % 50.0 % 75.0 % 75.0 % 165 km"
+    assert " ".join(rows[2].split()) == "all (4) 0 % 25.0 % 25.0 % 50.0 % 75.0 % 75.0 % 165 km"
     assert " ".join(rows[3].split()) == "localizable (0) – – – – – – –"
     paper = PublishedFigures("A", "theirs", "somebody", {1: 15.0, 750: 52.3, 300: 40.0})
     title, row = comparison([paper], here).splitlines()
@@ -156,5 +160,5 @@ def test_an_original_pickle_finds_its_photos_and_names_the_strangers(
 
 
 def test_few_names_are_all_shown() -> None:
-    assert named(["a", "b"]) == "a, b"
-    assert named(list("abcdef")) == "a, b, c, d, e, … all in summary.json"
+    assert names_text(["a", "b"]) == "a, b"
+    assert names_text(list("abcdef")) == "a, b, c, d, e, … all in summary.json"

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from geoexplain.cli.evaluate_photos import SUMMARY
 from geoexplain.cli.evaluate_sanity import PLOT
-from geoexplain.evaluation.record import ANSWERS, TABLE
+from geoexplain.evaluation.record import ANSWERS, SUMMARY, TABLE
 from tests.cli.conftest import Run, Terminal
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geoexplain.cli.evaluate_views import PACKAGED, find_imagery, table
+from geoexplain.cli.evaluate_views import table
+from geoexplain.cli.image_set import PACKAGED, find_imagery
 from geoexplain.evaluation.coverage import Coverage
 from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.evaluation.views import ViewReport, evaluate_views
@@ -106,9 +107,9 @@ def test_the_table_by_hand() -> None:
     )
     rows = [line.split() for line in table(report).splitlines()]
     assert rows[0] == ["within", "200", "km", "750", "km", "2,500", "km"]
-    assert rows[1][2:] == ["50.0", "%", "62.5", "%", "100.0", "%"]
+    assert rows[1][2:] == ["50.0", "%", "62.5", "%", "100", "%"]
     assert rows[2][5:] == ["25.0", "%", "50.0", "%", "87.5", "%"]
-    assert rows[3] == ["localizable", "(0.0", "%)", "–", "–", "–"]
+    assert rows[3] == ["localizable", "(0", "%)", "–", "–", "–"]
     assert rows[4] == ["wrong,", "yet", "localizable", "25.0", "%"]
     assert rows[5] == ["taken", "for", "views", "of", "Earth", "97.5", "%"]
     assert rows[6] == ["median", "error", "1,234", "km"]

@@ -10,7 +10,8 @@ import pytest
 import geoexplain
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.place_path import answer_name, headline, path_record
-from geoexplain.view.radius_words import reach_words, width_text
+from geoexplain.view.radius_words import reach_words
+from geoexplain.words import width_text
 from tests.cli.conftest import Run, Terminal, smooth_colours
 
 KEYS = [
@@ -76,7 +77,7 @@ def test_text_names_place_point_and_best_cells(run: Run, model: GeoModel, model_
     assert lines[6].startswith(f"  territory    {' › '.join(steps)}")
     assert lines[7].split()[1] == ("yes:" if prediction.localizable else "no:")
     counted = f"{100 * prediction.density_by_km[25]:.1f} % in cells centred within 25 km of the best one"
-    said = f"{counted}, threshold 20.0 %"
+    said = f"{counted}, threshold 20 %"
     assert lines[7].endswith(said)
     assert [line.split()[0] for line in lines[8:]] == ["1.", "2.", "3.", "4.", "5."]
     for cell, line in zip(prediction.top(5), lines[8:], strict=True):

@@ -12,7 +12,6 @@ from geoexplain.geography.addresses import place_trees
 from geoexplain.geography.addresses.cell_names import name_cells
 from geoexplain.locator.checkpoints.native import load_geoexplain
 from geoexplain.locator.zoo import BUNDLED, ZOO
-from tests.golden.checkpoints import certh_folder, tib_folder
 from tests.locator.models import saved, small_model
 
 
@@ -77,10 +76,9 @@ def test_cells_are_named_anew_and_nothing_else_changes(folder: Path, capsys: pyt
 
 
 def test_a_model_with_a_hierarchy_answers_with_and_without_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tib_files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "tib").mkdir()
-    assert main(["models", "add", "semp", "--format", "tib", "--from", str(tib_folder(tmp_path / "tib"))]) == 0
+    assert main(["models", "add", "semp", "--format", "tib", "--from", str(tib_files)]) == 0
     assert "semp: tf_efficientnet_b4, 43 in 19 in 7 cells" in capsys.readouterr().out
     shares = []
     for option in ((), ("--no-hierarchy",), ("--hierarchy",)):
@@ -91,9 +89,8 @@ def test_a_model_with_a_hierarchy_answers_with_and_without_it(
     assert shares[2] != pytest.approx(shares[0], rel=1e-3)
 
 
-def test_the_size_of_the_published_head_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "certh").mkdir()
-    assert main(["models", "add", "certh-b4-mvmf", "--from", str(certh_folder(tmp_path / "certh"))]) == 2
+def test_the_size_of_the_published_head_is_known(certh_files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "add", "certh-b4-mvmf", "--from", str(certh_files)]) == 2
     complaint = capsys.readouterr().err
     assert "mvmf_head.pt: key 'mixture_weights.seq_model.0.bias' has shape (257,), expected (31145,)" in complaint
     assert "is this the head of another model?" in complaint

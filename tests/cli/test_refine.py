@@ -187,7 +187,7 @@ def test_the_rule_is_a_setting(command: str, run: Run, model: GeoModel, model_fi
 
 def test_the_rule_stands_in_the_text(run: Run, model_file: Path, photos: list[Path]) -> None:
     words = [photos[0], "--model", model_file, "--scale-km", 20100, "--threshold", 0.35]
-    said = "  localizable  yes: 100.0 % in cells centred within 20,100 km of the best one, threshold 35.0 %"
+    said = "  localizable  yes: 100 % in cells centred within 20,100 km of the best one, threshold 35 %"
     assert said in run("locate", *words).out.splitlines()
     explained = run("explain", *words, "--out", photos[0].parent, "--method", "grad-cam")
     assert said in explained.out.splitlines()

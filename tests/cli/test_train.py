@@ -20,16 +20,17 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from geoexplain.cli import main
-from geoexplain.cli.batch import percent
 from geoexplain.cli.release import split_imagery
-from geoexplain.cli.train import describe_progress, parse_phases, parse_weights
+from geoexplain.cli.train import parse_weights
+from geoexplain.cli.train_run import describe_progress, parse_phases
 from geoexplain.geography.addresses import place_trees
 from geoexplain.geography.addresses.cell_names import name_cells
 from geoexplain.imagery.mixture import ViewMixture
 from geoexplain.locator.zoo import load_model
-from geoexplain.training import run as training_run
-from geoexplain.training.progress import Progress
+from geoexplain.training import heads
+from geoexplain.training.loop import Progress
 from geoexplain.training.settings import Phase
+from geoexplain.words import percent
 from tests.cli.conftest import Run, smooth_colours
 from tests.imagery.discs import write_disc
 from tests.test_architecture import ROOT
@@ -39,7 +40,7 @@ SMALL += ["--validate-every", "30", "--validation-views", "8", "--release-views"
 
 NAME = "earth-views-lite0"
 
-NUMBERS = ("seen", "validated", "best_score", "best_size_px", "settings")
+NUMBERS = ("step", "seen", "validated", "best_score", "best_size_px", "settings", "source")
 
 
 def command(imagery: Path, out: Path, *more: str) -> list[str]:
@@ -98,22 +99,24 @@ def test_interrupted_twice_and_resumed_the_weights_are_the_same(
     def ctrl_c(*_inputs: object, **_options: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    loss, out = training_run.geolocation_loss, tmp_path / "run"
+    loss, out = heads.geolocation_losses, tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(training_run, "geolocation_loss", loss_and_ctrl_c)
+        patch.setattr(heads, "geolocation_losses", loss_and_ctrl_c)
         outcome = run(*command(imagery, out, *sky))
     assert outcome.code == 130
     assert outcome.err.endswith("give the same command with --resume to go on.\n")
     assert steps == 2
     assert checkpoint(out)["seen"] == 20  # the step was finished
     with monkeypatch.context() as patch:
-        patch.setattr("geoexplain.training.view_validation.view_logits", ctrl_c)
+        patch.setattr("geoexplain.training.views.view_logits", ctrl_c)
         assert run(*command(imagery, out, *sky, "--resume")).code == 130
     assert checkpoint(out)["seen"] == 30
     assert checkpoint(out)["best"] is None
     outcome = run(*command(imagery, out, *sky, "--resume"))
     assert outcome.code == 0
-    assert re.findall(r"^validation at (\d+) px", outcome.out, flags=re.MULTILINE) == ["40", "40"]
+    assert (
+        re.findall(r"^validation at (\d+) px", outcome.out, flags=re.MULTILINE) == ["40"] * 4
+    )  # twice, plain views and the mixture
     one, other = checkpoint(finished), checkpoint(out)
     for part in ("network", "average", "best"):
         assert same(one[part], other[part])
@@ -147,6 +150,7 @@ def test_the_release_is_what_its_card_says(
     assert training["imagery"] == ["world.200401.png", "world.200402.png"]
     assert training["phases"] == [{"size_px": 32, "batch": 10, "views": 30}, {"size_px": 40, "batch": 10, "views": 30}]
     assert (training["views_seen"], training["seed"], training["cells"]) == (60, 0, 64)
+    assert (training["warmup_views"], training["others"], training["processes"]) == (15_000, 0.1, 1)
     assert training["mixture"] == json.loads(json.dumps(asdict(ViewMixture())))
     assert card["libraries"]["torch"] == metadata.version("torch")
     assert 0.25 <= card["temperature"] <= 16
@@ -249,17 +253,15 @@ def test_training_begins_with_the_weights_given(imagery: Path, run: Run, tmp_pat
     assert settings["learning_rate"] == 1e-6
     outcome = run(*command(imagery, tmp_path / "other", "--start", str(tmp_path / "gone.pth")))
     assert outcome.code == 2
-    assert "--start: expected a file of weights" in outcome.err
+    assert "expected a file of weights" in outcome.err
 
 
 def test_a_checkpoint_of_a_run_that_was_never_validated(
-    finished: Path, imagery: Path, run: Run, tmp_path: Path
+    finished: Path, imagery: Path, sky: list[str], run: Run, tmp_path: Path
 ) -> None:
     saved = checkpoint(finished)
-    for key in ("validated", "best_size_px", "imagery"):  # what runs did not store at first
-        del saved[key]
     saved["average"]["head.mixture_weights.bias"] += 0.5
-    saved |= {"best": saved["average"], "best_score": -float("inf"), "seen": 50}
+    saved |= {"best": None, "best_score": [], "best_size_px": 0, "step": 5, "validated": 5, "seen": 50}
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     torch.save(saved, run_dir / "checkpoint.pt")
@@ -269,20 +271,27 @@ def test_a_checkpoint_of_a_run_that_was_never_validated(
     bias = load_file(run_dir / "release" / f"{NAME}.safetensors")["head.mixture_weights.bias"]
     expected = saved["average"]["head.mixture_weights.bias"] / card["temperature"]
     torch.testing.assert_close(bias, expected.half(), rtol=1e-3, atol=1e-4)
-    assert run(*command(imagery, run_dir, "--resume")).code == 0
+    assert run(*command(imagery, run_dir, *sky, "--resume")).code == 0
     assert checkpoint(run_dir)["seen"] == 60
 
 
-def test_a_checkpoint_with_the_settings_of_another_version_is_refused(
-    finished: Path, imagery: Path, run: Run, tmp_path: Path
-) -> None:
+def test_runs_of_other_versions_are_refused(finished: Path, imagery: Path, run: Run, tmp_path: Path) -> None:
     saved = checkpoint(finished)
-    settings = json.loads(saved["settings"])
-    for change in ({"mixture": None}, {"temperature": 1}):
-        torch.save(saved | {"settings": json.dumps(settings | change)}, tmp_path / "checkpoint.pt")
-        outcome = run("train", "release", tmp_path, "--imagery", imagery, "--device", "cpu")
-        assert outcome.code == 2
-        assert "expected a checkpoint of this version, got one with other settings" in outcome.err
+    before = {"settings": "{}", "centers_deg": torch.zeros(64, 2), "network": saved["network"], "seen": 30}
+    changed = saved | {"settings": json.dumps(json.loads(saved["settings"]) | {"temperature": 1})}
+    for state, said in (
+        (before, "expected a run of this version (geoexplain-run/2), got one that was begun before photos and views"),
+        (changed, "expected the settings of a run of this version, got others"),
+    ):
+        torch.save(state, tmp_path / "checkpoint.pt")
+        for words in (
+            ["train", "release", tmp_path, "--imagery", imagery, "--device", "cpu"],
+            command(imagery, tmp_path, "--resume"),
+        ):
+            outcome = run(*words)
+            assert (outcome.code, outcome.out) == (2, "")
+            assert said in outcome.err
+            assert outcome.err.count("\n") == 1
 
 
 def test_a_run_is_not_overwritten_nor_resumed_as_another(
@@ -291,8 +300,11 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(
     before = (finished / "checkpoint.pt").read_bytes()
     for words, sentence in [
         (command(imagery, finished), "expected a folder without a run, found one: add --resume"),
-        (command(imagery, finished, "--resume", "--seed", "5"), "expected seed 5, got 0"),
-        (command(imagery, finished, "--resume", "--cells", "65"), "expected cells 65, got 64"),
+        (command(imagery, finished, "--resume", "--seed", "5"), "expected seed 0, as the run was begun with, got 5"),
+        (
+            command(imagery, finished, "--resume", "--cells", "65"),
+            "expected cells 64, as the run was begun with",
+        ),
         (command(imagery, tmp_path, "--resume"), "found none: check the folder, or start without --resume"),
         (command(tmp_path, tmp_path / "run"), "expected equirectangular JPEG, PNG or TIFF images, found none"),
         (command(imagery, tmp_path, "--validation", "200407"), "match '200407', found none among 3"),
@@ -319,7 +331,11 @@ def test_patterns_are_parts_of_names_or_globs() -> None:
 
 
 def test_phases_are_read_as_written() -> None:
-    assert parse_phases("96:96:240000,224:64:20000") == (Phase(96, 96, 240_000), Phase(224, 64, 20_000))
+    found = parse_phases("96:96:240000,224:64:20000", unit="views", epochs=False)
+    assert found == (Phase(96, 96, images=240_000), Phase(224, 64, images=20_000))
+    for text in ("96:96:2.5e", "96:96", "16:96:10", "96:1:10", "96:96:0"):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected PX:BATCH:VIEWS for each phase"):
+            parse_phases(text, unit="views", epochs=False)
 
 
 def test_weights_are_read_as_written() -> None:
@@ -330,9 +346,9 @@ def test_weights_are_read_as_written() -> None:
 
 
 def test_the_time_left_is_said_in_hours_and_minutes() -> None:
-    said = describe_progress(Progress(seen=1, total=2, loss=4.5, per_s=99.6, left_s=7500, size_px=96))
+    said = describe_progress(Progress(seen=1, total=2, loss=4.5, per_s=99.6, left_s=7500, size_px=96), "views")
     assert said == "96 px, loss 4.500, 100 views/s, 2 h 5 min left"
-    assert describe_progress(Progress(1, 2, 4.5, 99.6, 95, 96)).endswith("2 min left")
+    assert describe_progress(Progress(1, 2, 4.5, 99.6, 95, 96, 3), "views").endswith("2 min left, 3 skipped")
 
 
 WITHOUT = """
@@ -359,5 +375,5 @@ def test_training_and_evaluating_need_neither_gradio_nor_folium(finished: Path, 
     assert f"{NAME} on {june}, as the imagery shows it: 4 views" in done.stdout
     # Another seed: other cells and other weights.
     key = "head.mixture_weights.weight"
-    assert not torch.equal(checkpoint(out)["centers_deg"], checkpoint(finished)["centers_deg"])
+    assert checkpoint(out)["cells"] != checkpoint(finished)["cells"]
     assert not torch.equal(checkpoint(out)["network"][key], checkpoint(finished)["network"][key])

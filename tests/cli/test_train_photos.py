@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from geoexplain.cli import main
-from geoexplain.cli.train_photos import parse_phases
+from geoexplain.cli.train_run import parse_phases
 from geoexplain.geography.kmeans_partitioning import build_kmeans
 from geoexplain.geography.partition_files import write_partitioning
-from geoexplain.training.photo_settings import PhotoPhase
-from tests.training.photo_worlds import drawn
+from geoexplain.training.settings import Phase
+from tests.training.worlds import drawn
 
 QUICK = ["--architecture", "test_efficientnet", "--phases", "32:16:160", "--workers", "1", "--device", "cpu"]
 
@@ -89,7 +89,7 @@ def test_what_cannot_work_is_refused_before_a_photo_is_looked_at(
 
 
 def test_phases_are_in_photos_or_epochs() -> None:
-    assert parse_phases("96:64:16000,224:32:2.5e") == (
-        PhotoPhase(96, 64, photos=16_000),
-        PhotoPhase(224, 32, epochs=2.5),
+    assert parse_phases("96:64:16000,224:32:2.5e", unit="photos", epochs=True) == (
+        Phase(96, 64, images=16_000),
+        Phase(224, 32, epochs=2.5),
     )

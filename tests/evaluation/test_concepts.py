@@ -15,10 +15,16 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.asking import settings_of
-from geoexplain.evaluation.concept_sources import PREDICTION, FromAbove, Painted, Segmented, present, seen
-from geoexplain.evaluation.concept_tables import summary_of, tables_of
-from geoexplain.evaluation.concepts import DEFAULT_METHODS, METHODS, ImageConcepts, Study, evaluate_concepts
+from geoexplain.evaluation.concept_sources import (
+    PREDICTION,
+    LandCoverMasks,
+    PaintedMasks,
+    SegFormerMasks,
+    rgb_image,
+    without_empty,
+)
+from geoexplain.evaluation.concepts import ImageConcepts, Study
+from geoexplain.evaluation.evaluate import evaluate, settings_of
 from geoexplain.evaluation.pictures import Picture, Source, photo_source, view_source
 from geoexplain.evaluation.record import TABLE
 from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
@@ -49,7 +55,7 @@ class Halves:
         return {"left": left, "upper": upper, "nothing": np.zeros_like(left)}
 
 
-QUICK = Study(Halves(), ("grad-cam", "combi-cam", "random", "gaussian"), k=100)
+QUICK = Study(concepts=Halves(), methods=("grad-cam", "combi-cam", "random", "gaussian"), k=100)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +82,7 @@ def influences(answer: ImageConcepts, method: str) -> Mapping[str, ConceptInflue
 
 
 def test_every_figure_is_that_of_the_explainer(model: GeoModel, photos: Source, tmp_path: Path) -> None:
-    answers = evaluate_concepts(model, photos, QUICK, tmp_path / "out")
+    answers = evaluate(QUICK, model, photos, tmp_path / "out")
     assert [answer.status for answer in answers] == ["ok", "ok", "unreadable", "ok", "missing"]
     for index in (0, 3):
         explanation = explain(tmp_path / "set" / "images" / f"{index}.png", model)
@@ -106,7 +112,7 @@ def test_every_figure_is_that_of_the_explainer(model: GeoModel, photos: Source, 
 
 
 def test_the_table_has_a_row_for_every_concept_in_an_image(model: GeoModel, photos: Source, tmp_path: Path) -> None:
-    answers = evaluate_concepts(model, photos, QUICK, tmp_path / "out")
+    answers = evaluate(QUICK, model, photos, tmp_path / "out")
     with (tmp_path / "out" / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 4 * 2 + 2
@@ -124,15 +130,15 @@ def test_all_gradient_methods_take_one_pass(tmp_path: Path) -> None:
     model, passes = counting_model()
     manifest, images = manifest_of(write_photos(tmp_path / "set", 1))
     source = photo_source(manifest, images, model.preprocess)
-    evaluate_concepts(model, source, Study(Halves(), DEFAULT_METHODS, k=10), tmp_path / "out")
+    evaluate(Study(concepts=Halves(), k=10), model, source, tmp_path / "out")
     assert passes == [1]
 
 
 def test_attributions_are_those_of_the_explainer(model: GeoModel, photos: Source) -> None:
-    study = Study(Halves(), tuple(ATTRIBUTIONS), k=50, smallest_share=0, steps=2, samples=2, seed=3)
+    study = Study(concepts=Halves(), methods=tuple(ATTRIBUTIONS), k=50, smallest_share=0, steps=2, samples=2, seed=3)
     picture = photos.picture(1)
     answer = study.answer(model, picture)
-    masks = present(Halves().masks(model.preprocess, picture, (0, 0)))
+    masks = without_empty(Halves().masks(model.preprocess, picture, (0, 0)))
     assert picture.tensor is not None
     assert answer.cell is not None
     expected = integrated_gradients(model, picture.tensor, answer.cell, steps=2).saliency
@@ -161,14 +167,14 @@ def test_a_view_lies_where_it_is_told_to(model: GeoModel, views: Source) -> None
     position = picture.footprint
     assert position is not None
     assert (position.lat_deg, position.lon_deg) == (picture.lat_deg, picture.lon_deg)
-    image = seen(picture, model.preprocess)
+    image = rgb_image(picture, model.preprocess)
     elsewhere = (48.0, -88.0)  # Lake Superior
     for at, place in (("truth", position), (PREDICTION, replace(position, lat_deg=48.0, lon_deg=-88.0))):
-        masks, expected = FromAbove(at).masks(model.preprocess, picture, elsewhere), LandCover()(image, place)
+        masks, expected = LandCoverMasks(at).masks(model.preprocess, picture, elsewhere), LandCover()(image, place)
         assert list(masks) == list(expected)
         assert all((masks[concept] == expected[concept]).all() for concept in expected)
-    assert FromAbove(PREDICTION).masks(model.preprocess, picture, elsewhere)["lake"].any()
-    by_colour = FromAbove().masks(model.preprocess, replace(picture, footprint=None), elsewhere)
+    assert LandCoverMasks(PREDICTION).masks(model.preprocess, picture, elsewhere)["lake"].any()
+    by_colour = LandCoverMasks().masks(model.preprocess, replace(picture, footprint=None), elsewhere)
     assert "ocean" not in by_colour
     assert "water" in by_colour
 
@@ -178,7 +184,7 @@ def test_a_picture_is_seen_as_it_was(model: GeoModel) -> None:
     picture = Picture(
         0, "x", None, 0, 0, model.preprocess.normalise(torch.from_numpy(pixels).permute(2, 0, 1) / 255)[None]
     )
-    np.testing.assert_array_equal(np.asarray(seen(picture, model.preprocess)), pixels)
+    np.testing.assert_array_equal(np.asarray(rgb_image(picture, model.preprocess)), pixels)
 
 
 def test_footprints_change_no_fingerprint(views: Source, model: GeoModel) -> None:
@@ -199,8 +205,8 @@ def test_painted_masks_go_with_their_photos(model: GeoModel, tmp_path: Path) -> 
         mask.save(tmp_path / "masks" / f"{index}.png")
     (tmp_path / "legend.csv").write_text("color,name\n#ff0000,tower\n#000000,\n")
     source = photo_source(manifest, images, model.preprocess)
-    painted = Painted(tmp_path / "masks", tmp_path / "legend.csv", images)
-    answers = evaluate_concepts(model, source, replace(QUICK, concepts=painted), tmp_path / "out")
+    painted = PaintedMasks(tmp_path / "masks", tmp_path / "legend.csv", images)
+    answers = evaluate(replace(QUICK, concepts=painted), model, source, tmp_path / "out")
     assert [answer.status for answer in answers] == ["ok", "ok", "failed"]
     assert "2.png: expected a readable image file" in (answers[2].reason or "")
     for index in (0, 1):
@@ -218,7 +224,7 @@ def answer_of(error_km: float, **ci: float) -> ImageConcepts:
 
 
 def test_tables_by_hand() -> None:
-    study = Study(Halves(), ("grad-cam",))
+    study = Study(concepts=Halves(), methods=("grad-cam",), bins_km=((0.0, 100.0), (100.0, 800.0)), smallest_count=2)
     answers = [
         answer_of(10, sea=1.0),
         answer_of(20, sea=3.0, ice=9.0),
@@ -227,10 +233,9 @@ def test_tables_by_hand() -> None:
         answer_of(900, sea=7.0),
         ImageConcepts("gone"),
     ]
-    bins = ((0.0, 100.0), (100.0, 800.0))
-    tables = tables_of(answers, study, bins, 2)
+    tables = study.findings(answers)
     assert (tables["grad-cam"].images, tables["grad-cam"].outside) == ((3, 1), 1)
-    summary = summary_of(answers, tables, bins, 2, {"k": 7})
+    summary = study.summary(answers, tables, {"k": 7})
     assert summary["images_by_bin"] == [3, 1]
     assert (summary["images_in_no_bin"], summary["counts"]["evaluated"], summary["counts"]["missing"]) == (1, 5, 1)
     found = summary["methods"]["grad-cam"]["concepts"]
@@ -242,10 +247,10 @@ def test_tables_by_hand() -> None:
 def test_a_flat_map_counts_nowhere_and_is_told() -> None:
     flat = (ConceptInfluence("sea", 0.5, None, None, "the explanation is flat"),)
     answer = ImageConcepts("x", status="ok", error_km=1.0, concepts={"grad-cam": flat}, tied={"grad-cam": 0})
-    bins = ((0.0, 100.0),)
-    tables = tables_of([answer], Study(Halves(), ("grad-cam",)), bins, 1)
+    study = Study(concepts=Halves(), methods=("grad-cam",), bins_km=((0.0, 100.0),), smallest_count=1)
+    tables = study.findings([answer])
     assert tables["grad-cam"].rows == ()
-    assert summary_of([answer], tables, bins, 1, {})["methods"]["grad-cam"]["flat"] == 1
+    assert study.summary([answer], tables, {})["methods"]["grad-cam"]["flat"] == 1
 
 
 @pytest.mark.parametrize(
@@ -266,15 +271,15 @@ def test_a_wrong_study_is_refused(change: dict[str, Any], sentence: str) -> None
 
 def test_more_pixels_than_there_are_are_refused_at_once(model: GeoModel, views: Source, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected k from 1 to 4,096"):
-        evaluate_concepts(model, views, replace(QUICK, k=4097), tmp_path / "out")
+        evaluate(replace(QUICK, k=4097), model, views, tmp_path / "out")
     with pytest.raises(DataError, match="truth, prediction"):
-        FromAbove("there")
+        LandCoverMasks("there")
     assert not (tmp_path / "out").exists()
 
 
 def test_all_that_can_be_drawn_can_be_named() -> None:
-    assert {"integrated-gradients", "smoothgrad-squared", "combi-cam", "random"} <= set(METHODS)
-    assert not set(DEFAULT_METHODS) & {"score-cam", *ATTRIBUTIONS}
+    assert {"integrated-gradients", "smoothgrad-squared", "combi-cam", "random"} <= set(Study.known_methods())
+    assert not set(Study().methods) & {"score-cam", *ATTRIBUTIONS}
 
 
 def test_other_weights_of_a_segformer_are_other_settings(tmp_path: Path) -> None:
@@ -282,7 +287,7 @@ def test_other_weights_of_a_segformer_are_other_settings(tmp_path: Path) -> None
     folder, other = save_segformer(tmp_path / "one"), save_segformer(tmp_path / "other")
 
     def settings(of: Path) -> dict[str, Any]:
-        return json.loads(json.dumps(Segmented(str(of)).settings()))
+        return json.loads(json.dumps(SegFormerMasks(str(of)).settings()))
 
     before = settings(folder)
     assert before["weights_sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()

@@ -10,13 +10,8 @@ import pytest
 import torch
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.explanations import (
-    DEFAULT_EXPLANATIONS,
-    EXPLANATIONS,
-    Examination,
-    evaluate_explanations,
-    measured,
-)
+from geoexplain.evaluation.evaluate import evaluate
+from geoexplain.evaluation.explanations import Examination
 from geoexplain.evaluation.pictures import Source, photo_source, view_source
 from geoexplain.evaluation.record import ANSWERS, TABLE
 from geoexplain.evaluation.views import view_logits
@@ -34,7 +29,9 @@ from tests.evaluation.photos import counting_model, manifest_of, write_photos
 from tests.imagery.earths import write_png
 from tests.locator.models import small_model
 
-QUICK = Examination(("grad-cam", "combi-cam", "random", "edges"), ("deletion", "average-drop", "adcc"), steps=4)
+QUICK = Examination(
+    methods=("grad-cam", "combi-cam", "random", "edges"), metrics=("deletion", "average-drop", "adcc"), steps=4
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,7 @@ def photos(model: GeoModel, tmp_path: Path) -> Source:
 
 
 def test_every_value_is_that_of_the_explainer(model: GeoModel, photos: Source, tmp_path: Path) -> None:
-    answers = evaluate_explanations(model, photos, QUICK, tmp_path / "out")
+    answers = evaluate(QUICK, model, photos, tmp_path / "out")
     assert [answer.status for answer in answers] == ["ok", "ok", "unreadable", "ok", "ok", "ok", "missing"]
     for index in (0, 4):
         explanation = explain(tmp_path / "set" / "images" / f"{index}.png", model)
@@ -68,7 +65,7 @@ def test_every_value_is_that_of_the_explainer(model: GeoModel, photos: Source, t
 
 
 def test_the_table_has_a_row_per_image_and_method(model: GeoModel, photos: Source, tmp_path: Path) -> None:
-    answers = evaluate_explanations(model, photos, QUICK, tmp_path / "out")
+    answers = evaluate(QUICK, model, photos, tmp_path / "out")
     with (tmp_path / "out" / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 5 * 4 + 2
@@ -84,7 +81,7 @@ def test_a_resumed_run_ends_with_the_same_files_and_asks_for_nothing_twice(tmp_p
     model, passes = counting_model()
     manifest, images = manifest_of(write_photos(tmp_path / "set", 6, unreadable=(2,), missing=1))
     source = photo_source(manifest, images, model.preprocess)
-    whole = evaluate_explanations(model, source, QUICK, tmp_path / "whole")
+    whole = evaluate(QUICK, model, source, tmp_path / "whole")
     all_passes = sum(passes)
     passes.clear()
 
@@ -93,42 +90,40 @@ def test_a_resumed_run_ends_with_the_same_files_and_asks_for_nothing_twice(tmp_p
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate_explanations(model, source, QUICK, tmp_path / "out", progress=stop)
+        evaluate(QUICK, model, source, tmp_path / "out", progress=stop)
     with pytest.raises(DataError, match="add --resume"):
-        evaluate_explanations(model, source, QUICK, tmp_path / "out")
+        evaluate(QUICK, model, source, tmp_path / "out")
     heard: list[int] = []
-    again = evaluate_explanations(
-        model, source, QUICK, tmp_path / "out", resume=True, progress=lambda done, _: heard.append(done)
-    )
+    again = evaluate(QUICK, model, source, tmp_path / "out", resume=True, progress=lambda done, _: heard.append(done))
     assert heard == [3, 4, 5, 6]
     assert again == whole
     assert sum(passes) == all_passes
     for name in (TABLE, ANSWERS):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    other = Examination(QUICK.methods, QUICK.metrics, steps=5)
+    other = Examination(methods=QUICK.methods, metrics=QUICK.metrics, steps=5)
     with pytest.raises(DataError, match="expected metrics"):
-        evaluate_explanations(model, source, other, tmp_path / "out", resume=True)
+        evaluate(other, model, source, tmp_path / "out", resume=True)
 
 
 def test_answers_that_are_none_are_refused(model: GeoModel, photos: Source, tmp_path: Path) -> None:
-    evaluate_explanations(model, photos, QUICK, tmp_path / "out")
+    evaluate(QUICK, model, photos, tmp_path / "out")
     (tmp_path / "out" / ANSWERS).write_text(json.dumps([[0, None, {"id": "0", "surprise": 1}]]) + "\n")
     with pytest.raises(DataError, match="expected the answers of this evaluation"):
-        evaluate_explanations(model, photos, QUICK, tmp_path / "out", resume=True)
+        evaluate(QUICK, model, photos, tmp_path / "out", resume=True)
 
 
 def test_an_image_does_not_depend_on_those_before_it(model: GeoModel, photos: Source) -> None:
-    each = {picture.index: measured(model, picture, QUICK) for picture in photos.pictures(())}
+    each = {picture.index: QUICK.answer(model, picture) for picture in photos.pictures(())}
     known = {0, 1, 3}
-    some = {picture.index: measured(model, picture, QUICK) for picture in photos.pictures(known)}
+    some = {picture.index: QUICK.answer(model, picture) for picture in photos.pictures(known)}
     assert set(some) == {2, 4, 5}
     assert all(answer == each[index] for index, answer in some.items())
 
 
 def test_random_maps_are_drawn_for_each_image_and_again_for_the_masked_one(model: GeoModel, photos: Source) -> None:
     picture = next(photos.pictures(()))
-    examination = Examination(("random", "gaussian"), ("deletion", "average-drop", "adcc"), steps=4)
-    here, elsewhere = (measured(model, replace(picture, index=index), examination).values for index in (0, 1))
+    examination = Examination(methods=("random", "gaussian"), metrics=("deletion", "average-drop", "adcc"), steps=4)
+    here, elsewhere = (examination.answer(model, replace(picture, index=index)).values for index in (0, 1))
     assert here["gaussian"] == elsewhere["gaussian"]
     assert here["random"]["deletion@4"] != elsewhere["random"]["deletion@4"]
     # ADCC solved for its coherency, (r + 1) / 2: no correlation with another random map, a complete one with itself.
@@ -166,8 +161,8 @@ def test_views_are_those_of_evaluate_views(model: GeoModel, tmp_path: Path) -> N
 
 
 def test_what_is_compared_unless_told_otherwise() -> None:
-    assert set(EXPLANATIONS) == {*CANDIDATES, TUNED_CANDIDATE, *BASELINES}
-    assert set(EXPLANATIONS) - set(DEFAULT_EXPLANATIONS) == {"score-cam", TUNED_CANDIDATE}
+    assert set(Examination.known_methods()) == {*CANDIDATES, TUNED_CANDIDATE, *BASELINES}
+    assert set(Examination.known_methods()) - set(Examination().methods) == {"score-cam", TUNED_CANDIDATE}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.gate import GateAnswers, all_of, ask_gate, gate_area, pictures_by_kind
+from geoexplain.evaluation.gate import GateAnswers, ask_gate, gate_area, merge_answers, pictures_by_kind
 from tests.locator.gates import BLUE, RED, flat_picture, red_gate, red_model
 
 
@@ -24,7 +24,7 @@ def test_the_area_by_hand() -> None:
 
 
 def test_several_kinds_together_are_all_their_images() -> None:
-    both = all_of([answers(0.2, 0.95), answers(0.6)])
+    both = merge_answers([answers(0.2, 0.95), answers(0.6)])
     np.testing.assert_array_equal(both.scores, [0.2, 0.95, 0.6])
     np.testing.assert_array_equal(both.in_domain, [False, True, True])
     np.testing.assert_array_equal(both.localizable, [False, True, False])

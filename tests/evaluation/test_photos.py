@@ -13,16 +13,16 @@ import pytest
 from geoexplain.errors import DataError
 from geoexplain.evaluation.figures import RADII_KM, table_of
 from geoexplain.evaluation.fingerprint import model_fingerprint
-from geoexplain.evaluation.photos import Question, evaluate_photos
+from geoexplain.evaluation.photos import PhotoQuestion, evaluate_photos
 from geoexplain.evaluation.record import ANSWERS, SETTINGS, TABLE
 from geoexplain.explainer.explanation import locate
 from geoexplain.locator.model import LocalizableRule
 from geoexplain.locator.retrieval import SearchWithinCell
 from geoexplain.photos import Manifest, Photo
-from geoexplain.training.photo_release import photo_model
+from geoexplain.training.release import build_model
 from tests.evaluation.photos import OnePhotoPerCell, counting_model, manifest_of, write_photos
 from tests.locator.models import CENTERS, LABELS, small_model
-from tests.training.photo_worlds import world_network, world_partitioning, world_settings
+from tests.training.worlds import world_network, world_partitioning, world_settings
 
 RULE = LocalizableRule(scale_km=750, threshold=0.4)
 FILES = (SETTINGS, ANSWERS, TABLE)
@@ -53,7 +53,7 @@ def test_every_readable_photo_goes_through_the_network_once(crops: int, tmp_path
     manifest, images = manifest_of(write_photos(tmp_path, 23, unreadable=(4, 17), missing=2))
     model, passes = counting_model()
     heard: list[tuple[int, int]] = []
-    question = Question(RULE, crops=crops, batch=10)
+    question = PhotoQuestion(RULE, crops=crops, batch=10)
     results = evaluate_photos(model, manifest, images, question, tmp_path / "out", progress=lambda *x: heard.append(x))
     assert sum(passes) == 21 * crops
     assert max(passes) <= 10
@@ -70,7 +70,7 @@ def test_every_readable_photo_goes_through_the_network_once(crops: int, tmp_path
 def test_the_answers_are_those_of_locate(crops: int, how: str, tmp_path: Path) -> None:
     manifest, images = manifest_of(write_photos(tmp_path, 9))
     results = evaluate_photos(
-        small_model(), manifest, images, Question(RULE, crops=crops, how=how, batch=4), tmp_path / "out"
+        small_model(), manifest, images, PhotoQuestion(RULE, crops=crops, how=how, batch=4), tmp_path / "out"
     )
     for photo, result in zip(manifest.photos, results, strict=True):
         alone = locate(photo.file, small_model(), rule=RULE, crops=crops, how=how)
@@ -87,7 +87,7 @@ def test_the_figures_are_those_of_the_table_on_disk(tmp_path: Path) -> None:
     gallery = OnePhotoPerCell(
         {0: (11.0, 21.0), 1: (-33.9, 151.2), 2: (64.1, -21.9)}, small_model().backbone.feature_dim
     )
-    question = Question(RULE, SearchWithinCell(gallery), batch=8)
+    question = PhotoQuestion(RULE, SearchWithinCell(gallery), batch=8)
     found = table_of(evaluate_photos(small_model(), manifest, images, question, tmp_path / "out"))
     rows = [row for row in rows_of(tmp_path / "out") if row["status"] == "ok"]
     assert len(rows) == 39
@@ -115,13 +115,13 @@ def test_the_figures_are_those_of_the_table_on_disk(tmp_path: Path) -> None:
 def test_both_columns_come_from_one_pass(tmp_path: Path) -> None:
     manifest, images = manifest_of(write_photos(tmp_path, 20))
     model, passes = counting_model()
-    plain = evaluate_photos(model, manifest, images, Question(RULE, batch=8), tmp_path / "plain")
+    plain = evaluate_photos(model, manifest, images, PhotoQuestion(RULE, batch=8), tmp_path / "plain")
     top = plain[0].cell
     assert top is not None
     gallery = OnePhotoPerCell({top: (48.8584, 2.2945)}, small_model().backbone.feature_dim)
     passes.clear()
     both = evaluate_photos(
-        model, manifest, images, Question(RULE, SearchWithinCell(gallery), batch=8), tmp_path / "both"
+        model, manifest, images, PhotoQuestion(RULE, SearchWithinCell(gallery), batch=8), tmp_path / "both"
     )
     assert sum(passes) == 20
     assert len(gallery.searched) == 20
@@ -138,7 +138,7 @@ def test_both_columns_come_from_one_pass(tmp_path: Path) -> None:
 @pytest.mark.parametrize("killed", [1, 7, 20, 29])
 def test_a_killed_run_ends_like_a_whole_one(killed: int, tmp_path: Path) -> None:
     manifest, images = manifest_of(write_photos(tmp_path, 30, unreadable=(0, 11, 29), missing=1))
-    question = Question(RULE, batch=4)
+    question = PhotoQuestion(RULE, batch=4)
     model, passes = counting_model()
     whole = evaluate_photos(model, manifest, images, question, tmp_path / "whole")
     assert sum(passes) == 27
@@ -167,7 +167,7 @@ def test_the_table_grows_in_the_order_of_the_manifest(tmp_path: Path) -> None:
     manifest, images = manifest_of(write_photos(tmp_path, 30))
     with pytest.raises(KeyboardInterrupt):
         evaluate_photos(
-            small_model(), manifest, images, Question(RULE, batch=4), tmp_path / "out", progress=killed_after(16)
+            small_model(), manifest, images, PhotoQuestion(RULE, batch=4), tmp_path / "out", progress=killed_after(16)
         )
     saved = [row["id"] for row in rows_of(tmp_path / "out")]
     assert 0 < len(saved) <= 16
@@ -187,9 +187,9 @@ def test_the_table_grows_in_the_order_of_the_manifest(tmp_path: Path) -> None:
 )
 def test_other_settings_do_not_go_on(change: dict[str, object], named: str, tmp_path: Path) -> None:
     manifest, images = manifest_of(write_photos(tmp_path, 3))
-    evaluate_photos(small_model(), manifest, images, Question(RULE, batch=4), tmp_path / "out")
+    evaluate_photos(small_model(), manifest, images, PhotoQuestion(RULE, batch=4), tmp_path / "out")
     before = {name: (tmp_path / "out" / name).read_bytes() for name in FILES}
-    other = Question(**{"rule": RULE, "batch": 4, **change})  # type: ignore[arg-type]
+    other = PhotoQuestion(**{"rule": RULE, "batch": 4, **change})  # type: ignore[arg-type]
     with pytest.raises(DataError, match=named):
         evaluate_photos(small_model(), manifest, images, other, tmp_path / "out", resume=True)
     assert {name: (tmp_path / "out" / name).read_bytes() for name in FILES} == before
@@ -197,7 +197,7 @@ def test_other_settings_do_not_go_on(change: dict[str, object], named: str, tmp_
 
 def test_another_model_or_manifest_does_not_go_on(tmp_path: Path) -> None:
     manifest, images = manifest_of(write_photos(tmp_path, 4))
-    question = Question(RULE)
+    question = PhotoQuestion(RULE)
     evaluate_photos(small_model(), manifest, images, question, tmp_path / "out")
     with pytest.raises(DataError, match="expected model_sha256"):
         evaluate_photos(small_model(8), manifest, images, question, tmp_path / "out", resume=True)
@@ -215,7 +215,7 @@ def test_the_product_of_partitionings_is_another_way_of_answering() -> None:
     network = world_network(settings, cells)
     found = []
     for product in (False, True, False):
-        model = photo_model(network, cells, name="world", size_px=48, product=product, device="cpu")
+        model = build_model(network, cells, name="world", size_px=48, product=product, device="cpu")
         found.append(model_fingerprint(model))
     assert found[0] == found[2] != found[1]
 
@@ -226,7 +226,7 @@ def test_damaged_settings_are_said_so(text: str, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / SETTINGS).write_text(text)
     with pytest.raises(DataError, match="could not read them"):
-        evaluate_photos(small_model(), manifest, images, Question(RULE), tmp_path / "out", resume=True)
+        evaluate_photos(small_model(), manifest, images, PhotoQuestion(RULE), tmp_path / "out", resume=True)
 
 
 @pytest.mark.parametrize(
@@ -234,32 +234,34 @@ def test_damaged_settings_are_said_so(text: str, tmp_path: Path) -> None:
 )
 def test_answers_of_something_else_are_refused(line: str, tmp_path: Path) -> None:
     manifest, images = manifest_of(write_photos(tmp_path, 2))
-    evaluate_photos(small_model(), manifest, images, Question(RULE), tmp_path / "out")
+    evaluate_photos(small_model(), manifest, images, PhotoQuestion(RULE), tmp_path / "out")
     (tmp_path / "out" / ANSWERS).write_text(line + "\n")
     with pytest.raises(DataError, match=r"answers\.jsonl: expected the answers of this evaluation"):
-        evaluate_photos(small_model(), manifest, images, Question(RULE), tmp_path / "out", resume=True)
+        evaluate_photos(small_model(), manifest, images, PhotoQuestion(RULE), tmp_path / "out", resume=True)
 
 
 def test_a_photo_that_vanishes_is_unreadable_and_named(tmp_path: Path) -> None:
     manifest, images = manifest_of(write_photos(tmp_path, 3))
     manifest.photos[1].file.unlink()
-    results = evaluate_photos(small_model(), manifest, images, Question(RULE), tmp_path / "out")
+    results = evaluate_photos(small_model(), manifest, images, PhotoQuestion(RULE), tmp_path / "out")
     assert [r.status for r in results] == ["ok", "unreadable", "ok"]
     assert results[1].file == "1.png"
     assert str(tmp_path) not in (results[1].reason or "")
 
 
 def test_nothing_to_ask_and_senseless_questions_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="expected a manifest with photos"):
-        evaluate_photos(small_model(), Manifest((), ("a",)), tmp_path, Question(RULE), tmp_path / "out")
+    with pytest.raises(
+        DataError, match=r"expected photos of the manifest in .*, found none \(rows without a file: 1\)"
+    ):
+        evaluate_photos(small_model(), Manifest((), ("a",)), tmp_path, PhotoQuestion(RULE), tmp_path / "out")
     for wrong in ({"crops": 3}, {"how": "min"}, {"batch": 0}):
         with pytest.raises(DataError, match="expected 1 or 5 crops"):
-            Question(RULE, **wrong)  # type: ignore[arg-type]
+            PhotoQuestion(RULE, **wrong)  # type: ignore[arg-type]
 
 
 def test_the_cells_stand_for_what_they_are(tmp_path: Path) -> None:
     manifest, images = manifest_of(write_photos(tmp_path, 5))
-    for result in evaluate_photos(small_model(), manifest, images, Question(RULE), tmp_path / "out"):
+    for result in evaluate_photos(small_model(), manifest, images, PhotoQuestion(RULE), tmp_path / "out"):
         assert result.cell is not None
         # 300 km around a cell of these five there is no other: the mean is its centre
         assert (result.predicted_lat_deg, result.predicted_lon_deg) == pytest.approx(CENTERS[result.cell], abs=1e-6)
@@ -270,7 +272,7 @@ def test_a_name_that_is_no_text_is_no_obstacle(tmp_path: Path) -> None:
     odd = images / os.fsdecode(b"caf\xe9.png")
     manifest.photos[0].file.rename(odd)
     photo = Photo("cafe", odd, 1.0, 2.0)
-    question = Question(RULE)
+    question = PhotoQuestion(RULE)
     (result,) = evaluate_photos(small_model(), Manifest((photo,)), images, question, tmp_path / "out")
     assert result.status == "ok"
     assert rows_of(tmp_path / "out")[0]["file"] == "caf\\udce9.png"

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from geoexplain.errors import DataError
+from geoexplain.evaluation.evaluate import evaluate
 from geoexplain.evaluation.pictures import Source, photo_source
 from geoexplain.evaluation.record import TABLE
-from geoexplain.evaluation.sanity import ImageSanity, Randomisation, evaluate_sanity
-from geoexplain.evaluation.sanity_tables import over_images, summary_of
+from geoexplain.evaluation.sanity import ImageSanity, Randomisation
 from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.intervals import mean_interval
@@ -23,7 +23,8 @@ from geoexplain.locator.tuned import StageWeights
 from tests.evaluation.photos import manifest_of, write_photos
 from tests.locator.models import small_model
 
-QUICK = Randomisation(("grad-cam", "layer-cam"), draws=2, seed=5)
+QUICK = Randomisation(methods=("grad-cam", "layer-cam"), draws=2, seed=5)
+ALONE = Randomisation(methods=("grad-cam",), draws=2)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def rows_in(out: Path) -> list[dict[str, str]]:
 
 def test_every_value_is_that_of_the_explainer_and_in_the_table(model: GeoModel, photos: Source, tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
-    answers = evaluate_sanity(model, photos, QUICK, tmp_path / "out")
+    answers = evaluate(QUICK, model, photos, tmp_path / "out")
     assert [answer.status for answer in answers] == ["ok", "unreadable", "ok", "missing"]
     rows = rows_in(tmp_path / "out")
     steps = [name for name, _ in parts(model)]
@@ -83,18 +84,18 @@ def test_every_value_is_that_of_the_explainer_and_in_the_table(model: GeoModel, 
 
 
 def test_a_resumed_run_ends_with_the_same_files(model: GeoModel, photos: Source, tmp_path: Path) -> None:
-    whole = evaluate_sanity(model, photos, QUICK, tmp_path / "whole")
+    whole = evaluate(QUICK, model, photos, tmp_path / "whole")
 
     def stop(done: int, _total: int) -> None:
         if done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate_sanity(model, photos, QUICK, tmp_path / "out", progress=stop)
-    assert evaluate_sanity(model, photos, QUICK, tmp_path / "out", resume=True) == whole
+        evaluate(QUICK, model, photos, tmp_path / "out", progress=stop)
+    assert evaluate(QUICK, model, photos, tmp_path / "out", resume=True) == whole
     assert (tmp_path / "out" / TABLE).read_bytes() == (tmp_path / "whole" / TABLE).read_bytes()
     with pytest.raises(DataError, match="expected draws 3, got 2"):
-        evaluate_sanity(model, photos, Randomisation(QUICK.methods, 3, 5), tmp_path / "out", resume=True)
+        evaluate(Randomisation(methods=QUICK.methods, draws=3, seed=5), model, photos, tmp_path / "out", resume=True)
 
 
 def image(name: str, correlations: list[list[float | None]], verdict: str, chance: float | None = 0.2) -> ImageSanity:
@@ -116,8 +117,7 @@ def test_means_over_images_by_hand() -> None:
         image("b", [[0.6, -0.76], [None, -0.76]], "survives"),  # 0.5 and 0; 0.7 twice
         ImageSanity("gone"),
     ]
-    question = Randomisation(("grad-cam",), draws=2)
-    found = over_images(answers, question)["grad-cam"]
+    found = ALONE.findings(answers)["grad-cam"]
     np.testing.assert_allclose(found.resemblances, [0.375, 0.725])
     np.testing.assert_allclose(found.correlations, [0.6, 0.02])
     np.testing.assert_allclose(found.similarities, [0.5, 0.5])
@@ -126,31 +126,31 @@ def test_means_over_images_by_hand() -> None:
     assert (found.verdict, found.images, found.verdicts) == ("too few", 2, {"survives": 1, "too few": 1})
     assert found.sentence.startswith("Grad-CAM: too few images to tell whether it depends on what was learnt, is ")
     assert found.sentence.endswith("3 more images should tell.")
-    summary = summary_of(answers, {"grad-cam": found}, {})
+    summary = ALONE.summary(answers, {"grad-cam": found}, {})
     assert summary["counts"] == {"evaluated": 2, "unreadable": 0, "failed": 0, "missing": 1}
     assert summary["methods"]["grad-cam"]["steps"][1]["resemblance"] == pytest.approx(0.725)
     assert summary["methods"]["grad-cam"]["more_images"] == 3
-    more = over_images([*answers, *answers, answers[0]], question)["grad-cam"]
+    more = ALONE.findings([*answers, *answers, answers[0]])["grad-cam"]
     assert more.verdict == "survives"
     assert "it survives random weights" in more.sentence
     assert "5 images; mean |ρ| 0.78, of unrelated maps 0.20; SSIM 0.50" in more.sentence
 
 
 def test_one_image_has_no_interval_and_no_verdict() -> None:
-    found = over_images([image("a", [[0.2, 0.2], [0.2, 0.2]], "too few")], Randomisation(("grad-cam",), draws=2))
+    found = ALONE.findings([image("a", [[0.2, 0.2], [0.2, 0.2]], "too few")])
     one = found["grad-cam"]
     assert (one.verdict, one.found.more) == ("too few", 4)
     assert "(no interval; 1 image;" in one.sentence
-    assert summary_of([], found, {})["methods"]["grad-cam"]["steps"][0]["low"] is None
+    assert ALONE.summary([], found, {})["methods"]["grad-cam"]["steps"][0]["low"] is None
 
 
 def test_a_method_whose_maps_are_flat_has_no_verdict_and_is_not_counted() -> None:
     flat = image("c", [[None, None], [None, None]], "none", chance=None)
-    found = over_images([flat], Randomisation(("grad-cam",), draws=2))["grad-cam"]
+    found = ALONE.findings([flat])["grad-cam"]
     assert (found.verdict, found.images) == ("none", 0)
-    assert summary_of([flat], {"grad-cam": found}, {})["methods"]["grad-cam"]["steps"][0]["low"] is None
-    assert over_images([ImageSanity("gone")], QUICK) == {}
-    both = over_images([flat, image("a", [[0.6, 0.6], [0.6, 0.6]], "too few")], Randomisation(("grad-cam",), draws=2))
+    assert ALONE.summary([flat], {"grad-cam": found}, {})["methods"]["grad-cam"]["steps"][0]["low"] is None
+    assert QUICK.findings([ImageSanity("gone")]) == {}
+    both = ALONE.findings([flat, image("a", [[0.6, 0.6], [0.6, 0.6]], "too few")])
     np.testing.assert_allclose(both["grad-cam"].resemblances, 0.5)
 
 
@@ -174,10 +174,10 @@ def test_tuned_weights_that_are_those_of_grad_cam_do_as_grad_cam_does(photos: So
     model.tuned = StageWeights(
         "grad-cam", "stage", "probability", "sum", (0.0,) * (stages - 1) + (1.0,), "adcc", "tests", 1
     )
-    both = Randomisation(("grad-cam", TUNED_CANDIDATE), draws=1, tuned=model.tuned)
-    found = over_images(evaluate_sanity(model, photos, both, tmp_path / "out"), both)
+    both = Randomisation(methods=("grad-cam", TUNED_CANDIDATE), draws=1, tuned=model.tuned)
+    found = both.findings(evaluate(both, model, photos, tmp_path / "out"))
     np.testing.assert_array_equal(found[TUNED_CANDIDATE].resemblances, found["grad-cam"].resemblances)
     assert found[TUNED_CANDIDATE].sentence.startswith("Combi-CAM, tuned: ")
     others = replace(both, tuned=replace(model.tuned, weights=(1.0,) * stages))
     with pytest.raises(DataError, match="tuned"):  # an evaluation is not gone on with by other weights
-        evaluate_sanity(model, photos, others, tmp_path / "out", resume=True)
+        evaluate(others, model, photos, tmp_path / "out", resume=True)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.explanations import Examination, measured
+from geoexplain.evaluation.explanations import Examination
 from geoexplain.evaluation.pictures import Source, photo_source, view_source
 from geoexplain.evaluation.tuning import REFERENCES, held_out_gains, interval, split, tuning_cases, verdict
 from geoexplain.explainer.cams import ExplanationCancelledError
@@ -52,8 +52,8 @@ def test_gains_are_the_differences_that_an_evaluation_finds(model: GeoModel, sou
     chosen = {0, 2, 3}
     setting = Setting("stage", "max", (1.0,) * 7)  # equal weights, which is one of the references
     found, checked = held_out_gains(model, source, chosen, "grad-cam", setting, steps=STEPS)
-    examination = Examination(REFERENCES, ("deletion", "insertion", "road-morf"), STEPS)
-    answers = [measured(model, source.picture(index), examination).values for index in sorted(chosen)]
+    examination = Examination(methods=REFERENCES, metrics=("deletion", "insertion", "road-morf"), steps=STEPS)
+    answers = [examination.answer(model, source.picture(index)).values for index in sorted(chosen)]
     lost = {name: np.array([-a[name]["road-morf@5"] for a in answers]) for name in REFERENCES}
     assert (checked.objective, checked.images) == ("road@5", 3)
     for name in REFERENCES:
@@ -115,8 +115,8 @@ def test_every_gain_is_of_the_same_images(model: GeoModel, tmp_path: Path) -> No
 def test_a_random_map_is_no_more_coherent_than_in_an_evaluation(model: GeoModel, source: Source) -> None:
     setting = Setting("stage", "max", (1.0,) * 7)
     found, _ = held_out_gains(model, source, {1}, "grad-cam", setting, objective="adcc", references=("random",))
-    examination = Examination(("combi-cam-all", "random"), ("adcc",))
-    values = measured(model, source.picture(1), examination).values
+    examination = Examination(methods=("combi-cam-all", "random"), metrics=("adcc",))
+    values = examination.answer(model, source.picture(1)).values
     assert values["random"]["adcc"] > 0
     assert found.value.mean == pytest.approx(values["combi-cam-all"]["adcc"], abs=2e-6)
     gain = values["combi-cam-all"]["adcc"] - values["random"]["adcc"]

@@ -46,7 +46,7 @@ def test_small_concepts_are_ignored_and_say_so() -> None:
     masks = {"hut": mask_of("#....", ".....", ".....", "....."), "moon": np.zeros((4, 5), dtype=bool)}
     hut, moon = concept_influence(MAP, masks, k=5, smallest_share=0.06).concepts
     assert (hut.tki, hut.ci) == (0.2, pytest.approx(4))
-    assert hut.ignored == "covers 5.0% of the image, less than 6.0%"
+    assert hut.ignored == "covers 5.0 % of the image, less than 6 %"
     assert (moon.share, moon.tki, moon.ci, moon.ignored) == (0, 0, None, "not in the image")
 
 

@@ -1,4 +1,4 @@
-"""Painted masks: what they say pixel by pixel, that they stay over the image, and what is refused."""
+"""PaintedMasks masks: what they say pixel by pixel, that they stay over the image, and what is refused."""
 
 import io
 import json

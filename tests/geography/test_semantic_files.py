@@ -65,7 +65,7 @@ def test_places_that_cells_share_are_refused(tmp_path: Path) -> None:
     tree = json.loads((tmp_path / TREE).read_text(encoding="utf-8"))
     tree["trees"][0]["of_cell"][0] = tree["trees"][0]["of_cell"][1]
     (tmp_path / TREE).write_text(json.dumps(tree), encoding="utf-8")
-    with pytest.raises(DataError, match="a place of its own for each cell"):
+    with pytest.raises(DataError, match="a place of its own for each of 4 cells, got 3"):
         read_semantic(tmp_path, made.levels[0])
 
 

@@ -1,5 +1,7 @@
 """CERTH's format gives back, number for number, what the original code computed from the same weights."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from geoexplain.locator.checkpoints.certh import load_certh
 from geoexplain.locator.checkpoints.native import describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import RADII_KM
-from tests.golden.checkpoints import certh_folder, golden, spec
+from tests.golden.checkpoints import golden, spec
 from tests.golden.golden import image
 
 SIZES = [(300, 400), (420, 310)]
@@ -21,8 +23,8 @@ EXPECTED = golden("certh_b4")
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> GeoModel:
-    return load_certh(certh_folder(tmp_path_factory.mktemp("certh")), name="golden", device="cpu")
+def original(certh_files: Path) -> GeoModel:
+    return load_certh(certh_files, name="golden", device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from geoexplain.locator.checkpoints.native import describe, load_geoexplain, sav
 from geoexplain.locator.checkpoints.tib import load_tib
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import crop_logits, predict
-from tests.golden.checkpoints import golden, spec, tib_folder
+from tests.golden.checkpoints import golden, spec
 from tests.golden.golden import image
 
 EXPECTED = golden("semp_b4")
@@ -20,13 +20,8 @@ TAG = "320x420"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tib_folder(tmp_path_factory.mktemp("tib"))
-
-
-@pytest.fixture(scope="module")
-def original(folder: Path) -> GeoModel:
-    return load_tib(folder, name="golden", device="cpu")
+def original(tib_files: Path) -> GeoModel:
+    return load_tib(tib_files, name="golden", device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +34,8 @@ def converted(original: GeoModel, tmp_path_factory: pytest.TempPathFactory) -> G
 
 
 @pytest.fixture(scope="module")
-def hierarchical(folder: Path) -> GeoModel:
-    return load_tib(folder, name="golden", hierarchical=True, device="cpu")
+def hierarchical(tib_files: Path) -> GeoModel:
+    return load_tib(tib_files, name="golden", hierarchical=True, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -19,20 +19,10 @@ from geoexplain.geography.cell_tables import read_cells
 from geoexplain.locator.checkpoints.certh import load_certh
 from geoexplain.locator.checkpoints.tib import load_tib
 from geoexplain.locator.checkpoints.torchfile import read_torch_file
-from tests.golden.checkpoints import HPARAMS, certh_folder, tib_folder
+from tests.golden.checkpoints import HPARAMS
 from tests.hostile.test_checkpoints import Payload
 
 HEAD, EMBEDDING, BACKBONE = "mvmf_head.pt", "rrm_head.pt", "efficientnet_backbone.pt"
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return certh_folder(tmp_path_factory.mktemp("certh"))
-
-
-@pytest.fixture(scope="module")
-def good_tib(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tib_folder(tmp_path_factory.mktemp("tib"))
 
 
 def copied(folder: Path, target: Path, without: str = "") -> Path:
@@ -153,29 +143,29 @@ HEADS: dict[str, tuple[Callable[[Path, Path], None], str]] = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_head_that_is_wrong_is_refused(kind: str, good: Path, tmp_path: Path) -> None:
+def test_a_head_that_is_wrong_is_refused(kind: str, certh_files: Path, tmp_path: Path) -> None:
     save, words = HEADS[kind]
-    folder = copied(good, tmp_path, without=HEAD)
-    save(good, folder / HEAD)
+    folder = copied(certh_files, tmp_path, without=HEAD)
+    save(certh_files, folder / HEAD)
     message = refusal(lambda: load_certh(folder, name="hostile", cells=257, device="cpu"))
     assert message.startswith(HEAD)
     assert re.search(words, message), message
     assert not (tmp_path / "canary").exists()
 
 
-def test_each_missing_file_is_named_with_how_to_get_it(good: Path, tmp_path: Path) -> None:
-    folder = copied(good, tmp_path, without=EMBEDDING)
+def test_each_missing_file_is_named_with_how_to_get_it(certh_files: Path, tmp_path: Path) -> None:
+    folder = copied(certh_files, tmp_path, without=EMBEDDING)
     message = refusal(lambda: load_certh(folder, name="hostile"))
     assert "found no rrm_head.pt" in message
     assert "ask CERTH" in message
 
 
-def test_files_in_each_others_place_are_refused(good: Path, tmp_path: Path) -> None:
+def test_files_in_each_others_place_are_refused(certh_files: Path, tmp_path: Path) -> None:
     for place, other in ((BACKBONE, HEAD), (EMBEDDING, BACKBONE)):
         folder = tmp_path / place
         folder.mkdir()
-        copied(good, folder, without=place)
-        (folder / place).symlink_to(good / other)
+        copied(certh_files, folder, without=place)
+        (folder / place).symlink_to(certh_files / other)
         message = refusal(lambda folder=folder: load_certh(folder, name="hostile"))
         assert message.startswith(place)
         assert "and " in message  # five differences, and so many more
@@ -231,8 +221,8 @@ class Refused:
     """Harmless, but not one of the two."""
 
 
-def test_tables_far_too_large_are_not_read(good_tib: Path, tmp_path: Path) -> None:
-    folder = copied(good_tib, tmp_path, without="m_43.csv")
+def test_tables_far_too_large_are_not_read(tib_files: Path, tmp_path: Path) -> None:
+    folder = copied(tib_files, tmp_path, without="m_43.csv")
     for name, read in (
         ("m_43.csv", lambda: load_tib(folder, name="hostile", device="cpu")),
         ("x.cells.csv", lambda: read_cells(folder / "x.cells.csv", "hostile")),
@@ -288,10 +278,10 @@ TIB: dict[str, tuple[str, str | None, str]] = {
 
 @pytest.mark.parametrize("kind", TIB)
 def test_a_folder_of_tib_that_is_wrong_is_refused(
-    kind: str, good_tib: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, tib_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, content, words = TIB[kind]
-    folder = copied(good_tib, tmp_path, without=name)
+    folder = copied(tib_files, tmp_path, without=name)
     monkeypatch.chdir(tmp_path)
     if content is not None:
         (folder / name).write_text(content, encoding="utf-8")

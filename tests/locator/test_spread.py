@@ -12,7 +12,7 @@ from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import degrees, destination, great_circle_km, unit_vectors
 from geoexplain.locator.prediction import neighbourhood_mean
 from geoexplain.locator.spread import Scatter, Spread, spread_probability
-from geoexplain.training.release import fit_sigma
+from geoexplain.training.calibration import fit_sigma
 from tests.geography.scattered import fibonacci
 
 EARTH_KM = 6371.0

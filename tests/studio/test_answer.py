@@ -10,11 +10,12 @@ import pytest
 from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import RADII_KM, Prediction, predict, prediction_density
-from geoexplain.studio.answer import answer_payload, found_words, kilometres, loading, percent, position
+from geoexplain.studio.answer import answer_payload, found_words, loading
 from geoexplain.studio.examples import Example, examples
 from geoexplain.studio.models import Loaded
 from geoexplain.view.place_path import headline
 from geoexplain.view.radius_words import cell_words, reach_words
+from geoexplain.words import percent, position
 from tests.studio.conftest import BESIDE_DEG
 
 NAME = "a name"
@@ -42,21 +43,6 @@ def distance_km(a_deg: tuple[float, float], b_deg: tuple[float, float]) -> float
     (lat_a, lon_a), (lat_b, lon_b) = [tuple(map(math.radians, point)) for point in (a_deg, b_deg)]
     cosine = math.sin(lat_a) * math.sin(lat_b) + math.cos(lat_a) * math.cos(lat_b) * math.cos(lon_b - lon_a)
     return 6371.0 * math.acos(max(-1.0, min(1.0, cosine)))
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(0, "0.0 %"), (1e-9, "< 0.1 %"), (0.00099, "< 0.1 %"), (0.001, "0.1 %"), (0.0123, "1.2 %"), (1, "100.0 %")],
-)
-def test_percent(share: float, text: str) -> None:
-    assert percent(share) == text
-
-
-@pytest.mark.parametrize(
-    ("distance", "text"), [(0, "0 km"), (0.04, "0.0 km"), (1.0, "1 km"), (23.44, "23.4 km"), (1203.7, "1,204 km")]
-)
-def test_kilometres(distance: float, text: str) -> None:
-    assert kilometres(distance) == text
 
 
 @pytest.mark.parametrize(
@@ -128,7 +114,8 @@ def test_the_verdict_is_that_of_the_models_rule_and_can_be_found_for_any_other(
 ) -> None:
     prediction = explanation.prediction
     answer = answer_payload(NAME, plain, explanation, prediction)
-    assert answer["rule"] == {"scale_km": 25, "threshold": 0.2}
+    assert answer["rule"] == {"scale_km": 25, "scale_text": "25 km", "threshold": 0.2, "threshold_text": "20 %"}
+    assert answer["counted"]["percent"] == [percent(share) for share in answer["counted"]["share"]]
     assert answer["localizable"] == (prediction.density_by_km[25] > 0.2)
     far, shares = np.array(answer["counted"]["km"]), np.array(answer["counted"]["share"])
     for scale_km in (0, 1, 25, 800, 2500, 4321.5, 20100):

@@ -17,7 +17,7 @@ from geoexplain.locator.model import GeoModel
 from geoexplain.studio.handlers import Handlers
 from geoexplain.studio.models import Loaded, Models
 from geoexplain.studio.payload import encode, explanation_payload
-from geoexplain.studio.places import Place, places_payload, short_percent
+from geoexplain.studio.places import Place, places_payload
 from tests.explainer.networks import random_model
 from tests.geography.maps import square, write_geojson
 from tests.geography.trees import AFRICA, ASIA, EGYPT, JORDAN, MAAN, SAUDI_ARABIA, SHARES, WADI_RUM, wadi_rum_tree
@@ -65,10 +65,14 @@ def levels(payload: dict[str, Any]) -> list[tuple[str, str]]:
 def test_levels_and_what_stands_beside_them_by_hand() -> None:
     (tree,) = json.loads(json.dumps(places_payload(Tree(), prediction_of(SHARES), None), allow_nan=False))  # type: ignore[arg-type]
     assert (tree["tree"], tree["title"], tree["explained"]) == (0, "Territory", None)
-    assert levels(tree) == [("Asia", "80 %"), ("Jordan", "50 %"), ("Ma'an", "35 %"), ("Wadi Rum", "20 %")]
-    assert [level["cells"] for level in tree["levels"]] == [6, 4, 2, 1]
+    assert levels(tree) == [("Asia", "80.0 %"), ("Jordan", "50.0 %"), ("Ma'an", "35.0 %"), ("Wadi Rum", "20.0 %")]
+    assert [level["cells"] for level in tree["levels"]] == ["6 cells", "4 cells", "2 cells", "1 cell"]
     beside = [[(place["label"], place["percent"]) for place in level["beside"]] for level in tree["levels"]]
-    assert beside == [[("Africa", "12 %")], [("Saudi Arabia", "30 %")], [("Aqaba", "5 %")], []]
+    assert beside == [[("Africa", "12.0 %")], [("Saudi Arabia", "30.0 %")], [("Aqaba", "5.0 %")], []]
+    assert [level["instead"] for level in tree["levels"][2:]] == [
+        "instead of Ma'an:",
+        "instead of Wadi Rum: nothing above 0.1 %",
+    ]
     # The best cell alone is in Saudi Arabia: 22 % against 20.
     assert tree["elsewhere"]["label"] == "Saudi Arabia"
     assert tree["levels"][1]["shape"]["rings"]
@@ -77,7 +81,7 @@ def test_levels_and_what_stands_beside_them_by_hand() -> None:
 
 def test_the_path_goes_through_what_is_explained() -> None:
     (tree,) = places_payload(Tree(), prediction_of(SHARES), Place(0, SAUDI_ARABIA))  # type: ignore[arg-type]
-    assert levels(tree) == [("Asia", "80 %"), ("Saudi Arabia", "30 %")]
+    assert levels(tree) == [("Asia", "80.0 %"), ("Saudi Arabia", "30.0 %")]
     assert (tree["explained"], tree["elsewhere"]) == (SAUDI_ARABIA, None)
     (tree,) = places_payload(Tree(), prediction_of(SHARES), Place(0, AFRICA))  # type: ignore[arg-type]
     assert [level["place"] for level in tree["levels"]] == [AFRICA, EGYPT]
@@ -89,15 +93,6 @@ def test_what_does_not_reach_a_thousandth_is_not_offered() -> None:
     (tree,) = places_payload(Tree(), prediction_of(shares), None)  # type: ignore[arg-type]
     assert [place["place"] for place in tree["levels"][0]["beside"]] == []
     assert [level["place"] for level in tree["levels"]] == [ASIA, JORDAN, MAAN, WADI_RUM]
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(1, "100 %"), (0.9996, "100 %"), (0.9994, "> 99 %"), (0.995, "> 99 %"), (0.994, "99 %"), (0.624, "62 %"),
-     (0.0096, "1 %"), (0.0094, "0.9 %"), (0.001, "0.1 %"), (0.0009, "< 0.1 %"), (0, "0.0 %")],
-)  # fmt: skip
-def test_shares_at_a_glance(share: float, text: str) -> None:
-    assert short_percent(share) == text
 
 
 # ---- a place as what is explained

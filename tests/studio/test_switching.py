@@ -61,7 +61,8 @@ def test_another_model_answers_for_the_same_image(several: Handlers, image: Imag
     assert name == "second"
     assert props(world)["target"] == expected.target
     assert props(answer)["value"] == answer_payload("second", loaded, expected, expected.prediction)
-    assert props(answer)["value"]["rule"] == {"scale_km": 750, "threshold": 0.4}
+    assert props(answer)["value"]["rule"]["threshold_text"] == "40 %"
+    assert props(answer)["value"]["rule"] | {"scale_km": 750, "threshold": 0.4} == props(answer)["value"]["rule"]
     assert props(explanation)["value"] == explanation_payload("second", loaded.model, expected)
     assert props(explanation)["value"]["model"] == "second"
 

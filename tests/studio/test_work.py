@@ -17,7 +17,7 @@ def test_the_browser_hears_the_number_that_it_chose() -> None:
         return {"found": 5}
 
     assert list(messages(42, work)) == [
-        {"run": 42, "state": "running", "done": 3, "total": 4},
+        {"run": 42, "state": "running", "done": 3, "total": 4, "words": "3 of 4"},
         {"run": 42, "state": "done", "found": 5},
     ]
 

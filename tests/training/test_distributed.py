@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from geoexplain.errors import CheckpointError, DataError
+from geoexplain.training.checkpoint import load_checkpoint
 from geoexplain.training.distributed import alone, processes
 from geoexplain.training.joint_norm import join_batch_norms
-from geoexplain.training.photo_checkpoint import load_photo_checkpoint
 from tests.conftest import free_port
 from tests.training.two_processes import SHARES, batch, normalised, norms, run_of
+from tests.training.worlds import SOURCES
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,22 +65,23 @@ def test_joint_norms_are_ordinary_ones_on_the_joined_batch(
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_two_processes_have_the_losses_of_one(compared: list[dict[str, Any]]) -> None:
-    # three photos cannot be read, so that the shares of some batches differ in size
-    run = run_of(alone(torch.device("cpu")))
+@pytest.mark.parametrize("kind", SOURCES)
+def test_two_processes_have_the_losses_of_one(compared: list[dict[str, Any]], kind: str) -> None:
+    # three photos cannot be read, so that the shares of some batches differ in size; those of views do anyway
+    run = run_of(kind, alone(torch.device("cpu")))
     losses = [run.advance().loss for _ in range(6)]
     for one in compared:
-        assert one["losses"] == pytest.approx(losses, abs=1e-4)
+        assert one[f"losses {kind}"] == pytest.approx(losses, abs=1e-4)
         assert one["failed"] == ["from 0", "from 1"]
     for key, value in run.network.state_dict().items():
-        assert torch.equal(compared[0]["state"][key], compared[1]["state"][key])
-        torch.testing.assert_close(compared[0]["state"][key], value, rtol=1e-3, atol=1e-3)
+        assert torch.equal(compared[0][f"state {kind}"][key], compared[1][f"state {kind}"][key])
+        torch.testing.assert_close(compared[0][f"state {kind}"][key], value, rtol=1e-3, atol=1e-3)
 
 
 def test_ctrl_c_in_one_process_ends_both_after_the_same_step(folder: Path) -> None:
     assert (folder / "interrupted-0").exists()
     assert (folder / "interrupted-1").exists()
-    saved = load_photo_checkpoint(folder / "checkpoint.pt")
+    saved = load_checkpoint(folder / "checkpoint.pt")
     assert 1 <= saved["step"] < 400
     assert len((folder / "losses.csv").read_text().splitlines()) == 1 + saved["step"]
 

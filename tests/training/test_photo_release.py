@@ -9,21 +9,15 @@ from shapely.geometry import box
 
 from geoexplain.errors import DataError
 from geoexplain.locator.zoo import load_model
+from geoexplain.training.calibration import fit_temperature, fold_temperatures, temperature_layers
 from geoexplain.training.countries import country_partitioning
 from geoexplain.training.distributed import alone
-from geoexplain.training.photo_release import (
-    calibrate,
-    check_name,
-    fold,
-    photo_model,
-    temperature_layers,
-    write_photo_model,
-)
-from geoexplain.training.photo_run import PhotoRun
-from geoexplain.training.photo_settings import PhotoPhase
-from geoexplain.training.photo_validation import answers, level_logits
-from geoexplain.training.release import fit_temperature
-from tests.training.photo_worlds import CENTERS, drawn, world_network, world_partitioning, world_photos, world_settings
+from geoexplain.training.photo_release import calibrate
+from geoexplain.training.photos import answers, level_logits
+from geoexplain.training.release import build_model, check_name, write_model
+from geoexplain.training.run import Run
+from geoexplain.training.settings import Phase
+from tests.training.worlds import CENTERS, drawn, world_network, world_partitioning, world_photos, world_settings
 
 
 @pytest.mark.parametrize("head", ["linear", "multi", "mvmf"])
@@ -35,8 +29,8 @@ def test_a_released_model_answers_as_the_network_did(tmp_path: Path, head: str) 
     network = world_network(settings, partitioning).eval()
     rows, levels = next(level_logits(network, photos, photos.validation, 48))
     expected = answers(network, levels)
-    model = photo_model(network, partitioning, name="mine", size_px=48, product=True, device="cpu")
-    weights = write_photo_model(model, partitioning, tmp_path)
+    model = build_model(network, partitioning, name="mine", size_px=48, product=True, device="cpu")
+    weights = write_model(model, partitioning, tmp_path)
     for way in expected:
         read = load_model(str(weights), "cpu", hierarchical=(way == "f*") if head == "multi" else None)
         square = [photos.collection.read(int(row)).crop((4, 0, 44, 40)) for row in rows]
@@ -51,12 +45,12 @@ def test_a_released_model_answers_as_the_network_did(tmp_path: Path, head: str) 
 
 def test_every_level_is_calibrated_by_itself() -> None:
     partitioning = world_partitioning()
-    settings = world_settings(phases=(PhotoPhase(32, 16, photos=240),))
+    settings = world_settings(phases=(Phase(32, 16, images=240),))
     collection = drawn(160)
     # a third of the photos are of another place than their colour says: nothing can be sure of them all
     collection.positions_deg[::3] = CENTERS[np.random.default_rng(4).integers(0, 4, 54)]
     photos = world_photos(collection, partitioning, validation=80)
-    run = PhotoRun(photos, partitioning, settings, world_network(settings, partitioning), alone(torch.device("cpu")))
+    run = Run(photos, settings, world_network(settings, partitioning), alone(torch.device("cpu")))
     for _ in range(run.schedule.steps):
         run.advance()
     network = run.averaged()
@@ -64,7 +58,7 @@ def test_every_level_is_calibrated_by_itself() -> None:
         calibrate(network, photos, 32)
     # what is calibrated needs no temperature; logits made 2 and 3 times too large need just that
     assert calibrate(network, photos, 32).levels == pytest.approx((1.0, 1.0), abs=0.01)
-    for layer, factor in zip(temperature_layers(network), (2.0, 3.0), strict=True):
+    for layer, factor in zip(temperature_layers(network.head), (2.0, 3.0), strict=True):
         layer.weight.data *= factor
         layer.bias.data *= factor
     found = calibrate(network, photos, 32)
@@ -72,7 +66,7 @@ def test_every_level_is_calibrated_by_itself() -> None:
 
     # Both levels know the same of a photo: their product counts it twice, until it is calibrated, too.
     assert found.product > 1.2
-    fold(network, (found.product, found.product))
+    fold_temperatures(network.head, (found.product, found.product))
     rows, levels = zip(*level_logits(network, photos, photos.validation, 32), strict=True)
     product = torch.cat([answers(network, batch)["f*"] for batch in levels])
     truth = photos.classes[np.concatenate(rows)][:, -1]

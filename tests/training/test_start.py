@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(tmp_path: Path) -> Non
     damaged.write_bytes(b"no weights")
     with pytest.raises(CheckpointError, match=r"^damaged.safetensors: expected a safetensors file"):
         begin_with(backbone, head, damaged)
-    with pytest.raises(CheckpointError, match=r"--start: expected a file of weights at .*gone\.pth, found none"):
+    with pytest.raises(CheckpointError, match=r"expected a file of weights at .*gone\.pth, found none"):
         begin_with(backbone, head, tmp_path / "gone.pth")
     assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
 

@@ -9,14 +9,8 @@ from geoexplain.imagery.conditions import ViewSet
 from geoexplain.imagery.discs import Disc, cloud_share
 from geoexplain.imagery.earth import pack
 from geoexplain.locator.heads import VonMisesFisherHead
-from geoexplain.training.run import GeolocatorNetwork
-from geoexplain.training.view_validation import (
-    CLEAR,
-    Validation,
-    describe_accuracy,
-    top_cell_accuracy,
-    validation_sets,
-)
+from geoexplain.locator.model import Network
+from geoexplain.training.views import CLEAR, ViewSource, centers_partitioning, top_cell_accuracy, validation_sets
 from tests.imagery.discs import DISTANCE_KM, coloured, disc_pixels
 from tests.imagery.scenes import generator, made_surroundings
 
@@ -36,11 +30,9 @@ class Told(nn.Module):
         return x.mean(dim=(1, 2, 3)).unsqueeze(1)
 
 
-def network() -> GeolocatorNetwork:
+def network() -> Network:
     """Black views are in the first cell, white ones in the second: normalised they are −1 and 1."""
-    made = GeolocatorNetwork.__new__(GeolocatorNetwork)
-    nn.Module.__init__(made)
-    made.backbone, made.head = Told(), VonMisesFisherHead(1, torch.from_numpy(CENTERS))
+    made = Network(Told(), VonMisesFisherHead(1, torch.from_numpy(CENTERS)))  # type: ignore[arg-type]
     made.head.mixture_weights.weight.data = torch.tensor([[-5.0], [5.0], [0.0]])
     made.head.mixture_weights.bias.data.zero_()
     return made.eval()
@@ -55,19 +47,18 @@ def test_accuracy_and_score_by_hand() -> None:
     # answers are 0° E, 10° E, 10° E; the truth is 0, 334 and 8,900 km away
     first = views([0.0, 1.0, 1.0], [(0.0, 0.0), (0.0, 13.0), (0.0, 90.0)])
     shares = {200: 1 / 3, 750: 2 / 3, 2500: 2 / 3}
-    assert top_cell_accuracy(network(), first, 8) == pytest.approx(shares)
+    assert top_cell_accuracy(network(), first, CENTERS, 8) == pytest.approx(shares)
     second = views([0.0], [(0.0, 0.0)])
-    score, words = Validation({"first": first, "second": second}).score(network(), 8)
-    assert score == pytest.approx((sum(shares.values()) + 3) / 6)
-    assert words == (
-        "first: 33.3 / 66.7 / 66.7 % within 200 / 750 / 2,500 km; "
-        "second: 100.0 / 100.0 / 100.0 % within 200 / 750 / 2,500 km"
+    texels = torch.zeros(1, 32, 64, 4, dtype=torch.uint8)
+    source = ViewSource(
+        pack(texels, ("earth",)),
+        made_surroundings(),
+        centers_partitioning(CENTERS),
+        validation={"first": first, "second": second},
     )
-
-
-def test_accuracies_are_said_in_words() -> None:
-    said = describe_accuracy({200: 0.45, 750: 0.6011, 2500: 0.7})
-    assert said == "45.0 / 60.1 / 70.0 % within 200 / 750 / 2,500 km"
+    accuracy, score = source.validate(network(), 8)
+    assert accuracy == {"first": pytest.approx(shares), "second": {200: 1.0, 750: 1.0, 2500: 1.0}}
+    assert score == (pytest.approx((sum(shares.values()) + 3) / 6),)
 
 
 def test_the_views_are_those_that_there_are_sources_for() -> None:

@@ -12,26 +12,35 @@ from torch import nn
 
 from geoexplain.training.distributed import Processes, processes
 from geoexplain.training.joint_norm import join_batch_norms
-from geoexplain.training.photo_loop import train_photos
-from geoexplain.training.photo_run import PhotoRun
-from geoexplain.training.photo_settings import PhotoPhase
-from tests.training.photo_worlds import drawn, world_network, world_partitioning, world_photos, world_settings
+from geoexplain.training.loop import train
+from geoexplain.training.run import Run
+from geoexplain.training.settings import Phase, Training
+from tests.training.worlds import (
+    SOURCES,
+    drawn,
+    source_settings,
+    world_network,
+    world_partitioning,
+    world_photos,
+    world_source,
+)
 
 BROKEN = frozenset({1, 8, 17})
 SHARES = ((0, 5), (5, 6), (6, 6))
 """Rows of a batch of 6 that process 0 has; the others are process 1's. In the last one it has none."""
 
 
-def settings_of(steps: int = 6):
+def settings_of(kind: str, steps: int = 6) -> Training:
     # Plain gradients: Adam divides those that are nearly nothing by themselves, rounding included.
-    sgd = {"optimiser": "sgd", "learning_rate": 0.01}
-    return world_settings(phases=(PhotoPhase(32, 8, photos=8 * steps),), accumulate=1, **sgd)
+    sgd = {"optimizer": "sgd", "learning_rate": 0.01}
+    # Of 48 images 36 are views, which come in blocks of 32 and 4.
+    batch = 8 if kind == "photos" else 48
+    return source_settings(kind, phases=(Phase(32, batch, images=batch * steps),), accumulate=1, **sgd)
 
 
-def run_of(joined: Processes) -> PhotoRun:
-    settings, partitioning = settings_of(), world_partitioning()
-    photos = world_photos(drawn(48, BROKEN), partitioning)
-    return PhotoRun(photos, partitioning, settings, world_network(settings, partitioning), joined)
+def run_of(kind: str, joined: Processes) -> Run:
+    settings, source = settings_of(kind), world_source(kind, BROKEN)
+    return Run(source, settings, world_network(settings, source.partitioning), joined)
 
 
 def norms() -> nn.ModuleList:
@@ -71,16 +80,17 @@ def compare(joined: Processes, folder: Path) -> None:
         assert join_batch_norms(modules) == 2
         own = slice(0, stop) if joined.leads else slice(stop, 6)
         results[f"norms {start}-{stop}"] = normalised(modules, x[own], upstream[own])
-    run = run_of(joined)
-    results["losses"] = [run.advance().loss for _ in range(6)]
     results["failed"] = [key for key, _ in joined.gathered([(f"from {joined.rank}", "")])]
-    results["state"] = run.network.state_dict()
+    for kind in SOURCES:
+        run = run_of(kind, joined)
+        results[f"losses {kind}"] = [run.advance().loss for _ in range(6)]
+        results[f"state {kind}"] = run.network.state_dict()
     torch.save(results, folder / f"{joined.rank}.pt")
 
 
 def press(joined: Processes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train; Ctrl-C is pressed in process 1 alone, in the middle of its second step."""
-    settings, partitioning = settings_of(400), world_partitioning()
+    settings, partitioning = settings_of("photos", 400), world_partitioning()
     collection = drawn(48)
     if not joined.leads:
         read = type(collection).read
@@ -95,13 +105,13 @@ def press(joined: Processes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(type(collection), "read", pressing)
     photos = world_photos(collection, partitioning)
     try:
-        train_photos(
+        train(
             photos,
-            partitioning,
             settings,
-            world_network(settings, partitioning),
             folder,
+            network=world_network(settings, partitioning),
             processes=joined,
+            validate_every=100_000,
             validate=lambda _network, _size: ({}, (0.0,)),
         )
     except KeyboardInterrupt:
@@ -110,7 +120,7 @@ def press(joined: Processes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def fail(joined: Processes, folder: Path) -> None:
     """Process 1 ends after two steps; process 0 must not wait for it."""
-    run = run_of(joined)
+    run = run_of("photos", joined)
     for step in range(6):
         if step == 2 and not joined.leads:
             sys.exit(3)

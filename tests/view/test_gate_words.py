@@ -57,7 +57,7 @@ def test_the_sentence_stands_only_where_it_is_true() -> None:
 
 @pytest.mark.parametrize(
     ("score", "words"),
-    [(0.0, "less than 1 %"), (0.5, "50 %"), (0.994, "more than 99 %"), (1.0, "more than 99 %"), (0.01, "1 %")],
+    [(0.0, "0 %"), (1e-5, "< 0.1 %"), (0.5, "50.0 %"), (0.9994, "> 99.9 %"), (1.0, "100 %"), (0.01, "1.0 %")],
 )
 def test_how_sure_it_is_is_never_rounded_to_certainty(score: float, words: str) -> None:
     model = red_model(red_gate())

@@ -43,7 +43,13 @@ def test_the_page_asks_for_nothing_and_takes_names_for_text() -> None:
 
 def test_what_the_page_knows() -> None:
     data = embedded(str(partition_map(made(), dark=True).get_root().render()))
-    assert (data["title"], data["kind"], data["coordinates"], data["lost"], data["dark"]) == ("hand", "s2", 18, 0, True)
+    assert (data["title"], data["kind"], data["coordinates"], data["lost"], data["dark"]) == (
+        "hand",
+        "s2",
+        "18 coordinates",
+        "",
+        True,
+    )
     assert [level["keys"] for level in data["levels"]] == [["1", "7"], ["04", "14", "7"]]
 
 
@@ -80,7 +86,7 @@ def test_a_cell_says_what_it_is_and_lies_in(chromium_page: Page, tmp_path: Path)
     expect(tip).to_have_text("-10, -104 coordinatesin 3, 3")  # the mean of eight and of four
     chromium_page.mouse.click(*pixel_of(chromium_page, -10, -10))
     expect(card.locator("h2")).to_have_text("-10, -10")
-    expect(card).to_contain_text("4 coordinates, 22 % of all")
+    expect(card).to_contain_text("4 coordinates, 22.2 % of all")
     expect(card).to_contain_text("04 · -10.000, -10.000")
     card.get_by_role("button", name="3, 3").click()
     expect(chromium_page.get_by_role("button", name="coarse 2")).to_have_attribute("aria-pressed", "true")
@@ -129,7 +135,7 @@ def test_a_cell_across_the_antimeridian_is_found_from_both_sides(
     chromium_page.goto((tmp_path / "map.html").as_uri())
     chromium_page.evaluate("window[document.querySelector('.folium-map').id].setView([20, 180], 2, {animate: false})")
     chromium_page.mouse.click(*pixel_of(chromium_page, *place))
-    expect(chromium_page.locator(".geoexplain-cell")).to_contain_text("6 coordinates, 33 % of all")
+    expect(chromium_page.locator(".geoexplain-cell")).to_contain_text("6 coordinates, 33.3 % of all")
 
 
 @pytest.mark.browser

@@ -18,9 +18,9 @@ from geoexplain.view.radius_words import (
     half_words,
     reach_words,
     share_rows,
-    width_text,
 )
 from geoexplain.view.worldmap import world_map_html
+from geoexplain.words import width_text
 from tests.geography.scattered import fibonacci
 
 WHOLE_EARTH_KM = 2 * np.pi * 6371

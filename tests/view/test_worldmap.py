@@ -157,7 +157,14 @@ def test_levels_hold_the_probabilities_on_a_logarithmic_scale() -> None:
     assert data["lowest"] == -2  # six equal cells would have 17 % each
     # 255 at 100 %, half of that at 10 %, at 5 % and 1.1 % by the logarithm, 0 below 1 %
     assert data["levels"] == encode_integers([255, 128, 89, 5, 0, 0])
-    assert data["shares"]["1"] == 0.1
+    assert data["ticks"] == ["1 %", "10 %", "100 %"]
+
+
+def test_every_cell_has_its_percentage_as_it_stands_everywhere() -> None:
+    partition = partition_of([[0, 10 * i] for i in range(6)])
+    data = embedded(world_map_html(prediction_at(0, 0, [0.8, 0.1, 0.0017, 0.0982, 0.0001, 0], partition), partition))
+    assert data["percents"] == ["0 %", "0.2 %", "10.0 %", "80.0 %", "9.8 %", "< 0.1 %"]
+    assert data["percent_of"] == encode_integers([3, 2, 1, 4, 5, 0])
 
 
 def test_the_view_holds_what_matters_across_the_antimeridian() -> None:
@@ -299,7 +306,7 @@ def test_labels_say_name_and_percentage_and_the_legend_the_rest(chromium_page: P
     prediction = prediction_at(0, 0, [0.6, 0.3, 0.0999, 0.0001], partition)
     frame = show_in_frame(chromium_page, site, tmp_path, prediction, partition, target=1, truth_deg=[0, 9])
     texts = frame.locator(".geoexplain-label").all_inner_texts()
-    assert {re.sub(r"\s+", " ", text) for text in texts} == {"Aa 60 %", "Bb 30 %", "Cc 10 %", "Dd < 1 %"}
+    assert {re.sub(r"\s+", " ", text) for text in texts} == {"Aa 60.0 %", "Bb 30.0 %", "Cc 10.0 %", "Dd < 0.1 %"}
     expect(frame.locator(".geoexplain-label-target")).to_contain_text("Bb")
     expect(frame.locator(".geoexplain-legend")).to_contain_text("true point, 1,001 km away")  # 9 × 111.19 km
     assert frame.locator(".geoexplain-ticks span").all_inner_texts() == ["1 %", "10 %", "100 %"]
@@ -375,7 +382,7 @@ def test_cells_are_drawn_with_their_borders_and_places_are_marked(
     assert shown[2] == shown[4] != shown[0]
     assert shown[1] == shown[3]  # nothing but ocean
     assert len(set(shown)) == 3
-    for where, text in ((square, "Square: 60 %"), (second, "Island: 30 %")):
+    for where, text in ((square, "Square: 60.0 %"), (second, "Island: 30.0 %")):
         chromium_page.mouse.move(*pixel_of(frame, *where))
         expect(frame.locator(".geoexplain-tip")).to_have_text(text)
     chromium_page.mouse.move(*pixel_of(frame, *hole))

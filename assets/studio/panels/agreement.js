@@ -18,7 +18,7 @@ function heading(scope, number, title) {
 
 function figure(value, i, j) {
   const cell = document.createElement("td");
-  cell.textContent = value === null ? "–" : value.toFixed(2).replace("-", "−");
+  cell.textContent = result.figures[i][j];
   cell.dataset.self = i === j;
   cell.dataset.sign = value < 0 ? -1 : 1;
   const told = result.told[i][j];
@@ -26,7 +26,7 @@ function figure(value, i, j) {
   cell.style.setProperty("--share", told ? Math.abs(value) : 0);
   const limit = result.limits[i][j];
   const pair = `${result.titles[i]} and ${result.titles[j]}`;
-  cell.title = limit === null ? pair : `${pair}: unrelated maps as coarse stay within ±${limit.toFixed(2)}${told ? "" : ", and so do these"}`;
+  cell.title = !limit ? pair : `${pair}: unrelated maps as coarse stay within ${limit}${told ? "" : ", and so do these"}`;
   return cell;
 }
 

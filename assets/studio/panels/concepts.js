@@ -60,7 +60,7 @@ function bar(row) {
     range.style.setProperty("--to", row.chance[1]);
     track.append(range);
   }
-  const figure = span("ge-ci", row.ci.toFixed(2));
+  const figure = span("ge-ci", row.figure);
   line.title = `${row.concept}: ${row.words}`;
   line.dataset.said = row.said;
   const said = { more: "more than chance", fewer: "fewer than chance" }[row.said] || "as by chance";

@@ -27,13 +27,6 @@ function node(tag, attributes, text) {
 
 const rowOf = (name) => result.rows.find((row) => row.name === name);
 
-const figure = (metric, value) => (value === null ? "–" : metric.startsWith("average") ? value.toFixed(0) : value.toFixed(3));
-
-function shown(metric, row) {
-  if (metric === "time") return row.baseline ? "–" : row.seconds < 0.1 ? row.seconds.toFixed(3) : row.seconds.toFixed(1);
-  return figure(metric, row.values[metric]);
-}
-
 // What a method has to exceed: no map that is as coarse and has nothing to do with the image does.
 function limits() {
   const line = document.createElement("tr");
@@ -44,8 +37,7 @@ function limits() {
   line.append(head);
   for (const metric of metrics) {
     const cell = document.createElement("td");
-    const limit = metric === "time" ? null : result.limits[metric];
-    cell.textContent = limit === null ? "–" : `${result.higher[metric] ? "above" : "below"} ${figure(metric, limit)}`.replace("-", "−");
+    cell.textContent = result.limit_words[metric] ?? "–";
     line.append(cell);
   }
   return line;
@@ -66,7 +58,7 @@ function tableRow(row) {
   for (const metric of metrics) {
     const cell = document.createElement("td");
     cell.dataset.metric = metric;
-    cell.textContent = shown(metric, row);
+    cell.textContent = row.figures[metric];
     if (result.standing[metric]?.includes(row.name)) cell.dataset.standing = "true";
     if (metric !== "time" && row.reasons[metric]) cell.title = row.reasons[metric];
     line.append(cell);
@@ -93,11 +85,11 @@ function paintCurves() {
     const svg = find(`[data-curve="${kind}"] svg`);
     svg.replaceChildren();
     svg.setAttribute("aria-label", `Probability of ${window.geoexplainShown.label} while pixels are changed, ${kind}, ${rowOf(chosen).title}`);
-    for (const part of [0, 0.5, 1]) {
+    for (const [i, part] of [0, 0.5, 1].entries()) {
       const level = part * result.highest;
       svg.append(node("line", { x1: PLOT.left, x2: PLOT.right, y1: y(level), y2: y(level), class: "ge-curve-grid" }));
-      svg.append(node("text", { x: PLOT.left - 6, y: y(level) + 4, "text-anchor": "end", class: "ge-curve-word" }, level.toFixed(2)));
-      svg.append(node("text", { x: x(part), y: PLOT.bottom + 16, "text-anchor": ["start", "middle", "end"][2 * part], class: "ge-curve-word" }, `${100 * part} %`));
+      svg.append(node("text", { x: PLOT.left - 6, y: y(level) + 4, "text-anchor": "end", class: "ge-curve-word" }, result.up[i]));
+      svg.append(node("text", { x: x(part), y: PLOT.bottom + 16, "text-anchor": ["start", "middle", "end"][2 * part], class: "ge-curve-word" }, result.across[i]));
     }
     const draw = (row, look) => {
       const points = row.curves[kind];
@@ -140,12 +132,11 @@ function paintStep() {
     caption.textContent = points ? "" : "A flat map: it puts no pixel before another.";
     return;
   }
-  const percent = `${Math.round(100 * points.shares[step])} %`;
-  const probability = `${(100 * points.probabilities[step]).toFixed(1)} %`;
+  const [part, probability] = [points.pixels[step], points.percent[step]];
   caption.textContent =
     curve === "deletion"
-      ? `${row.title}: ${percent} of the pixels hidden, probability ${probability}`
-      : `${row.title}: ${percent} of the pixels sharp again, probability ${probability}`;
+      ? `${row.title}: ${part} of the pixels hidden, probability ${probability}`
+      : `${row.title}: ${part} of the pixels sharp again, probability ${probability}`;
   const [H, W] = result.size;
   const canvas = find(".ge-step canvas");
   canvas.width = W;
@@ -182,11 +173,6 @@ async function read(name) {
 function showResult() {
   result = work.report;
   pictures = {};
-  result.highest = Math.max(
-    0.05,
-    ...result.rows.flatMap((row) => Object.values(row.curves).flatMap((points) => (points ? points.probabilities : []))),
-  );
-  result.highest = Math.ceil(result.highest * 20) / 20;
   const { label, percent } = window.geoexplainShown;
   find(".ge-caption").textContent =
     `${label} (${percent}), deletion and insertion in ${result.steps} steps. Marked: beyond chance, and better than every map that knows nothing of the network. Choose a row to see its curves.`;

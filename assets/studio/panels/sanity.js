@@ -16,9 +16,8 @@ function small(source, resemblance, similarity, alt) {
     image.alt = alt;
     box.append(image);
   } else box.append(Object.assign(cell("span", "flat"), { className: "ge-strip-flat" }));
-  const words = resemblance == null ? "–" : resemblance.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
-  const figure = cell("b", resemblance === undefined ? "\u00a0" : words);
-  if (similarity != null) figure.title = `SSIM ${similarity.toFixed(2)}`;
+  const figure = cell("b", resemblance ?? "\u00a0");
+  if (similarity !== undefined) figure.title = `SSIM ${similarity}`;
   box.append(figure);
   return box;
 }
@@ -31,7 +30,7 @@ function row({ title, verdict, words, interval, sentence, maps, resemblances, si
   return cell(
     "tr",
     head,
-    small(maps[0], undefined, null, `${title}, the map`),
+    small(maps[0], undefined, undefined, `${title}, the map`),
     ...result.steps.map((step, i) => small(maps[i + 1], resemblances[i], similarities[i], `${title}, random down to ${step}`)),
   );
 }

@@ -1,4 +1,4 @@
-"""Who answers for the images of a set: several processes of this machine, or a Ray cluster.
+"""Engines that compute the answers: several processes of this machine, or a Ray cluster.
 
 An engine knows nothing of images. What travels is an index there and a line of text back.
 """

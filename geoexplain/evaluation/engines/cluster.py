@@ -19,7 +19,7 @@ MISSING = 'engine ray: expected the package ray, found none: pip install "geoexp
 
 @dataclass(frozen=True)
 class Cluster:
-    """`count` workers of a Ray cluster that this process is connected to; see Engine and `connected`.
+    """`count` workers of a Ray cluster that this process is connected to; see Engine and `connect`.
 
     device   what they compute on
     gpus     share of a GPU that each of them takes
@@ -100,7 +100,7 @@ class RayWorker:
 
 
 @contextmanager
-def connected(count: int, device: str | None = None) -> Iterator[Cluster]:
+def connect(count: int, device: str | None = None) -> Iterator[Cluster]:
     """Connect to the cluster of RAY_ADDRESS, or start Ray on this machine for as long as it is needed.
 
     `count` workers share the GPUs, if there are any and `device` (None: the GPU) does not say otherwise. Nothing is
@@ -127,7 +127,7 @@ def connected(count: int, device: str | None = None) -> Iterator[Cluster]:
         gpus = 0 if device not in {None, "cuda"} else int(has.get("GPU", 0))
         share = 1 / math.ceil(count / gpus) if gpus else 0.0
         threads = max(1, int(has["CPU"]) // count)
-        with redirect_stdout(sys.stderr):  # where Ray tells of workers that died; the other is for results
+        with redirect_stdout(sys.stderr):  # where Ray reports workers that died; standard output is for results
             yield Cluster(count, "cuda" if gpus else device or "cpu", share, threads)
     finally:
         if ours:

@@ -1,4 +1,4 @@
-"""Several processes of this machine that may die: a pool that loses nothing but the image under way."""
+"""A pool of processes that may die: it loses nothing but the image in progress."""
 
 import multiprocessing
 import os
@@ -51,10 +51,10 @@ class Processes:
         pool = Pool(opener, self.count, indices)
         try:
             while pool.busy:
-                pool.man()
+                pool.start_workers()
                 pool.hand_out()
-                for line in wait(list(pool.crew)):
-                    found = pool.hear(pool.crew[line])  # type: ignore[index]
+                for line in wait(list(pool.workers)):
+                    found = pool.receive(pool.workers[line])  # type: ignore[index]
                     if found is not None:
                         yield found
         finally:
@@ -67,37 +67,37 @@ class Pool:
     def __init__(self, opener: Opener, count: int, indices: Sequence[int]):
         self._opener, self._count = opener, count
         self._waiting, self._deaths, self._early_deaths = deque(indices), Counter[int](), 0
-        self.crew: dict[Connection, Worker] = {}
+        self.workers: dict[Connection, Worker] = {}
 
     @property
     def busy(self) -> bool:
         """Whether an answer is still to come."""
-        return bool(self._waiting) or any(worker.index is not None for worker in self.crew.values())
+        return bool(self._waiting) or any(worker.index is not None for worker in self.workers.values())
 
-    def man(self) -> None:
+    def start_workers(self) -> None:
         """Start workers, as long as there is an index for one more."""
-        taken = {worker.number for worker in self.crew.values()}
+        taken = {worker.number for worker in self.workers.values()}
         free = [number for number in range(self._count) if number not in taken]
-        at_hand = sum(worker.index is None for worker in self.crew.values())
-        for number in free[: max(0, len(self._waiting) - at_hand)]:
-            with interrupts_held():  # until `close` knows of it
+        idle = sum(worker.index is None for worker in self.workers.values())
+        for number in free[: max(0, len(self._waiting) - idle)]:
+            with hold_interrupts():  # until `close` knows of it
                 worker = start(number, self._opener, max(1, cores() // self._count))
-                self.crew[worker.line] = worker
+                self.workers[worker.line] = worker
 
     def hand_out(self) -> None:
         """Give every idle worker an index."""
-        for worker in self.crew.values():
+        for worker in self.workers.values():
             if self._waiting and worker.ready and worker.index is None:
-                with suppress(OSError):  # it died while idle, which `hear` will find
+                with suppress(OSError):  # it died while idle, which `receive` will find
                     worker.line.send(self._waiting[0])
                     worker.index = self._waiting.popleft()
 
-    def hear(self, worker: Worker) -> tuple[int, str | None] | None:
-        """What a worker has to say, or that it is dead: an index and its answer, if that makes one."""
+    def receive(self, worker: Worker) -> tuple[int, str | None] | None:
+        """Read a message of a worker, or find that it died; return an index and its answer, if there is one."""
         try:
             kind, text = worker.line.recv()
         except (EOFError, OSError):
-            return self._bury(worker)
+            return self._remove(worker)
         if kind == "refused":
             raise DataError(text)
         self._early_deaths, worker.ready = 0, True
@@ -107,13 +107,13 @@ class Pool:
 
     def close(self) -> None:
         """End all workers."""
-        for worker in self.crew.values():
+        for worker in self.workers.values():
             worker.process.terminate()
-        for worker in self.crew.values():
+        for worker in self.workers.values():
             end(worker)
 
-    def _bury(self, worker: Worker) -> tuple[int, str | None] | None:
-        del self.crew[worker.line]
+    def _remove(self, worker: Worker) -> tuple[int, str | None] | None:
+        del self.workers[worker.line]
         end(worker)
         if worker.index is None:
             self._early_deaths += not worker.ready
@@ -136,7 +136,7 @@ def start(number: int, opener: Opener, threads: int) -> Worker:
     here, there = context.Pipe()
     process = context.Process(target=serve, args=(there, opener, number, threads), daemon=True)
     process.start()
-    there.close()  # or its end would never be told
+    there.close()  # or the end of the process would not close the line
     return Worker(number, process, here)
 
 
@@ -145,7 +145,7 @@ def serve(line: Connection, opener: Opener, number: int, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; who saves ends the rest
     torch.set_num_threads(threads)
     reuse_freed_memory()
-    with suppress(EOFError, OSError):  # nobody listens any more
+    with suppress(EOFError, OSError):  # the other end is closed
         try:
             answer = opener(number)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next worker would not fare better
@@ -167,13 +167,13 @@ def end(worker: Worker) -> None:
 
 
 @contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits until the end; processes that are started meanwhile never hear it, not even while they import."""
+def hold_interrupts() -> Iterator[None]:
+    """Ctrl-C waits until the end; processes that are started meanwhile never receive it, not even while they import."""
     if threading.current_thread() is not threading.main_thread():  # which it does not reach anyway
         yield
         return
-    heard: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: received.append(number))
     mask = None
     if hasattr(signal, "pthread_sigmask"):  # what a process inherits, unlike a handler in Python
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -183,7 +183,7 @@ def interrupts_held() -> Iterator[None]:
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
-        if heard:
+        if received:
             signal.raise_signal(signal.SIGINT)
 
 

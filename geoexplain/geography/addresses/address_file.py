@@ -17,7 +17,7 @@ import numpy as np
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses
 from geoexplain.geography.addresses.collected import MAX_STEPS, Collected
-from geoexplain.words import printable
+from geoexplain.words import listed, printable
 
 BETWEEN = " < "
 
@@ -102,8 +102,11 @@ def _rows(
         with file.open("rb") as data, io.TextIOWrapper(data, encoding="utf-8-sig", newline="") as text:
             size = file.stat().st_size
             lines = csv.reader(_lines(text, name), strict=True)
-            if next(lines, None) != titles:
-                raise DataError(f"{name}: expected the columns {', '.join(titles)} in its first line, got others.")
+            if (first := next(lines, None)) != titles:
+                raise DataError(
+                    f"{name}: expected the columns {listed(titles)} in its first line, got "
+                    f"{printable(', '.join(first or [])) or 'none'}: is it another table?"
+                )
             for count, row in enumerate(lines):
                 where = f"{name}, line {lines.line_num:,}"
                 if len(row) != len(titles) or count >= MAX_ROWS:

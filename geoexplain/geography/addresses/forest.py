@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.geography.address import Addresses, Location
+from geoexplain.words import extremes
 
 SHAPES_AT_A_TIME = 2048
 """Points as shapes: of many more, most of the time goes into memory from the system."""
@@ -69,5 +70,8 @@ def checked_points(points_deg: ArrayLike) -> NDArray[np.float64]:
     if points.ndim != 2 or points.shape[1] != 2:
         raise DataError(f"addresses: expected points of shape (N, 2), got {points.shape}; pass (latitude, longitude).")
     if not np.isfinite(points).all() or (np.abs(points[:, 0]) > 90).any():
-        raise DataError("addresses: expected finite latitudes in [-90, 90], got others; are the columns swapped?")
+        raise DataError(
+            f"addresses: expected finite latitudes in [-90, 90], got {extremes(points[:, 0])}, and finite "
+            f"longitudes, got {extremes(points[:, 1])}: are the columns swapped?"
+        )
     return np.stack([points[:, 0], (points[:, 1] + 180) % 360 - 180], axis=1)

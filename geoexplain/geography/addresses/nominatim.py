@@ -133,7 +133,10 @@ def _server(host: str, user_agent: str, pace: Pace) -> Nominatim:
             f"got {printable(user_agent)!r}."
         )
     if not (0 <= pace.rate_limit_s < math.inf and 0 < pace.timeout_s < math.inf and 0 <= pace.first_wait_s < math.inf):
-        raise DataError("Nominatim: expected seconds between requests ≥ 0 and for an answer > 0, got others.")
+        raise DataError(
+            "Nominatim: expected seconds between requests ≥ 0, for an answer > 0 and to wait at first ≥ 0, got "
+            f"{pace.rate_limit_s:g}, {pace.timeout_s:g} and {pace.first_wait_s:g}: correct these."
+        )
     public = name.rstrip(".")
     if (public == PUBLIC or public.endswith(f".{PUBLIC}")) and pace.rate_limit_s < PUBLIC_RATE_S:
         raise DataError(

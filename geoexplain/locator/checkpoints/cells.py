@@ -13,6 +13,7 @@ from geoexplain.geography.cell_tables import COLUMNS, read_cells
 from geoexplain.geography.outline_files import read_outlines
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.placetree_files import write_place_trees
+from geoexplain.words import extremes
 
 
 def cells_file(weights: Path, level: int = 0) -> Path:
@@ -39,9 +40,10 @@ def read_partitions(weights: Path, name: str, coarser: int) -> tuple[Partition, 
     for level, (lower, upper) in enumerate(zip([finest, *others], others, strict=False)):
         parents = lower.parents
         if parents is None or not ((parents >= 0) & (parents < len(upper))).all():
+            parents_text = "none" if parents is None else extremes(parents)
             raise DataError(
                 f"{cells_file(weights, level).name}: expected for every cell a parent from 0 to {len(upper) - 1}, the "
-                f"cells of {cells_file(weights, level + 1).name}, got others: are these tables of one model?"
+                f"cells of {cells_file(weights, level + 1).name}, got {parents_text}: are these tables of one model?"
             )
     return finest, tuple(others)
 

@@ -16,6 +16,7 @@ from geoexplain.locator.checkpoints.native import EMBEDDER, fill
 from geoexplain.locator.checkpoints.torchfile import checked_tensors, read_torch_file, state_dict
 from geoexplain.locator.heads import RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
+from geoexplain.words import extremes
 
 BACKBONE, HEAD, EMBEDDING = "efficientnet_backbone.pt", "mvmf_head.pt", "rrm_head.pt"
 CERTH_FILES = (BACKBONE, HEAD, EMBEDDING)
@@ -126,8 +127,8 @@ def _partition(name: str, mus: Tensor) -> Partition:
     centers = mus.T.double().numpy().copy()  # (K, 2)
     if (abs(centers[:, 0]) > 90).any() or (abs(centers[:, 1]) > 360).any():
         raise CheckpointError(
-            f"{HEAD}: key 'mvmf.mus': expected latitudes in [-90, 90] and longitudes in [-180, 180], got others: "
-            "is this the head of another model?"
+            f"{HEAD}: key 'mvmf.mus': expected latitudes in [-90, 90] and longitudes in [-180, 180], got "
+            f"{extremes(centers[:, 0])} and {extremes(centers[:, 1])}: is this the head of another model?"
         )
     # Centres were trained along with the rest, so that one near the antimeridian may lie a little beyond it.
     beyond = abs(centers[:, 1]) > 180

@@ -64,4 +64,6 @@ def check_finite(file: str, state: Mapping[str, Tensor]) -> None:
         if not all(part.float().isfinite().all() for part in parts):
             raise CheckpointError(f"{file}: key {key!r} holds NaN or infinite values: get the file again.")
         if key.endswith("running_var") and (value < 0).any():
-            raise CheckpointError(f"{file}: key {key!r}: expected variances ≥ 0, got others: get the file again.")
+            raise CheckpointError(
+                f"{file}: key {key!r}: expected variances ≥ 0, got {float(value.min()):g}: get the file again."
+            )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError
 from geoexplain.locator.checkpoints.layout import check_finite, check_layout, layout_of
+from geoexplain.words import mebibytes
 
 HARMLESS: list[Any] = [
     argparse.Namespace,
@@ -68,7 +69,7 @@ def _check_archive(file: Path) -> None:
         )
     if any(part.file_size > MAX_PICKLE_BYTES for part in parts if part.filename.endswith(".pkl")):
         raise CheckpointError(
-            f"{file.name}: expected at most {MAX_PICKLE_BYTES // 2**20} MiB besides its tensors, got more: "
+            f"{file.name}: expected at most {mebibytes(MAX_PICKLE_BYTES)} besides its tensors, got more: "
             "get the file again."
         )
 

@@ -12,6 +12,7 @@ from geoexplain.explainer.tuned import candidates_of
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.work import Cancelled, Progress
 from geoexplain.view.diverging import HERE_RGB, THERE_RGB
+from geoexplain.words import decimal, listed, printable
 
 
 def frame() -> str:
@@ -43,7 +44,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     """
     slow = question.asked.get("slow")
     if not isinstance(slow, list) or not all(name in SLOW for name in slow):
-        raise DataError(f"expected explanations out of {SLOW}, got others: reload the page.")
+        raise DataError(f"expected explanations out of {listed(SLOW)}, got {printable(str(slow))!r}: reload the page.")
     model = question.loaded.model
     explanation = explain(question.image, model, target=question.target)
     heatmaps = draw_all(model, explanation.tensor, explanation.trace, cancelled=cancelled)
@@ -56,7 +57,10 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         "titles": [titles[name] for name in found.names],
         "names": list(found.names),
         "rows": [[None if math.isnan(value) else value for value in row] for row in found.correlations.tolist()],
-        "limits": [[None if math.isnan(value) else value for value in row] for row in found.limits.tolist()],
+        "figures": [[decimal(value) for value in row] for row in found.correlations.tolist()],
+        "limits": [
+            ["" if math.isnan(value) else f"±{decimal(value)}" for value in row] for row in found.limits.tolist()
+        ],
         "told": found.beyond_chance().tolist(),
     }
 

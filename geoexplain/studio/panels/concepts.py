@@ -29,7 +29,6 @@ from geoexplain.explainer.labelled_mask import labelled_mask
 from geoexplain.explainer.segformer import SegFormer, load_segformer
 from geoexplain.explainer.segmenters import LandCover
 from geoexplain.geography.footprint import Footprint
-from geoexplain.studio.answer import percent, position
 from geoexplain.studio.asked import number, whole_number
 from geoexplain.studio.examples import find_example
 from geoexplain.studio.guards import GuardedImage
@@ -37,6 +36,7 @@ from geoexplain.studio.panels.faithfulness import AS_SET, as_set
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.work import Cancelled, Progress
 from geoexplain.view.influence import OCTAVES, bar_length
+from geoexplain.words import decimal, exact_km, exact_percent, percent, position
 
 SEGFORMER_VARIABLE = "GEOEXPLAIN_SEGFORMER"
 """The folder of a SegFormer that a server offers."""
@@ -71,7 +71,7 @@ def frame() -> str:
     <details class="ge-counting"><summary>How it is counted</summary><div>
       <label>Strongest pixels <input type="number" data-choice="k" min="1" step="1" value="{TOP_K}"></label>
       <label>Ignore what covers less than <input type="number" data-choice="share" min="0" max="100" step="any"
-        value="{100 * SMALLEST_SHARE:g}"> % of the image</label>
+        value="{exact_percent(SMALLEST_SHARE).removesuffix(" %")}"> % of the image</label>
       <label>Grow every mask by <input type="number" data-choice="dilate" min="0" max="{LARGEST_DILATION_PX}" step="1"
         value="0"> px</label></div></details>
   </div>
@@ -190,7 +190,7 @@ def _position(question: Question, explanation: Explanation) -> tuple[Footprint |
         place = Footprint(example.lat_deg, example.lon_deg, example.side_km)
         return (
             place,
-            f"Ocean and lakes by the map: the example's place is known, and it is {example.side_km:,g} km wide.",
+            f"Ocean and lakes by the map: the example's place is known, and it is {exact_km(example.side_km)} wide.",
         )
     if width is None:
         return None, "By colour alone: say how wide the view is to tell ocean from lake."
@@ -214,6 +214,7 @@ def _row(one: ConceptInfluence, mask: NDArray[np.bool_], chance: tuple[float, fl
         "share": percent(one.share),
         "tki": None if one.tki is None else percent(one.tki),
         "ci": None if one.ci is None else float(one.ci),
+        "figure": decimal(one.ci),
         "length": 0.0 if one.ci is None else bar_length(one.ci),
         "chance": None if chance is None else [bar_length(end) for end in chance],
         "said": beyond_chance(one, chance),

@@ -11,7 +11,6 @@ from geoexplain.explainer.contrast import Contrast, contrast
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.locator.model import GeoModel
-from geoexplain.studio.answer import percent
 from geoexplain.studio.asked import number, whole_number
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.payload import encode
@@ -24,6 +23,7 @@ from geoexplain.view.diverging import (
     THERE_RGB,
     odds_in_words,
 )
+from geoexplain.words import percent
 
 GRADIENT_METHODS = tuple(name for name, method in METHODS.items() if method.gradient)
 FIRST_HOW = "max"

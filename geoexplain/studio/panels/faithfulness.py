@@ -1,7 +1,8 @@
 """The scoreboard: every explanation of the image by every metric, and what happens on the way."""
 
 import base64
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -22,12 +23,16 @@ from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.payload import data_url
 from geoexplain.studio.tuning import setting_of
 from geoexplain.studio.work import Cancelled, Progress
+from geoexplain.words import decimal, exact_percent, listed, percent, printable
 
 STEPS = (10, 25, 50)
 """Steps of deletion and insertion to choose from."""
 
 AS_SET = "as-set"
 """The row of Combi-CAM as the page has it."""
+
+AXIS = (0, 0.5, 1)
+"""Where the curves' axes are written on, as parts of their length."""
 
 
 def frame() -> str:
@@ -71,7 +76,9 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     asked, model = question.asked, question.loaded.model
     steps = asked.get("steps")
     if type(steps) is not int or steps not in STEPS:
-        raise DataError(f"expected steps out of {STEPS}, got others: choose some of these.")
+        raise DataError(
+            f"expected steps out of {listed(STEPS, 'or')}, got {printable(str(steps))!r}: choose some of these."
+        )
     candidates = {AS_SET: as_set(asked.get("combi"))}
     candidates |= candidates_of(model) if asked.get("scoreCam") is True else traced_candidates(model)
     trial = try_explanations(
@@ -85,13 +92,18 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     )
     names = {metric: metric_name(metric, steps) for metric in METRICS}
     stands = {metric: standing(trial, metric, name) for metric, name in names.items()}
+    rows = [row_of(one, names, steps) for one in trial.tried]
+    highest = highest_probability(rows)
     return {
         "steps": steps,
         "names": names,
-        "rows": [row_of(one, names, steps) for one in trial.tried],
+        "rows": rows,
         "standing": {metric: list(one.standing) for metric, one in stands.items()},
         "limits": {metric: one.limit for metric, one in stands.items()},
-        "higher": {metric: METRICS[metric].higher for metric in stands},
+        "limit_words": {metric: limit_text(metric, one.limit) for metric, one in stands.items()},
+        "highest": highest,
+        "across": [exact_percent(part) for part in AXIS],
+        "up": [decimal(part * highest) for part in AXIS],
         "reading": reading(stands, {one.name: one.title for one in trial.tried}),
         "size": list(trial.subject.size_hw),
         "image": data_url(picture(model.preprocess, trial.subject.tensor)),
@@ -119,7 +131,10 @@ def row_of(one: Tried, names: dict[str, str], steps: int) -> dict[str, Any]:
         "name": one.name,
         "title": one.title,
         "baseline": one.baseline,
-        "seconds": one.drawing_s,
+        "figures": {
+            **{metric: figure(metric, measures[name].value) for metric, name in names.items()},
+            "time": decimal(None if one.baseline else one.drawing_s, 3 if one.drawing_s < 0.1 else 1),
+        },
         "values": {metric: measures[name].value for metric, name in names.items()},
         "reasons": {metric: measures[name].reason or "" for metric, name in names.items()},
         "curves": {metric: curve_of(measures[names[metric]]) for metric in ("deletion", "insertion")},
@@ -127,11 +142,34 @@ def row_of(one: Tried, names: dict[str, str], steps: int) -> dict[str, Any]:
     }
 
 
-def curve_of(measure: Measure) -> dict[str, list[float]] | None:
-    """Shares of the pixels and probabilities; None where there is no curve."""
+def figure(metric: str, value: float | None) -> str:
+    """A metric's value as it stands in the table: averages are in per cent, the others in thousandths."""
+    return decimal(value, 0 if metric.startswith("average") else 3)
+
+
+def limit_text(metric: str, limit: float | None) -> str:
+    """What a method has to exceed: "above 0.123"."""
+    if limit is None:
+        return figure(metric, None)
+    return f"{'above' if METRICS[metric].higher else 'below'} {figure(metric, limit)}"
+
+
+def highest_probability(rows: Sequence[Mapping[str, Any]]) -> float:
+    """The upper end of the curves' axis: the highest probability on one of them, up to the next twentieth."""
+    curves = [curve["probabilities"] for row in rows for curve in row["curves"].values() if curve is not None]
+    return math.ceil(20 * max([0.05, *(max(one) for one in curves)])) / 20
+
+
+def curve_of(measure: Measure) -> dict[str, list[Any]] | None:
+    """Shares of the pixels and probabilities, and both in words; None where there is no curve."""
     if measure.shares is None or measure.probabilities is None:
         return None
-    return {"shares": measure.shares.tolist(), "probabilities": measure.probabilities.tolist()}
+    return {
+        "shares": measure.shares.tolist(),
+        "probabilities": measure.probabilities.tolist(),
+        "pixels": [percent(share) for share in measure.shares],
+        "percent": [percent(share) for share in measure.probabilities],
+    }
 
 
 def turns(values: np.ndarray, steps: int) -> bytes:

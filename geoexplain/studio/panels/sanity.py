@@ -2,7 +2,6 @@
 
 import base64
 import io
-import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -29,6 +28,7 @@ from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.work import Cancelled, Progress
 from geoexplain.view.overlay import COLORMAPS, colormap_lut, normalise
+from geoexplain.words import about, counted, decimal, listed, plural, printable
 
 DRAWS = (5, 10, 20, 40)
 """How often the weights are drawn, to choose from."""
@@ -77,9 +77,11 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     """The strip of the page's image and cell. Raises DataError for draws or colours that are not offered."""
     draws, colormap = question.asked.get("draws"), question.asked.get("colormap")
     if type(draws) is not int or not FEWEST <= draws <= MOST_DRAWS:
-        raise DataError(f"expected {FEWEST} to {MOST_DRAWS} draws, got another number: reload the page.")
+        raise DataError(f"expected {FEWEST} to {MOST_DRAWS} draws, got {printable(str(draws))!r}: reload the page.")
     if not isinstance(colormap, str) or colormap not in COLORMAPS:
-        raise DataError("expected colours that the page offers, got others: reload the page.")
+        raise DataError(
+            f"expected colours out of {listed(COLORMAPS)}, got {printable(str(colormap))!r}: reload the page."
+        )
     model = question.loaded.model
     tensor = model.tensor(question.image)
     candidates = traced_candidates(model)
@@ -110,12 +112,13 @@ def more_draws(draws: int, open_: Collection[Equivalence]) -> dict[str, Any] | N
     """
     if not open_:
         return None
-    words = "One method is not settled." if len(open_) == 1 else f"{len(open_)} methods are not settled."
+    words = f"{counted(len(open_), 'method')} {plural(len(open_), 'is', 'are')} not settled."
     within = [one.more for one in open_ if one.more is not None and draws + one.more <= MOST_DRAWS]
     if within:
         more = max(within)
-        draws_words = "One more draw" if more == 1 else f"Some {more} more draws"
-        words += f" {draws_words} should tell" + (" for all." if len(within) == len(open_) else " for some.")
+        words += f" {about(more, 'more draw')} should tell" + (
+            " for all." if len(within) == len(open_) else " for some."
+        )
     elif draws < MOST_DRAWS:
         more = MOST_DRAWS - draws
         words += f" More than {MOST_DRAWS} draws are likely to be needed, which are the most that are made here."
@@ -134,8 +137,8 @@ def row_of(title: str, check: SanityCheck, maps: list[str | None]) -> dict[str, 
         "sentence": check.sentence,
         "interval": "" if check.verdict == NO_MAP else interval_of(check.found),
         "maps": maps,
-        "resemblances": [None if math.isnan(value) else float(value) for value in check.compared.mean_resemblances()],
-        "similarities": [None if math.isnan(value) else float(value) for value in check.compared.mean_similarities()],
+        "resemblances": [decimal(value) for value in check.compared.mean_resemblances()],
+        "similarities": [decimal(value) for value in check.compared.mean_similarities()],
     }
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from geoexplain.errors import DataError
-from geoexplain.evaluation.asking import KILLED, Crew
 from geoexplain.evaluation.engines import ATTEMPTS, Opener
-from geoexplain.evaluation.engines.cluster import Attempts, Cluster, RayWorker, connected
-from geoexplain.evaluation.explanations import evaluate_explanations
+from geoexplain.evaluation.engines.cluster import Attempts, Cluster, RayWorker, connect
+from geoexplain.evaluation.evaluate import KILLED, Workers, evaluate
 from tests.evaluation.openers import DEADLY, DEADLY_ONCE, dying, refusing
 from tests.evaluation.recipes import views_recipe
-from tests.evaluation.test_asking import QUICK, assert_same_table
+from tests.evaluation.test_evaluate import QUICK, assert_same_table
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,12 @@ def test_ray_gives_the_same_table_though_workers_are_killed(tmp_path: Path) -> N
     pytest.importorskip("ray")
     recipe = views_recipe(tmp_path)
     model, source = recipe.open()
-    evaluate_explanations(model, source, QUICK, tmp_path / "alone")
+    evaluate(QUICK, model, source, tmp_path / "alone")
     heard: list[int] = []
-    with connected(2, "cpu") as cluster:
-        crew = Crew(Dying(cluster, tmp_path), recipe)
-        answers = evaluate_explanations(
-            model, source, QUICK, tmp_path / "out", crew=crew, progress=lambda done, _total: heard.append(done)
+    with connect(2, "cpu") as cluster:
+        workers = Workers(Dying(cluster, tmp_path), recipe)
+        answers = evaluate(
+            QUICK, model, source, tmp_path / "out", workers=workers, progress=lambda done, _total: heard.append(done)
         )
     assert heard == list(range(7))  # each is saved as it comes
     assert [answer.status for answer in answers] == ["ok"] * 5 + ["failed"]
@@ -50,7 +49,7 @@ def test_ray_gives_the_same_table_though_workers_are_killed(tmp_path: Path) -> N
     assert (tmp_path / f"seen-{DEADLY}").read_text().count("seen") == ATTEMPTS
     assert (tmp_path / f"seen-{DEADLY_ONCE}").read_text().count("seen") == 1
     # Another engine goes on, and asks again for what failed.
-    evaluate_explanations(model, source, QUICK, tmp_path / "out", resume=True)
+    evaluate(QUICK, model, source, tmp_path / "out", resume=True)
     assert_same_table(tmp_path / "out", tmp_path / "alone")
 
 
@@ -62,7 +61,7 @@ def test_a_worker_that_refuses_says_why_with_every_image() -> None:
 
 def test_without_ray_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(DataError, match="expected the package ray, found none: pip install"), connected(2):
+    with pytest.raises(DataError, match="expected the package ray, found none: pip install"), connect(2):
         pass
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.engines import ATTEMPTS
-from geoexplain.evaluation.engines.processes import START_ATTEMPTS, Processes, interrupts_held
+from geoexplain.evaluation.engines.processes import START_ATTEMPTS, Processes, hold_interrupts
 from tests.evaluation.openers import DEADLY, DEADLY_ONCE, broken, dying, naming, refusing, slow
 
 TWO = Processes(2, "cpu")
@@ -66,7 +66,7 @@ def test_ctrl_c_waits_but_is_not_lost() -> None:
     done = []
 
     def interrupted() -> None:
-        with interrupts_held():
+        with hold_interrupts():
             signal.raise_signal(signal.SIGINT)
             done.append(True)
 

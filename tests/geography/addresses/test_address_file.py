@@ -61,7 +61,10 @@ def test_progress_ends_with_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("lat,lon,address\n", "a.csv: expected the columns latitude, longitude, address"),
+        (
+            "lat,lon,address\n",
+            "a.csv: expected the columns latitude, longitude and address in its first line, got lat, lon, address",
+        ),
         ("", "a.csv: expected the columns"),
         ("latitude,longitude,address\n1,2,W1\n91,2,W1\n", "a.csv, line 3: expected a latitude"),
         ("latitude,longitude,address\n1,nan,W1\n", "a.csv, line 2: expected a latitude"),

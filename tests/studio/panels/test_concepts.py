@@ -31,6 +31,7 @@ from geoexplain.studio.panels.concepts import SEGFORMER_VARIABLE, answer, frame,
 from geoexplain.studio.panels.faithfulness import AS_SET
 from geoexplain.studio.panels.panel import Question
 from geoexplain.view.influence import bar_length
+from geoexplain.words import percent
 from tests.explainer.segformers import save_segformer
 from tests.studio.test_markup import Elements
 
@@ -82,19 +83,20 @@ def test_a_painted_mask_is_worked_out_from_the_strongest_pixels(model: GeoModel,
     np.testing.assert_array_equal(mask_of(west["mask"], found["size"]), columns < 32)
     np.testing.assert_array_equal(mask_of(east["mask"], found["size"]), columns >= 48)
     tki = (order % width < 32).mean()
-    assert (west["concept"], west["share"], west["tki"]) == ("west", "50.0 %", f"{100 * tki:.1f} %")
+    assert (west["concept"], west["share"], west["tki"]) == ("west", "50.0 %", percent(tki))
     assert west["ci"] == pytest.approx(2 * tki)
     assert type(west["ci"]) is float  # of NumPy's, Gradio makes a text
     assert (east["concept"], east["ci"]) == ("<b>east", pytest.approx(4 * (order % width >= 48).mean()))
     assert nowhere == {
         "concept": "nowhere",
-        "share": "0.0 %",
-        "tki": "0.0 %",
+        "share": "0 %",
+        "tki": "0 %",
         "ci": None,
+        "figure": "–",
         "length": 0.0,
         "chance": None,
         "said": "",
-        "words": "0.0 % of the strongest pixels on 0.0 % of the image",
+        "words": "0 % of the strongest pixels on 0 % of the image",
         "ignored": "not in the image",
         "mask": None,
     }
@@ -114,7 +116,7 @@ def test_masks_are_shown_as_they_were_counted(model: GeoModel, image: Image.Imag
     found, _ = ask(model, image, {"dilate": 5, "share": 60}, mask=painting())
     west = found["rows"][0]
     assert mask_of(west["mask"], found["size"]).mean() == 37 / 64
-    assert west["ignored"] == "covers 57.8% of the image, less than 60.0%"
+    assert west["ignored"] == "covers 57.8 % of the image, less than 60 %"
 
 
 def test_land_cover_knows_where_an_example_lies(model: GeoModel) -> None:
@@ -269,7 +271,7 @@ def test_segformer_is_offered_by_a_server_that_has_one(
     assert "segformer" in Elements(frame()).values("value")
     red = Image.new("RGB", image.size, (200, 50, 20))
     found, _ = ask(model, red, {"segmenter": "segformer"})
-    assert [(row["concept"], row["share"]) for row in found["rows"]] == [("red", "100.0 %")]
+    assert [(row["concept"], row["share"]) for row in found["rows"]] == [("red", "100 %")]
     monkeypatch.setenv(SEGFORMER_VARIABLE, str(tmp_path / "elsewhere"))
     with pytest.raises(DataError) as refusal:
         ask(model, red, {"segmenter": "segformer"})

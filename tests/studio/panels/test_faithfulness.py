@@ -71,7 +71,13 @@ def test_what_the_browser_marks_is_what_stands_out(model: GeoModel, image: Image
     values = {row["name"]: row["values"] for row in found["rows"]}
     for metric, row in METRICS.items():
         limit, sign = found["limits"][metric], 1 if row.higher else -1
-        assert found["higher"][metric] == row.higher
+        if limit is None:
+            assert found["limit_words"][metric] == "–"
+        else:
+            side, figure = found["limit_words"][metric].split(" ")
+            assert side == ("above" if row.higher else "below")
+            rounding = 0.5 if metric.startswith("average") else 0.0005
+            assert float(figure.replace("−", "-")) == pytest.approx(limit, abs=1.001 * rounding)
         for name in found["standing"][metric]:
             assert sign * values[name][metric] > sign * limit
             assert all(sign * values[name][metric] > sign * values[other][metric] for other in BASELINES)

@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from geoexplain.locator.heads import VonMisesFisherHead
-from geoexplain.training.release import fit_temperature, fold_temperature
+from geoexplain.training.calibration import fit_temperature, fold_temperatures
 
 
 def overconfident(temperature: float, samples: int = 20_000, cells: int = 6) -> tuple[torch.Tensor, np.ndarray]:
@@ -48,6 +48,6 @@ def test_folding_divides_the_logits_for_good() -> None:
     with torch.no_grad():
         before = head(features)
         kappas = head.mvmf.kappas.clone()
-        fold_temperature(head, 1.6)
+        fold_temperatures(head, (1.6,))
         torch.testing.assert_close(head(features), before / 1.6)
     assert torch.equal(head.mvmf.kappas, kappas)

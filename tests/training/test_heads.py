@@ -1,4 +1,4 @@
-"""Losses of the photo heads, worked out by hand."""
+"""Losses of the heads, worked out by hand."""
 
 import math
 
@@ -8,9 +8,9 @@ import torch
 
 from geoexplain.geography.sphere import unit_vectors
 from geoexplain.locator.heads import MultiPartitionHead, VonMisesFisherHead
+from geoexplain.training.heads import HEADS, Truth
 from geoexplain.training.losses import mixture_bits, partition_losses
-from geoexplain.training.photo_heads import HEADS, Truth
-from tests.training.photo_worlds import CENTERS, world_partitioning
+from tests.training.worlds import CENTERS, world_partitioning
 
 
 def test_cross_entropies_add_up_over_the_levels() -> None:
@@ -27,7 +27,7 @@ def test_the_linear_head_is_held_to_the_finest_level_alone() -> None:
     layer = head.classifier[0]
     layer.weight.data, layer.bias.data = torch.zeros(4, 2), torch.log(torch.tensor([0.1, 0.2, 0.3, 0.4]))
     truth = Truth(torch.tensor([[2, 3], [0, 0]]), torch.zeros(2, 3))  # coarse classes 2 and 0 do not count
-    assert HEADS["linear"].losses(head, torch.zeros(2, 2), truth).tolist() == pytest.approx(
+    assert HEADS["linear"].losses(head, head.levels(torch.zeros(2, 2)), truth, 150.0).tolist() == pytest.approx(
         [-math.log(0.4), -math.log(0.1)], abs=1e-6
     )
 

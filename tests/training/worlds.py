@@ -1,4 +1,4 @@
-"""Photos of a world where colour tells the place: a grid of flat colours with noise, some of them unreadable."""
+"""Sources of a world where colour tells the place: photos of flat colours, some of them unreadable, and views."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,18 @@ from PIL import Image
 from geoexplain.errors import ImageError
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Partitioning
+from geoexplain.geography.sphere import unit_vectors
+from geoexplain.imagery.earth import Imagery, pack
+from geoexplain.imagery.mixture import ViewMixture
 from geoexplain.locator.backbone import create_backbone
 from geoexplain.locator.model import Network
 from geoexplain.photos.photo import LeftOut, Tally
-from geoexplain.training.photo_run import photo_network
-from geoexplain.training.photo_set import PhotoSet, photo_set
-from geoexplain.training.photo_settings import PhotoPhase, PhotoTraining
+from geoexplain.training.heads import build_network
+from geoexplain.training.photos import PhotoSet, photo_set
+from geoexplain.training.settings import Phase, Training
+from geoexplain.training.views import ViewSource, centers_partitioning
+from tests.imagery.earths import grid_deg
+from tests.imagery.scenes import generator, made_surroundings
 
 CENTERS = np.array([(10.0, 20.0), (12.0, 22.0), (-33.0, 151.0), (64.0, -22.0)])
 COLOURS = np.array([(220, 40, 40), (220, 160, 40), (40, 60, 220), (200, 220, 240)])
@@ -91,19 +97,51 @@ def world_photos(collection: DrawnPhotos, partitioning: Partitioning, validation
     return photo_set(collection, rows[:-validation], rows[-validation:], partitioning)
 
 
-def world_settings(**changes: object) -> PhotoTraining:
-    return PhotoTraining(
+def coloured_imagery() -> Imagery:
+    """Two Earths whose colour tells the place, each of a brightness of its own in every texel."""
+    shades = np.random.default_rng(0).uniform(0.4, 1, (2, 90, 180, 1))
+    rgb = torch.from_numpy(((unit_vectors(grid_deg(90)) + 1) / 2 * 255 * shades).round().astype(np.uint8))
+    return pack(torch.cat([rgb, torch.zeros(2, 90, 180, 1, dtype=torch.uint8)], dim=-1), ("one", "other"))
+
+
+def world_views() -> ViewSource:
+    """Views of four cells; a quarter of every batch are pieces of one picture that is none, and generated pictures."""
+    return ViewSource(
+        coloured_imagery(),
+        made_surroundings(),
+        centers_partitioning(CENTERS),
+        (torch.randint(256, (3, 40, 60), generator=generator(), dtype=torch.uint8),),
+        mixture=ViewMixture(extreme=0, turned=0, oblique=0.2, footprint_km=(500.0, 2000.0)),
+        others_share=0.25,
+    )
+
+
+SOURCES = ("photos", "views")
+
+
+def world_source(kind: str, broken: frozenset[int] = frozenset({3})) -> PhotoSet | ViewSource:
+    """A source of either kind, small enough that a step takes moments."""
+    return world_views() if kind == "views" else world_photos(drawn(48, broken), world_partitioning())
+
+
+def source_settings(kind: str, **changes: object) -> Training:
+    """Settings for a source of either kind."""
+    return world_settings(**({"head": "mvmf-soft"} if kind == "views" else {}), **changes)
+
+
+def world_settings(**changes: object) -> Training:
+    return Training(
         **{  # type: ignore[arg-type]
             "architecture": "test_efficientnet",
             "head": "multi",
-            "phases": (PhotoPhase(32, 8, photos=64), PhotoPhase(48, 8, photos=32)),
-            "warmup_photos": 16,
+            "phases": (Phase(32, 8, images=64), Phase(48, 8, images=32)),
+            "warmup_images": 16,
             "precision": "float32",
             **changes,
         }
     )
 
 
-def world_network(settings: PhotoTraining, partitioning: Partitioning) -> Network:
+def world_network(settings: Training, partitioning: Partitioning) -> Network:
     torch.manual_seed(settings.seed)
-    return photo_network(create_backbone(settings.architecture), settings.head, partitioning)
+    return build_network(create_backbone(settings.architecture), settings.head, partitioning)

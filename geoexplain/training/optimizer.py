@@ -1,14 +1,13 @@
-"""What every training run does alike: groups of parameters, the moving average, mixed precision, atomic files."""
+"""The optimizer of a training run, the moving average of its weights, and mixed precision."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from geoexplain.errors import CheckpointError
+from geoexplain.training.settings import Training
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -18,6 +17,18 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
+
+
+def make_optimizer(network: nn.Module, settings: Training) -> torch.optim.Optimizer:
+    """The optimizer of the settings over all parameters of a network."""
+    decay = settings.weight_decay
+    groups: Any = parameter_groups(network, decay)
+    if settings.decay_all:
+        groups = [{"params": list(network.parameters()), "weight_decay": decay}]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
+    return kind(groups, lr=settings.learning_rate)
 
 
 @torch.no_grad()
@@ -36,18 +47,3 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
     if device.type in {"cpu", "cuda"}:
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
-
-
-def save_atomically(state: Mapping[str, Any], file: Path) -> None:
-    """Write a checkpoint: a kill while writing must not cost the last good one. CheckpointError where it cannot be."""
-    partial = file.with_suffix(".partial")
-    try:
-        torch.save(dict(state), partial)
-        partial.replace(file)
-    except (OSError, RuntimeError) as error:  # of a full disk torch makes a RuntimeError
-        with suppress(OSError):
-            partial.unlink()
-        raise CheckpointError(
-            f"{file}: expected to write a checkpoint, could not ({type(error).__name__}): make room on the disk, or "
-            "choose a folder that may be written to, and go on with --resume."
-        ) from error

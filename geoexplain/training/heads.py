@@ -1,6 +1,6 @@
-"""Heads that are trained on photos: how each is made for a partitioning, and its loss per photo."""
+"""Heads that can be trained: how each is made for a partitioning, and its loss per image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,13 +9,15 @@ from torch import Tensor
 from geoexplain.errors import DataError
 from geoexplain.geography.partition import hierarchy
 from geoexplain.geography.partitioning import Partitioning
+from geoexplain.locator.backbone import Backbone
 from geoexplain.locator.heads import Head, MultiPartitionHead, VonMisesFisherHead
-from geoexplain.training.losses import mixture_bits, partition_losses
+from geoexplain.locator.model import Network
+from geoexplain.training.losses import geolocation_losses, mixture_bits, partition_losses
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Where N photos were taken: cells int64 (N, L), coarse to fine, and unit vectors float32 (N, 3)."""
+    """Where N images show the Earth: cells int64 (N, L), coarse to fine, and unit vectors float32 (N, 3)."""
 
     classes: Tensor
     positions: Tensor
@@ -27,12 +29,13 @@ class HeadKind:
 
     summary  one line for people
     build    features and partitioning → an untrained head
-    losses   head, features (N, D) float32 and truth → loss (N,) of every photo
+    losses   head, logits (N, K_l) of every level, truth, and the bandwidth of soft targets in km → loss (N,) of every
+             image
     """
 
     summary: str
     build: Callable[[int, Partitioning], Head]
-    losses: Callable[[Head, Tensor, Truth], Tensor]
+    losses: Callable[[Head, Sequence[Tensor], Truth, float], Tensor]
 
 
 def _linear(feature_dim: int, partitioning: Partitioning) -> Head:
@@ -55,23 +58,29 @@ def _mixture(feature_dim: int, partitioning: Partitioning) -> Head:
     return VonMisesFisherHead(feature_dim, torch.from_numpy(partitioning.levels[0].centers_deg))
 
 
-def _cross_entropies(head: Head, features: Tensor, truth: Truth) -> Tensor:
-    levels = head.levels(features)
+def _cross_entropies(_head: Head, levels: Sequence[Tensor], truth: Truth, _bandwidth_km: float) -> Tensor:
     return partition_losses(levels, truth.classes[:, -len(levels) :])
 
 
-def _bits(head: Head, features: Tensor, truth: Truth) -> Tensor:
+def _bits(head: Head, levels: Sequence[Tensor], truth: Truth, _bandwidth_km: float) -> Tensor:
     assert isinstance(head, VonMisesFisherHead)
-    return mixture_bits(head, head(features), truth.positions)
+    return mixture_bits(head, levels[-1], truth.positions)
+
+
+def _soft(head: Head, levels: Sequence[Tensor], truth: Truth, bandwidth_km: float) -> Tensor:
+    assert isinstance(head, VonMisesFisherHead)
+    return geolocation_losses(head, levels[-1], truth.positions, bandwidth_km=bandwidth_km)
 
 
 HEADS: dict[str, HeadKind] = {
     "linear": HeadKind("one linear layer over the finest cells, cross-entropy", _linear, _cross_entropies),
-    "multi": HeadKind(
-        "one linear layer per level, sum of the cross-entropies",
-        _multi,
-        _cross_entropies,
-    ),
+    "multi": HeadKind("one linear layer per level, sum of the cross-entropies", _multi, _cross_entropies),
     "mvmf": HeadKind("mixture of von Mises–Fisher over the finest cells, CERTH's loss", _mixture, _bits),
+    "mvmf-soft": HeadKind("the same mixture, its likelihood and soft targets around the truth", _mixture, _soft),
 }
 """Every head that can be trained, by name."""
+
+
+def build_network(backbone: Backbone, head: str, partitioning: Partitioning) -> Network:
+    """A backbone with an untrained head of HEADS over a partitioning. Raises DataError when they do not fit."""
+    return Network(backbone.requires_grad_(True), HEADS[head].build(backbone.feature_dim, partitioning))

@@ -1,38 +1,44 @@
-"""What a run on photos writes down: losses, validations and skipped photos as tables, and TensorBoard's files."""
+"""What a run writes down: losses, validations and skipped images as tables, and TensorBoard's files."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from geoexplain.errors import DataError
-from geoexplain.training.photo_run import Step
+from geoexplain.training.run import Step
+from geoexplain.training.source import Accuracy
 
 LOSSES, VALIDATION, SKIPPED, TENSORBOARD = "losses.csv", "accuracy.csv", "skipped.csv", "tensorboard"
 
-COLUMNS: dict[str, Sequence[str]] = {
-    LOSSES: ("step", "photos", "loss", "learning_rate", "size_px"),
-    VALIDATION: ("step", "photos", "way", "within_km", "accuracy"),
-    SKIPPED: ("step", "photo", "reason"),
-}
-"""Every table of a run; `photos` are those of the step in the first and those seen so far in the second."""
+
+def table_columns(unit: str) -> dict[str, Sequence[str]]:
+    """Every table of a run on `unit`, "photos" or "views".
+
+    These are those of the step in the first table and those seen so far in the second.
+    """
+    return {
+        LOSSES: ("step", unit, "loss", "learning_rate", "size_px"),
+        VALIDATION: ("step", unit, "way", "within_km", "accuracy"),
+        SKIPPED: ("step", unit.removesuffix("s"), "reason"),
+    }
 
 
-class PhotoLog:
+class Log:
     """The tables of one run, open for the rows to come.
 
     Rows of steps from `step` on are taken out, and those of validations after `validated` steps: a killed run had
-    written them after its last checkpoint, and writes them again. `skipped` is how many different photos could not be
+    written them after its last checkpoint, and writes them again. `skipped` is how many different images could not be
     read. Raises DataError when `tensorboard` is asked for and not installed.
     """
 
-    def __init__(self, run_dir: Path, step: int, validated: int, *, tensorboard: bool = False):
+    def __init__(self, run_dir: Path, unit: str, step: int, validated: int, *, tensorboard: bool = False):
         self._board: Any = None
         if tensorboard:
             self._board = summary_writer()(str(run_dir / TENSORBOARD), purge_step=step)
         self._files: dict[str, TextIO] = {}
         self._skipped: set[str] = set()
-        for name, columns in COLUMNS.items():
+        for name, columns in table_columns(unit).items():
             rows = _rows_before(run_dir / name, validated if name == VALIDATION else step, len(columns))
             partial = (run_dir / name).with_suffix(".partial")
             with partial.open("w", newline="", encoding="utf-8") as file:
@@ -44,15 +50,15 @@ class PhotoLog:
 
     @property
     def skipped(self) -> int:
-        """Different photos that could not be read."""
+        """Different images that could not be read."""
         return len(self._skipped)
 
     def stepped(self, number: int, step: Step) -> None:
-        """Note step `number`, counted from 0: its loss to the last bit of fp32, and photos skipped for the first time.
+        """Note step `number`, counted from 0: its loss to the last bit of fp32, and images skipped for the first time.
 
-        The loss is the mean per photo.
+        The loss is the mean per image.
         """
-        self._write(LOSSES, [(number, step.photos, f"{step.loss:.9g}", f"{step.rate:.6g}", step.size_px)])
+        self._write(LOSSES, [(number, step.images, f"{step.loss:.9g}", f"{step.rate:.6g}", step.size_px)])
         new = {key: reason for key, reason in step.failed if key not in self._skipped}
         self._write(SKIPPED, [(number, key, reason) for key, reason in new.items()])
         self._skipped |= new.keys()
@@ -60,7 +66,7 @@ class PhotoLog:
             self._board.add_scalar("loss", step.loss, number)
             self._board.add_scalar("learning rate", step.rate, number)
 
-    def validated(self, number: int, seen: int, accuracy: Mapping[str, Mapping[int, float]]) -> None:
+    def validated(self, number: int, seen: int, accuracy: Accuracy) -> None:
         """Note what a validation after `number` steps found: way → radius in km → share in [0, 1]."""
         rows = [(way, km, share) for way, shares in accuracy.items() for km, share in shares.items()]
         self._write(VALIDATION, [(number - 1, seen, way, km, f"{share:.6f}") for way, km, share in rows])

@@ -1,0 +1,91 @@
+"""The frame of the commands that ask a question about explanations of every image of a set."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from geoexplain.cli.image_set import add_image_set, names_text, open_with_workers, run_resumable
+from geoexplain.evaluation.evaluate import evaluate, write_report
+from geoexplain.evaluation.methods import tuned_weights_for
+from geoexplain.evaluation.question import LEFT_OUT, Answer, Findings, ImageAnswer, Question
+from geoexplain.evaluation.record import TABLE
+from geoexplain.words import printable_lines
+
+
+@dataclass(frozen=True)
+class QuestionCommand(Generic[Answer, Findings]):
+    """A question as `geoexplain evaluate` offers it; `--methods` and all options of image sets come with it.
+
+    question     the class of the question
+    summary      its line in `geoexplain evaluate --help`
+    description  what it does, above its own options
+    epilog       gives its images, names and files, below them
+    views        how many views of --imagery are taken unless told otherwise
+    methods      help of --methods
+    lines        the question and its findings as text
+    heading      what the first line of the text adds to the title
+    add_options  adds the question's own options to the parser
+    settings     these options as keyword arguments of the question; raises DataError for what cannot be asked
+    """
+
+    question: type[Question[Answer, Findings]]
+    summary: str
+    description: str
+    epilog: Callable[[], str]
+    views: int
+    methods: str
+    lines: Callable[[Any, Findings], list[str]]
+    heading: Callable[[Any], str] = lambda _question: ""
+    add_options: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
+    settings: Callable[[argparse.Namespace], dict[str, Any]] = lambda _args: {}
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add all its options to a parser."""
+        parser.description, parser.epilog = self.description, self.epilog()
+        add_image_set(parser, self.views)
+        parser.add_argument(
+            "--methods",
+            nargs="+",
+            choices=self.question.known_methods(),
+            default=list(self.question().methods),
+            metavar="METHOD",
+            help=self.methods,
+        )
+        self.add_options(parser)
+        parser.set_defaults(run=self.run)
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Ask, write what is found and print it; return 1 when images are left out, 130 if interrupted."""
+        settings = self.settings(args)  # whatever is wrong with them is said before the model is loaded
+        with open_with_workers(args) as (model, source, workers):
+            question = self.question(
+                methods=tuple(name for name in self.question.known_methods() if name in args.methods),
+                seed=args.seed,
+                tuned=tuned_weights_for(model, args.methods),
+                **settings,
+            )
+            answers = run_resumable(
+                args.out,
+                source.total,
+                "images",
+                lambda progress: evaluate(
+                    question, model, source, args.out, workers=workers, resume=args.resume, progress=progress
+                ),
+            )
+        title = f"{model.name} on {source.title}"
+        findings = write_report(question, answers, title, args.out)
+        lines = [title + self.heading(question), *self.lines(question, findings), *left_out_lines(answers)]
+        print(printable_lines("\n".join(lines)))
+        return 1 if any(answer.status in LEFT_OUT for answer in answers) else 0
+
+
+def left_out_lines(answers: Sequence[ImageAnswer]) -> list[str]:
+    """Lines on the images that are in no mean."""
+    lines = []
+    for status in LEFT_OUT:
+        names = [answer.file or answer.id for answer in answers if answer.status == status]
+        if names:
+            again = f"; why is in {TABLE}; --resume tries again" if status == "failed" else ""
+            lines.append(f"  {status}: {len(names):,} ({names_text(names)}){again}")
+    return lines
