@@ -27,12 +27,13 @@ from torch import Tensor
 
 from benchmarks.score_cams import TARGET, measure_score_cams
 from benchmarks.subject import add_arguments, model_and_image
-from geoexplain.explainer.cams import METHODS, stage_maps
-from geoexplain.explainer.combine import PRESETS, combine
+from geoexplain.explainer.combine import combine
+from geoexplain.explainer.table import COMBI_CAM, GRADIENT_CAM, of_family, stage_maps
 from geoexplain.explainer.trace import trace
+from geoexplain.explainer.tuned import presets
 from geoexplain.locator.model import GeoModel
 
-GRADIENT_METHODS = [name for name, method in METHODS.items() if method.gradient]
+GRADIENT_METHODS = list(of_family(GRADIENT_CAM))
 REFERENCE = "bare forward + gradient, to the first block"
 OURS_BLOCKS = "geoexplain, 3 methods x all blocks"
 OURS_STAGES = "geoexplain, 3 methods x all stages"
@@ -96,7 +97,7 @@ def geoexplain_maps(level: str) -> Contestant:
 
 @contextmanager
 def geoexplain_combi_cam(model: GeoModel, image: Tensor) -> Iterator[Callable[[], object]]:
-    preset = PRESETS["as-published"]
+    preset = presets()[COMBI_CAM]
 
     def run() -> object:
         result = trace(model, image, TARGET, "logit")

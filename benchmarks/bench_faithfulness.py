@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.subject import add_arguments, model_and_image
-from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.faithfulness import deletion, insertion, measure, road
-from geoexplain.explainer.subject import subject
+from geoexplain.explainer.faithfulness import measure
+from geoexplain.explainer.metrics import deletion, insertion, road
+from geoexplain.explainer.subject import Subject, subject
+from geoexplain.explainer.table import draw
 from geoexplain.explainer.trace import trace
 from geoexplain.locator.model import GeoModel
 
@@ -39,11 +40,10 @@ def bare(model: GeoModel, batch: Tensor) -> None:
 def contestants(model: GeoModel, image: Tensor) -> dict[str, Callable[[], object]]:
     traced = trace(model, image, None, "probability")
     looked_at = subject(model, image, traced.target)
-    method = CANDIDATES["combi-cam"]
-    heatmap = method.draw(model, image, traced)
+    heatmap = draw("combi-cam", Subject(model, image, traced))
 
     def again(tensor: Tensor) -> Heatmap:
-        return method.draw(model, tensor, trace(model, tensor, traced.target, "probability"))
+        return draw("combi-cam", Subject(model, tensor, trace(model, tensor, traced.target, "probability")))
 
     generator = torch.Generator().manual_seed(0)
     batch = torch.randn(IMAGES, *image.shape[1:], generator=generator).contiguous(memory_format=torch.channels_last)

@@ -14,13 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
 from geoexplain.explainer.sanity_verdict import hundredths
-from geoexplain.explainer.tuned import TITLES
+from geoexplain.explainer.table import BASELINE, kind_of
 from geoexplain.imagery.conditions import CONDITIONS
 
-BASELINE_TITLES = {"random": "random map", "gaussian": "centred Gaussian", "edges": "edges of the image"}
 HEADS = {
     "deletion": "deletion",
     "insertion": "insertion",
@@ -48,6 +46,12 @@ IMAGERY_TITLES = {
 
 BRIEF = (DISCS, "day map of Solar System Scope", "globe of `openuniverse`", "Blue Marble, March")
 """The rows of the table in README.md: real pictures, then an easy and a hard rendering, then another season."""
+
+
+def title_of(name: str) -> str:
+    """The title of an explanation by its present or a former name; of a baseline in italics."""
+    kind = kind_of(name)
+    return f"*{kind.title}*" if kind.family == BASELINE else kind.title
 
 
 def views(*summaries: Mapping[str, Any]) -> list[str]:
@@ -103,7 +107,7 @@ def faithfulness(summary: Mapping[str, Any]) -> list[str]:
     heads = [f"{'↑' if METRICS[name].higher else '↓'} {HEADS[name]}" for name in names]
     lines = [f"| | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
     for method, row in summary["scores"].items():
-        title = f"*{BASELINE_TITLES[method]}*" if method in BASELINES else TITLES[method]
+        title = title_of(method)
         cells = []
         for name, column in zip(names, columns, strict=True):
             digits = 1 if name.startswith("average") else 3
@@ -125,7 +129,7 @@ def sanity(summary: Mapping[str, Any]) -> list[str]:
         span = (
             "–" if last["low"] is None else f"{hundredths(last['low'])} to {hundredths(last['high'])}".replace("-", "−")
         )
-        lines.append(f"| {TITLES[method]} | {' | '.join(values)} | {span} | {found['verdict']} |")
+        lines.append(f"| {title_of(method)} | {' | '.join(values)} | {span} | {found['verdict']} |")
     return lines
 
 
@@ -136,7 +140,7 @@ FEWEST_VIEWS = 50
 def concepts(summary: Mapping[str, Any]) -> list[str]:
     """Concepts by the error of the answer × mean influence with its interval, where there are FEWEST_VIEWS."""
     tables = {name: summary["methods"][name]["concepts"] for name in CONCEPT_METHODS}
-    titles = [f"*{BASELINE_TITLES[name]}*" if name in BASELINES else TITLES[name] for name in CONCEPT_METHODS]
+    titles = [title_of(name) for name in CONCEPT_METHODS]
     lines = [f"| concept | error, km | views | {' | '.join(titles)} |", "|---|---|---:|" + "---:|" * len(titles)]
     for concept, rows in tables[CONCEPT_METHODS[0]].items():
         for number, row in enumerate(rows):

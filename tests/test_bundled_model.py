@@ -10,7 +10,8 @@ from scipy.ndimage import gaussian_filter
 from geoexplain.evaluation.figures import FEWEST_IMAGES
 from geoexplain.evaluation.tuning import REFERENCES
 from geoexplain.explainer.explanation import explain, locate
-from geoexplain.explainer.tuned import TUNED, presets_of, tuned_weights
+from geoexplain.explainer.table import TUNED, tuned_weights
+from geoexplain.explainer.tuned import presets_of
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel

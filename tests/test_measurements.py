@@ -4,9 +4,8 @@ import json
 
 from benchmarks.readme_tables import brief_views, concepts, faithfulness, gate, sanity, views
 from geoexplain.evaluation.fingerprint import model_fingerprint
-from geoexplain.explainer.baselines import BASELINES
 from geoexplain.explainer.faithfulness import METRICS
-from geoexplain.explainer.tuned import TITLES
+from geoexplain.explainer.table import BASELINE, CAMS, of_family
 from geoexplain.locator.zoo import load_model
 from tests.test_architecture import ROOT
 
@@ -18,11 +17,8 @@ SANITY, CONCEPTS = (
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRUST = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
-NAMES = {title: name for name, title in TITLES.items()} | {
-    "*random map*": "random",
-    "*centred Gaussian*": "gaussian",
-    "*edges of the image*": "edges",
-}
+NAMES = {kind.title: name for name, kind in of_family(*CAMS).items()}
+NAMES |= {f"*{kind.title}*": name for name, kind in of_family(BASELINE).items()}
 
 
 def rows() -> dict[str, list[str]]:
@@ -33,7 +29,7 @@ def rows() -> dict[str, list[str]]:
 
 def test_every_figure_is_the_one_that_was_measured() -> None:
     assert rows().keys() == MEASURED["scores"].keys()
-    assert set(rows()) >= {name for name in TITLES if name != "score-cam"} | BASELINES.keys()
+    assert set(rows()) >= {name for name in of_family(*CAMS) if name != "score-cam"} | of_family(BASELINE).keys()
     for name, cells in rows().items():
         scores = MEASURED["scores"][name]
         assert len(cells) == len(scores) == len(METRICS)
@@ -65,7 +61,7 @@ def test_the_tables_are_those_that_the_code_writes() -> None:
         "| | ↓ deletion | ↓ average drop, % |",
         "|---|---:|---:|",
         "| Combi-CAM, as published | **0.250 ± 0.050** | 12.3 ± 2.0 |",
-        "| *random map* | 0.500 ± 0.100 | 50.0 ± 1.0 |",
+        "| *Random map* | 0.500 ± 0.100 | 50.0 ± 1.0 |",
     ]
     steps = [
         {"randomised": "head", "resemblance": None, "low": None, "high": None},

@@ -1,8 +1,8 @@
 // Combi-CAM in the browser: the arithmetic of geoexplain/explainer/combine.py and view/overlay.py, in the same order.
-// Those functions are the reference; a test holds the two together.
+// Those functions are the reference; a test holds the two together. A way of combining is a row of COMBINATIONS as data:
+// { name, divide: "nothing", "maximum" or "range", gamma: a number or null, fold: "sum" or "maximum" }.
 const geoexplainBlend = (() => {
   const FLAT_SPREAD = 1e-6;
-  const TANH_GAMMA = 2;
 
   function decode(base64) {
     const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
@@ -24,17 +24,20 @@ const geoexplainBlend = (() => {
     return high - low <= FLAT_SPREAD * high;
   }
 
-  // A map at its own resolution, made ready to be added: what COMBINATIONS[how].scale does.
-  function scale(values, how) {
-    if (how === "sum") return values;
+  // The least value and the length of what becomes 0 to 1; null leaves a map as it is.
+  const DIVISORS = { nothing: () => null, maximum: (low, high) => [0, high], range: (low, high) => [low, high - low] };
+  const FOLDS = { sum: (total, value) => total + value, maximum: Math.max };
+
+  // A map at its own resolution, made ready to be weighed: what Combination.scale does.
+  function scale(values, { divide, gamma }) {
+    const span = DIVISORS[divide](...range(values));
+    if (span === null && gamma === null) return values;
     const out = new Float32Array(values.length);
-    if (isFlat(values)) return out;
-    const [low, high] = range(values);
+    if (span !== null && isFlat(values)) return out;
+    const [low, length] = span || [0, 1];
     for (let i = 0; i < values.length; i++) {
-      if (how === "max") out[i] = values[i] / high;
-      else if (how === "minmax") out[i] = (values[i] - low) / (high - low);
-      else if (how === "tanh") out[i] = Math.tanh((TANH_GAMMA * values[i]) / high);
-      else throw new Error("unknown way of combining: " + how);
+      const divided = (values[i] - low) / length;
+      out[i] = gamma === null ? divided : Math.tanh(gamma * divided);
     }
     return out;
   }
@@ -63,16 +66,13 @@ const geoexplainBlend = (() => {
   }
 
   // Layers (already scaled and upsampled) and their weights → one heatmap.
-  function fold(layers, weights, how) {
+  function fold(layers, weights, way) {
+    const add = FOLDS[way.fold];
     const total = new Float32Array(layers[0].length);
     layers.forEach((layer, k) => {
       const weight = weights[k];
       if (!(weight > 0)) return;
-      if (how === "tanh") {
-        for (let i = 0; i < total.length; i++) total[i] = Math.max(total[i], weight * layer[i]);
-      } else {
-        for (let i = 0; i < total.length; i++) total[i] += weight * layer[i];
-      }
+      for (let i = 0; i < total.length; i++) total[i] = add(total[i], weight * layer[i]);
     });
     return total;
   }

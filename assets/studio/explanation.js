@@ -8,7 +8,7 @@ const root = find(".ge-explanation");
 const state = {
   method: menu.methods[0].name,
   level: "stage",
-  how: "sum",
+  how: menu.first_how,
   preset: null,
   weights: { stage: [], block: [] },
   enabled: { stage: [], block: [] },
@@ -17,12 +17,18 @@ const state = {
 let payload = null; // what the server sent for the current image and cell
 let maps = {}; // method → block → Float32Array, raw
 let layers = {}; // method/level-free cache: "method/block/how" → Float32Array at the network's input size
-const scoreCam = geoexplainWork({
-  name: "score-cam",
-  ask: (question) => trigger("scorecam", question),
-  stop: () => trigger("stop"),
-  repaint: () => payload && paintScoreCam(),
-});
+// One for every CAM that the server computes on demand. What ends one of them ends all: they stand in one queue.
+const onDemand = Object.fromEntries(
+  menu.on_demand.map((name) => [
+    name,
+    geoexplainWork({
+      name: "score-cam",
+      ask: (question) => trigger("scorecam", { ...question, method: name }),
+      stop: () => trigger("stop"),
+      repaint: () => payload && paintOnDemand(name),
+    }),
+  ]),
+);
 const tuning = geoexplainTuning(find(".ge-tuning"), {
   ask: (question) => trigger("tune", question),
   stop: () => trigger("stoptuning"),
@@ -41,12 +47,14 @@ const asked = () => ({ model: payload.model, ...(payload.place || { cell: payloa
 
 const blocksAt = (level) => (level === "block" ? payload.blocks.map((_, i) => i) : payload.stage_ends);
 
+const wayOf = (how) => menu.combinations.find(({ name }) => name === how);
+
 function layer(method, block, how) {
   const key = `${method}/${block}/${how}`;
   if (!layers[key]) {
     const { h, w } = payload.blocks[block];
     const [H, W] = payload.size;
-    layers[key] = geoexplainBlend.upsample(geoexplainBlend.scale(maps[method][block], how), h, w, H, W);
+    layers[key] = geoexplainBlend.upsample(geoexplainBlend.scale(maps[method][block], wayOf(how)), h, w, H, W);
   }
   return layers[key];
 }
@@ -99,7 +107,7 @@ function paintCombination() {
   const total = geoexplainBlend.fold(
     blocks.map((block) => layer(state.method, block, state.how)),
     weights,
-    state.how,
+    wayOf(state.how),
   );
   paintPanel("combi-cam", total, `${chosen} of ${blocks.length} ${state.level}s`);
   root.dataset.painted = String(Number(root.dataset.painted || 0) + 1);
@@ -112,22 +120,23 @@ function repaint() {
 function paintSingles() {
   const last = payload.stage_ends[payload.stage_ends.length - 1];
   const { h, w } = payload.blocks[last];
-  for (const { name } of menu.methods) paintPanel(name, layer(name, last, "sum"), `last stage, ${h}×${w}`);
-  paintScoreCam();
+  for (const { name } of menu.methods) paintPanel(name, layer(name, last, menu.first_how), `last stage, ${h}×${w}`);
+  menu.on_demand.forEach(paintOnDemand);
 }
 
-function paintScoreCam() {
-  const figure = find('[data-panel="score-cam"]');
-  figure.querySelector(".ge-start").hidden = scoreCam.state !== "idle";
-  geoexplainWorkControls(figure, scoreCam, "masks");
-  if (scoreCam.state === "done") {
-    const { h, w, values } = scoreCam.report;
+function paintOnDemand(name) {
+  const figure = find(`[data-panel="${name}"]`);
+  const work = onDemand[name];
+  figure.querySelector(".ge-start").hidden = work.state !== "idle";
+  geoexplainWorkControls(figure, work, "masks");
+  if (work.state === "done") {
+    const { h, w, values } = work.report;
     const [H, W] = payload.size;
-    paintPanel("score-cam", geoexplainBlend.upsample(geoexplainBlend.decode(values), h, w, H, W), `last stage, ${h}×${w}`);
+    paintPanel(name, geoexplainBlend.upsample(geoexplainBlend.decode(values), h, w, H, W), `last stage, ${h}×${w}`);
   } else {
     figure.querySelector("canvas").hidden = true;
     figure.querySelector(".ge-flat").hidden = true;
-    figure.querySelector(".ge-note").textContent = scoreCam.state === "idle" ? "one pass per channel, on demand" : "working";
+    figure.querySelector(".ge-note").textContent = work.state === "idle" ? figure.dataset.note : "working";
   }
 }
 
@@ -160,13 +169,13 @@ function buildTiles() {
 function markPreset(name) {
   state.preset = name;
   all("[data-preset]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.preset === name)));
-  tuning.show(name === FOR_IMAGE, name === "tuned" ? payload.tuned.words : "");
+  tuning.show(name === FOR_IMAGE, name === menu.tuned_preset ? payload.tuned.words : "");
 }
 
 // What only some models have, and what was tuned for the image, brings its weights along.
 function presetOf(name) {
   if (name === FOR_IMAGE) return tuning.preset;
-  if (name === "tuned") return payload.tuned;
+  if (name === menu.tuned_preset) return payload.tuned;
   const preset = menu.presets.find((p) => p.name === name);
   return preset && { ...preset, weights: payload.preset_weights[name] };
 }
@@ -232,7 +241,7 @@ function showEverything() {
   payload = props.value;
   root.dataset.state = payload ? "done" : "empty";
   root.dataset.model = payload ? payload.model : "";
-  scoreCam.forget(); // it belonged to what was shown before
+  Object.values(onDemand).forEach((work) => work.forget()); // it belonged to what was shown before
   const same = shown && payload && ["model", "image", "target", "alt"].every((key) => shown[key] === payload[key]);
   if (!(same && pendingPreset === FOR_IMAGE)) {
     if (pendingPreset === FOR_IMAGE) pendingPreset = null;
@@ -259,10 +268,11 @@ function showEverything() {
     setWeights("block", payload.blocks.map(() => 1));
     pendingPreset = state.preset || menu.first_preset; // another network has other stages, and other weights
   }
-  find("[data-preset=tuned]").hidden = !payload.tuned;
-  if (payload.tuned) find("[data-preset=tuned]").title = payload.tuned.words;
-  if (state.preset === "tuned") {
-    pendingPreset = payload.tuned ? "tuned" : menu.first_preset; // each model has its own
+  const tunedButton = find(`[data-preset="${menu.tuned_preset}"]`);
+  tunedButton.hidden = !payload.tuned;
+  if (payload.tuned) tunedButton.title = payload.tuned.words;
+  if (state.preset === menu.tuned_preset) {
+    pendingPreset = payload.tuned ? menu.tuned_preset : menu.first_preset; // each model has its own
   }
   paintSingles();
   if (pendingPreset) {
@@ -313,16 +323,14 @@ const showOpacity = () => {
   find(".ge-opacity-value").textContent = geoexplainTiles.words(opacity);
 };
 opacity.addEventListener("input", showOpacity);
-find(".ge-start").addEventListener("click", () =>
-  scoreCam.start(
-    { score: payload.score, ...asked() },
-    payload.blocks[payload.blocks.length - 1].channels,
-  ),
-);
-find(".ge-cancel").addEventListener("click", scoreCam.stop);
+for (const [name, work] of Object.entries(onDemand)) {
+  const figure = find(`[data-panel="${name}"]`);
+  figure.querySelector(".ge-start").addEventListener("click", () => work.start({ score: payload.score, ...asked() }));
+  figure.querySelector(".ge-cancel").addEventListener("click", work.stop);
+}
 
 watch("value", showEverything);
-watch("score_cam", () => scoreCam.hear(props.score_cam));
+watch("score_cam", () => Object.values(onDemand).forEach((work) => work.hear(props.score_cam)));
 watch("tuning", () => tuning.hear(props.tuning));
 showOpacity();
 paintLegend();

@@ -1,36 +1,30 @@
-"""Attributions for people: a bar while they are computed, and how well they add up in words and in records."""
+"""Explanations for people: a bar while they are drawn, and how well attributions add up in words and in records."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.cli.batch import progress_bar
-from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
 from geoexplain.explainer.attribution import Attribution
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.drawing import DRAWINGS, SLOW, Drawing, draw
 from geoexplain.explainer.explanation import Explanation
+from geoexplain.explainer.table import kind_of
 from geoexplain.locator.model import GeoModel
 
 BRIGHTEST_QUANTILE = 0.99
 
 
-def drawn(explanation: Explanation, model: GeoModel, name: str) -> Drawing:
-    """One of DRAWINGS, with a bar for those that take long."""
-    with progress_bar(0, "passes", desc=DRAWINGS[name], hidden=name not in SLOW) as bar:
+def drawn(explanation: Explanation, model: GeoModel, name: str) -> Heatmap:
+    """An explanation by its name, with a bar if it takes long."""
+    kind = kind_of(name)
+    with progress_bar(0, "passes", desc=kind.title, hidden=not kind.passes) as bar:
 
         def report(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        return draw(explanation, model, name, progress=report)
-
-
-def attributed(explanation: Explanation, model: GeoModel, methods: Sequence[str]) -> dict[str, Drawing]:
-    """Every attribution among `methods`, by its name."""
-    return {name: drawn(explanation, model, name) for name in methods if name in ATTRIBUTIONS}
+        return explanation.draw(name, model, progress=report)
 
 
 def completeness(attribution: Attribution) -> str:
@@ -47,7 +41,7 @@ def shown(heatmap: Heatmap) -> NDArray[np.float32]:
 
     A few pixels outshine all others there, and would leave them black.
     """
-    if heatmap.method not in ATTRIBUTIONS:
+    if heatmap.attribution is None:
         return heatmap.values
     return np.minimum(heatmap.values, np.quantile(heatmap.values, BRIGHTEST_QUANTILE)).astype(np.float32)
 

@@ -18,6 +18,7 @@ from geoexplain.cli.explain import make_folder
 from geoexplain.cli.position import parse_position
 from geoexplain.cli.recipe import parse_target
 from geoexplain.errors import DataError
+from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.concept_chance import beyond_chance, chance_ranges
 from geoexplain.explainer.concepts import (
     ConceptInfluence,
@@ -25,12 +26,12 @@ from geoexplain.explainer.concepts import (
     concept_influence,
     dilated,
 )
-from geoexplain.explainer.drawing import DRAWINGS, Drawing
 from geoexplain.explainer.explanation import Explanation, explain, target_cell
 from geoexplain.explainer.labelled_mask import labelled_mask
 from geoexplain.explainer.natural_concepts import natural_concepts
 from geoexplain.explainer.segformer import load_segformer
 from geoexplain.explainer.segmenters import LandCover, Masks, Segmenter
+from geoexplain.explainer.table import canonical, kind_of, of_network
 from geoexplain.geography.footprint import Footprint
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
@@ -47,7 +48,7 @@ DEFAULT_METHOD = "integrated-gradients"
 Chance = Mapping[str, tuple[float, float]]
 """Concept → the range of its influence that chance explains."""
 
-EPILOG = f"""\
+EPILOG = """\
 Concept influence (Theiner et al., WACV 2022): the share of the explanation's strongest pixels that lie on a concept,
 over the share of the image that it covers. Above 1, the explanation lies on it more than its size alone would explain;
 below 1, less. A concept that covers little of the image is ignored. The strongest pixels of a coarse map are a spot or
@@ -60,10 +61,10 @@ Where concepts come from, --segmenter:
              urban areas and more, by the files ne_50m_geography_regions_polys, ne_50m_glaciated_areas and
              ne_50m_urban_areas of naturalearthdata.com
   mask       a PNG painted over the image, of its size, and a --legend: CSV with the columns color (#rrggbb) and name,
-             or JSON {{"#rrggbb": "name"}}
+             or JSON {"#rrggbb": "name"}
   segformer  a SegFormer trained on ADE20K or the like, for photos: pip install "geoexplain[segformer]"
 
-Explanations, --method: {", ".join(DRAWINGS)}.
+Explanations, --method: METHODS.
 The paper's is smoothgrad-squared, in 500 passes of the network.
 
 --out DIR gets concepts.json (the record of --json), influence.png (bars around 1), top.png (the strongest pixels),
@@ -73,14 +74,19 @@ explanation.png (the heatmap) and mask-<number>-<concept>.png for every concept 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `geoexplain concepts`."""
     parser.description = "Say on what in an image an explanation lies: on the coast, on the ice, on a tower?"
-    parser.epilog = EPILOG
+    parser.epilog = EPILOG.replace("METHODS", ", ".join(of_network()))
     parser.add_argument("image", metavar="IMAGE", help="JPEG, PNG, WebP, GIF or AVIF file")
     add_model(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the record and pictures")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     what = parser.add_argument_group("which explanation")
     what.add_argument(
-        "--method", choices=tuple(DRAWINGS), default=DEFAULT_METHOD, metavar="METHOD", help="default: %(default)s"
+        "--method",
+        type=canonical,
+        choices=tuple(of_network()),
+        default=DEFAULT_METHOD,
+        metavar="METHOD",
+        help="default: %(default)s",
     )
     what.add_argument(
         "--target",
@@ -129,17 +135,17 @@ def run(args: argparse.Namespace) -> int:
         predicted = explanation.prediction.lat_deg, explanation.prediction.lon_deg
         position = args.position and args.position.of_view(predicted, picture, model.preprocess)
         masks = find(model.preprocess.view(picture), position)
-        drawing = drawn(explanation, model, args.method)
+        heatmap, title = drawn(explanation, model, args.method), kind_of(args.method).title
         influence = concept_influence(
-            drawing.heatmap.values, masks, k=args.k, smallest_share=args.smallest_share, dilation_px=args.dilate
+            heatmap.values, masks, k=args.k, smallest_share=args.smallest_share, dilation_px=args.dilate
         )
         chance = chance_ranges(influence, masks, dilation_px=args.dilate)
         record = {"image": image, "model": model.name, **record_of(args, kind, explanation, model, position)}
-        record |= {"dilation_px": args.dilate, **result_of(drawing, influence, chance)}
-        lines = describe(image, model, explanation, drawing)
+        record |= {"dilation_px": args.dilate, **result_of(heatmap, influence, chance)}
+        lines = describe(image, model, explanation, heatmap, title)
         lines += [f"  concepts     {source_of(kind, position)}", *table_of(influence, chance)]
         if args.out:
-            write_pictures(args.out, explanation, model, drawing, influence=influence, chance=chance)
+            write_pictures(args.out, explanation, model, heatmap, title=title, influence=influence, chance=chance)
             write_masks(
                 args.out, explanation, model, {name: dilated(mask, args.dilate) for name, mask in masks.items()}
             )
@@ -202,23 +208,22 @@ def record_of(
     }
 
 
-def result_of(drawing: Drawing, influence: Influence, chance: Chance) -> dict[str, Any]:
+def result_of(heatmap: Heatmap, influence: Influence, chance: Chance) -> dict[str, Any]:
     """What came out, as plain data; a ci that there is not is null, and so is the range that chance explains."""
     return {
         "k": int(influence.top.sum()),
         "flat": influence.flat,
         "tied": influence.tied,
-        **(attribution_record(drawing.attribution) if drawing.attribution else {}),
+        **(attribution_record(heatmap.attribution) if heatmap.attribution else {}),
         "concepts": [asdict(one) | {"chance": chance.get(one.concept)} for one in influence.concepts],
     }
 
 
-def describe(image: str, model: GeoModel, explanation: Explanation, drawing: Drawing) -> list[str]:
-    """Where, which cell was explained, and how."""
+def describe(image: str, model: GeoModel, explanation: Explanation, heatmap: Heatmap, title: str) -> list[str]:
+    """Where, which cell was explained, and how; `title` is the explanation's."""
     prediction, target = explanation.prediction, explanation.target
     share = percent(prediction.probabilities[target])
-    title = DRAWINGS[drawing.heatmap.method]
-    how = f"{title}, {completeness(drawing.attribution)}" if drawing.attribution else title
+    how = f"{title}, {completeness(heatmap.attribution)}" if heatmap.attribution else title
     place = headline(model.trees, model.partition.labels, prediction)
     return [
         *describe_doubt(image, model, prediction),
@@ -273,16 +278,21 @@ def _row(one: ConceptInfluence, width: int, chance: tuple[float, float] | None) 
 
 
 def write_pictures(
-    folder: Path, explanation: Explanation, model: GeoModel, drawing: Drawing, *, influence: Influence, chance: Chance
+    folder: Path,
+    explanation: Explanation,
+    model: GeoModel,
+    heatmap: Heatmap,
+    *,
+    title: str,
+    influence: Influence,
+    chance: Chance,
 ) -> None:
     """Write the chart, the strongest pixels and the heatmap."""
     picture = enlarged(explanation.image, model.preprocess)
-    title = (
-        f"{DRAWINGS[drawing.heatmap.method]}, cell {explanation.target}: {model.partition.labels[explanation.target]}"
-    )
+    title = f"{title}, cell {explanation.target}: {model.partition.labels[explanation.target]}"
     save_chart(folder / "influence.png", influence.concepts, title, chance)
     top_picture(picture, influence.top).save(folder / "top.png")
-    overlay(picture, shown(drawing.heatmap)).save(folder / "explanation.png")
+    overlay(picture, shown(heatmap)).save(folder / "explanation.png")
 
 
 def write_masks(folder: Path, explanation: Explanation, model: GeoModel, masks: Masks) -> None:

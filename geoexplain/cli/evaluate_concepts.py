@@ -21,7 +21,7 @@ from geoexplain.evaluation.concept_sources import (
     SegFormerMasks,
 )
 from geoexplain.evaluation.concepts import Study
-from geoexplain.evaluation.methods import TUNED, attribution_methods, baseline_methods
+from geoexplain.evaluation.methods import baseline_methods
 from geoexplain.evaluation.record import SUMMARY, TABLE
 from geoexplain.explainer.attribution import MOST_SAMPLES, MOST_STEPS, SAMPLES, STEPS
 from geoexplain.explainer.concepts import (
@@ -31,6 +31,7 @@ from geoexplain.explainer.concepts import (
     ConceptTable,
     Estimate,
 )
+from geoexplain.explainer.table import TUNED
 from geoexplain.words import exact_km
 
 PLOT = Study.PLOT
@@ -186,7 +187,7 @@ COMMAND = QuestionCommand(
     description="Say on what explanations lie: on coasts, on ice, on towers? And when the model is wrong?",
     epilog=epilog,
     views=1000,
-    methods=f"methods and baselines (default: all but score-cam, {TUNED} and {', '.join(attribution_methods())})",
+    methods=f"methods and baselines (default: what one pass of the network gives of every model, without {TUNED})",
     lines=lines_of,
     add_options=add_options,
     settings=settings,

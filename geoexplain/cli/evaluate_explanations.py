@@ -9,10 +9,12 @@ from geoexplain.cli.arguments import count
 from geoexplain.cli.image_set import IMAGES, RESUMING
 from geoexplain.cli.questions import QuestionCommand
 from geoexplain.evaluation.explanations import Examination
-from geoexplain.evaluation.methods import TUNED, baseline_methods, untuned_methods
+from geoexplain.evaluation.methods import baseline_methods, untuned_methods
 from geoexplain.evaluation.record import SUMMARY, TABLE
 from geoexplain.evaluation.scoreboard import Cell, Scores, Standing
-from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS
+from geoexplain.explainer.faithfulness import METRICS
+from geoexplain.explainer.metrics import ROAD_STEPS, STEPS
+from geoexplain.explainer.table import TUNED
 
 PLOT = Examination.PLOT
 

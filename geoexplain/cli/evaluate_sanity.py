@@ -8,12 +8,12 @@ from typing import Any
 from geoexplain.cli.arguments import count
 from geoexplain.cli.image_set import IMAGES, RESUMING
 from geoexplain.cli.questions import QuestionCommand
-from geoexplain.evaluation.methods import TUNED
 from geoexplain.evaluation.record import SUMMARY, TABLE
 from geoexplain.evaluation.sanity import DRAWS, Randomisation
 from geoexplain.evaluation.sanity_tables import SetSanity
 from geoexplain.explainer.intervals import FEWEST
 from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE, hundredths
+from geoexplain.explainer.table import TUNED
 from geoexplain.words import counted
 
 PLOT = Randomisation.PLOT

@@ -2,15 +2,14 @@
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from geoexplain.cli.arguments import add_images, add_model, chosen_model, number
-from geoexplain.cli.attribute import attributed, attribution_record, completeness, shown
-from geoexplain.cli.batch import Answer, answer_each, describe_doubt, describe_refinement, progress_bar
+from geoexplain.cli.attribute import attribution_record, completeness, drawn, shown
+from geoexplain.cli.batch import Answer, answer_each, describe_doubt, describe_refinement
 from geoexplain.cli.comparison import (
     Comparison,
     add_comparison,
@@ -21,23 +20,23 @@ from geoexplain.cli.comparison import (
     describe_comparison,
     save_contrasts,
 )
-from geoexplain.cli.recipe import (
-    COMBI_CAM,
-    GRADIENT_METHODS,
-    Recipe,
-    parse_target_or_place,
-    read_recipe,
-)
+from geoexplain.cli.recipe import Recipe, parse_target_or_place, read_recipe
 from geoexplain.cli.refine import add_refinement, refinement
 from geoexplain.errors import DataError
-from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
-from geoexplain.explainer.cams import METHODS, StageMap, score_cam
-from geoexplain.explainer.combine import COMBINATIONS, DEFAULT_PRESET, PRESETS, Heatmap, combine, deepest
-from geoexplain.explainer.drawing import Drawing
+from geoexplain.explainer.combine import COMBINATIONS, Heatmap
 from geoexplain.explainer.explanation import Explanation, explain
+from geoexplain.explainer.table import (
+    ATTRIBUTION,
+    COMBI_CAM,
+    GRADIENT_CAM,
+    TUNED,
+    canonical,
+    of_family,
+    of_network,
+)
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
-from geoexplain.explainer.tuned import TUNED
+from geoexplain.explainer.tuned import presets
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import STRONGEST_OPACITY
 from geoexplain.view.export import prediction_record, target_record
@@ -86,11 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--method",
         action="append",
-        choices=(COMBI_CAM, *METHODS, *ATTRIBUTIONS),
+        type=canonical,
+        choices=tuple(of_network()),
         metavar="METHOD",
-        help=f"{', '.join((COMBI_CAM, *METHODS, *ATTRIBUTIONS))}; may be given several times (default: {COMBI_CAM} and "
-        f"every gradient method). A CAM method on its own is the map of its deepest stage; "
-        f"{' and '.join(ATTRIBUTIONS)} attribute every pixel by itself, in 50 and 500 passes of the network",
+        help=f"{', '.join(of_network())}; may be given several times (default: {COMBI_CAM} and every gradient CAM). A "
+        f"CAM method on its own is the map of its deepest stage; {' and '.join(of_family(ATTRIBUTION))} attribute "
+        f"every pixel by itself, in {' and '.join(kind.passes for kind in of_family(ATTRIBUTION).values())} of the "
+        "network",
     )
     what.add_argument(
         "--target",
@@ -105,8 +106,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     combi = parser.add_argument_group(COMBI_CAM, f"how {COMBI_CAM} puts the maps of Grad-CAM together")
     combi.add_argument(
         "--preset",
-        choices=(*PRESETS, TUNED),
-        help=f"level, score, how and weights at once (default: {DEFAULT_PRESET}); {TUNED} is that of a model for which "
+        type=canonical,
+        choices=(*presets(), TUNED),
+        help=f"level, score, how and weights at once (default: {COMBI_CAM}); {TUNED} is that of a model for which "
         "`geoexplain tune` found weights, such as the bundled one",
     )
     combi.add_argument(
@@ -150,20 +152,18 @@ def run(args: argparse.Namespace) -> int:
 
     def answer(image: str, name: str) -> Answer:
         explanation = explain(image, model, target=recipe.target, score=recipe.score, rule=refined.rule, search=search)
-        heatmaps, score_cams = draw(explanation, model, recipe)
-        attributions = attributed(explanation, model, recipe.methods)
-        heatmaps |= {method: drawing.heatmap for method, drawing in attributions.items()}
+        heatmaps = draw(explanation, model, recipe)
         comparison = compare(explanation, model, recipe, heatmaps, against=against, agreeing=args.agreement)
         record = prediction_record(image, model, explanation.prediction, search=search)
         record |= comparison_record(model, comparison)
-        words = describe(image, model, explanation, heatmaps, attributions)
+        words = describe(image, model, explanation, heatmaps)
         refined_words = describe_refinement(model, explanation.prediction, search)
         doubt = describe_doubt(image, model, explanation.prediction)
         text = "\n".join([*doubt, words, *refined_words, *describe_comparison(model, comparison)])
         if args.save_maps:
             file = args.save_maps
             file = file.with_name(f"{file.stem}-{name}{file.suffix}") if several else file
-            save_maps(file, explanation, heatmaps, score_cams, comparison)
+            save_maps(file, explanation, heatmaps, comparison)
             text += f"\n  raw maps in {file}"
         if args.out:
             folder = args.out / name if several else args.out
@@ -173,7 +173,7 @@ def run(args: argparse.Namespace) -> int:
                 overlay(seen, shown(heatmap), opacity, args.colormap).save(folder / f"{method}.png")
             save_contrasts(folder, seen, model, comparison, strongest)
             looks = {"colormap": args.colormap, "opacity": opacity}
-            whole = {**record, "explanation": explanation_record(model, explanation, heatmaps, attributions) | looks}
+            whole = {**record, "explanation": explanation_record(model, explanation, heatmaps) | looks}
             page = json.dumps(whole, indent=2) + "\n"
             (folder / "explanation.json").write_text(page, encoding="utf-8")
             marked = {"target": explanation.target, "doubt": gate_sentence(model, explanation.prediction)}
@@ -192,59 +192,30 @@ def make_folder(folder: Path) -> None:
         raise DataError(f"{folder}: expected a folder that can be written to, got '{error.strerror}'.") from None
 
 
-def draw(explanation: Explanation, model: GeoModel, recipe: Recipe) -> tuple[dict[str, Heatmap], tuple[StageMap, ...]]:
-    """Every CAM that is asked for, by its method, and the maps of Score-CAM, which alone of them needs the network."""
-    heatmaps: dict[str, Heatmap] = {}
-    score_cams: tuple[StageMap, ...] = ()
-    for method in recipe.methods:
-        if method in ATTRIBUTIONS:
-            continue
-        if method == COMBI_CAM:
-            heatmaps[method] = explanation.combi_cam(
-                recipe.weights, method=recipe.maps_of, level=recipe.level, how=recipe.how
-            )
-        elif METHODS[method].gradient:
-            heatmaps[method] = explanation.heatmap(method)
-        else:
-            score_cams = (masked_map(explanation, model),)
-            heatmap = combine(score_cams, (1.0,), "sum", explanation.size_hw)
-            heatmaps[method] = replace(heatmap, weights=deepest(len(explanation.trace.stages)))
-    return heatmaps, score_cams
+def draw(explanation: Explanation, model: GeoModel, recipe: Recipe) -> dict[str, Heatmap]:
+    """Every explanation that is asked for, by its name: Combi-CAM as it is set."""
+    return {
+        method: explanation.combi_cam(recipe.weights, method=recipe.maps_of, level=recipe.level, how=recipe.how)
+        if method == COMBI_CAM
+        else drawn(explanation, model, method)
+        for method in sorted(recipe.methods, key=lambda name: name in of_family(ATTRIBUTION))  # what takes long is last
+    }
 
 
-def masked_map(explanation: Explanation, model: GeoModel) -> StageMap:
-    """Score-CAM of the deepest stage, with a bar over its channels."""
-    deepest = explanation.trace.stages[-1]
-    with progress_bar(len(deepest.activation), "channels", desc=METHODS["score-cam"].title) as bar:
-        return score_cam(
-            model,
-            explanation.tensor,
-            explanation.trace,
-            deepest,
-            progress=lambda done, _total: bar.update(done - bar.n) and None,
-        )
-
-
-def save_maps(
-    file: Path,
-    explanation: Explanation,
-    heatmaps: dict[str, Heatmap],
-    score_cams: tuple[StageMap, ...],
-    comparison: Comparison,
-) -> None:
+def save_maps(file: Path, explanation: Explanation, heatmaps: dict[str, Heatmap], comparison: Comparison) -> None:
     """Write raw maps and finished heatmaps as one .npz, keyed as the help of the command says."""
-    maps = [one for method in GRADIENT_METHODS for level in LEVELS for one in explanation.maps(method, level)]
-    arrays = {f"{one.method}/{one.level}/{one.index}": one.values for one in (*maps, *score_cams)}
+    gradient = of_family(GRADIENT_CAM)
+    maps = [one for method in gradient for level in LEVELS for one in explanation.maps(method, level)]
+    maps += [one for heatmap in heatmaps.values() for one in heatmap.maps if one.method not in gradient]
+    arrays = {f"{one.method}/{one.level}/{one.index}": one.values for one in maps}
     arrays |= {name: heatmap.values for name, heatmap in heatmaps.items()} | comparison_arrays(comparison)
     with file.open("wb") as stream:  # given a name, numpy would add .npz to one that ends otherwise
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
-def explanation_record(
-    model: GeoModel, explanation: Explanation, heatmaps: dict[str, Heatmap], attributions: dict[str, Drawing]
-) -> dict[str, Any]:
+def explanation_record(model: GeoModel, explanation: Explanation, heatmaps: dict[str, Heatmap]) -> dict[str, Any]:
     """What was explained and how, as plain data: the cell, the score, and each heatmap's file and make."""
-    sums = {name: attribution_record(one.attribution) for name, one in attributions.items() if one.attribution}
+    sums = {name: attribution_record(one.attribution) for name, one in heatmaps.items() if one.attribution}
     return {
         "target": target_record(model, explanation),
         "score": explanation.trace.score,
@@ -275,15 +246,9 @@ def target_in_words(model: GeoModel, explanation: Explanation) -> str:
     return f"{group.label} ({cells}), {share}"
 
 
-def describe(
-    image: str,
-    model: GeoModel,
-    explanation: Explanation,
-    heatmaps: dict[str, Heatmap],
-    attributions: dict[str, Drawing],
-) -> str:
+def describe(image: str, model: GeoModel, explanation: Explanation, heatmaps: dict[str, Heatmap]) -> str:
     """An explanation in words: where, which cell was explained, and which heatmaps have nothing to show."""
-    sums = {name: completeness(one.attribution) for name, one in attributions.items() if one.attribution}
+    sums = {name: completeness(one.attribution) for name, one in heatmaps.items() if one.attribution}
     prediction = explanation.prediction
     point = coordinates(prediction.lat_deg, prediction.lon_deg)
     lines = [

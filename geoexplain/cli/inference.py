@@ -8,12 +8,12 @@ import torch
 from geoexplain.cli.arguments import complain, count, number
 from geoexplain.cli.batch import Answer, answer_each, describe_doubt
 from geoexplain.cli.explain import draw, make_folder
-from geoexplain.cli.recipe import COMBI_CAM, Recipe
+from geoexplain.cli.recipe import Recipe
 from geoexplain.cli.refine import distance_km, positive_km
 from geoexplain.errors import DataError, ImageError
-from geoexplain.explainer.cams import METHODS
-from geoexplain.explainer.combine import PRESETS
 from geoexplain.explainer.explanation import Explanation, explain, locate
+from geoexplain.explainer.table import COMBI_CAM, kind_of
+from geoexplain.explainer.tuned import presets
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.registry import open_search
@@ -182,10 +182,10 @@ def background_search(args: argparse.Namespace, model: GeoModel, name: str) -> S
 
 def write_pictures(explanation: Explanation, model: GeoModel, pictures: dict[str, str], folder: Path) -> list[str]:
     """Write the picture of each method under its name into a folder; returns a line for each."""
-    preset = PRESETS["as-published"]
+    preset = presets()[COMBI_CAM]
     weights = preset.weights(len(explanation.trace.at(preset.level)))
     recipe = Recipe(tuple(pictures), explanation.target, preset.score, preset.level, preset.how, weights)
-    heatmaps, _ = draw(explanation, model, recipe)
+    heatmaps = draw(explanation, model, recipe)
     view = model.preprocess.view(explanation.image)
     lines = []
     for method, name in pictures.items():
@@ -197,4 +197,4 @@ def write_pictures(explanation: Explanation, model: GeoModel, pictures: dict[str
 
 def title(method: str) -> str:
     """What people call a method."""
-    return "Combi-CAM" if method == COMBI_CAM else METHODS[method].title
+    return "Combi-CAM" if method == COMBI_CAM else kind_of(method).title

@@ -10,6 +10,7 @@ from geoexplain.evaluation.evaluate import evaluate, write_report
 from geoexplain.evaluation.methods import tuned_weights_for
 from geoexplain.evaluation.question import LEFT_OUT, Answer, Findings, ImageAnswer, Question
 from geoexplain.evaluation.record import TABLE
+from geoexplain.explainer.table import canonical
 from geoexplain.words import printable_lines
 
 
@@ -47,6 +48,7 @@ class QuestionCommand(Generic[Answer, Findings]):
         parser.add_argument(
             "--methods",
             nargs="+",
+            type=canonical,
             choices=self.question.known_methods(),
             default=list(self.question().methods),
             metavar="METHOD",

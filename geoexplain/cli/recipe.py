@@ -7,16 +7,12 @@ import numpy as np
 
 from geoexplain.cli.arguments import numbers
 from geoexplain.errors import DataError
-from geoexplain.explainer.cams import METHODS
-from geoexplain.explainer.combine import DEFAULT_PRESET
 from geoexplain.explainer.explanation import target_cell
 from geoexplain.explainer.place import named_group
+from geoexplain.explainer.table import COMBI_CAM, GRADIENT_CAM, of_family
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.tuned import preset_of
 from geoexplain.locator.model import GeoModel
-
-COMBI_CAM = "combi-cam"
-GRADIENT_METHODS = tuple(name for name, method in METHODS.items() if method.gradient)
 
 
 def parse_target(text: str) -> int | tuple[float, float]:
@@ -61,11 +57,11 @@ def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
         raise DataError(
             "expected something to write, got none: add --out DIR, --save-maps FILE.npz, --json or --agreement."
         )
-    methods = tuple(dict.fromkeys(args.method or (COMBI_CAM, *GRADIENT_METHODS)))
+    methods = tuple(dict.fromkeys(args.method or (COMBI_CAM, *of_family(GRADIENT_CAM))))
     for option, value in (("--stages", args.stages), ("--weights", args.weights)):
         if value is not None and COMBI_CAM not in methods:
             raise DataError(f"{option} makes a {COMBI_CAM}, which is not asked for: add --method {COMBI_CAM}.")
-    preset = preset_of(model, args.preset or DEFAULT_PRESET)
+    preset = preset_of(model, args.preset or COMBI_CAM)
     by_stages = args.stages is not None and args.preset is None
     level = args.level or ("stage" if by_stages else preset.level)
     count = len(model.backbone.stages if level == "stage" else model.backbone.blocks)

@@ -10,10 +10,10 @@ from geoexplain.cli.explain import make_folder
 from geoexplain.cli.image_set import add_source, open_image_set
 from geoexplain.errors import DataError
 from geoexplain.evaluation.tuning import held_out_gains, split, stage_weights, tuning_cases, verdict
-from geoexplain.explainer.cams import METHODS
-from geoexplain.explainer.combine import COMBINATIONS, PRESETS
-from geoexplain.explainer.faithfulness import STEPS
+from geoexplain.explainer.combine import COMBINATIONS
+from geoexplain.explainer.metrics import STEPS
 from geoexplain.explainer.objectives import OBJECTIVES
+from geoexplain.explainer.table import EXPLANATIONS, GRADIENT_CAM, TUNED, of_family
 from geoexplain.explainer.target import described
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuning import TUNING_STEPS, Case, Tuning, prepare, tune
@@ -44,9 +44,9 @@ Over a set, a share of the images, chosen at random, is held out. On those the r
 Grad-CAM (deepest stage), equal weights, Combi-CAM as published and a Gaussian in the middle of the image, by both
 measures. A gain is better than chance only if its 95 % interval lies above 0.
 
---out writes what was found. As NAME.tuned.json beside the model's NAME.safetensors it becomes the preset "tuned" of
-that model: `geoexplain explain --preset tuned`, `geoexplain evaluate explanations --methods combi-cam-tuned`, and a
-button in the studio. It is not used any more once the weights of the model are others."""
+--out writes what was found. As NAME.tuned.json beside the model's NAME.safetensors it becomes combi-cam-tuned of
+that model: `geoexplain explain --preset combi-cam-tuned`, `geoexplain evaluate explanations --methods combi-cam-tuned`,
+and a button in the studio. It is not used any more once the weights of the model are others."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,9 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser, source, VIEWS)
     add_model(parser)
     what = parser.add_argument_group("what is tuned")
-    gradient = tuple(name for name, method in METHODS.items() if method.gradient)
     what.add_argument(
-        "--method", choices=gradient, default="grad-cam", help="whose maps are combined (default: %(default)s)"
+        "--method",
+        choices=tuple(of_family(GRADIENT_CAM)),
+        default="grad-cam",
+        help="whose maps are combined (default: %(default)s)",
     )
     what.add_argument(
         "--level", choices=LEVELS, default="stage", help="a weight per stage or per block (default: %(default)s)"
@@ -112,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         file = weights_file(args.model)
         write_tuned(args.out, stage_weights(tuning, tuned_on, held_out), file)
         used = args.out.absolute() == sidecar(file).absolute()
-        hint = "" if used else f'; as {sidecar(file).name} beside {file.name} it is the preset "tuned" of {model.name}'
+        hint = "" if used else f"; as {sidecar(file).name} beside {file.name} it is {TUNED} of {model.name}"
         print(printable_lines(f"written to {args.out}{hint}"))
     return 0
 
@@ -181,7 +183,7 @@ def text_of(tuning: Tuning, tuned_on: str) -> str:
     weights = ",".join(f"{weight:g}" for weight in setting.weights)
     make = f"{setting.how} of {len(setting.weights)} {setting.level}s"
     lines = [
-        f"{METHODS[tuning.method].title} tuned on {tuned_on}",
+        f"{EXPLANATIONS[tuning.method].title} tuned on {tuned_on}",
         f"  --level {setting.level} --how {setting.how} --weights {weights}",
         f"  {tuning.objective}, higher is better; {tuning.trials} settings, {tuning.measured:,} heatmaps measured:",
         f"  {tuning.value:>8.4f}  tuned: {make}",
@@ -195,7 +197,7 @@ def text_of(tuning: Tuning, tuned_on: str) -> str:
 
 def start_text(tuning: Tuning, name: str, value: float | None) -> str:
     """One row of what the search began with; a flat map has no value."""
-    title = PRESETS[name].title if name in PRESETS else name
+    title = EXPLANATIONS[name].title if name in EXPLANATIONS else name
     missing = tuning.without.get(name, 0)
     without = f", without a value on {missing:,} of {tuning.images:,} images" if missing < tuning.images else ", flat"
     return f"{'–' if value is None else f'{value:.4f}':>8}  {title}{without if missing else ''}"

@@ -13,11 +13,9 @@ from geoexplain.errors import DataError
 from geoexplain.evaluation.concept_sources import ConceptSource, LandCoverMasks, without_empty
 from geoexplain.evaluation.figures import or_none
 from geoexplain.evaluation.methods import (
-    attribute,
     concept_methods,
     default_faithfulness_methods,
     draw,
-    is_attribution,
 )
 from geoexplain.evaluation.plot import plot_concepts
 from geoexplain.evaluation.question import (
@@ -159,11 +157,8 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
 
     def values(self, model: GeoModel, image: TracedImage, method: str) -> NDArray[np.float32]:
         """How strong each pixel is in an explanation, (H, W)."""
-        seed = (self.seed, image.picture.index)
-        if not is_attribution(method):
-            return draw(model, image.tensor, image.trace, method, (*seed, 0)).values
-        target = image.trace.target
-        return attribute(model, image.tensor, target, method, seed, steps=self.steps, samples=self.samples)
+        seed = (self.seed, image.picture.index, 0)
+        return draw(model, image.tensor, image.trace, method, seed, steps=self.steps, samples=self.samples).values
 
     def method_rows(self, answer: ImageConcepts) -> Iterator[Sequence[Any]]:
         """One row per method and concept in the image; see Question."""

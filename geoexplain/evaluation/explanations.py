@@ -28,7 +28,8 @@ from geoexplain.evaluation.question import (
     examined_answers,
 )
 from geoexplain.evaluation.scoreboard import Scores, scores_of
-from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure, metric_name
+from geoexplain.explainer.faithfulness import METRICS, measure, metric_name
+from geoexplain.explainer.metrics import ROAD_STEPS, STEPS
 from geoexplain.explainer.subject import Measure, subject
 from geoexplain.locator.model import GeoModel
 

@@ -2,108 +2,94 @@
 
 from collections.abc import Collection, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
-from geoexplain.explainer.attribution import integrated_gradients, smoothgrad_squared
-from geoexplain.explainer.baselines import BASELINES, baseline
-from geoexplain.explainer.candidates import CANDIDATES, Candidate
+from geoexplain.explainer import table
+from geoexplain.explainer.attribution import SAMPLES, STEPS
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.sanity import SANITY_CANDIDATES
+from geoexplain.explainer.subject import Subject
+from geoexplain.explainer.table import ATTRIBUTION, BASELINE, CAMS, TUNED, ExplanationKind, of_family
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import Trace, trace
-from geoexplain.explainer.tuned import TITLES, TUNED_CANDIDATE, candidate_of, tuned_weights
+from geoexplain.explainer.tuned import candidate_of
+from geoexplain.explainer.tuning_gain import untuned
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import StageWeights
 
-TUNED = TUNED_CANDIDATE
-"""The explanation that only some models have."""
-
 
 def untuned_methods() -> tuple[str, ...]:
-    """Explanations that every model has."""
-    return tuple(CANDIDATES)
+    """CAMs and Combi-CAMs that every model has."""
+    return tuple(name for name in of_family(*CAMS) if name != TUNED)
 
 
 def baseline_methods() -> tuple[str, ...]:
     """Maps that know nothing of the network."""
-    return tuple(BASELINES)
+    return tuple(of_family(BASELINE))
 
 
 def attribution_methods() -> tuple[str, ...]:
     """Attributions of pixels."""
-    return tuple(ATTRIBUTIONS)
+    return tuple(of_family(ATTRIBUTION))
 
 
 def faithfulness_methods() -> tuple[str, ...]:
     """Explanations and baselines whose faithfulness can be measured."""
-    return (*CANDIDATES, TUNED, *BASELINES)
+    return tuple(of_family(*CAMS, BASELINE))
 
 
 def default_faithfulness_methods() -> tuple[str, ...]:
     """All but Score-CAM, which takes as many passes as all the others together, and what only some models have."""
-    return (*(name for name, candidate in CANDIDATES.items() if candidate.gradient), *BASELINES)
+    return (*untuned(), *of_family(BASELINE))
 
 
 def sanity_methods() -> tuple[str, ...]:
     """Explanations that depend on a network, and can be compared with those of random ones."""
-    return tuple(TITLES)
+    return tuple(of_family(*CAMS))
 
 
 def default_sanity_methods() -> tuple[str, ...]:
     """Those for which one trace of each random network is enough, without what only some models have."""
-    return tuple(SANITY_CANDIDATES)
+    return tuple(untuned())
 
 
 def concept_methods() -> tuple[str, ...]:
     """Explanations, baselines and attributions whose concept influence can be measured."""
-    return (*faithfulness_methods(), *ATTRIBUTIONS)
+    return (*faithfulness_methods(), *attribution_methods())
 
 
 def title_of(method: str) -> str:
-    """The title of a name out of sanity_methods()."""
-    return TITLES[method]
+    """The title of an explanation."""
+    return table.kind_of(method).title
 
 
-def candidates_by_name(model: GeoModel, methods: Sequence[str]) -> dict[str, Candidate]:
+def candidates_by_name(model: GeoModel, methods: Sequence[str]) -> dict[str, ExplanationKind]:
     """The explanations of names out of sanity_methods(). Raises DataError for one that the model does not have."""
     return {name: candidate_of(model, name) for name in methods}
 
 
 def tuned_weights_for(model: GeoModel, methods: Collection[str]) -> StageWeights | None:
     """The model's tuned weights, None where no method needs them. Raises DataError where it has none."""
-    return tuned_weights(model) if TUNED in methods else None
+    return table.tuned_weights(model) if TUNED in methods else None
 
 
-def draw(model: GeoModel, tensor: Tensor, traced: Trace, method: str, seed: Sequence[int]) -> Heatmap:
-    """The heatmap of a name out of faithfulness_methods(), for the traced cell of an image (1, 3, H, W)."""
-    if method in BASELINES:
-        return baseline(method, tensor, traced.target, seed)
-    return candidate_of(model, method).draw(model, tensor, traced)
+def draw(
+    model: GeoModel,
+    tensor: Tensor,
+    traced: Trace,
+    method: str,
+    seed: Sequence[int],
+    *,
+    steps: int = STEPS,
+    samples: int = SAMPLES,
+) -> Heatmap:
+    """The heatmap of a name out of concept_methods(), for the traced cell of an image (1, 3, H, W).
+
+    seed            of a random map and of the noise of an attribution
+    steps, samples  see integrated_gradients() and smoothgrad_squared()
+    """
+    return table.draw(method, Subject(model, tensor, traced, seed, steps, samples))
 
 
 def draw_anew(model: GeoModel, target: Explained, method: str, seed: Sequence[int], tensor: Tensor) -> Heatmap:
     """The same for an image that is not traced yet. A random map is another one with another seed."""
-    if method in BASELINES:
-        return baseline(method, tensor, target, seed)
-    return candidate_of(model, method).draw(model, tensor, trace(model, tensor, target, "probability"))
-
-
-def is_attribution(method: str) -> bool:
-    """Whether a name out of concept_methods() is an attribution of pixels, which `attribute` computes."""
-    return method in ATTRIBUTIONS
-
-
-def attribute(
-    model: GeoModel, tensor: Tensor, target: Explained, method: str, seed: Sequence[int], *, steps: int, samples: int
-) -> NDArray[np.float32]:
-    """The saliency (H, W) of an attribution for one cell of an image (1, 3, H, W).
-
-    steps, samples  see integrated_gradients() and smoothgrad_squared()
-    """
-    if method == "integrated-gradients":
-        return integrated_gradients(model, tensor, target, "probability", steps=steps).saliency
-    number = int(np.random.SeedSequence(tuple(seed)).generate_state(1)[0])
-    return smoothgrad_squared(model, tensor, target, "probability", steps=steps, samples=samples, seed=number).saliency
+    return draw(model, tensor, trace(model, tensor, target, "probability"), method, seed)

@@ -13,8 +13,8 @@ from geoexplain.evaluation.methods import draw_anew
 from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.faithfulness import ROAD_STEPS, STEPS, Again
 from geoexplain.explainer.intervals import mean_interval
+from geoexplain.explainer.metrics import ROAD_STEPS, STEPS, Again
 from geoexplain.explainer.objectives import CHECKED_BY, CROSS_CHECK, OBJECTIVES, Objective, objective_name
 from geoexplain.explainer.tuning import Case, Setting, Tuning, again_of, heatmap_of, prepare
 from geoexplain.locator.model import GeoModel

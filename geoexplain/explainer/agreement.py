@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.explainer.cams import ExplanationCancelledError
-from geoexplain.explainer.candidates import Candidate
 from geoexplain.explainer.chance import chance_limit
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.similarity import ranks
+from geoexplain.explainer.subject import Subject
+from geoexplain.explainer.table import ExplanationKind
 from geoexplain.explainer.trace import Trace
 from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.locator.model import GeoModel
@@ -55,7 +56,7 @@ def draw_all(
     model: GeoModel,
     tensor: Tensor,
     trace: Trace,
-    candidates: Mapping[str, Candidate] | None = None,
+    candidates: Mapping[str, ExplanationKind] | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -72,7 +73,7 @@ def draw_all(
     for name, candidate in candidates.items():
         if cancelled is not None and cancelled():
             raise ExplanationCancelledError("The comparison of methods was cancelled: start it again.")
-        heatmaps[name] = candidate.heatmap(model, tensor, trace, cancelled)
+        heatmaps[name] = candidate.draw(Subject(model, tensor, trace, cancelled=cancelled))
         if progress is not None:
             progress(len(heatmaps), len(candidates))
     return heatmaps

@@ -31,16 +31,13 @@ SAMPLES = 10
 MOST_STEPS = 1000
 MOST_SAMPLES = 1000
 
-METHODS: dict[str, str] = {"integrated-gradients": "Integrated Gradients", "smoothgrad-squared": "SmoothGrad²"}
-"""Every attribution method, with the words for a menu."""
-
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
     """How much every value of the network's input contributed to the score of one cell.
 
     values              float32 (3, H, W): Integrated Gradients, signed; or SmoothGrad², ≥ 0
-    method              key in METHODS
+    method              its name in EXPLANATIONS
     target              the explained cell
     score               "probability" or "logit"
     score_change        score of the image minus score of the baseline: what Integrated Gradients should add up to

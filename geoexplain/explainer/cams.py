@@ -33,22 +33,6 @@ class ExplanationCancelledError(GeoExplainError):
     """The person, or the program, called a running explanation off."""
 
 
-@dataclass(frozen=True)
-class Method:
-    """One CAM method.
-
-    title     for menus
-    compute   Stage → map (h, w), ≥ 0, raw magnitude
-    source    where the method is defined
-    gradient  True if activation and gradient are enough; False if the map needs further passes of the network
-    """
-
-    title: str
-    compute: Callable[[Stage], Tensor]
-    source: str
-    gradient: bool
-
-
 @dataclass(frozen=True, eq=False)
 class StageMap:
     """The map of one method at one stage or block.
@@ -56,7 +40,7 @@ class StageMap:
     values  float32 (h, w), ≥ 0, at the stage's own resolution; RAW magnitude, never normalised
     index   position among its level, counted from 1 at the input
     level   "stage" or "block"
-    method  key in METHODS
+    method  its name in EXPLANATIONS
     target  the explained cell
     score   "probability" or "logit"; "log-odds" in a contrast
     flat    True if the map holds no structure, so that there is nothing to show
@@ -123,36 +107,16 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 """How Score-CAM turns scores of masked images into channel weights: as in the paper, or as in its authors' code."""
 
 
-def score_weighted_cam(stage: Stage, weighting: str = "channel softmax") -> Tensor:
+def score_weighted_cam(
+    activation: Tensor, score_masked: Callable[[Tensor], Tensor], weighting: str = "channel softmax"
+) -> Tensor:
     """Score-CAM: each channel weighs the score of the input masked by it. Map (h, w). Wang et al. 2020, eq. 2 to 6.
 
-    Raises DataError if the stage has no `score_masked`.
+    activation    of a stage (C, h, w)
+    score_masked  activation → score (C,) of the input masked by each channel, such as masked_scores()
+    weighting     key in WEIGHTINGS
     """
-    if stage.score_masked is None:
-        raise DataError("expected a stage with the network at hand, got its activation alone: use score_cam.")
-    return weighted_activations(WEIGHTINGS[weighting](stage.score_masked(stage.activation)), stage.activation)
-
-
-METHODS: dict[str, Method] = {
-    "grad-cam": Method("Grad-CAM", grad_cam, "Selvaraju et al., ICCV 2017", True),
-    "grad-cam++": Method("Grad-CAM++", grad_cam_plus_plus, "Chattopadhay et al., WACV 2018", True),
-    "layer-cam": Method("LayerCAM", layer_cam, "Jiang et al., IEEE TIP 2021", True),
-    "score-cam": Method("Score-CAM", score_weighted_cam, "Wang et al., CVPR Workshops 2020", False),
-}
-"""Every CAM method. Menus, command-line choices and tests read this table."""
-
-
-def stage_maps(trace: Trace, method: str, level: str) -> tuple[StageMap, ...]:
-    """The maps of one gradient method at every stage or block, from the input on. No network pass.
-
-    method  key in METHODS whose `gradient` is True; score_cam() gives the others
-    level   "stage" or "block"
-
-    Raises DataError for another method or level.
-    """
-    if method not in METHODS:
-        raise DataError(f"expected a method out of {tuple(METHODS)}, got {method!r}: choose one of these.")
-    return tuple(_stage_map(trace, stage, method, METHODS[method].compute(stage)) for stage in trace.at(level))
+    return weighted_activations(WEIGHTINGS[weighting](score_masked(activation)), activation)
 
 
 def score_cam(
@@ -190,8 +154,8 @@ def score_cam(
         progress=progress,
         cancelled=cancelled,
     )
-    values = score_weighted_cam(replace(stage, score_masked=score_masked), weighting)
-    return replace(_stage_map(trace, stage, "score-cam", values), score=score)
+    values = score_weighted_cam(stage.activation, score_masked, weighting)
+    return replace(stage_map(trace, stage, "score-cam", values), score=score)
 
 
 @torch.inference_mode()
@@ -248,6 +212,7 @@ def channel_masks(activation: Tensor, size_hw: tuple[int, int]) -> Tensor:
     return torch.where(flat, 0.0, (masks - lowest) / spread)
 
 
-def _stage_map(trace: Trace, stage: Stage, method: str, values: Tensor) -> StageMap:
+def stage_map(trace: Trace, stage: Stage, method: str, values: Tensor) -> StageMap:
+    """Values (h, w) ≥ 0 as the map of one method at one of a trace's stages or blocks."""
     array = values.cpu().numpy()
     return StageMap(array, stage.index, stage.level, method, trace.explained, trace.score, is_flat(array))

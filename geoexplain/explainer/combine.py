@@ -2,27 +2,19 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from geoexplain.errors import DataError
+from geoexplain.explainer.attribution import Attribution
 from geoexplain.explainer.cams import StageMap, is_flat
 from geoexplain.explainer.target import Explained
 
 TANH_GAMMA = 2.0
 """Scale γ inside LayerCAM's tanh (Jiang et al. 2021, sect. III-C)."""
-
-
-@dataclass(frozen=True)
-class Combination:
-    """One way of combining: `scale` each raw map (h, w) at its own resolution, upsample, weigh, then `fold`."""
-
-    title: str
-    scale: Callable[[np.ndarray], np.ndarray]
-    fold: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +29,8 @@ class Heatmap:
     how      key in COMBINATIONS
     weights  one per stage or block, from the input on
     flat     True if the combination holds no structure, so that there is nothing to show
+    maps     the raw maps that were combined; none of an attribution or a baseline
+    attribution  the attribution of every pixel that it shows, if it shows one
     """
 
     values: np.ndarray
@@ -47,13 +41,14 @@ class Heatmap:
     how: str
     weights: tuple[float, ...]
     flat: bool
+    maps: tuple[StageMap, ...] = field(default=(), repr=False)
+    attribution: Attribution | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A named setting of every choice that makes a Combi-CAM; `weights` gives them for any number of maps ≥ 1."""
+    """Every choice that makes a Combi-CAM; `weights` gives them for any number of maps ≥ 1."""
 
-    title: str
     level: str
     score: str
     how: str
@@ -71,18 +66,60 @@ def over_range(values: np.ndarray) -> np.ndarray:
     return np.zeros_like(values) if is_flat(values) else (values - values.min()) / (values.max() - values.min())
 
 
-def squashed(values: np.ndarray) -> np.ndarray:
-    """LayerCAM's tanh(γ M / max M) of a map (h, w) ≥ 0; zeros if it is flat."""
-    return np.tanh(TANH_GAMMA * over_maximum(values))
+DIVISORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "nothing": lambda values: values,
+    "maximum": over_maximum,
+    "range": over_range,
+}
+"""What a raw map can be divided by."""
+
+FOLDS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"sum": np.add, "maximum": np.maximum}
+"""How the weighed maps become one."""
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One way of combining, as plain data, which Python and the browser follow alike.
+
+    title    for menus
+    divide   key in DIVISORS: what each raw map (h, w) is divided by, at its own resolution
+    gamma    γ > 0 of tanh(γ M), taken of the divided map M; None takes none
+    fold     key in FOLDS: what becomes of the maps once they are upsampled and weighed
+
+    Raises DataError for another divisor, γ or fold: the browser knows none but these.
+    """
+
+    title: str
+    divide: str = "nothing"
+    gamma: float | None = None
+    fold: str = "sum"
+
+    def __post_init__(self) -> None:
+        for what, value, known in (("a divisor", self.divide, DIVISORS), ("a fold", self.fold, FOLDS)):
+            if value not in known:
+                raise DataError(
+                    f"way of combining {self.title!r}: expected {what} out of {tuple(known)}, got {value!r}: "
+                    "choose one of these."
+                )
+        if self.gamma is not None and not (math.isfinite(self.gamma) and self.gamma > 0):
+            raise DataError(
+                f"way of combining {self.title!r}: expected a finite gamma above 0, or None, got {self.gamma}: "
+                f"LayerCAM takes {TANH_GAMMA:g}."
+            )
+
+    def scale(self, values: np.ndarray) -> np.ndarray:
+        """A raw map (h, w) ≥ 0 made ready to be weighed; zeros if it is flat and divided by something."""
+        divided = DIVISORS[self.divide](values)
+        return divided if self.gamma is None else np.tanh(self.gamma * divided)
 
 
 COMBINATIONS: dict[str, Combination] = {
-    "sum": Combination("Sum of raw maps (as published)", lambda values: values, np.add),
-    "max": Combination("Sum, each map divided by its maximum", over_maximum, np.add),
-    "minmax": Combination("Sum, each map scaled to 0–1", over_range, np.add),
-    "tanh": Combination("Maximum of tanh-scaled maps (LayerCAM)", squashed, np.maximum),
+    "sum": Combination("Sum of raw maps (as published)"),
+    "max": Combination("Sum, each map divided by its maximum", "maximum"),
+    "minmax": Combination("Sum, each map scaled to 0–1", "range"),
+    "tanh": Combination("Maximum of tanh-scaled maps (LayerCAM)", "maximum", TANH_GAMMA, "maximum"),
 }
-"""Every way of combining. Menus, command-line choices and tests read this table."""
+"""Every way of combining. Menus, command-line choices, the browser's blending and tests read this table."""
 
 
 def every(n: int) -> tuple[float, ...]:
@@ -99,20 +136,6 @@ def shallow_half(n: int) -> tuple[float, ...]:
     """Weights for n ≥ 1 maps: 1 for the first n / 2, rounded down but at least one, 0 for the others."""
     shallow = max(1, n // 2)
     return (1.0,) * shallow + (0.0,) * (n - shallow)
-
-
-PRESETS: dict[str, Preset] = {
-    "as-published": Preset("Combi-CAM (as published)", "block", "probability", "sum", every),
-    "all-stages": Preset("All stages, equal say", "stage", "probability", "max", every),
-    "deep-only": Preset("Deepest stage only (Grad-CAM)", "stage", "probability", "sum", deepest),
-    "shallow-only": Preset("Shallow half of the stages", "stage", "probability", "max", shallow_half),
-}
-"""Named settings. "as-published" is Faget, Lisani, Colom (VISAPP 2026): the raw Grad-CAMs of all blocks, summed.
-Raw maps differ by orders of magnitude between shallow and deep stages, so the presets in which every chosen stage is to
-be seen divide each by its maximum."""
-
-DEFAULT_PRESET = "as-published"
-"""What Combi-CAM is where nobody has set it: in the studio, on the command line, in Python and for scripts alike."""
 
 
 def upsample(values: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
@@ -133,8 +156,8 @@ def combine(maps: Sequence[StageMap], weights: Sequence[float], how: str, size_h
     size_hw  height and width of the heatmap in pixels
 
     A map that is flat adds nothing to "max", "minmax" and "tanh". With weight 1 on one map and 0 elsewhere, "sum"
-    gives that map itself. The browser blends in the same order, in assets/blend.js, from the raw float32 maps; this
-    function is its reference, and a test holds the two together, so a change here is a change there.
+    gives that map itself. The browser blends in the same order, in assets/studio/blend.js, from the raw float32 maps by
+    the row of COMBINATIONS; this function is its reference, and a test holds the two together for every row.
 
     Raises DataError for no maps, maps that do not belong together, or wrong weights or way of combining.
     """
@@ -168,7 +191,7 @@ def folded(
     size_hw: tuple[int, int],
 ) -> Heatmap:
     """The heatmap of maps whose values have been scaled for `how` already: upsampled, weighed and folded into one."""
-    fold = COMBINATIONS[how].fold
+    fold = FOLDS[COMBINATIONS[how].fold]
     total = np.zeros(size_hw, dtype=np.float32)
     for values, weight in zip(scaled, weights, strict=True):
         if weight > 0:
@@ -184,6 +207,7 @@ def folded(
         how=how,
         weights=tuple(float(weight) for weight in weights),
         flat=flat,
+        maps=tuple(maps),
     )
 
 

@@ -1,13 +1,16 @@
 """One image, one cell: the prediction, and every map that one forward and one gradient pass give."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from PIL import Image
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.cams import StageMap, stage_maps
+from geoexplain.explainer.cams import StageMap
 from geoexplain.explainer.combine import Heatmap, combine, deepest, every
+from geoexplain.explainer.subject import Subject
+from geoexplain.explainer.table import canonical, draw, stage_maps
 from geoexplain.explainer.target import CellGroup
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.images import ImageSource, open_image
@@ -56,7 +59,25 @@ class Explanation:
 
         Raises DataError for another level, or a method that needs the network.
         """
-        return stage_maps(self.trace, method, level)
+        return stage_maps(self.trace, canonical(method), level)
+
+    def draw(
+        self,
+        name: str,
+        model: GeoModel,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Heatmap:
+        """Any explanation of EXPLANATIONS of what was traced: its image, cell and score.
+
+        model      the one that was explained
+        progress   called as progress(done, total) by those that run the network many times over
+        cancelled  asked again and again by the same; if it says True, ExplanationCancelledError is raised
+
+        Raises DataError for another name, ExplanationCancelledError when called off.
+        """
+        return draw(name, Subject(model, self.tensor, self.trace, progress=progress, cancelled=cancelled))
 
     def heatmap(self, method: str) -> Heatmap:
         """A gradient method on its own, as its paper shows it: the map of the deepest stage. Errors as for `maps`."""

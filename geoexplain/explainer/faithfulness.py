@@ -1,26 +1,50 @@
-"""Is the heatmap true of the network? Hide what it marks, or all else, and see what becomes of the probability."""
+"""Is the heatmap true of the network? The table of metrics, and several of them measured at once."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.combine import Heatmap, over_range
-from geoexplain.explainer.imputation import noisy_linear_imputation
-from geoexplain.explainer.subject import FLAT_MAP, Measure, Subject, checked, positions, target_probabilities
+from geoexplain.explainer.combine import Heatmap
+from geoexplain.explainer.metrics import (
+    ROAD_STEPS,
+    STEPS,
+    Again,
+    adcc_of_drop,
+    deletion,
+    insertion,
+    measures_of_drop,
+    road,
+    share_dropped,
+)
+from geoexplain.explainer.subject import Measure, MeasuredSubject, checked
 
-STEPS = 50
-"""Steps of deletion and insertion, unless told otherwise."""
 
-ROAD_STEPS = 5
-"""Shares of pixels that ROAD removes, evenly between 0 and 1, unless told otherwise: 10, 30, 50, 70, 90 %."""
+@dataclass(frozen=True, eq=False)
+class Measuring:
+    """One heatmap that is being measured; what several metrics share is computed once.
 
-Again = Callable[[Tensor], Heatmap]
-"""Explains another image (1, 3, H, W), for the same cell and with the same method."""
+    again              as `adcc` takes it
+    steps, road_steps  of deletion and insertion, and of ROAD
+    seed               of ROAD's noise
+    """
+
+    subject: MeasuredSubject
+    heatmap: Heatmap
+    again: Again
+    steps: int = STEPS
+    road_steps: int = ROAD_STEPS
+    seed: int = 0
+
+    @cached_property
+    def drop(self) -> float | str:
+        """(p − p') / p of the image that the heatmap masks, negative for an increase; or why there is none."""
+        return share_dropped(self.subject, self.heatmap)
+
+    @cached_property
+    def removal(self) -> tuple[Measure, Measure]:
+        """Both measures of `road`."""
+        return road(self.subject, self.heatmap, self.road_steps, self.seed)
 
 
 @dataclass(frozen=True)
@@ -30,231 +54,126 @@ class Metric:
     title    for tables
     higher   whether a higher value is better
     source   where it is defined
+    measure  what gives it
+    images   from its number of steps (0 where there are none) to how many images it takes through the network
     steps    "curve" (steps of deletion and insertion), "road", or None where there are none
     most     the largest value that there can be; the least is 0
+    shared   what it shares with the other metrics that say the same here, and takes through the network once
     """
 
     title: str
     higher: bool
     source: str
+    measure: Callable[[Measuring], Measure]
+    images: Callable[[int], int] = lambda _steps: 1
     steps: str | None = None
     most: float = 1.0
+    shared: str | None = None
 
 
 METRICS: dict[str, Metric] = {
-    "deletion": Metric("Deletion AUC", False, "Petsiuk et al., BMVC 2018", "curve"),
-    "insertion": Metric("Insertion AUC", True, "Petsiuk et al., BMVC 2018", "curve"),
-    "average-drop": Metric("Average drop, %", False, "Chattopadhay et al., WACV 2018", most=100.0),
-    "average-increase": Metric("Average increase, %", True, "Chattopadhay et al., WACV 2018", most=100.0),
-    "adcc": Metric("ADCC", True, "Poppi et al., CVPR Workshops 2021"),
-    "road-morf": Metric("ROAD, most relevant first", False, "Rong et al., ICML 2022", "road"),
-    "road-lerf": Metric("ROAD, least relevant first", True, "Rong et al., ICML 2022", "road"),
+    "deletion": Metric(
+        "Deletion AUC",
+        False,
+        "Petsiuk et al., BMVC 2018",
+        lambda it: deletion(it.subject, it.heatmap, it.steps),
+        lambda steps: steps - 1,
+        "curve",
+    ),
+    "insertion": Metric(
+        "Insertion AUC",
+        True,
+        "Petsiuk et al., BMVC 2018",
+        lambda it: insertion(it.subject, it.heatmap, it.steps),
+        lambda steps: steps - 1,
+        "curve",
+    ),
+    "average-drop": Metric(
+        "Average drop, %",
+        False,
+        "Chattopadhay et al., WACV 2018",
+        lambda it: measures_of_drop(it.drop)[0],
+        most=100.0,
+        shared="drop",
+    ),
+    "average-increase": Metric(
+        "Average increase, %",
+        True,
+        "Chattopadhay et al., WACV 2018",
+        lambda it: measures_of_drop(it.drop)[1],
+        most=100.0,
+        shared="drop",
+    ),
+    "adcc": Metric(
+        "ADCC",
+        True,
+        "Poppi et al., CVPR Workshops 2021",
+        lambda it: adcc_of_drop(it.subject, it.heatmap, it.again, it.drop),
+        shared="drop",
+    ),
+    "road-morf": Metric(
+        "ROAD, most relevant first",
+        False,
+        "Rong et al., ICML 2022",
+        lambda it: it.removal[0],
+        lambda steps: 2 * steps,
+        "road",
+        shared="road",
+    ),
+    "road-lerf": Metric(
+        "ROAD, least relevant first",
+        True,
+        "Rong et al., ICML 2022",
+        lambda it: it.removal[1],
+        lambda steps: 2 * steps,
+        "road",
+        shared="road",
+    ),
 }
 """Every metric. Tables, command-line choices and tests read this."""
 
 
 def metric_name(metric: str, steps: int = STEPS, road_steps: int = ROAD_STEPS) -> str:
     """A metric with its number of steps: "deletion@50", "road-morf@5", "adcc"."""
-    kind = METRICS[metric].steps
-    return metric if kind is None else f"{metric}@{steps if kind == 'curve' else road_steps}"
+    count = _steps_of(metric, steps, road_steps)
+    return f"{metric}@{count}" if count else metric
 
 
-def deletion(subject: Subject, heatmap: Heatmap, steps: int = STEPS) -> Measure:
-    """Area under p while pixels become zero in normalised space, the most important first. Lower is better.
-
-    Petsiuk et al. 2018; trapezoids over the share of pixels, 0 … 1 in `steps` steps. `steps` − 1 images
-    go through the network: the first and the last point are the subject's. No value for a flat heatmap. Raises
-    DataError for a heatmap of another size or cell, or steps below 1.
-    """
-    ends = subject.probability, subject.blank_probability
-    blank = torch.zeros_like(subject.tensor)
-    return _curve("deletion", subject, heatmap, steps, important=blank, rest=subject.tensor, ends=ends)
+def _steps_of(metric: str, steps: int, road_steps: int) -> int:
+    return {"curve": steps, "road": road_steps, None: 0}[METRICS[metric].steps]
 
 
-def insertion(subject: Subject, heatmap: Heatmap, steps: int = STEPS) -> Measure:
-    """Area under p while the pixels of the blurred image become those of the image. Higher is better.
-
-    Otherwise as `deletion`. Petsiuk et al. 2018.
-    """
-    ends = subject.blurred_probability, subject.probability
-    return _curve("insertion", subject, heatmap, steps, important=subject.tensor, rest=subject.blurred, ends=ends)
-
-
-def _curve(
-    metric: str,
-    subject: Subject,
-    heatmap: Heatmap,
-    steps: int,
-    *,
-    important: Tensor,
-    rest: Tensor,
-    ends: tuple[float, float],
-) -> Measure:
-    if steps < 1:
-        raise DataError(f"expected at least 1 step, got {steps}.")
-    name = metric_name(metric, steps=steps)
-    checked(subject, heatmap)
-    if heatmap.flat:
-        return Measure(name, None, FLAT_MAP)
-    pixels = heatmap.values.size
-    counts = [step * pixels // steps for step in range(steps + 1)]  # pixels that are changed, exactly
-    place = torch.from_numpy(positions(heatmap.values)).to(subject.tensor.device)[None, None]  # (1, 1, H, W)
-    important, rest = (x.contiguous(memory_format=torch.channels_last) for x in (important, rest))
-
-    def images(start: int, stop: int) -> Tensor:
-        limits = torch.tensor(counts[1 + start : 1 + stop], device=place.device).view(-1, 1, 1, 1)
-        return torch.where(place < limits, important, rest)
-
-    between = target_probabilities(subject, steps - 1, images)
-    probabilities = np.array([ends[0], *between, ends[1]])
-    shares = np.array(counts) / pixels
-    return Measure(name, float(np.trapezoid(probabilities, shares)), None, shares, probabilities)
-
-
-def road(subject: Subject, heatmap: Heatmap, steps: int = ROAD_STEPS, seed: int = 0) -> tuple[Measure, Measure]:
-    """ROAD: mean p while shares of the pixels are removed, most relevant first (lower is better) and least (higher).
-
-    The shares are (1/2, 3/2, …) / `steps`; at each, exactly so many pixels from the top, or the bottom, of one ranking
-    are imputed from those that stay, with the noise of `seed`. 2 `steps` images go through the network. Rong et al.
-    2022; they plot accuracy over a data set, of which p is the counterpart for one image. No values for a flat
-    heatmap. Raises DataError for a heatmap of another size or cell, or steps below 1.
-    """
-    names = metric_name("road-morf", road_steps=steps), metric_name("road-lerf", road_steps=steps)
-    found = _road(subject, heatmap, steps, seed, both=True)
-    if found is None:
-        return Measure(names[0], None, FLAT_MAP), Measure(names[1], None, FLAT_MAP)
-    shares, left = found
-    morf, lerf = left[:steps], left[steps:]
-    return (
-        Measure(names[0], float(morf.mean()), None, shares, morf),
-        Measure(names[1], float(lerf.mean()), None, shares, lerf),
-    )
-
-
-def road_removal(subject: Subject, heatmap: Heatmap, steps: int = ROAD_STEPS, seed: int = 0) -> Measure:
-    """The first of the two measures of `road`, most relevant first, in `steps` images."""
-    name = metric_name("road-morf", road_steps=steps)
-    found = _road(subject, heatmap, steps, seed, both=False)
-    if found is None:
-        return Measure(name, None, FLAT_MAP)
-    shares, left = found
-    return Measure(name, float(left.mean()), None, shares, left)
-
-
-def _road(
-    subject: Subject, heatmap: Heatmap, steps: int, seed: int, *, both: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Shares (steps,) and p (steps,), with `both` followed by those of least relevant first; None for a flat map."""
-    if steps < 1:
-        raise DataError(f"expected at least 1 step, got {steps}.")
-    checked(subject, heatmap)
-    if heatmap.flat:
-        return None
-    pixels = heatmap.values.size
-    counts = [(2 * step + 1) * pixels // (2 * steps) for step in range(steps)]
-    place = positions(heatmap.values)
-    removed = [place < count for count in counts]
-    removed += [place >= pixels - count for count in counts] if both else []
-    image = subject.tensor[0].cpu().numpy()
-
-    def images(start: int, stop: int) -> Tensor:
-        some = [
-            noisy_linear_imputation(image, removed[i], np.random.default_rng((seed, i))) for i in range(start, stop)
-        ]
-        return torch.from_numpy(np.stack(some)).to(subject.tensor.device)
-
-    return np.array(counts) / pixels, target_probabilities(subject, len(removed), images)
-
-
-def drop_and_increase(subject: Subject, heatmap: Heatmap) -> tuple[Measure, Measure]:
-    """Average drop and average increase of one image, in percent: 100 max(0, p − p') / p, and 100 if p' > p, else 0.
-
-    p' is the probability of the image times the heatmap scaled to [0, 1], in normalised space, where 0 is the mean
-    colour. Over many images their means are the metrics of Chattopadhay et al. 2018. A heatmap that is
-    high everywhere does well in the drop, so that it says little by itself. One image goes through the network.
-    No values for a flat heatmap, or p = 0. Raises DataError for a heatmap of another size or cell.
-    """
-    checked(subject, heatmap)
-    return _drop_and_increase(_share_dropped(subject, heatmap))
-
-
-def _drop_and_increase(drop: float | str) -> tuple[Measure, Measure]:
-    if isinstance(drop, str):
-        return Measure("average-drop", None, drop), Measure("average-increase", None, drop)
-    return Measure("average-drop", 100 * max(0.0, drop)), Measure("average-increase", 100.0 if drop < 0 else 0.0)
-
-
-def adcc(subject: Subject, heatmap: Heatmap, again: Again) -> Measure:
-    """ADCC in [0, 1], higher is better: the harmonic mean of coherency, 1 − complexity and 1 − drop.
-
-    Complexity is the mean of the heatmap scaled to [0, 1]; coherency (r + 1) / 2, r being Pearson's correlation with
-    the heatmap `again` gives of the image that was masked by the first; the drop is that of `drop_and_increase`, as a
-    share. Poppi et al. 2021 (the authors' code leaves out one reciprocal). A heatmap that does not depend on the image,
-    such as the centred Gaussian, is perfectly coherent. One image goes through the network, besides `again`.
-    No value for flat heatmaps, or p = 0. Raises DataError for a heatmap of another size or cell.
-    """
-    checked(subject, heatmap)
-    return _adcc(subject, heatmap, again, _share_dropped(subject, heatmap))
-
-
-def _adcc(subject: Subject, heatmap: Heatmap, again: Again, drop: float | str) -> Measure:
-    if isinstance(drop, str):
-        return Measure("adcc", None, drop)
-    masked = again(_masked(subject, heatmap))
-    if masked.flat:
-        return Measure("adcc", None, "the heatmap of the masked image is flat: there is no correlation with it")
-    pearson = np.corrcoef(heatmap.values.ravel().astype(np.float64), masked.values.ravel().astype(np.float64))[0, 1]
-    parts = (
-        float(pearson + 1) / 2,
-        1 - float(over_range(heatmap.values).mean(dtype=np.float64)),
-        1 - max(0.0, drop),
-    )
-    return Measure("adcc", 3 / sum(1 / part for part in parts) if min(parts) > 0 else 0.0)
-
-
-def _masked(subject: Subject, heatmap: Heatmap) -> Tensor:
-    return subject.tensor * torch.from_numpy(over_range(heatmap.values)).to(subject.tensor)
-
-
-def _share_dropped(subject: Subject, heatmap: Heatmap) -> float | str:
-    """(p − p') / p, negative for an increase; or why there is none."""
-    if heatmap.flat:
-        return FLAT_MAP
-    if subject.probability == 0:
-        return "the probability of the cell is 0: it cannot drop"
-    (after,) = target_probabilities(subject, 1, lambda _start, _stop: _masked(subject, heatmap))
-    return (subject.probability - float(after)) / subject.probability
+def images_needed(metrics: Collection[str], steps: int, road_steps: int) -> int:
+    """How many images go through the network to measure one heatmap, without those that explain another image."""
+    needed = {
+        METRICS[name].shared or name: METRICS[name].images(_steps_of(name, steps, road_steps)) for name in metrics
+    }
+    return sum(needed.values()) or 1
 
 
 def measure(
-    subject: Subject,
+    subject: MeasuredSubject,
     heatmap: Heatmap,
     again: Again,
-    metrics: Collection[str] = tuple(METRICS),
+    metrics: Collection[str] | None = None,
     *,
     steps: int = STEPS,
     road_steps: int = ROAD_STEPS,
     seed: int = 0,
 ) -> tuple[Measure, ...]:
-    """Measure one heatmap by several metrics, keys of METRICS, in its order; what they share is computed once.
+    """Measure one heatmap by several metrics, keys of METRICS (None: all), in its order.
 
     `again` is that of `adcc`, `steps` those of deletion and insertion, `seed` that of ROAD's noise.
     Raises DataError for another metric, and as the metrics do.
     """
+    metrics = METRICS if metrics is None else metrics
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown:
         raise DataError(f"expected metrics out of {tuple(METRICS)}, got {unknown[0]!r}: choose some of these.")
     checked(subject, heatmap)
-    found: dict[str, Measure] = {}
-    if "deletion" in metrics:
-        found["deletion"] = deletion(subject, heatmap, steps)
-    if "insertion" in metrics:
-        found["insertion"] = insertion(subject, heatmap, steps)
-    if {"average-drop", "average-increase", "adcc"} & set(metrics):
-        drop = _share_dropped(subject, heatmap)
-        found["average-drop"], found["average-increase"] = _drop_and_increase(drop)
-        if "adcc" in metrics:
-            found["adcc"] = _adcc(subject, heatmap, again, drop)
-    if {"road-morf", "road-lerf"} & set(metrics):
-        found["road-morf"], found["road-lerf"] = road(subject, heatmap, road_steps, seed)
-    return tuple(found[metric] for metric in METRICS if metric in metrics)
+    measuring = Measuring(subject, heatmap, again, steps, road_steps, seed)
+    return tuple(
+        replace(row.measure(measuring), name=metric_name(name, steps, road_steps))
+        for name, row in METRICS.items()
+        if name in metrics
+    )

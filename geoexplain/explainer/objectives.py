@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoexplain.explainer.combine import Heatmap, over_range
-from geoexplain.explainer.faithfulness import Again, adcc, deletion, insertion, road_removal
-from geoexplain.explainer.subject import Subject, positions
+from geoexplain.explainer.metrics import Again, adcc, deletion, insertion, road_removal
+from geoexplain.explainer.subject import MeasuredSubject, positions
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,23 @@ class Objective:
     title: str
     steps: bool
     lowest: float
-    value: Callable[[Subject, Heatmap, Again, int], float | None]
+    value: Callable[[MeasuredSubject, Heatmap, Again, int], float | None]
     key: Callable[[Heatmap], NDArray[np.generic]]
     grids: tuple[int, ...] = ()
 
 
-def insertion_minus_deletion(subject: Subject, heatmap: Heatmap, _again: Again, steps: int) -> float | None:
+def insertion_minus_deletion(subject: MeasuredSubject, heatmap: Heatmap, _again: Again, steps: int) -> float | None:
     """Insertion AUC − deletion AUC (Petsiuk et al. 2018), in [−1, 1]: 2 `steps` − 2 images through the network."""
     inserted, deleted = insertion(subject, heatmap, steps).value, deletion(subject, heatmap, steps).value
     return None if inserted is None or deleted is None else inserted - deleted
 
 
-def harmonic(subject: Subject, heatmap: Heatmap, again: Again, _steps: int) -> float | None:
+def harmonic(subject: MeasuredSubject, heatmap: Heatmap, again: Again, _steps: int) -> float | None:
     """ADCC (Poppi et al. 2021), in [0, 1]. The masked image is explained, which takes a gradient pass each time."""
     return adcc(subject, heatmap, again).value
 
 
-def probability_lost(subject: Subject, heatmap: Heatmap, _again: Again, steps: int) -> float | None:
+def probability_lost(subject: MeasuredSubject, heatmap: Heatmap, _again: Again, steps: int) -> float | None:
     """P − ROAD, most relevant first (Rong et al. 2022), in [−1, 1]: what the cell loses when the strongest pixels go.
 
     The means of neighbours replace them, in shares (1/2, 3/2, …) / `steps`: as many images through the network.

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.baselines import Seed
 from geoexplain.explainer.cams import ExplanationCancelledError
-from geoexplain.explainer.candidates import CANDIDATES, Candidate
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.equivalence import Equivalence
 from geoexplain.explainer.sanity_verdict import Comparisons, finding, sentence_of, verdict_of
+from geoexplain.explainer.subject import Seed, Subject
+from geoexplain.explainer.table import ExplanationKind
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import trace
+from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.locator.model import GeoModel, Network
 
 DRAWS = 20
@@ -28,9 +29,6 @@ may agree with it by chance, to a correlation of 0.6 either way."""
 CASCADES = 3
 """How many of the draws are also looked at part by part, unless told otherwise: it takes ten times as long, and the
 verdict is about all weights being random."""
-
-SANITY_CANDIDATES = {name: candidate for name, candidate in CANDIDATES.items() if candidate.gradient}
-"""What is checked unless told otherwise: all that one trace per step gives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +55,7 @@ def sanity_checks(
     model: GeoModel,
     tensor: Tensor,
     target: Explained,
-    candidates: Mapping[str, Candidate] = SANITY_CANDIDATES,
+    candidates: Mapping[str, ExplanationKind] | None = None,
     *,
     draws: int = DRAWS,
     cascades: int = CASCADES,
@@ -68,6 +66,7 @@ def sanity_checks(
 ) -> dict[str, SanityCheck]:
     """Cascading randomisation of a network for one image (1, 3, H, W) and cell (Adebayo et al., NeurIPS 2018).
 
+    candidates  None: all of the model's that one trace is enough for
     draws      networks whose weights are all random, at least 1; the verdict is about these
     cascades   how many of them are looked at part by part, from the head to the stem, at most `draws`
     seed       one number ≥ 0, or several that together make one
@@ -80,6 +79,8 @@ def sanity_checks(
     """
     if draws < 1 or cascades < 0:
         raise DataError(f"expected at least 1 draw of the weights and 0 cascades, got {draws} and {cascades}.")
+    if candidates is None:
+        candidates = traced_candidates(model)
     original = heatmaps(model, tensor, target, candidates)
     names = [name for name, _ in parts(model)]
     cascades, shape = min(cascades, draws), (draws, len(names))
@@ -105,11 +106,11 @@ def sanity_checks(
 
 
 def heatmaps(
-    model: GeoModel, tensor: Tensor, target: Explained, candidates: Mapping[str, Candidate]
+    model: GeoModel, tensor: Tensor, target: Explained, candidates: Mapping[str, ExplanationKind]
 ) -> dict[str, Heatmap]:
     """The heatmap of every candidate for the probability of one cell, from one trace."""
     traced = trace(model, tensor, target, "probability")
-    return {name: candidate.draw(model, tensor, traced) for name, candidate in candidates.items()}
+    return {name: candidate.draw(Subject(model, tensor, traced)) for name, candidate in candidates.items()}
 
 
 def parts(model: GeoModel) -> list[tuple[str, nn.Module]]:

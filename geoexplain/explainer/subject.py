@@ -1,7 +1,7 @@
-"""An image and a cell, ready for heatmaps to be measured: what all measurements share, and how they ask the network."""
+"""An image and a cell: what an explanation is drawn from, and what all measurements of heatmaps share."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
+from geoexplain.explainer.attribution import SAMPLES, STEPS
 from geoexplain.explainer.cams import ExplanationCancelledError, images_per_pass
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.target import Explained, described, existing, target_score
+from geoexplain.explainer.trace import Trace
 from geoexplain.locator.model import GeoModel
 
 BLUR_PX, BLUR_SIGMA = 11, 5.0
@@ -26,8 +28,40 @@ convolutions of fewer than 16 images, on a single CPU thread, by a path that tak
 FLAT_MAP = "the heatmap is flat: it puts no pixel before another"
 
 
+Seed = int | Sequence[int]
+"""What NumPy takes as a seed: one number ≥ 0, or several that together make one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
+    """What an explanation is drawn from: an image, what is explained of it, and how to report or cancel.
+
+    model      the network
+    tensor     the normalised image (1, 3, H, W)
+    trace      its activations and gradients, by the score of what is explained
+    seed       of what is drawn at random: a random map, the noise of SmoothGrad²
+    steps, samples  of the attributions; see integrated_gradients() and smoothgrad_squared()
+    progress   called as progress(done, total) by what runs the network many times over
+    cancelled  asked again and again by the same; if it says True, ExplanationCancelledError is raised
+    """
+
+    model: GeoModel
+    tensor: Tensor = field(repr=False)
+    trace: Trace = field(repr=False)
+    seed: Seed = 0
+    steps: int = STEPS
+    samples: int = SAMPLES
+    progress: Callable[[int, int], None] | None = None
+    cancelled: Callable[[], bool] | None = None
+
+    @property
+    def target(self) -> Explained:
+        """The explained cell, or several as one."""
+        return self.trace.explained
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredSubject:
     """An image and the cell whose heatmaps are measured, with what all measurements share.
 
     model                  the network
@@ -85,7 +119,7 @@ def subject(
     memory_bytes: int = MEMORY_BYTES,
     progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> Subject:
+) -> MeasuredSubject:
     """Prepare an image (1, 3, H, W) and a cell, or several as one, for measuring heatmaps: three images in one pass.
 
     Raises DataError for another shape or cell, ExplanationCancelledError when called off.
@@ -96,7 +130,9 @@ def subject(
     image = tensor.to(model.device)
     blurred = gaussian_blur(image)
     unknown = math.nan
-    unmeasured = Subject(model, image, target, blurred, unknown, unknown, unknown, memory_bytes, progress, cancelled)
+    unmeasured = MeasuredSubject(
+        model, image, target, blurred, unknown, unknown, unknown, memory_bytes, progress, cancelled
+    )
     three = torch.cat([image, torch.zeros_like(image), blurred])
     whole, blank, soft = target_probabilities(unmeasured, 3, lambda start, stop: three[start:stop])
     return replace(
@@ -115,7 +151,9 @@ def gaussian_blur(image: Tensor) -> Tensor:
     return F.conv2d(rows, kernel.view(1, 1, 1, -1).expand(3, 1, 1, -1), groups=3)
 
 
-def target_probabilities(subject: Subject, count: int, images: Callable[[int, int], Tensor]) -> NDArray[np.float64]:
+def target_probabilities(
+    subject: MeasuredSubject, count: int, images: Callable[[int, int], Tensor]
+) -> NDArray[np.float64]:
     """Probabilities (count,) of `images(start, stop)`, each (stop − start, 3, H, W): in chunks, no gradients."""
     chunk = images_per_pass(subject.tensor.device, subject.size_hw, subject.memory_bytes)
     found = []
@@ -142,7 +180,7 @@ def positions(values: NDArray[np.floating]) -> NDArray[np.int64]:
     return place.reshape(values.shape)
 
 
-def checked(subject: Subject, heatmap: Heatmap) -> None:
+def checked(subject: MeasuredSubject, heatmap: Heatmap) -> None:
     """Raise DataError for a heatmap of another size or cell than the subject's."""
     if heatmap.values.shape != subject.size_hw:
         raise DataError(

@@ -1,6 +1,5 @@
 """One forward and one gradient pass: activation and gradient of every block and stage of the network."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -29,19 +28,16 @@ LEVELS = ("stage", "block")
 class Stage:
     """The output of one block, and how the score changes with it.
 
-    activation    float32 (C, h, w), detached
-    gradient      float32 (C, h, w): derivative of the score with respect to the activation
-    level         "stage" or "block"
-    index         position among its level, counted from 1 at the input
-    score_masked  the lazy path of methods without gradients: activation (C, h, w) → score (C,) of the input masked
-                  by each channel; None until a method that needs it attaches the network
+    activation  float32 (C, h, w), detached
+    gradient    float32 (C, h, w): derivative of the score with respect to the activation
+    level       "stage" or "block"
+    index       position among its level, counted from 1 at the input
     """
 
     activation: Tensor
     gradient: Tensor
     level: str
     index: int
-    score_masked: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, eq=False)

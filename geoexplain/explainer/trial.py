@@ -9,13 +9,13 @@ import numpy as np
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.baselines import BASELINES, baseline
-from geoexplain.explainer.cams import ExplanationCancelledError, is_flat, stage_maps
-from geoexplain.explainer.candidates import Candidate
+from geoexplain.explainer.cams import ExplanationCancelledError, is_flat
 from geoexplain.explainer.chance import moved
-from geoexplain.explainer.combine import Heatmap, combine
-from geoexplain.explainer.faithfulness import METRICS, ROAD_STEPS, STEPS, measure
-from geoexplain.explainer.subject import Measure, Subject, subject
+from geoexplain.explainer.combine import Heatmap, Preset
+from geoexplain.explainer.faithfulness import METRICS, images_needed, measure
+from geoexplain.explainer.metrics import ROAD_STEPS, STEPS
+from geoexplain.explainer.subject import Measure, MeasuredSubject, Seed, Subject, subject
+from geoexplain.explainer.table import BASELINE, ExplanationKind, combination, kind_of, of_family
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.locator.model import GeoModel
@@ -53,7 +53,7 @@ class Trial:
              moved elsewhere
     """
 
-    subject: Subject
+    subject: MeasuredSubject
     tried: tuple[Tried, ...]
     chance: tuple[tuple[Measure, ...], ...]
 
@@ -62,10 +62,10 @@ def try_explanations(
     model: GeoModel,
     tensor: Tensor,
     target: Explained,
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, ExplanationKind],
     *,
-    baselines: Sequence[str] = tuple(BASELINES),
-    metrics: Collection[str] = tuple(METRICS),
+    baselines: Sequence[str] | None = None,
+    metrics: Collection[str] | None = None,
     steps: int = STEPS,
     road_steps: int = ROAD_STEPS,
     seed: int = 0,
@@ -75,6 +75,8 @@ def try_explanations(
 ) -> Trial:
     """Draw and measure every candidate and baseline for one image (1, 3, H, W) and cell; the probability is explained.
 
+    baselines  names of baselines; None is all of them
+    metrics    keys of METRICS; None is all of them
     chance     how many unrelated maps are measured besides; none if every candidate's is flat
     progress   hears (maps measured, all), with fractions of one rounded down to hundredths: (250, 900) is two and a
                half of nine
@@ -82,13 +84,15 @@ def try_explanations(
 
     Raises DataError for a cell, a metric or steps that are not there, ExplanationCancelledError when called off.
     """
+    metrics = tuple(METRICS) if metrics is None else metrics
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown or not metrics or min(steps, road_steps) < 1:
         raise DataError(
             f"expected metrics out of {tuple(METRICS)} and at least 1 step, got {tuple(metrics)}, {steps} and "
             f"{road_steps}."
         )
-    rows = [*candidates, *baselines]
+    known = of_family(BASELINE)
+    rows = {**candidates, **{name: kind_of(name) for name in (known if baselines is None else baselines)}}
     total = len(rows) + chance
     each = images_needed(metrics, steps, road_steps)
     done = images = 0
@@ -104,22 +108,16 @@ def try_explanations(
     traced = trace(model, looked_at.tensor, target, "probability")
     tracing_s = time.perf_counter() - begun
     tried = []
-    for name in rows:
+    for name, row in rows.items():
         images = 0
         if cancelled is not None and cancelled():
             raise ExplanationCancelledError("Measuring the explanations was cancelled: start it again.")
         begun = time.perf_counter()
-        if name in candidates:
-            title = candidates[name].title
-            heatmap = candidates[name].heatmap(model, looked_at.tensor, traced, cancelled)
-            again: Callable[[Tensor], Heatmap] = partial(_drawn_again, model, target, candidates[name], cancelled)
-        else:
-            title = BASELINES[name].title
-            heatmap = baseline(name, looked_at.tensor, target, (seed, 0))
-            again = partial(baseline, name, target=target, seed=(seed, 1))
+        heatmap = row.draw(Subject(model, looked_at.tensor, traced, (seed, 0), cancelled=cancelled))
+        again = partial(drawn_again, model, traced, row, (seed, 1), cancelled=cancelled)
         drawing_s = time.perf_counter() - begun + (tracing_s if name in candidates else 0.0)
         measures = measure(looked_at, heatmap, again, metrics, steps=steps, road_steps=road_steps, seed=seed)
-        tried.append(Tried(name, title, name in BASELINES, heatmap, drawing_s, measures))
+        tried.append(Tried(name, row.title, row.family == BASELINE, heatmap, drawing_s, measures))
         done, images = done + 1, 0
         heard(0)
     by_chance = []
@@ -146,28 +144,29 @@ def moved_heatmaps(heatmaps: Sequence[Heatmap], count: int, seed: int = 0) -> li
     return [replace(found[place % len(found)], values=one, flat=is_flat(one)) for place, one in enumerate(values)]
 
 
-def images_needed(metrics: Collection[str], steps: int, road_steps: int) -> int:
-    """How many images go through the network to measure one heatmap, without those that explain another image."""
-    curves = len({"deletion", "insertion"} & set(metrics))
-    masked = 1 if {"average-drop", "average-increase", "adcc"} & set(metrics) else 0
-    imputed = 2 * road_steps if {"road-morf", "road-lerf"} & set(metrics) else 0
-    return curves * (steps - 1) + masked + imputed or 1
-
-
-def of_setting(method: str, level: str, how: str, weights: Sequence[float]) -> Candidate:
+def of_setting(method: str, level: str, how: str, weights: Sequence[float]) -> ExplanationKind:
     """Combi-CAM as somebody has set it. Drawing raises DataError for a setting that there is not."""
-
-    def draw(_model: GeoModel, _tensor: Tensor, traced: Trace) -> Heatmap:
-        return combine(stage_maps(traced, method, level), weights, how, traced.size_hw)
-
-    return Candidate("Combi-CAM, as set above", draw)
+    given = tuple(weights)
+    return combination("Combi-CAM, as set above", "", Preset(level, "probability", how, lambda _n: given, method))
 
 
 def _unchanged(heatmap: Heatmap, _tensor: Tensor) -> Heatmap:
     return heatmap
 
 
-def _drawn_again(
-    model: GeoModel, target: Explained, candidate: Candidate, cancelled: Callable[[], bool] | None, tensor: Tensor
+def drawn_again(
+    model: GeoModel,
+    traced: Trace,
+    row: ExplanationKind,
+    seed: Seed,
+    tensor: Tensor,
+    *,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Heatmap:
-    return candidate.heatmap(model, tensor, trace(model, tensor, target, "probability"), cancelled)
+    """An explanation of another image (1, 3, H, W), for the same cell: what `adcc` takes as `again`.
+
+    A baseline is drawn by `seed`, without a pass of the network.
+    """
+    if row.family != BASELINE:
+        traced = trace(model, tensor, traced.explained, "probability")
+    return row.draw(Subject(model, tensor, traced, seed, cancelled=cancelled))

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.cams import ExplanationCancelledError, StageMap, stage_maps
-from geoexplain.explainer.combine import COMBINATIONS, PRESETS, Heatmap, combine, every
-from geoexplain.explainer.faithfulness import Again
+from geoexplain.explainer.cams import ExplanationCancelledError, StageMap
+from geoexplain.explainer.combine import COMBINATIONS, Heatmap, combine, every
+from geoexplain.explainer.metrics import Again
 from geoexplain.explainer.objectives import OBJECTIVES, objective_name
-from geoexplain.explainer.subject import Subject, subject
+from geoexplain.explainer.subject import MeasuredSubject, subject
+from geoexplain.explainer.table import stage_maps
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import LEVELS, trace
+from geoexplain.explainer.tuned import presets
 from geoexplain.locator.model import GeoModel
 
 TUNING_STEPS = 12
@@ -45,7 +47,7 @@ class Setting:
 class Case:
     """An image and a cell to tune on: what it is measured by, and its maps by level, traced once."""
 
-    subject: Subject
+    subject: MeasuredSubject
     method: str
     maps: dict[str, tuple[StageMap, ...]] = field(repr=False)
 
@@ -59,7 +61,7 @@ class Case:
 class Tuning:
     """What a search found.
 
-    method     key in METHODS whose maps are combined
+    method     the gradient CAM whose maps are combined
     setting    the best of all that were measured; the largest weight is 1
     objective  its name, with the steps
     value      its mean over the images where it has a value
@@ -126,14 +128,14 @@ def scaled(weights: Sequence[float]) -> tuple[float, ...]:
 
 
 def starts_of(level: str, how: str | None, counts: dict[str, int]) -> dict[str, Setting]:
-    """What a search begins with, by name: PRESETS as they are, equal weights, and every map alone.
+    """What a search begins with, by name: the presets as they are, equal weights, and every map alone.
 
     `counts` says how many maps a level has. Only what is of `level` and `how` (None: any way) is searched from.
     """
     way = how or "max"
     found = {
         name: Setting(preset.level, preset.how, scaled(preset.weights(counts[preset.level])))
-        for name, preset in PRESETS.items()
+        for name, preset in presets().items()
     }
     alike = Setting(level, way, every(counts[level]))
     if alike not in found.values():

@@ -10,16 +10,14 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError
-from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.faithfulness import Again
 from geoexplain.explainer.intervals import mean_interval
+from geoexplain.explainer.metrics import Again
 from geoexplain.explainer.objectives import CHECKED_BY, OBJECTIVES, Objective
+from geoexplain.explainer.subject import Subject
+from geoexplain.explainer.table import CAMS, TUNED, ExplanationKind, of_family
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.tuning import TUNING_STEPS, Case, Setting, again_of, heatmap_of
-
-UNTUNED = tuple(name for name, candidate in CANDIDATES.items() if candidate.gradient)
-"""What needs no tuning, and no more than one trace: tuned weights are made of such maps, too."""
 
 BETTER, WORSE, NO_GAIN, UNKNOWN = "better", "worse", "no gain", "unknown"
 
@@ -50,7 +48,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class ImageGain:
-    """Tuned weights against the best of UNTUNED on the image that they were tuned on.
+    """Tuned weights against the best of `untuned` on the image that they were tuned on.
 
     other   its title
     own     by the objective of the search
@@ -62,9 +60,14 @@ class ImageGain:
     second: Gain
 
 
+def untuned() -> dict[str, ExplanationKind]:
+    """What needs no tuning, and no more than one trace: tuned weights are made of such maps, too."""
+    return {name: kind for name, kind in of_family(*CAMS).items() if not kind.passes and name != TUNED}
+
+
 def measurements(objective: str) -> int:
     """How many heatmaps `image_gain` measures at most."""
-    return len(UNTUNED) + 2 * max(1, len(OBJECTIVES[objective].grids)) + 2 * len(CHECKED_BY.grids)
+    return len(untuned()) + 2 * max(1, len(OBJECTIVES[objective].grids)) + 2 * len(CHECKED_BY.grids)
 
 
 def image_gain(
@@ -78,9 +81,9 @@ def image_gain(
 ) -> ImageGain | None:
     """Measure a setting that was tuned on an image against the best map of that image which needs no tuning.
 
-    The best of UNTUNED is chosen by the objective in `steps` steps, as the search chooses. Both are then measured anew
-    by other numbers of steps: of a hundred settings that differ by nothing but the noise of the steps, the search finds
-    one that looks better. None if nothing that needs no tuning, or the setting itself, has a value.
+    The best of `untuned` is chosen by the objective in `steps` steps, as the search chooses. Both are then measured
+    anew by other numbers of steps: of a hundred settings that differ by nothing but the noise of the steps, the search
+    finds one that looks better. None if nothing that needs no tuning, or the setting itself, has a value.
 
     progress   hears (heatmaps measured, all of them)
     cancelled  is asked before each
@@ -102,7 +105,8 @@ def image_gain(
         return value
 
     by = OBJECTIVES[objective]
-    maps = {name: made_of(case, name) for name in UNTUNED}
+    rows = untuned()
+    maps = {name: made_of(case, row) for name, row in rows.items()}
     values = {name: measured(by, made, steps) for name, made in maps.items()}
     found = {name: value for name, value in values.items() if value is not None}
     tuned = heatmap_of(case, setting), again_of(case, setting)
@@ -119,18 +123,18 @@ def image_gain(
         return Gain(by.title, float(own.mean()), float(others.mean()), *mean_interval(own - others))
 
     own, second = gain(by, steps), gain(CHECKED_BY, steps)
-    return None if own is None or second is None else ImageGain(CANDIDATES[other].title, own, second)
+    return None if own is None or second is None else ImageGain(rows[other].title, own, second)
 
 
-def made_of(case: Case, name: str) -> tuple[Heatmap, Again]:
-    """The heatmap of one of UNTUNED for a case, and what makes the same of another image."""
-    draw = partial(_drawn, case, name)
+def made_of(case: Case, row: ExplanationKind) -> tuple[Heatmap, Again]:
+    """The heatmap of one of `untuned` for a case, and what makes the same of another image."""
+    draw = partial(_drawn, case, row)
     return draw(case.subject.tensor), draw
 
 
-def _drawn(case: Case, name: str, tensor: Tensor) -> Heatmap:
+def _drawn(case: Case, row: ExplanationKind, tensor: Tensor) -> Heatmap:
     model = case.subject.model
-    return CANDIDATES[name].draw(model, tensor, trace(model, tensor, case.subject.target, "probability"))
+    return row.draw(Subject(model, tensor, trace(model, tensor, case.subject.target, "probability")))
 
 
 def gain_words(gain: ImageGain | None) -> str:

@@ -1,6 +1,7 @@
 """Weights of Combi-CAM that were tuned for a model: a file beside its weights, which nobody vouches for."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,15 +15,14 @@ FORMAT = "geoexplain-tuned/1"
 
 LARGEST_BYTES = 2**16
 LONGEST_TEXT = 1000
+NAME = re.compile(r"[a-z0-9+-]{1,40}")
 LARGEST_WEIGHT = 2.0
 """As far as the studio's sliders go."""
 
-TUNED_METHODS = ("grad-cam", "grad-cam++", "layer-cam")
 TUNED_LEVELS = ("stage", "block")
 TUNED_SCORES = ("probability", "logit")
-TUNED_WAYS = ("sum", "max", "minmax", "tanh")
-"""The names that the explainer gives to methods, levels, scores and ways of combining. It comes after this wing, so
-that they stand here once more; a test holds both together."""
+"""The names that the explainer gives to levels and scores. It comes after this wing, so that they stand here once more;
+a test holds both together. Which CAM methods and ways of combining there are only its tables say."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class HeldOut:
 class StageWeights:
     """A Combi-CAM that was tuned for a model.
 
-    method, level, score, how  names as the explainer has them
+    method, level, score, how  names as the explainer has them; tuned_weights() there refuses what it does not know
     weights                    one per stage or block, from the input on, in [0, 2]
     objective                  what they were tuned for, with its steps
     tuned_on                   what on, in words
@@ -202,6 +202,12 @@ _TEXT: Field = (f"a line of at most {LONGEST_TEXT:,} letters", _is_text)
 _COUNT: Field = ("a whole number from 1 to a billion", _is_count)
 
 
+_NAME: Field = (
+    "a name of small letters, digits, + and -",
+    lambda value: isinstance(value, str) and bool(NAME.fullmatch(value)),
+)
+
+
 def _one_of(known: tuple[str, ...]) -> Field:
     return f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in known
 
@@ -209,10 +215,10 @@ def _one_of(known: tuple[str, ...]) -> Field:
 FIELDS: dict[str, Field] = {
     "format": _one_of((FORMAT,)),
     "weights_sha256": ("a SHA-256 digest in hexadecimal", _is_digest),
-    "method": _one_of(TUNED_METHODS),
+    "method": _NAME,
     "level": _one_of(TUNED_LEVELS),
     "score": _one_of(TUNED_SCORES),
-    "how": _one_of(TUNED_WAYS),
+    "how": _NAME,
     "weights": (f"numbers from 0 to {LARGEST_WEIGHT:g}, one of them above 0", _are_weights),
     "objective": _TEXT,
     "tuned_on": _TEXT,

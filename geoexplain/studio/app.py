@@ -4,14 +4,14 @@ from typing import Any
 
 import gradio as gr
 
-from geoexplain.explainer.cams import METHODS
 from geoexplain.explainer.combine import COMBINATIONS
+from geoexplain.explainer.table import GRADIENT_CAM, of_family
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.model import GeoModel
 from geoexplain.resources import ASSETS
-from geoexplain.studio import markup
+from geoexplain.studio import markup, panels
 from geoexplain.studio.answer import QUIET, WORDS_EMPTY
 from geoexplain.studio.guards import (
     BLOCKS,
@@ -24,11 +24,8 @@ from geoexplain.studio.guards import (
 )
 from geoexplain.studio.handlers import STATIC_URL, Handlers, model_rows
 from geoexplain.studio.models import Models
-from geoexplain.studio.panels import PANELS
 from geoexplain.studio.panels.panel import add_panel
 from geoexplain.studio.payload import menu
-
-STYLES = ("studio.css", "places.css", *(f"panels/{panel.name}.css" for panel in PANELS))
 
 ASK = "(...inputs) => { document.dispatchEvent(new Event('geoexplain-asks')); return inputs; }"
 
@@ -56,6 +53,11 @@ ASK_WITH_MODEL = _ask_about("model")
 SETTLE_IMAGE, SETTLE_MODEL = _settle("image"), _settle("model")
 TELL_SCORE_CAM_ENDED = "() => document.dispatchEvent(new CustomEvent('geoexplain-ended', { detail: 'score-cam' }))"
 TELL_TUNING_ENDED = TELL_SCORE_CAM_ENDED.replace("score-cam", "tuning")
+
+
+def styles() -> tuple[str, ...]:
+    """The stylesheets of assets/studio: the page's own, then one per panel."""
+    return ("studio.css", "places.css", *(f"panels/{panel.name}.css" for panel in panels.PANELS))
 
 
 def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = True, warm_up: bool = False) -> gr.Blocks:
@@ -133,7 +135,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
 
         gr.HTML(markup.trust_heading(), apply_default_css=False)
         with gr.Tabs(elem_classes="ge-tabs"):
-            for panel in PANELS:
+            for panel in panels.PANELS:
                 with gr.Tab(panel.title, id=panel.name):
                     add_panel(panel, models, image, chosen)
 
@@ -183,7 +185,7 @@ def _add_api(handlers: Handlers, image: gr.Image) -> None:
     record = gr.JSON(visible=False)
     picture = gr.Image(visible=False, format="png")
     target = gr.Number(visible=False, precision=0)
-    method = gr.Dropdown([name for name, row in METHODS.items() if row.gradient], value="grad-cam", visible=False)
+    method = gr.Dropdown(list(of_family(GRADIENT_CAM)), value="grad-cam", visible=False)
     level = gr.Dropdown(list(LEVELS), value="block", visible=False)
     score = gr.Dropdown(list(SCORES), value="probability", visible=False)
     how = gr.Dropdown(list(COMBINATIONS), value="sum", visible=False)
@@ -220,7 +222,7 @@ def serve(
         server_name=host,
         server_port=port,
         theme=gr.themes.Soft(primary_hue="orange", neutral_hue="slate", font=["system-ui", "sans-serif"]),
-        css="".join(markup.asset(name) for name in STYLES),
+        css="".join(map(markup.asset, styles())),
         footer_links=["api"],
         **settings,
         **options,

@@ -10,8 +10,8 @@ import gradio as gr
 from PIL import Image
 
 from geoexplain.errors import GeoExplainError
-from geoexplain.explainer.cams import score_cam
 from geoexplain.explainer.explanation import Explanation, explain, locate
+from geoexplain.explainer.table import PERTURBATION_CAM, of_family
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import Prediction, predict
@@ -19,7 +19,7 @@ from geoexplain.studio.answer import EXPLAINING, LOCATING, QUIET, REFUSED, WORDS
 from geoexplain.studio.asked import number, refusals, still_shown, whole_number
 from geoexplain.studio.examples import Example, examples, find_example
 from geoexplain.studio.models import Loaded, Models
-from geoexplain.studio.payload import explanation_payload, score_cam_payload
+from geoexplain.studio.payload import explanation_payload, on_demand_payload
 from geoexplain.studio.places import Place, asked_explained, asked_place, asked_target
 from geoexplain.studio.tuning import tuned_for_image
 from geoexplain.studio.work import Cancelled, Progress, messages
@@ -103,19 +103,18 @@ class Handlers:
         return str(examples()[index].file)
 
     def run_score_cam(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[Any]:
-        """Score-CAM of the deepest stage, reporting after every chunk; stops when the browser cancels or goes away."""
+        """A perturbation CAM such as Score-CAM, reporting on the way; stops when the browser cancels or goes away."""
         chosen = event._data or {}
         picture, run = still_shown(image, name, chosen), whole_number(chosen.get("run"))
+        method, known = str(chosen.get("method")), tuple(of_family(PERTURBATION_CAM))
+        if method not in known:
+            raise gr.Error(f"Expected a method out of {known}, got {method[:100]!r}.", print_exception=False)
         loaded = self._loaded(name)
         model = loaded.model
         explanation = _explain(picture, model, asked_explained(loaded, chosen), str(chosen.get("score")))
 
         def work(progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
-            trace = explanation.trace
-            found = score_cam(
-                model, explanation.tensor, trace, trace.stages[-1], progress=progress, cancelled=cancelled
-            )
-            return score_cam_payload(found)
+            return on_demand_payload(explanation.draw(method, model, progress=progress, cancelled=cancelled))
 
         with closing(messages(run, work)) as heard:
             for message in heard:

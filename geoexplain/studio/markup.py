@@ -4,8 +4,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from geoexplain.explainer.cams import METHODS
-from geoexplain.explainer.tuned import TUNED
+from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, kind_of, of_family
 from geoexplain.images import open_image
 from geoexplain.locator.prediction import RADII_KM
 from geoexplain.resources import ASSETS
@@ -127,12 +126,15 @@ def explanation_frame() -> str:
     """Panels, display controls and Combi-CAM controls."""
     offered = menu()
     panels = [_panel("image", "Image", overlay=False), _panel("combi-cam", "Combi-CAM")]
-    panels += [_panel(name, method.title, passes=not method.gradient) for name, method in METHODS.items()]
+    panels += [
+        _panel(name, kind.title, passes=kind.passes) for name, kind in of_family(GRADIENT_CAM, PERTURBATION_CAM).items()
+    ]
     presets = "".join(
         f'<button type="button" data-preset="{p["name"]}" aria-pressed="false">{escape(p["title"])}</button>'
         for p in offered["presets"]
     )
-    presets += f'<button type="button" data-preset="{TUNED}" aria-pressed="false" hidden>Tuned for this model</button>'
+    presets += f'<button type="button" data-preset="{TUNED}" aria-pressed="false" hidden>'
+    presets += f"{escape(kind_of(TUNED).title)}</button>"
     return f"""
 <section class="ge-explanation ge-ui" data-state="empty" aria-label="Explanation">
   <h2>What the network looked at</h2>
@@ -183,7 +185,7 @@ def trust_heading() -> str:
     )
 
 
-def _panel(name: str, title: str, *, overlay: bool = True, passes: bool = False) -> str:
+def _panel(name: str, title: str, *, overlay: bool = True, passes: str = "") -> str:
     picture = '<img alt="">'
     if overlay:
         picture += (
@@ -195,9 +197,10 @@ def _panel(name: str, title: str, *, overlay: bool = True, passes: bool = False)
             '<div class="ge-running" hidden><progress></progress><span class="ge-count"></span>'
             '<button type="button" class="ge-cancel">Cancel</button></div>'
         )
+    waiting = f' data-note="{escape(passes)}, on demand"' if passes else ""
     note = '<span class="ge-note"></span>' if overlay else '<span class="ge-note">as the network sees it</span>'
     return (
-        f'<figure class="ge-panel" data-panel="{name}"><div class="ge-picture">{picture}</div>'
+        f'<figure class="ge-panel" data-panel="{name}"{waiting}><div class="ge-picture">{picture}</div>'
         f"<figcaption><b>{escape(title)}</b> {note}</figcaption></figure>"
     )
 

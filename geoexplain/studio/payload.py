@@ -2,20 +2,31 @@
 
 import base64
 import io
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from geoexplain.evaluation.tuning import verdict
-from geoexplain.explainer.baselines import BASELINES
-from geoexplain.explainer.cams import METHODS, StageMap
-from geoexplain.explainer.combine import COMBINATIONS, DEFAULT_PRESET, PRESETS
+from geoexplain.explainer.cams import StageMap
+from geoexplain.explainer.combine import COMBINATIONS, Heatmap
 from geoexplain.explainer.explanation import Explanation
+from geoexplain.explainer.table import (
+    COMBI_CAM,
+    EXPLANATIONS,
+    GRADIENT_CAM,
+    PERTURBATION_CAM,
+    TUNED,
+    canonical,
+    is_tuned,
+    kind_of,
+    of_family,
+    tuned_weights,
+)
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
-from geoexplain.explainer.tuned import TITLES
+from geoexplain.explainer.tuned import presets
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, StageWeights
 from geoexplain.studio.places import Place
@@ -31,19 +42,19 @@ WORDS_EXPLANATION_EMPTY = "The maps of what the network looked at appear here."
 def menu() -> dict[str, Any]:
     """What the explanation's controls offer, read from the registries."""
     return {
-        "methods": [{"name": name, "title": method.title} for name, method in METHODS.items() if method.gradient],
+        "methods": [{"name": name, "title": kind.title} for name, kind in of_family(GRADIENT_CAM).items()],
         "presets": [
             {
                 "name": name,
-                "title": preset.title,
+                "title": EXPLANATIONS[name].title,
                 "method": preset.method,
                 "level": preset.level,
                 "score": preset.score,
                 "how": preset.how,
             }
-            for name, preset in PRESETS.items()
+            for name, preset in presets().items()
         ],
-        "combinations": [{"name": name, "title": way.title} for name, way in COMBINATIONS.items()],
+        "combinations": [{"name": name, **asdict(way)} for name, way in COMBINATIONS.items()],
         "levels": list(LEVELS),
         "scores": list(SCORES),
         "colormaps": [
@@ -51,7 +62,10 @@ def menu() -> dict[str, Any]:
             for name, title in COLORMAPS.items()
         ],
         "words": {"empty": WORDS_EXPLANATION_EMPTY},
-        "first_preset": DEFAULT_PRESET,
+        "first_preset": COMBI_CAM,
+        "first_how": presets()[COMBI_CAM].how,
+        "tuned_preset": TUNED,
+        "on_demand": list(of_family(PERTURBATION_CAM)),
     }
 
 
@@ -77,7 +91,6 @@ def explanation_payload(
         }
         for block, stage in zip(trace.blocks, stage_of, strict=True)
     ]
-    gradient_methods = [name for name, method in METHODS.items() if method.gradient]
     labels, shares = model.partition.labels, explanation.prediction.probabilities
     cell = {"cell": explanation.target, "label": labels[explanation.target]}
     cell["percent"] = percent(shares[explanation.target])
@@ -106,18 +119,18 @@ def explanation_payload(
         "stage_ends": ends,
         "preset_weights": {
             name: list(preset.weights(len(blocks) if preset.level == "block" else len(ends)))
-            for name, preset in PRESETS.items()
+            for name, preset in presets().items()
         },
         "tuned": tuned_preset(model),
-        "maps": {name: [encode(m) for m in explanation.maps(name, "block")] for name in gradient_methods},
+        "maps": {name: [encode(m) for m in explanation.maps(name, "block")] for name in of_family(GRADIENT_CAM)},
     }
 
 
 def tuned_preset(model: GeoModel) -> dict[str, Any] | None:
     """The preset of the weights that were tuned for a model, with what it was tuned on; None if none were."""
-    tuned = model.tuned
-    if tuned is None:
+    if not is_tuned(model):
         return None
+    tuned = tuned_weights(model)
     return {
         "method": tuned.method,
         "level": tuned.level,
@@ -141,7 +154,6 @@ def tuned_words(tuned: StageWeights) -> str:
 
 def gains_text(found: HeldOut) -> str:
     """The gains by one measure, each with what it amounts to."""
-    titles = {**TITLES, **{name: baseline.title for name, baseline in BASELINES.items()}}
     said = {
         "better": "better than",
         "worse": "worse than",
@@ -149,19 +161,20 @@ def gains_text(found: HeldOut) -> str:
         "too few": "too few to tell from",
     }
     return ", ".join(
-        f"{said[verdict(gain, found.images)]} {titles.get(name, name)} "
+        f"{said[verdict(gain, found.images)]} {kind_of(name).title if canonical(name) in EXPLANATIONS else name} "
         f"({gain.mean:+.3f}, {gain.low:+.3f} to {gain.high:+.3f})"
         for name, gain in found.gains.items()
     )
 
 
-def score_cam_payload(stage_map: StageMap) -> dict[str, Any]:
-    """A finished Score-CAM map."""
-    h, w = stage_map.values.shape
-    return {"values": encode(stage_map), "h": h, "w": w}
+def on_demand_payload(heatmap: Heatmap) -> dict[str, Any]:
+    """A finished heatmap of a perturbation CAM: its raw map, at its own resolution where it is made of one."""
+    shown = heatmap.maps[-1] if heatmap.maps else heatmap
+    h, w = shown.values.shape
+    return {"values": encode(shown), "h": h, "w": w}
 
 
-def encode(stage_map: StageMap) -> str:
+def encode(stage_map: StageMap | Heatmap) -> str:
     """The values of a map, float32 little-endian, row by row, as base64."""
     return base64.b64encode(stage_map.values.astype("<f4").tobytes()).decode("ascii")
 

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from playwright.sync_api import Browser, Page
 
 from geoexplain.explainer.cams import StageMap, is_flat
-from geoexplain.explainer.combine import COMBINATIONS, combine
+from geoexplain.explainer.combine import COMBINATIONS, DIVISORS, FOLDS, Combination, combine
 from geoexplain.studio.markup import asset
-from geoexplain.studio.payload import encode
+from geoexplain.studio.payload import encode, menu
 from geoexplain.view.overlay import normalise
 
 pytestmark = pytest.mark.browser
@@ -33,12 +33,12 @@ CASES = {
 }
 
 # What assets/studio/explanation.js does with a payload, without its panels.
-BLEND = """([maps, weights, how, H, W]) => {
+BLEND = """([maps, weights, way, H, W]) => {
     const layers = maps.map(({values, h, w}) => {
         const raw = geoexplainBlend.decode(values);
-        return geoexplainBlend.upsample(geoexplainBlend.scale(raw, how), h, w, H, W);
+        return geoexplainBlend.upsample(geoexplainBlend.scale(raw, way), h, w, H, W);
     });
-    const total = geoexplainBlend.fold(layers, weights, how);
+    const total = geoexplainBlend.fold(layers, weights, way);
     const shown = geoexplainBlend.normalise(total);
     const text = (array) => btoa(Array.from(new Uint8Array(array.buffer), (b) => String.fromCharCode(b)).join(""));
     return {flat: geoexplainBlend.isFlat(total), total: text(total), shown: text(shown)};
@@ -83,7 +83,8 @@ def floats(text: str, size_hw: tuple[int, int]) -> np.ndarray:
 def blended(
     page: Page, maps: Sequence[StageMap], weights: Sequence[float], how: str, size_hw: tuple[int, int]
 ) -> tuple[bool, np.ndarray, np.ndarray]:
-    answer = page.evaluate(BLEND, [[sent(m) for m in maps], list(weights), how, *size_hw])
+    way = next(row for row in menu()["combinations"] if row["name"] == how)
+    answer = page.evaluate(BLEND, [[sent(m) for m in maps], list(weights), way, *size_hw])
     return answer["flat"], floats(answer["total"], size_hw), floats(answer["shown"], size_hw)
 
 
@@ -131,6 +132,22 @@ def test_all_weights_zero_is_flat(blend: Page, how: str) -> None:
     flat, _, shown = blended(blend, maps, [0.0] * 7, how, (224, 224))
     assert flat is combine(maps, [0.0] * 7, how, (224, 224)).flat is True
     assert not shown.any()
+
+
+@pytest.mark.parametrize("fold", FOLDS)
+@pytest.mark.parametrize("gamma", [None, 0.5, 3.0])
+@pytest.mark.parametrize("divide", DIVISORS)
+def test_every_row_that_the_table_could_hold_blends_as_in_python(
+    blend: Page, divide: str, gamma: float | None, fold: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COMBINATIONS, "made-up", Combination("Made up", divide, gamma, fold))
+    rng = np.random.default_rng(8)
+    # Magnitudes near 1, so that tanh of what is divided by nothing is neither 0 nor 1 throughout.
+    maps = [stage_map(rng.random(shape), index) for index, shape in enumerate(TALL, 1)]
+    weights = [1.0, 0.0, 0.35, 2.0]
+    expected = combine(maps, weights, "made-up", (300, 224))
+    _, _, shown = blended(blend, maps, weights, "made-up", (300, 224))
+    np.testing.assert_allclose(shown, normalise(expected.values), rtol=0, atol=TOLERANCE)
 
 
 def test_by_hand(blend: Page) -> None:

@@ -128,7 +128,7 @@ def test_the_menu_offers_what_is_ready_and_says_how_to_get_the_rest(page: Page, 
 def test_another_model_answers_for_the_image_that_is_shown(page: Page, url: str, models: Models) -> None:
     open_studio(page, url)
     choose_example(page, 3)
-    use_preset(page, "as-published")
+    use_preset(page, "combi-cam")
     expect(page.locator(".ge-tile")).to_have_count(16)
 
     switch_model(page, "residual")
@@ -140,9 +140,9 @@ def test_another_model_answers_for_the_image_that_is_shown(page: Page, url: str,
     assert f"Truth: {examples()[3].title}" in page.inner_text(".ge-facts")
     # The preset stays, and stands for the stages of the other network.
     expect(page.locator(".ge-tile")).to_have_count(8)
-    expect(page.locator("[data-preset=as-published]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-preset=combi-cam]")).to_have_attribute("aria-pressed", "true")
     assert_shows(pixels(page, "combi-cam"), explanation.combi_cam().values)
-    use_preset(page, "all-stages")
+    use_preset(page, "combi-cam-all")
     expect(page.locator(".ge-tile")).to_have_count(4)
     assert_shows(pixels(page, "combi-cam"), explanation.combi_cam((1,) * 4, level="stage", how="max").values)
 
@@ -156,13 +156,13 @@ def test_another_model_answers_for_the_image_that_is_shown(page: Page, url: str,
 
 def test_all_blocks_of_a_deep_network(deep: tuple[Page, Heard], models: Models) -> None:
     page, _ = deep
-    use_preset(page, "as-published")
+    use_preset(page, "combi-cam")
     expect(page.locator(".ge-tile")).to_have_count(32)
     explanation = geoexplain.explain(examples()[0].file, models["deep"].model)
     assert_shows(pixels(page, "combi-cam"), explanation.combi_cam().values)
     expect(page.locator(".ge-tile").last).to_contain_text("Block 32")
     expect(page.locator(".ge-tile").last).to_contain_text("stage\u00a07")
-    use_preset(page, "shallow-only")
+    use_preset(page, "combi-cam-shallow")
     expect(page.locator("[data-panel=combi-cam] .ge-note")).to_have_text("3 of 7 stages")
 
 
@@ -409,7 +409,7 @@ def test_everything_at_once_fits(chromium: Browser, url: str, theme: str, width:
         choose_example(page, 0)
         page.locator(".ge-verdict-line").click()
         page.click(".ge-missing summary")
-        use_preset(page, "as-published")
+        use_preset(page, "combi-cam")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         overflowing = page.evaluate(
             """width => [...document.querySelectorAll("[class^=ge-], [class^=ge-] *")].filter((element) => {

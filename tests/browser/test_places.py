@@ -10,7 +10,7 @@ import torch
 from playwright.sync_api import Browser, Page, expect
 
 import geoexplain
-from geoexplain.explainer.faithfulness import deletion
+from geoexplain.explainer.metrics import deletion
 from geoexplain.explainer.subject import subject
 from geoexplain.explainer.target import CellGroup
 from geoexplain.locator.model import GeoModel

@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 import geoexplain
-from geoexplain.explainer.combine import PRESETS
+from geoexplain.explainer.tuned import presets
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.answer import LOCATING, REFUSED, WORDS_EMPTY
@@ -62,7 +62,7 @@ def example(located: tuple[Page, Heard]) -> Page:
     page, _ = located
     if page.input_value("[data-choice=score]") != "probability":
         choose_example(page, 0)
-    use_preset(page, "all-stages")
+    use_preset(page, "combi-cam-all")
     return page
 
 
@@ -81,7 +81,7 @@ def view() -> bytes:
 def test_combi_cam_opens_as_published(page: Page, url: str, model: GeoModel) -> None:
     open_studio(page, url)
     choose_example(page, 2)
-    expect(page.locator("[data-preset=as-published]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-preset=combi-cam]")).to_have_attribute("aria-pressed", "true")
     explanation = geoexplain.explain(examples()[2].file, model)
     assert_shows(pixels(page, "combi-cam"), explanation.combi_cam().values)
     combi = page.evaluate("window.geoexplainShown.combi()")
@@ -180,16 +180,16 @@ def test_a_stage_can_be_left_out(example: Page, explanation: geoexplain.Explanat
     expect(example.get_by_label("Stage 7 weight")).to_be_disabled()
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", presets())
 def test_presets_are_those_of_python(example: Page, explanation: geoexplain.Explanation, name: str) -> None:
-    preset = PRESETS[name]
+    preset = presets()[name]
     use_preset(example, name)
     maps = explanation.maps("grad-cam", preset.level)
     heatmap = explanation.combi_cam(preset.weights(len(maps)), level=preset.level, how=preset.how)
     assert_shows(pixels(example, "combi-cam"), heatmap.values)
     expect(example.locator(f"[data-preset={name}]")).to_have_attribute("aria-pressed", "true")
     assert example.locator("[data-preset][aria-pressed=true]").count() == 1
-    if name == "deep-only":
+    if name == "grad-cam":
         assert np.array_equal(pixels(example, "combi-cam"), pixels(example, "grad-cam"))
 
 

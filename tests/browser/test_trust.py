@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import geoexplain
-from geoexplain.explainer.baselines import BASELINES
-from geoexplain.explainer.faithfulness import METRICS, deletion
+from geoexplain.explainer.faithfulness import METRICS
+from geoexplain.explainer.metrics import deletion
 from geoexplain.explainer.subject import subject
+from geoexplain.explainer.table import BASELINE, of_family
 from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.examples import examples
@@ -58,7 +59,7 @@ def test_the_scoreboard_is_that_of_the_image_and_the_cell(page: Page, url: str, 
     assert lines.locator("th").all_inner_texts() == [
         "Combi-CAM, as set above",
         *titles,
-        *(baseline.title for baseline in BASELINES.values()),
+        *(baseline.title for baseline in of_family(BASELINE).values()),
     ]
     explanation = geoexplain.explain(examples()[1].file, model)
     looked_at = subject(model, explanation.tensor, explanation.target)

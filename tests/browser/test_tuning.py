@@ -54,11 +54,11 @@ def located(chromium: Browser, model: GeoModel, tmp_path_factory: pytest.TempPat
 
 
 def test_the_models_own_weights_are_a_preset(located: Page, explanation: geoexplain.Explanation) -> None:
-    button = located.locator("[data-preset=tuned]")
+    button = located.locator("[data-preset=combi-cam-tuned]")
     expect(button).to_be_visible()
     words = "Tuned for adcc on 4 <views>. Not tested on others."
     expect(button).to_have_attribute("title", words)
-    use_preset(located, "tuned")
+    use_preset(located, "combi-cam-tuned")
     expect(located.locator(WORDS)).to_have_text(words)
     heatmap = explanation.combi_cam(WEIGHTS, method="layer-cam", level="stage", how="tanh")
     assert_shows(pixels(located, "combi-cam"), heatmap.values)
@@ -70,7 +70,7 @@ def test_the_models_own_weights_are_a_preset(located: Page, explanation: geoexpl
 def test_a_search_for_the_image_moves_the_sliders_and_says_what_it_gained(
     located: Page, explanation: geoexplain.Explanation
 ) -> None:
-    use_preset(located, "shallow-only")
+    use_preset(located, "combi-cam-shallow")
     before = painted(located)
     located.click(".ge-tune")
     expect(located.locator(".ge-tuning progress")).to_be_visible(timeout=SLOW_MS)
@@ -91,8 +91,8 @@ def test_a_search_for_the_image_moves_the_sliders_and_says_what_it_gained(
 
 
 def test_a_search_can_be_called_off(located: Page) -> None:
-    use_preset(located, "all-stages")
+    use_preset(located, "combi-cam-all")
     located.click(".ge-tune")
     located.click(".ge-tuning .ge-cancel", timeout=SLOW_MS)
     expect(located.locator(".ge-tune")).to_be_visible(timeout=SLOW_MS)
-    expect(located.locator("[data-preset=all-stages]")).to_have_attribute("aria-pressed", "true")
+    expect(located.locator("[data-preset=combi-cam-all]")).to_have_attribute("aria-pressed", "true")

@@ -11,8 +11,8 @@ from PIL import Image
 
 import geoexplain
 from geoexplain.cli.attribute import completeness, shown
-from geoexplain.explainer.attribution import METHODS, Attribution, integrated_gradients
-from geoexplain.explainer.drawing import DRAWINGS, SLOW, draw
+from geoexplain.explainer.attribution import Attribution, integrated_gradients
+from geoexplain.explainer.table import ATTRIBUTION, FAMILIES, TUNED, of_family, slow
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.overlay import overlay
 from tests.cli.conftest import Run, Terminal
@@ -70,24 +70,22 @@ def test_smoothgrad_squared_speaks_of_its_copies() -> None:
 
 def test_every_drawing_shows_the_cell_that_was_traced(model: GeoModel, photos: list[Path]) -> None:
     explanation = geoexplain.explain(photos[1], model, target=3)
-    for name in DRAWINGS:
-        if name == "smoothgrad-squared":  # 500 passes
+    for name in of_family(*FAMILIES):
+        if name in {"smoothgrad-squared", TUNED}:  # 500 passes, and no model's by itself
             continue
         heard: list[tuple[int, int]] = []
-        drawing = draw(explanation, model, name, progress=lambda done, total, to=heard: to.append((done, total)))
-        assert (drawing.heatmap.target, drawing.heatmap.values.shape) == (3, explanation.size_hw)
-        assert (drawing.attribution is not None) == (name in METHODS)
-        assert bool(heard) == (name in SLOW)
+        heatmap = explanation.draw(name, model, progress=lambda done, total, to=heard: to.append((done, total)))
+        assert (heatmap.target, heatmap.values.shape) == (3, explanation.size_hw)
+        assert (heatmap.attribution is not None) == (name in of_family(ATTRIBUTION))
+        assert bool(heard) == (name in slow())
         if heard:
             assert heard[-1][0] == heard[-1][1]
-    np.testing.assert_array_equal(
-        draw(explanation, model, "grad-cam").heatmap.values, explanation.heatmap("grad-cam").values
-    )
+    np.testing.assert_array_equal(explanation.draw("grad-cam", model).values, explanation.heatmap("grad-cam").values)
     with pytest.raises(geoexplain.errors.DataError, match="got 'saliency'"):
-        draw(explanation, model, "saliency")
+        explanation.draw("saliency", model)
 
 
-@pytest.mark.parametrize(("method", "title"), METHODS.items())
+@pytest.mark.parametrize(("method", "title"), [(name, kind.title) for name, kind in of_family(ATTRIBUTION).items()])
 def test_progress_and_one_sentence_when_interrupted(
     method: str, title: str, run: Run, model_file: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,8 @@ from PIL import Image
 import geoexplain
 from geoexplain.cli.batch import unique_names
 from geoexplain.explainer.cams import score_cam
-from geoexplain.explainer.combine import PRESETS, upsample
+from geoexplain.explainer.combine import upsample
+from geoexplain.explainer.tuned import presets
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import overlay
@@ -99,19 +100,19 @@ def test_raw_maps_are_those_of_the_library(run: Run, model: GeoModel, model_file
     assert arrays["combi-cam"].shape == (64, 85)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", presets())
 def test_a_preset_is_that_of_the_library(
     preset: str, run: Run, model: GeoModel, model_file: Path, photos: list[Path]
 ) -> None:
     file = photos[0].parent / "maps.npz"
     run("explain", photos[1], "--model", model_file, "--save-maps", file, "--method", "combi-cam", "--preset", preset)
-    row = PRESETS[preset]
+    row = presets()[preset]
     explanation = geoexplain.explain(photos[1], model, score=row.score)
     weights = row.weights({"stage": 7, "block": 16}[row.level])
     expected = explanation.combi_cam(weights, level=row.level, how=row.how)
     with np.load(file) as saved:
         assert np.array_equal(saved["combi-cam"], expected.values)
-        if preset == "deep-only":
+        if preset == "grad-cam":
             assert np.array_equal(saved["combi-cam"], explanation.heatmap("grad-cam").values)
 
 

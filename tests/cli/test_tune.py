@@ -11,7 +11,7 @@ import pytest
 
 from geoexplain.cli.tune import held_out_lines, text_of
 from geoexplain.evaluation.tuning import REFERENCES
-from geoexplain.explainer.combine import PRESETS
+from geoexplain.explainer.tuned import presets
 from geoexplain.explainer.tuning import Setting, Tuning
 from geoexplain.locator.tuned import HeldOut, Interval
 from geoexplain.locator.zoo import load_model
@@ -38,7 +38,7 @@ def test_one_image_is_tuned_for_itself_alone(run: Run, photos: list[Path], own_m
     assert lines[0].startswith("Grad-CAM tuned on one image, photo.png, for cell ")
     assert "  Weights tuned on one image say nothing of others." in lines
     begin = next(place for place, line in enumerate(lines) if line.endswith("heatmaps measured:"))
-    tuned, *others = lines[begin + 1 : begin + 2 + len(PRESETS) + 7]
+    tuned, *others = lines[begin + 1 : begin + 2 + len(presets()) + 7]
     assert tuned.endswith("tuned: max of 7 stages")
     values = [line.split()[0] for line in others]
     assert values == sorted(values, key=lambda value: -np.inf if value == "–" else float(value), reverse=True)
@@ -51,7 +51,7 @@ def test_one_image_is_tuned_for_itself_alone(run: Run, photos: list[Path], own_m
     told = json.loads(out.read_text(encoding="utf-8"))
     assert f"--weights {','.join(f'{weight:g}' for weight in told['weights'])}" in lines[1]
     assert (told["images"], told["held_out"], told["objective"]) == (1, None, "insertion-deletion@2")
-    assert lines[-1].endswith('as random.tuned.json beside random.safetensors it is the preset "tuned" of random')
+    assert lines[-1].endswith("as random.tuned.json beside random.safetensors it is combi-cam-tuned of random")
 
 
 def test_what_a_set_gives_becomes_the_preset_of_its_model(
@@ -156,7 +156,7 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
 
 
 def test_the_words_by_hand() -> None:
-    starts = {"deep-only": 0.25, "stage 1 alone": 0.5, "stage 2 alone": None, "stage 3 alone": -0.1}
+    starts = {"grad-cam": 0.25, "stage 1 alone": 0.5, "stage 2 alone": None, "stage 3 alone": -0.1}
     without = {"stage 2 alone": 20, "stage 3 alone": 4}
     setting = Setting("stage", "max", (1.0, 0.25, 0.0))
     tuning = Tuning("grad-cam", setting, "insertion-deletion@9", 0.5, starts, without, 20, 7, 1234)
@@ -166,7 +166,7 @@ def test_the_words_by_hand() -> None:
         "  insertion-deletion@9, higher is better; 7 settings, 1,234 heatmaps measured:",
         "    0.5000  tuned: max of 3 stages",
         "    0.5000  stage 1 alone",
-        "    0.2500  Deepest stage only (Grad-CAM)",
+        "    0.2500  Grad-CAM",
         "   -0.1000  stage 3 alone, without a value on 4 of 20 images",
         "         –  stage 2 alone, flat",
         "  Nothing that was tried is better than the best of these.",

@@ -27,11 +27,11 @@ from geoexplain.evaluation.concepts import ImageConcepts, Study
 from geoexplain.evaluation.evaluate import evaluate, settings_of
 from geoexplain.evaluation.pictures import Picture, Source, photo_source, view_source
 from geoexplain.evaluation.record import TABLE
-from geoexplain.explainer.attribution import METHODS as ATTRIBUTIONS
 from geoexplain.explainer.attribution import integrated_gradients, smoothgrad_squared
 from geoexplain.explainer.concepts import ConceptInfluence, concept_influence, dilated
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.segmenters import LandCover, Masks
+from geoexplain.explainer.table import ATTRIBUTION, of_family
 from geoexplain.imagery.earth import load_imagery
 from geoexplain.images import Preprocess, open_image
 from geoexplain.locator.model import GeoModel
@@ -135,7 +135,8 @@ def test_all_gradient_methods_take_one_pass(tmp_path: Path) -> None:
 
 
 def test_attributions_are_those_of_the_explainer(model: GeoModel, photos: Source) -> None:
-    study = Study(concepts=Halves(), methods=tuple(ATTRIBUTIONS), k=50, smallest_share=0, steps=2, samples=2, seed=3)
+    methods = tuple(of_family(ATTRIBUTION))
+    study = Study(concepts=Halves(), methods=methods, k=50, smallest_share=0, steps=2, samples=2, seed=3)
     picture = photos.picture(1)
     answer = study.answer(model, picture)
     masks = without_empty(Halves().masks(model.preprocess, picture, (0, 0)))
@@ -279,7 +280,7 @@ def test_more_pixels_than_there_are_are_refused_at_once(model: GeoModel, views: 
 
 def test_all_that_can_be_drawn_can_be_named() -> None:
     assert {"integrated-gradients", "smoothgrad-squared", "combi-cam", "random"} <= set(Study.known_methods())
-    assert not set(Study().methods) & {"score-cam", *ATTRIBUTIONS}
+    assert not set(Study().methods) & {"score-cam", *of_family(ATTRIBUTION)}
 
 
 def test_other_weights_of_a_segformer_are_other_settings(tmp_path: Path) -> None:

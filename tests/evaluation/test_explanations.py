@@ -15,17 +15,16 @@ from geoexplain.evaluation.explanations import Examination
 from geoexplain.evaluation.pictures import Source, photo_source, view_source
 from geoexplain.evaluation.record import ANSWERS, TABLE
 from geoexplain.evaluation.views import view_logits
-from geoexplain.explainer.baselines import BASELINES, baseline
-from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.combine import over_range
 from geoexplain.explainer.explanation import explain
-from geoexplain.explainer.faithfulness import deletion
+from geoexplain.explainer.metrics import deletion
 from geoexplain.explainer.subject import subject
-from geoexplain.explainer.tuned import TUNED_CANDIDATE
+from geoexplain.explainer.table import BASELINE, CAMS, TUNED, of_family
 from geoexplain.imagery.conditions import CONDITIONS, views_under
 from geoexplain.imagery.earth import load_imagery
 from geoexplain.locator.model import GeoModel
 from tests.evaluation.photos import counting_model, manifest_of, write_photos
+from tests.explainer.drawn import baseline
 from tests.imagery.earths import write_png
 from tests.locator.models import small_model
 
@@ -161,8 +160,8 @@ def test_views_are_those_of_evaluate_views(model: GeoModel, tmp_path: Path) -> N
 
 
 def test_what_is_compared_unless_told_otherwise() -> None:
-    assert set(Examination.known_methods()) == {*CANDIDATES, TUNED_CANDIDATE, *BASELINES}
-    assert set(Examination.known_methods()) - set(Examination().methods) == {"score-cam", TUNED_CANDIDATE}
+    assert set(Examination.known_methods()) == set(of_family(*CAMS, BASELINE))
+    assert set(Examination.known_methods()) - set(Examination().methods) == {"score-cam", TUNED}
 
 
 @pytest.mark.parametrize(

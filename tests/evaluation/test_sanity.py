@@ -12,12 +12,11 @@ from geoexplain.evaluation.evaluate import evaluate
 from geoexplain.evaluation.pictures import Source, photo_source
 from geoexplain.evaluation.record import TABLE
 from geoexplain.evaluation.sanity import ImageSanity, Randomisation
-from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.intervals import mean_interval
 from geoexplain.explainer.sanity import parts, sanity_checks
 from geoexplain.explainer.sanity_verdict import mean_over_first
-from geoexplain.explainer.tuned import TUNED_CANDIDATE
+from geoexplain.explainer.table import EXPLANATIONS, TUNED
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import StageWeights
 from tests.evaluation.photos import manifest_of, write_photos
@@ -52,7 +51,7 @@ def test_every_value_is_that_of_the_explainer_and_in_the_table(model: GeoModel, 
     assert len(rows) == 2 * 2 * len(steps) + 2
     for index, answer in ((0, answers[0]), (2, answers[2])):
         explanation = explain(tmp_path / "set" / "images" / str(answer.file), model)
-        candidates = {name: CANDIDATES[name] for name in QUICK.methods}
+        candidates = {name: EXPLANATIONS[name] for name in QUICK.methods}
         # Every image has networks of its own.
         checks = sanity_checks(
             model, explanation.tensor, explanation.target, candidates, draws=2, cascades=2, seed=(5, index)
@@ -174,10 +173,10 @@ def test_tuned_weights_that_are_those_of_grad_cam_do_as_grad_cam_does(photos: So
     model.tuned = StageWeights(
         "grad-cam", "stage", "probability", "sum", (0.0,) * (stages - 1) + (1.0,), "adcc", "tests", 1
     )
-    both = Randomisation(methods=("grad-cam", TUNED_CANDIDATE), draws=1, tuned=model.tuned)
+    both = Randomisation(methods=("grad-cam", TUNED), draws=1, tuned=model.tuned)
     found = both.findings(evaluate(both, model, photos, tmp_path / "out"))
-    np.testing.assert_array_equal(found[TUNED_CANDIDATE].resemblances, found["grad-cam"].resemblances)
-    assert found[TUNED_CANDIDATE].sentence.startswith("Combi-CAM, tuned: ")
+    np.testing.assert_array_equal(found[TUNED].resemblances, found["grad-cam"].resemblances)
+    assert found[TUNED].sentence.startswith("Combi-CAM, tuned: ")
     others = replace(both, tuned=replace(model.tuned, weights=(1.0,) * stages))
     with pytest.raises(DataError, match="tuned"):  # an evaluation is not gone on with by other weights
         evaluate(others, model, photos, tmp_path / "out", resume=True)

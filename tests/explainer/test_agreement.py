@@ -7,9 +7,9 @@ from scipy.stats import spearmanr
 
 from geoexplain.explainer.agreement import agreement, draw_all
 from geoexplain.explainer.cams import ExplanationCancelledError
-from geoexplain.explainer.candidates import CANDIDATES
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.trace import trace
+from geoexplain.explainer.tuning_gain import untuned
 from geoexplain.locator.model import GeoModel
 from tests.explainer.networks import image_tensor
 
@@ -55,7 +55,7 @@ def test_every_candidate_of_one_trace(model: GeoModel, monkeypatch: pytest.Monke
         patch.setattr(torch.nn.Module, "__call__", run_again)
         patch.setattr(torch.autograd, "grad", run_again)
         drawn = draw_all(model, tensor, traced, progress=lambda *counts: told.append(counts))
-    names = [name for name, candidate in CANDIDATES.items() if candidate.gradient]
+    names = list(untuned())
     assert list(drawn) == names
     assert told == [(i + 1, len(names)) for i in range(len(names))]
     found = agreement(drawn).correlations

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.baselines import BASELINES, baseline
+from geoexplain.explainer.table import BASELINE, of_family
+from tests.explainer.drawn import baseline
 from tests.explainer.networks import image_tensor
 
 
@@ -39,7 +40,8 @@ def test_the_gaussian_by_hand() -> None:
 def test_the_seed_decides_the_random_map_and_nothing_else() -> None:
     one, two = image_tensor(1, (16, 20)), image_tensor(2, (16, 20))
     maps = {
-        name: [baseline(name, image, 0, seed).values for image in (one, two) for seed in (0, 1)] for name in BASELINES
+        name: [baseline(name, image, 0, seed).values for image in (one, two) for seed in (0, 1)]
+        for name in of_family(BASELINE)
     }
     np.testing.assert_array_equal(maps["random"][0], maps["random"][2])
     assert abs(np.corrcoef(maps["random"][0].ravel(), maps["random"][1].ravel())[0, 1]) < 0.2

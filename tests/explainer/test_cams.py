@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from geoexplain.errors import DataError
-from geoexplain.explainer.cams import METHODS, StageMap, channel_masks, is_flat, score_weighted_cam
+from geoexplain.explainer.cams import StageMap, channel_masks, is_flat, score_weighted_cam
+from geoexplain.explainer.table import EXPLANATIONS, GRADIENT_CAM, PERTURBATION_CAM, of_family
 from geoexplain.explainer.trace import Stage
 
 A = [[[1.0, 2.0], [3.0, 4.0]], [[1.0, -1.0], [-1.0, -1.0]]]
@@ -20,7 +20,7 @@ def stage(activation: list, gradient: list) -> Stage:
 
 
 def compute(method: str, gradient: list) -> list:
-    return METHODS[method].compute(stage(A, gradient)).tolist()
+    return EXPLANATIONS[method].compute(stage(A, gradient)).tolist()
 
 
 def test_grad_cam_weighs_channels_by_the_mean_gradient() -> None:
@@ -39,7 +39,7 @@ def test_grad_cam_plus_plus_weighs_positive_gradients_by_alpha() -> None:
 @pytest.mark.parametrize("magnitude", [1e-12, 1e-20])
 def test_grad_cam_plus_plus_of_tiny_gradients_has_alpha_one_half(magnitude: float) -> None:
     # As g goes to 0 alpha goes to 1/2, so w = 4 g / 2; g cubed is far below what float32 can hold.
-    values = METHODS["grad-cam++"].compute(stage([A[0]], [[[magnitude] * 2] * 2]))
+    values = EXPLANATIONS["grad-cam++"].compute(stage([A[0]], [[[magnitude] * 2] * 2]))
     np.testing.assert_allclose(values / (2 * magnitude), A[0], rtol=1e-6)
 
 
@@ -48,19 +48,19 @@ def test_layer_cam_weighs_each_position_by_its_own_positive_gradient() -> None:
     assert compute("layer-cam", [[[1.0, 0.0], [-5.0, 2.0]], [[-1.0, 1.0], [-2.0, 3.0]]]) == [[1.0, 0.0], [0.0, 5.0]]
 
 
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.gradient])
+@pytest.mark.parametrize("method", list(of_family(GRADIENT_CAM)))
 def test_a_channel_without_gradient_counts_nothing(method: str) -> None:
     assert compute(method, [[[0.0] * 2] * 2] * 2) == [[0.0, 0.0], [0.0, 0.0]]
 
 
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.gradient])
+@pytest.mark.parametrize("method", list(of_family(GRADIENT_CAM)))
 def test_a_mirrored_stage_gives_the_mirrored_map(method: str) -> None:
     generator = torch.Generator().manual_seed(3)
     activation, gradient = torch.randn(2, 8, 5, 7, generator=generator)
     # Without negative sums, since near a vanishing denominator Grad-CAM++ hangs on the order of summation.
     activation = activation.abs()
-    straight = METHODS[method].compute(Stage(activation, gradient, "block", 1))
-    mirrored = METHODS[method].compute(Stage(activation.flip(-1), gradient.flip(-1), "block", 1))
+    straight = EXPLANATIONS[method].compute(Stage(activation, gradient, "block", 1))
+    mirrored = EXPLANATIONS[method].compute(Stage(activation.flip(-1), gradient.flip(-1), "block", 1))
     assert straight.max() > 0
     torch.testing.assert_close(mirrored, straight.flip(-1), rtol=1e-5, atol=1e-6)
 
@@ -72,18 +72,13 @@ def scores_of_log_three_and_zero(activation: Tensor) -> Tensor:
 
 def test_score_cam_softmax_over_channels() -> None:
     # Softmax of (ln 3, 0) = (3/4, 1/4): [[0.75 + 0.25, 1.5 - 0.25], [2.25 - 0.25, 3 - 0.25]].
-    lazy = Stage(torch.tensor(A), torch.zeros(2, 2, 2), "stage", 1, scores_of_log_three_and_zero)
-    np.testing.assert_allclose(METHODS["score-cam"].compute(lazy), [[1.0, 1.25], [2.0, 2.75]], rtol=1e-6)
+    values = score_weighted_cam(torch.tensor(A), scores_of_log_three_and_zero)
+    np.testing.assert_allclose(values, [[1.0, 1.25], [2.0, 2.75]], rtol=1e-6)
 
 
 def test_score_cam_raw_probability_weighs_without_a_softmax() -> None:
-    lazy = Stage(torch.tensor(A), torch.zeros(2, 2, 2), "stage", 1, lambda activation: torch.tensor([0.5, 0.25]))
-    assert score_weighted_cam(lazy, "raw probability").tolist() == [[0.75, 0.75], [1.25, 1.75]]
-
-
-def test_score_cam_of_a_bare_activation_says_what_to_call() -> None:
-    with pytest.raises(DataError, match="use score_cam"):
-        METHODS["score-cam"].compute(stage(A, A))
+    values = score_weighted_cam(torch.tensor(A), lambda activation: torch.tensor([0.5, 0.25]), "raw probability")
+    assert values.tolist() == [[0.75, 0.75], [1.25, 1.75]]
 
 
 def test_masks_are_min_max_scaled_after_upsampling_with_the_corners_aligned() -> None:
@@ -111,8 +106,9 @@ def test_flat_means_constant_up_to_rounding() -> None:
 
 
 def test_every_method_names_itself_and_its_source() -> None:
-    assert list(METHODS) == ["grad-cam", "grad-cam++", "layer-cam", "score-cam"]
-    for name, method in METHODS.items():
+    methods = of_family(GRADIENT_CAM, PERTURBATION_CAM)
+    assert list(methods) == ["grad-cam", "grad-cam++", "layer-cam", "score-cam"]
+    for name, method in methods.items():
         assert method.title.lower().replace("layercam", "layer-cam") == name
         assert "et al." in method.source
 

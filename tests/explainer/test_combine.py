@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import StageMap, is_flat
-from geoexplain.explainer.combine import COMBINATIONS, PRESETS, combine, upsample
+from geoexplain.explainer.combine import COMBINATIONS, combine, upsample
+from geoexplain.explainer.tuned import presets
 
 
 def stage_map(values: list, index: int = 1) -> StageMap:
@@ -129,18 +130,18 @@ def test_what_does_not_belong_together_is_refused() -> None:
 
 
 def test_preset_weights_for_any_number_of_maps() -> None:
-    assert {name: preset.weights(7) for name, preset in PRESETS.items()} == {
-        "as-published": (1, 1, 1, 1, 1, 1, 1),
-        "all-stages": (1, 1, 1, 1, 1, 1, 1),
-        "deep-only": (0, 0, 0, 0, 0, 0, 1),
-        "shallow-only": (1, 1, 1, 0, 0, 0, 0),
+    assert {name: preset.weights(7) for name, preset in presets().items()} == {
+        "combi-cam": (1, 1, 1, 1, 1, 1, 1),
+        "combi-cam-all": (1, 1, 1, 1, 1, 1, 1),
+        "combi-cam-shallow": (1, 1, 1, 0, 0, 0, 0),
+        "grad-cam": (0, 0, 0, 0, 0, 0, 1),
     }
-    assert {name: preset.weights(1) for name, preset in PRESETS.items()} == dict.fromkeys(PRESETS, (1,))
-    assert PRESETS["shallow-only"].weights(4) == (1, 1, 0, 0)
+    assert {name: preset.weights(1) for name, preset in presets().items()} == dict.fromkeys(presets(), (1,))
+    assert presets()["combi-cam-shallow"].weights(4) == (1, 1, 0, 0)
 
 
 def test_the_published_preset_is_what_was_published() -> None:
-    published = PRESETS["as-published"]
+    published = presets()["combi-cam"]
     assert (published.level, published.score, published.how) == ("block", "probability", "sum")
 
 

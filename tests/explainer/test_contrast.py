@@ -8,16 +8,17 @@ from torch import nn
 
 import geoexplain
 from geoexplain.errors import DataError
-from geoexplain.explainer.cams import METHODS, StageMap, score_cam
+from geoexplain.explainer.cams import StageMap, score_cam
 from geoexplain.explainer.combine import COMBINATIONS, combine, combine_pair, upsample
 from geoexplain.explainer.contrast import Contrast, contrast
 from geoexplain.explainer.explanation import Explanation, explain
+from geoexplain.explainer.table import GRADIENT_CAM, of_family
 from geoexplain.explainer.target import log_odds
 from geoexplain.explainer.trace import trace
 from geoexplain.locator.model import GeoModel
 from tests.explainer.networks import image_tensor, plain_network
 
-GRADIENT_METHODS = [name for name, method in METHODS.items() if method.gradient]
+GRADIENT_METHODS = list(of_family(GRADIENT_CAM))
 SIZE_HW = (48, 64)
 
 

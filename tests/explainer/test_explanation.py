@@ -7,9 +7,9 @@ from PIL import Image
 
 import geoexplain
 from geoexplain.errors import DataError, ImageError
-from geoexplain.explainer.cams import stage_maps
 from geoexplain.explainer.combine import combine, upsample
 from geoexplain.explainer.explanation import Explanation, explain, locate, target_cell
+from geoexplain.explainer.table import stage_maps
 from geoexplain.explainer.trace import trace
 from geoexplain.geography.sphere import great_circle_km
 from geoexplain.locator.model import GeoModel

@@ -9,22 +9,14 @@ import pytest
 import torch
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.baselines import baseline
 from geoexplain.explainer.cams import BYTES_PER_PIXEL, LARGEST_CPU_CHUNK, ExplanationCancelledError
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.faithfulness import (
-    METRICS,
-    adcc,
-    deletion,
-    drop_and_increase,
-    insertion,
-    measure,
-    metric_name,
-    road,
-)
+from geoexplain.explainer.faithfulness import METRICS, measure, metric_name
 from geoexplain.explainer.imputation import linear_imputation
+from geoexplain.explainer.metrics import adcc, deletion, drop_and_increase, insertion, road
 from geoexplain.explainer.subject import FLAT_MAP, positions, subject
 from geoexplain.locator.model import GeoModel
+from tests.explainer.drawn import baseline
 from tests.explainer.networks import image_tensor, plain_network, random_model
 
 SIZE_HW = (64, 64)

@@ -8,13 +8,9 @@ import pytest
 import torch
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.baselines import baseline
-from geoexplain.explainer.cams import METHODS, ExplanationCancelledError
-from geoexplain.explainer.candidates import CANDIDATES, Candidate
-from geoexplain.explainer.combine import PRESETS
+from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.explanation import Explanation
 from geoexplain.explainer.sanity import (
-    SANITY_CANDIDATES,
     draw_seed,
     heatmaps,
     judged,
@@ -23,8 +19,12 @@ from geoexplain.explainer.sanity import (
     sanity_checks,
 )
 from geoexplain.explainer.sanity_verdict import Comparisons
+from geoexplain.explainer.table import BASELINE, GRADIENT_CAM, ExplanationKind, of_family
 from geoexplain.explainer.trace import trace
+from geoexplain.explainer.tuned import candidates_of, presets, traced_candidates
+from geoexplain.explainer.tuning_gain import untuned
 from geoexplain.locator.model import GeoModel
+from tests.explainer.drawn import baseline
 from tests.explainer.networks import image_tensor, random_model
 
 SIZE_HW = (64, 64)
@@ -36,21 +36,21 @@ def model() -> GeoModel:
     return random_model(head_gain=0.05)
 
 
-def edges(_model, tensor, traced):
-    return baseline("edges", tensor, traced.target)
+def edges(subject):
+    return baseline("edges", subject.tensor, subject.target)
 
 
-def of_the_head(model, tensor, traced):
+def of_the_head(subject):
     """A map that is nothing but weights of the head."""
-    weights = model.head.mixture_weights.weight.detach().abs().numpy()[:, : SIZE_HW[0] * SIZE_HW[1] // 12]
+    weights = subject.model.head.mixture_weights.weight.detach().abs().numpy()[:, : SIZE_HW[0] * SIZE_HW[1] // 12]
     values = np.resize(weights, SIZE_HW).astype(np.float32)
-    return replace(baseline("edges", tensor, traced.target), values=values)
+    return replace(edges(subject), values=values)
 
 
-def vanishing(model, tensor, traced):
+def vanishing(subject):
     """A map that is flat unless the network is the original."""
-    heatmap = baseline("edges", tensor, traced.target)
-    return heatmap if model.title == "Random weights" else replace(heatmap, values=np.zeros(SIZE_HW), flat=True)
+    heatmap = edges(subject)
+    return heatmap if subject.model.title == "Random weights" else replace(heatmap, values=np.zeros(SIZE_HW), flat=True)
 
 
 def every_tensor(model: GeoModel) -> dict[str, torch.Tensor]:
@@ -61,14 +61,14 @@ def every_tensor(model: GeoModel) -> dict[str, torch.Tensor]:
 def test_the_candidates_are_the_heatmaps_that_people_see(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
     explanation = Explanation(None, tensor, None, trace(model, tensor, 3))
-    drawn = heatmaps(model, tensor, 3, SANITY_CANDIDATES)
-    for name in (name for name, method in METHODS.items() if method.gradient):
+    drawn = heatmaps(model, tensor, 3, untuned())
+    for name in of_family(GRADIENT_CAM):
         np.testing.assert_array_equal(drawn[name].values, explanation.heatmap(name).values)
     np.testing.assert_array_equal(drawn["combi-cam"].values, explanation.combi_cam().values)
-    assert {PRESETS[name].score for name in ("as-published", "all-stages", "shallow-only")} == {"probability"}
-    assert set(METHODS) <= set(CANDIDATES)
-    assert set(CANDIDATES) - set(SANITY_CANDIDATES) == {"score-cam"}
-    score_cam = CANDIDATES["score-cam"].draw(model, tensor, explanation.trace)
+    assert {preset.score for preset in presets().values()} == {"probability"}
+    assert set(candidates_of(model)) - set(untuned()) == {"score-cam"}
+    assert traced_candidates(model) == untuned()
+    score_cam = explanation.draw("score-cam", model)
     assert (score_cam.method, score_cam.target, score_cam.values.shape) == ("score-cam", 3, SIZE_HW)
 
 
@@ -95,7 +95,7 @@ def test_drawn_weights_have_the_variance_of_he_and_keep_signals_alive(model: Geo
     *_, (_, changed) = randomised(model, 0)
     weight = changed.network.head.mixture_weights.weight
     assert float(weight.std()) == pytest.approx((2 / weight.shape[1]) ** 0.5, rel=0.03)
-    drawn = heatmaps(changed, image_tensor(1, SIZE_HW), 3, SANITY_CANDIDATES)
+    drawn = heatmaps(changed, image_tensor(1, SIZE_HW), 3, untuned())
     assert not any(heatmap.flat for heatmap in drawn.values())
     assert not any(p.requires_grad for p in changed.network.parameters())
     assert not changed.network.training
@@ -103,14 +103,14 @@ def test_drawn_weights_have_the_variance_of_he_and_keep_signals_alive(model: Geo
 
 def test_the_served_model_is_left_alone_while_others_use_it(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
-    before, alone = every_tensor(model), heatmaps(model, tensor, 3, SANITY_CANDIDATES)
+    before, alone = every_tensor(model), heatmaps(model, tensor, 3, untuned())
     random_state = torch.random.get_rng_state()
     differing: list[str] = []
     done = threading.Event()
 
     def use() -> None:
         while not done.is_set():
-            for name, heatmap in heatmaps(model, tensor, 3, SANITY_CANDIDATES).items():
+            for name, heatmap in heatmaps(model, tensor, 3, untuned()).items():
                 if not np.allclose(heatmap.values, alone[name].values, rtol=1e-4, atol=1e-5 * alone[name].values.max()):
                     differing.append(name)
 
@@ -131,7 +131,7 @@ def test_the_served_model_is_left_alone_while_others_use_it(model: GeoModel) -> 
 
 def test_a_map_of_edges_survives_and_one_of_weights_does_not(model: GeoModel) -> None:
     kinds = {"edges": edges, "weights": of_the_head, "gone": vanishing}
-    candidates = {name: Candidate(name, draw) for name, draw in kinds.items()}
+    candidates = {name: ExplanationKind(name, BASELINE, "", "", draw) for name, draw in kinds.items()}
     heard: list[tuple[int, int]] = []
     found = sanity_checks(
         model, image_tensor(2, SIZE_HW), 3, candidates, draws=5, cascades=2, progress=lambda *step: heard.append(step)
@@ -170,7 +170,7 @@ def test_a_network_of_random_weights_is_the_last_of_its_cascade(model: GeoModel)
 def test_every_gradient_method_and_combi_cam_is_checked_and_repeats_itself(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
     one, same = (sanity_checks(model, tensor, 3, draws=1, seed=5) for _ in range(2))
-    assert set(one) == {*(name for name, m in METHODS.items() if m.gradient), *(n for n in CANDIDATES if "combi" in n)}
+    assert set(one) == {*of_family(GRADIENT_CAM), "combi-cam", "combi-cam-all", "combi-cam-shallow"}
     for name, check in one.items():
         assert list(check.steps) == STEPS
         np.testing.assert_array_equal(check.compared.correlations, same[name].compared.correlations)

@@ -7,12 +7,12 @@ import torch
 import geoexplain
 from geoexplain.errors import DataError
 from geoexplain.explainer.attribution import integrated_gradients
-from geoexplain.explainer.baselines import baseline
 from geoexplain.explainer.cams import score_cam
-from geoexplain.explainer.faithfulness import deletion
+from geoexplain.explainer.metrics import deletion
 from geoexplain.explainer.subject import subject
 from geoexplain.explainer.target import CellGroup, described, target_score
 from geoexplain.explainer.trace import trace
+from tests.explainer.drawn import baseline
 from tests.explainer.networks import image_tensor, plain_network, random_model
 
 LOGITS = torch.tensor([[0.0, np.log(2.0), np.log(5.0)]], dtype=torch.float64)  # shares 1/8, 2/8, 5/8

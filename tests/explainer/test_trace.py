@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.cams import METHODS, stage_maps
-from geoexplain.explainer.combine import PRESETS, combine
+from geoexplain.explainer.combine import combine
+from geoexplain.explainer.table import GRADIENT_CAM, of_family, stage_maps
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import trace
+from geoexplain.explainer.tuned import presets
 from tests.explainer.networks import image_tensor, model_of, plain_network
 
-GRADIENT_METHODS = [name for name, method in METHODS.items() if method.gradient]
+GRADIENT_METHODS = list(of_family(GRADIENT_CAM))
 SIZE_HW = (96, 128)
 
 
@@ -87,7 +88,7 @@ def published_combi_cam(model, tensor, target: int) -> np.ndarray:
 
 @pytest.mark.parametrize("target", [None, 3])
 def test_combi_cam_as_published(model, tensor, target) -> None:
-    preset = PRESETS["as-published"]
+    preset = presets()["combi-cam"]
     result = trace(model, tensor, target, preset.score)
     maps = stage_maps(result, "grad-cam", preset.level)
     heatmap = combine(maps, preset.weights(len(maps)), preset.how, result.size_hw)
@@ -97,7 +98,7 @@ def test_combi_cam_as_published(model, tensor, target) -> None:
 
 
 def test_deep_only_is_grad_cam_of_the_last_stage(model, tensor) -> None:
-    preset = PRESETS["deep-only"]
+    preset = presets()["grad-cam"]
     result = trace(model, tensor, score=preset.score)
     maps = stage_maps(result, "grad-cam", preset.level)
     heatmap = combine(maps, preset.weights(len(maps)), preset.how, result.size_hw)
@@ -248,6 +249,6 @@ def test_a_network_with_one_stage_is_explained_too() -> None:
     network = model_of(nn.Conv2d(3, 4, 1), [[nn.Conv2d(4, 5, 1)]], nn.Identity(), nn.Linear(5, 3))
     result = trace(network, image_tensor(6, (4, 6)))
     (stage_map,) = stage_maps(result, "grad-cam", "stage")
-    for name, preset in PRESETS.items():
+    for name, preset in presets().items():
         heatmap = combine([stage_map], preset.weights(1), preset.how, (8, 12))
         assert heatmap.values.shape == (8, 12), name

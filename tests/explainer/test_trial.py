@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.baselines import BASELINES, baseline
-from geoexplain.explainer.cams import ExplanationCancelledError, stage_maps
-from geoexplain.explainer.candidates import CANDIDATES
+from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.combine import combine
-from geoexplain.explainer.faithfulness import METRICS, deletion, insertion, road
-from geoexplain.explainer.subject import subject
+from geoexplain.explainer.faithfulness import METRICS
+from geoexplain.explainer.metrics import deletion, insertion, road
+from geoexplain.explainer.subject import Subject, subject
+from geoexplain.explainer.table import BASELINE, EXPLANATIONS, of_family, stage_maps
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.trial import images_needed, moved_heatmaps, of_setting, try_explanations
+from geoexplain.explainer.tuned import candidates_of
 from geoexplain.locator.model import GeoModel
+from tests.explainer.drawn import baseline, drawn
 from tests.explainer.networks import image_tensor, random_model
 
 SIZE = (64, 64)
@@ -29,15 +31,15 @@ def model() -> GeoModel:
 
 def test_every_row_holds_what_the_metrics_say_one_by_one(model: GeoModel) -> None:
     x = image_tensor(1, SIZE)
-    candidates = {name: CANDIDATES[name] for name in ("grad-cam", "combi-cam")}
+    candidates = {name: EXPLANATIONS[name] for name in ("grad-cam", "combi-cam")}
     trial = try_explanations(model, x, 3, candidates, steps=4, road_steps=2, seed=5, chance=3)
     looked_at, tried = trial.subject, trial.tried
-    assert [one.name for one in tried] == ["grad-cam", "combi-cam", *BASELINES]
+    assert [one.name for one in tried] == ["grad-cam", "combi-cam", *of_family(BASELINE)]
     assert [one.baseline for one in tried] == [False, False, True, True, True]
     one_by_one = subject(model, x, 3)
     traced = trace(model, x, 3, "probability")
     for one in tried:
-        expected = baseline(one.name, x, 3, (5, 0)) if one.baseline else CANDIDATES[one.name].draw(model, x, traced)
+        expected = baseline(one.name, x, 3, (5, 0)) if one.baseline else drawn(one.name, model, x, traced)
         assert np.array_equal(one.heatmap.values, expected.values)
         values = {measure.name: measure.value for measure in one.measures}
         assert values["deletion@4"] == pytest.approx(deletion(one_by_one, expected, 4).value, abs=1e-7)
@@ -56,16 +58,16 @@ def test_every_row_holds_what_the_metrics_say_one_by_one(model: GeoModel) -> Non
 def test_maps_of_chance_are_the_same_maps_elsewhere(model: GeoModel) -> None:
     x = image_tensor(1, SIZE)
     traced = trace(model, x, 3, "probability")
-    drawn = [CANDIDATES[name].draw(model, x, traced) for name in ("grad-cam", "combi-cam")]
-    found = moved_heatmaps([drawn[0], replace(drawn[0], values=np.zeros(SIZE, np.float32), flat=True), drawn[1]], 5)
+    maps = [drawn(name, model, x, traced) for name in ("grad-cam", "combi-cam")]
+    found = moved_heatmaps([maps[0], replace(maps[0], values=np.zeros(SIZE, np.float32), flat=True), maps[1]], 5)
     assert len(found) == 5
     for place, one in enumerate(found):
-        original = drawn[place % 2]
+        original = maps[place % 2]
         assert set(np.unique(one.values)) <= set(np.unique(original.values))
         assert not np.array_equal(one.values, original.values)
         assert one.flat == bool(np.ptp(one.values) <= 1e-6 * one.values.max())
     assert len({one.values.tobytes() for one in found}) == 5
-    assert moved_heatmaps([replace(drawn[0], flat=True)], 5) == []
+    assert moved_heatmaps([replace(maps[0], flat=True)], 5) == []
 
 
 def test_progress_counts_explanations_up_to_all(model: GeoModel) -> None:
@@ -74,7 +76,7 @@ def test_progress_counts_explanations_up_to_all(model: GeoModel) -> None:
         model,
         image_tensor(2, SIZE),
         0,
-        {"grad-cam": CANDIDATES["grad-cam"]},
+        {"grad-cam": EXPLANATIONS["grad-cam"]},
         baselines=("gaussian",),
         steps=40,
         chance=1,
@@ -113,7 +115,7 @@ def test_called_off_before_the_next_pass(model: GeoModel) -> None:
         return len(asked) > 3
 
     with pytest.raises(ExplanationCancelledError):
-        try_explanations(model, image_tensor(4, SIZE), 1, CANDIDATES, cancelled=cancelled)
+        try_explanations(model, image_tensor(4, SIZE), 1, candidates_of(model), cancelled=cancelled)
     assert len(asked) == 4
 
 
@@ -121,14 +123,14 @@ def test_combi_cam_as_set_is_what_combine_makes_of_it(model: GeoModel) -> None:
     x = image_tensor(5, SIZE)
     traced = trace(model, x, 2, "probability")
     weights = (0, 0, 1, 0.5, 0, 2, 1)
-    drawn = of_setting("layer-cam", "stage", "max", weights).draw(model, x, traced)
+    drawn = of_setting("layer-cam", "stage", "max", weights).draw(Subject(model, x, traced))
     expected = combine(stage_maps(traced, "layer-cam", "stage"), weights, "max", SIZE)
     assert np.array_equal(drawn.values, expected.values)
     for setting in (("score-cam", "stage", "max", weights), ("grad-cam", "room", "max", weights)):
         with pytest.raises(DataError):
-            of_setting(*setting).draw(model, x, traced)
+            of_setting(*setting).draw(Subject(model, x, traced))
     with pytest.raises(DataError):
-        of_setting("grad-cam", "stage", "max", (1, float("nan"))).draw(model, x, traced)
+        of_setting("grad-cam", "stage", "max", (1, float("nan"))).draw(Subject(model, x, traced))
 
 
 def test_nonsense_is_refused_before_the_network_is_asked(model: GeoModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,22 +4,21 @@ import numpy as np
 import pytest
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.cams import METHODS, stage_maps
-from geoexplain.explainer.candidates import CANDIDATES
-from geoexplain.explainer.combine import COMBINATIONS, PRESETS, combine
+from geoexplain.explainer.combine import combine
+from geoexplain.explainer.subject import Subject
+from geoexplain.explainer.table import TUNED, stage_maps, tuned_weights
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS, trace
 from geoexplain.explainer.tuned import (
-    TUNED,
-    TUNED_CANDIDATE,
     candidate_of,
     candidates_of,
     preset_of,
+    presets,
     presets_of,
-    tuned_weights,
 )
+from geoexplain.explainer.tuning_gain import untuned
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.tuned import TUNED_LEVELS, TUNED_METHODS, TUNED_SCORES, TUNED_WAYS, StageWeights
+from geoexplain.locator.tuned import TUNED_LEVELS, TUNED_SCORES, StageWeights
 from tests.explainer.networks import image_tensor, random_model
 
 WEIGHTS = (0.0, 0.25, 0.0, 1.0, 0.5, 0.0, 1.0)
@@ -34,29 +33,27 @@ def tuned_model() -> GeoModel:
 
 
 def test_a_file_may_name_what_the_explainer_has_and_nothing_else() -> None:
-    assert tuple(name for name, method in METHODS.items() if method.gradient) == TUNED_METHODS
     assert LEVELS == TUNED_LEVELS
     assert set(TUNED_SCORES) == set(SCORES)
-    assert set(TUNED_WAYS) == set(COMBINATIONS)
 
 
 def test_the_preset_and_the_candidate_are_the_weights(tuned_model: GeoModel) -> None:
     preset = preset_of(tuned_model, TUNED)
     assert (preset.method, preset.level, preset.score, preset.how) == ("layer-cam", "stage", "probability", "tanh")
     assert preset.weights(7) == WEIGHTS
-    assert dict(list(presets_of(tuned_model).items())[:-1]) == PRESETS
+    assert dict(list(presets_of(tuned_model).items())[:-1]) == presets()
     tensor = image_tensor(0, (64, 64))
     traced = trace(tuned_model, tensor)
-    drawn = candidate_of(tuned_model, TUNED_CANDIDATE).draw(tuned_model, tensor, traced)
+    drawn = candidate_of(tuned_model, TUNED).draw(Subject(tuned_model, tensor, traced))
     wanted = combine(stage_maps(traced, "layer-cam", "stage"), WEIGHTS, "tanh", (64, 64))
     np.testing.assert_array_equal(drawn.values, wanted.values)
     assert (drawn.method, drawn.how, drawn.weights) == ("layer-cam", "tanh", WEIGHTS)
 
 
 def test_a_model_without_has_neither_and_says_why(model: GeoModel) -> None:
-    assert presets_of(model) == PRESETS
-    assert candidates_of(model) == CANDIDATES
-    for ask in (lambda: preset_of(model, TUNED), lambda: candidate_of(model, TUNED_CANDIDATE)):
+    assert presets_of(model) == presets()
+    assert set(candidates_of(model)) == {*untuned(), "score-cam"}
+    for ask in (lambda: preset_of(model, TUNED), lambda: candidate_of(model, TUNED)):
         with pytest.raises(DataError, match="model random: expected weights tuned for it, got none"):
             ask()
     stale = random_model()

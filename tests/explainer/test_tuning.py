@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.cams import ExplanationCancelledError, StageMap, is_flat, stage_maps
-from geoexplain.explainer.combine import COMBINATIONS, PRESETS, combine
+from geoexplain.explainer.cams import ExplanationCancelledError, StageMap, is_flat
+from geoexplain.explainer.combine import COMBINATIONS, combine
 from geoexplain.explainer.faithfulness import measure
 from geoexplain.explainer.objectives import objective_name
 from geoexplain.explainer.subject import subject
+from geoexplain.explainer.table import stage_maps
 from geoexplain.explainer.trace import trace
+from geoexplain.explainer.tuned import presets
 from geoexplain.explainer.tuning import GRID, Case, Setting, moved, prepare, scaled, tune
 from geoexplain.locator.model import GeoModel
 from tests.explainer.networks import image_tensor, plain_network
@@ -64,7 +66,7 @@ def test_is_never_worse_than_any_preset_or_any_map_alone(model: GeoModel) -> Non
     cases = [prepare(model, image_tensor(seed, (64, 64))) for seed in range(2)]
     found = tune(cases, steps=STEPS, passes=1)
     counts = {level: len(maps) for level, maps in cases[0].maps.items()}
-    settings = {name: Setting(p.level, p.how, p.weights(counts[p.level])) for name, p in PRESETS.items()}
+    settings = {name: Setting(p.level, p.how, p.weights(counts[p.level])) for name, p in presets().items()}
     for index in range(counts["stage"]):
         weights = tuple(float(i == index) for i in range(counts["stage"]))
         settings[f"stage {index + 1} alone"] = Setting("stage", "max", weights)
@@ -86,7 +88,7 @@ def test_a_preset_of_another_level_wins_when_nothing_beats_it() -> None:
     case = replace(case, maps={"stage": case.maps["stage"][:1], "block": (perfect,)})
     found = tune([case], steps=STEPS)
     assert found.setting == Setting("block", "sum", (1.0,))
-    assert found.value == found.starts["as-published"] > found.starts["all-stages"]
+    assert found.value == found.starts["combi-cam"] > found.starts["combi-cam-all"]
 
 
 def test_heatmaps_that_rank_the_pixels_alike_are_measured_once() -> None:
@@ -159,7 +161,7 @@ def test_a_flat_map_has_no_score() -> None:
     faint = {"stage": (*cases[0].maps["stage"][:2], blank), "block": cases[0].maps["block"]}
     one = tune([replace(cases[0], maps=faint)], steps=STEPS)
     assert (one.starts["stage 3 alone"], one.without["stage 3 alone"]) == (None, 1)
-    assert one.starts["deep-only"] is None
+    assert one.starts["grad-cam"] is None
     # On one image of two: the mean is that of the other, and it does not lead by being left out of the first.
     both = tune([replace(cases[0], maps=faint), cases[1]], steps=STEPS)
     alone = Setting("stage", "max", (0.0, 0.0, 1.0))

@@ -8,15 +8,16 @@ import pytest
 from geoexplain.errors import DataError
 from geoexplain.explainer import tuning_gain
 from geoexplain.explainer.cams import ExplanationCancelledError
-from geoexplain.explainer.candidates import CANDIDATES
-from geoexplain.explainer.combine import PRESETS
-from geoexplain.explainer.faithfulness import deletion, insertion, road
 from geoexplain.explainer.intervals import mean_interval
+from geoexplain.explainer.metrics import deletion, insertion, road
 from geoexplain.explainer.objectives import CHECKED_BY, OBJECTIVES, Objective
+from geoexplain.explainer.table import EXPLANATIONS
 from geoexplain.explainer.trace import trace
+from geoexplain.explainer.tuned import presets
 from geoexplain.explainer.tuning import Case, Setting, heatmap_of, prepare
-from geoexplain.explainer.tuning_gain import Gain, ImageGain, gain_words, image_gain, measurements
+from geoexplain.explainer.tuning_gain import Gain, ImageGain, gain_words, image_gain, measurements, untuned
 from geoexplain.locator.model import GeoModel
+from tests.explainer.drawn import drawn
 from tests.explainer.networks import image_tensor
 
 SETTING = Setting("stage", "max", (0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.0))
@@ -37,15 +38,11 @@ def test_it_is_what_the_metrics_say_of_the_best_without_tuning(model: GeoModel, 
         shown, hidden = insertion(looked_at, heatmap, steps).value, deletion(looked_at, heatmap, steps).value
         return None if shown is None or hidden is None else shown - hidden
 
-    maps = {
-        name: candidate.draw(model, looked_at.tensor, traced)
-        for name, candidate in CANDIDATES.items()
-        if candidate.gradient
-    }
+    maps = {name: drawn(name, model, looked_at.tensor, traced) for name in untuned()}
     assert {"grad-cam", "combi-cam"} <= maps.keys()  # Grad-CAM, and Combi-CAM as published, need no tuning
     values = {name: value for name, heatmap in maps.items() if (value := area(heatmap, 6)) is not None}
     best = max(values, key=values.__getitem__)
-    assert found.other == CANDIDATES[best].title
+    assert found.other == EXPLANATIONS[best].title
     tuned = heatmap_of(case, SETTING)
     pairs = np.array([(area(tuned, steps), area(maps[best], steps)) for steps in (9, 11, 13, 17, 19)])
     assert (found.own.tuned, found.own.other) == pytest.approx(tuple(pairs.mean(axis=0)), abs=1e-6)
@@ -60,24 +57,14 @@ def test_what_needs_no_tuning_gains_nothing_over_itself(case: Case) -> None:
     """The best without tuning, as a setting of its own, is no gain, however the steps fall."""
     found = image_gain(case, SETTING, steps=6)
     assert found is not None
-    (preset,) = [name for name in ("as-published", "all-stages", "shallow-only", "deep-only") if best_is(found, name)]
-    count = len(case.maps[PRESETS[preset].level])
+    (preset,) = [name for name in presets() if EXPLANATIONS[name].title == found.other]
+    count = len(case.maps[presets()[preset].level])
     same = image_gain(
-        case, Setting(PRESETS[preset].level, PRESETS[preset].how, PRESETS[preset].weights(count)), steps=6
+        case, Setting(presets()[preset].level, presets()[preset].how, presets()[preset].weights(count)), steps=6
     )
     assert same is not None
     assert (same.own.low, same.own.high, same.own.verdict, same.second.verdict) == (0, 0, "no gain", "no gain")
     assert gain_words(same).startswith("No gain over ")
-
-
-def best_is(found: ImageGain, preset: str) -> bool:
-    titles = {
-        "as-published": "Combi-CAM, as published",
-        "all-stages": "Combi-CAM, all stages alike",
-        "shallow-only": "Combi-CAM, shallow half",
-        "deep-only": "Grad-CAM",
-    }
-    return found.other == titles[preset]
 
 
 def test_a_search_among_noise_is_no_gain(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

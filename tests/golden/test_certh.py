@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from geoexplain.explainer.cams import stage_maps
 from geoexplain.explainer.combine import upsample
 from geoexplain.explainer.explanation import Explanation, explain
+from geoexplain.explainer.table import stage_maps
 from geoexplain.locator.checkpoints.certh import load_certh
 from geoexplain.locator.checkpoints.native import describe, load_geoexplain, save_geoexplain
 from geoexplain.locator.model import GeoModel

@@ -99,7 +99,7 @@ def changed(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (changed("cross_check", 3), "expected 'cross_check' to be null or an object, got '3'"),
         (changed("cross_check.images", 0), "expected 'images' to be a whole number from 1 to a billion, got '0'"),
         (changed("format", "geoexplain-tuned/2"), "got another kind of file"),
-        (changed("method", "score-cam"), "expected 'method' to be one of grad-cam, "),
+        (changed("method", "Grad CAM"), "expected 'method' to be a name of small letters, digits, + and -"),
         (changed("method", ["grad-cam"]), "expected 'method'"),
         (changed("level", "layer"), "expected 'level'"),
         (changed("score", None), "expected 'score'"),

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from geoexplain.explainer.cams import score_cam
+from geoexplain.explainer.combine import combine
 from geoexplain.explainer.explanation import explain, locate
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel, LocalizableRule
@@ -22,7 +23,7 @@ from geoexplain.studio.answer import EXPLAINING, LOCATING, QUIET, REFUSED, WORDS
 from geoexplain.studio.examples import examples
 from geoexplain.studio.handlers import Handlers
 from geoexplain.studio.models import Loaded, Models
-from geoexplain.studio.payload import explanation_payload, score_cam_payload
+from geoexplain.studio.payload import explanation_payload, on_demand_payload
 from geoexplain.studio.places import places_payload
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import overlay
@@ -127,7 +128,7 @@ def test_without_an_image_a_choice_changes_nothing(handlers: Handlers) -> None:
     ((world, answer, explanation),) = handlers.show_cell(None, NAME, event(cell=1))
     assert world == answer == explanation == gr.skip()
     with pytest.raises(gr.Error, match="not shown any more"):
-        list(handlers.run_score_cam(None, NAME, event(cell=1, run=1, score="logit")))
+        list(handlers.run_score_cam(None, NAME, event(method="score-cam", cell=1, run=1, score="logit")))
 
 
 def test_a_refusal_says_that_nothing_changed(handlers: Handlers) -> None:
@@ -144,7 +145,7 @@ def test_an_example_is_picked_by_its_place_in_the_gallery(handlers: Handlers) ->
 def test_score_cam_reports_and_ends_with_its_map(handlers: Handlers, model: GeoModel, image: Image.Image) -> None:
     *reports, last = [
         props(update)["score_cam"]
-        for update in handlers.run_score_cam(image, NAME, event(cell=3, run=77, score="logit"))
+        for update in handlers.run_score_cam(image, NAME, event(method="score-cam", cell=3, run=77, score="logit"))
     ]
     counts = [report["done"] for report in reports]
     assert counts == sorted(counts)
@@ -152,7 +153,11 @@ def test_score_cam_reports_and_ends_with_its_map(handlers: Handlers, model: GeoM
     assert all(report["run"] == 77 and report["state"] == "running" for report in reports)
     expected = explain(image, model, target=3, score="logit")
     stage_map = score_cam(model, expected.tensor, expected.trace, expected.trace.stages[-1])
-    assert last == {"run": 77, "state": "done", **score_cam_payload(stage_map)}
+    assert last == {
+        "run": 77,
+        "state": "done",
+        **on_demand_payload(combine([stage_map], (1.0,), "sum", expected.size_hw)),
+    }
 
 
 def test_score_cam_stops_when_nobody_listens(
@@ -167,7 +172,7 @@ def test_score_cam_stops_when_nobody_listens(
 
     monkeypatch.setattr(model, "logits", logits)
     before = set(threading.enumerate())
-    run = handlers.run_score_cam(image, NAME, event(cell=3, run=1, score="probability"))
+    run = handlers.run_score_cam(image, NAME, event(method="score-cam", cell=3, run=1, score="probability"))
     next(run)
     (worker,) = set(threading.enumerate()) - before
     run.close()
@@ -180,7 +185,7 @@ def test_score_cam_stops_when_nobody_listens(
 def test_score_cam_of_no_cell_is_refused_and_leaves_no_thread(handlers: Handlers, image: Image.Image) -> None:
     before = threading.active_count()
     with pytest.raises(gr.Error):
-        list(handlers.run_score_cam(image, NAME, event(cell=99, run=1, score="logit")))
+        list(handlers.run_score_cam(image, NAME, event(method="score-cam", cell=99, run=1, score="logit")))
     assert threading.active_count() == before
 
 
@@ -259,7 +264,7 @@ def test_a_model_that_is_not_ready_is_one_plain_sentence(handlers: Handlers, ima
         lambda: list(handlers.switch(image, name)),
         lambda: list(handlers.switch(None, name)),
         lambda: list(handlers.show_cell(image, name, event(cell=1))),
-        lambda: list(handlers.run_score_cam(image, name, event(cell=1, run=1, score="logit"))),
+        lambda: list(handlers.run_score_cam(image, name, event(method="score-cam", cell=1, run=1, score="logit"))),
     ]
     if name:  # for scripts, none is the one that the server was started with
         asked.append(lambda: handlers.api_locate(image, name))
@@ -293,7 +298,11 @@ def test_what_was_asked_about_another_model_is_left_unanswered(handlers: Handler
     ((world, answer, explanation),) = handlers.show_cell(image, NAME, event(cell=1, model="another"))
     assert world == answer == explanation == gr.skip()
     with pytest.raises(gr.Error, match="not shown any more"):
-        list(handlers.run_score_cam(image, NAME, event(cell=1, run=1, score="logit", model="another")))
+        list(
+            handlers.run_score_cam(
+                image, NAME, event(method="score-cam", cell=1, run=1, score="logit", model="another")
+            )
+        )
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads the memory of a process as Linux tells it")

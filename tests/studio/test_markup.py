@@ -4,11 +4,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from geoexplain.explainer.cams import METHODS
-from geoexplain.explainer.combine import COMBINATIONS, PRESETS
+from geoexplain.explainer.combine import COMBINATIONS
+from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, of_family
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
-from geoexplain.explainer.tuned import TUNED
+from geoexplain.explainer.tuned import presets
 from geoexplain.locator.prediction import RADII_KM
 from geoexplain.studio import markup
 from geoexplain.studio.examples import examples
@@ -53,18 +53,18 @@ def test_the_header_leaves_names_to_the_browser() -> None:
 
 def test_every_choice_is_there_once() -> None:
     page = Elements(markup.explanation_frame())
-    assert page.values("data-panel") == ["image", "combi-cam", *METHODS]
-    assert page.values("data-preset") == [*PRESETS, TUNED]
+    assert page.values("data-panel") == ["image", "combi-cam", *of_family(GRADIENT_CAM, PERTURBATION_CAM)]
+    assert page.values("data-preset") == [*presets(), TUNED]
     options = [attributes["value"] for tag, attributes in page.found if tag == "option"]
-    gradient = [name for name, method in METHODS.items() if method.gradient]
+    gradient = list(of_family(GRADIENT_CAM))
     assert options == [*COLORMAPS, *gradient, *LEVELS, *COMBINATIONS, *SCORES]
-    for method in METHODS.values():
+    for method in of_family(GRADIENT_CAM, PERTURBATION_CAM).values():
         assert method.title in page.text
 
 
 def test_only_methods_with_passes_of_their_own_have_a_button() -> None:
     starts = [classes for classes in Elements(markup.explanation_frame()).values("class") if classes == "ge-start"]
-    assert len(starts) == sum(not method.gradient for method in METHODS.values()) == 1
+    assert len(starts) == len(of_family(PERTURBATION_CAM)) == 1
 
 
 def test_the_gallery_has_a_button_per_example() -> None:

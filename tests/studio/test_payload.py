@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geoexplain.explainer.cams import METHODS, StageMap
-from geoexplain.explainer.combine import COMBINATIONS, DEFAULT_PRESET, PRESETS
+from geoexplain.explainer.cams import StageMap
+from geoexplain.explainer.combine import COMBINATIONS, combine
 from geoexplain.explainer.explanation import Explanation, explain
+from geoexplain.explainer.table import GRADIENT_CAM, of_family
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
+from geoexplain.explainer.tuned import presets
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.payload import (
     data_url,
     encode,
     explanation_payload,
     menu,
-    score_cam_payload,
+    on_demand_payload,
     shown_image,
 )
 from geoexplain.view.overlay import COLORMAPS
@@ -43,7 +45,7 @@ def test_a_map_travels_row_by_row_as_little_endian_floats() -> None:
 
 def test_the_browser_gets_every_map_of_every_gradient_method(model: GeoModel, explanation: Explanation) -> None:
     sent = json.loads(json.dumps(explanation_payload(NAME, model, explanation), allow_nan=False))
-    assert set(sent["maps"]) == {name for name, method in METHODS.items() if method.gradient}
+    assert set(sent["maps"]) == set(of_family(GRADIENT_CAM))
     for name, encoded in sent["maps"].items():
         for text, block, stage_map in zip(encoded, sent["blocks"], explanation.maps(name, "block"), strict=True):
             values = np.frombuffer(base64.b64decode(text), "<f4").reshape(block["h"], block["w"])
@@ -59,8 +61,8 @@ def test_the_browser_gets_every_map_of_every_gradient_method(model: GeoModel, ex
     assert sent["target"] == explanation.target
     assert sent["model"] == NAME
     for name, weights in sent["preset_weights"].items():
-        count = len(sent["blocks"]) if PRESETS[name].level == "block" else len(sent["stage_ends"])
-        assert weights == list(PRESETS[name].weights(count))
+        count = len(sent["blocks"]) if presets()[name].level == "block" else len(sent["stage_ends"])
+        assert weights == list(presets()[name].weights(count))
 
 
 def test_the_explanation_says_what_is_explained(model: GeoModel) -> None:
@@ -73,19 +75,20 @@ def test_the_explanation_says_what_is_explained(model: GeoModel) -> None:
 
 def test_score_cam_is_sent_as_its_raw_values() -> None:
     values = np.array([[0, 1], [2, 3], [4, 5]], np.float32)
-    sent = score_cam_payload(StageMap(values, 7, "stage", "score-cam", 3, "logit", False))
+    found = StageMap(values, 7, "stage", "score-cam", 3, "logit", False)
+    sent = on_demand_payload(combine([found], (1.0,), "sum", (12, 8)))
     assert (sent["h"], sent["w"]) == (3, 2)
     assert np.frombuffer(base64.b64decode(sent["values"]), "<f4").tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_the_menu_offers_what_the_registries_hold() -> None:
     offered = menu()
-    assert [m["name"] for m in offered["methods"]] == [name for name, method in METHODS.items() if method.gradient]
-    assert [p["name"] for p in offered["presets"]] == list(PRESETS)
+    assert [m["name"] for m in offered["methods"]] == list(of_family(GRADIENT_CAM))
+    assert [p["name"] for p in offered["presets"]] == list(presets())
     assert [c["name"] for c in offered["combinations"]] == list(COMBINATIONS)
     assert (offered["levels"], offered["scores"]) == (list(LEVELS), list(SCORES))
-    assert offered["first_preset"] == DEFAULT_PRESET == "as-published"
-    assert offered["first_preset"] in PRESETS
+    assert offered["first_preset"] == "combi-cam"
+    assert offered["first_preset"] in presets()
     assert [c["name"] for c in offered["colormaps"]] == list(COLORMAPS)
     for row in offered["colormaps"]:
         lut = np.frombuffer(base64.b64decode(row["lut"]), np.uint8).reshape(256, 3)

@@ -147,13 +147,15 @@ def test_what_is_no_place_is_refused_in_a_sentence(
         list(handlers.show_cell(image, name, event(**data)))
     assert not refusal.value.print_exception
     with pytest.raises(gr.Error, match="Expected a"):
-        list(handlers.run_score_cam(image, name, event(run=1, score="probability", **data)))
+        list(handlers.run_score_cam(image, name, event(method="score-cam", run=1, score="probability", **data)))
 
 
 def test_score_cam_and_tuning_take_a_place(handlers: Handlers, image: Image.Image, name: str) -> None:
-    *_, last = handlers.run_score_cam(image, name, event(run=7, tree=0, place=1, score="probability"))
+    *_, last = handlers.run_score_cam(
+        image, name, event(method="score-cam", run=7, tree=0, place=1, score="probability")
+    )
     place = props(last)["score_cam"]
-    *_, last = handlers.run_score_cam(image, name, event(run=8, cell=10, score="probability"))
+    *_, last = handlers.run_score_cam(image, name, event(method="score-cam", run=8, cell=10, score="probability"))
     assert place["state"] == "done"
     assert place["values"] != props(last)["score_cam"]["values"]  # of two cells, and of one of them
     combi = {"method": "grad-cam", "level": "stage", "how": "sum", "weights": [1.0] * 7}

@@ -87,6 +87,8 @@ find(".ge-pick").addEventListener("click", () => {
 
 // ---- the picture
 
+const wayOf = (how) => result.combinations.find(({ name }) => name === how);
+
 function layer(method, block, how) {
   const key = `${method}/${block}/${how}`;
   if (!layers[key]) {
@@ -97,7 +99,7 @@ function layer(method, block, how) {
     const both = new Float32Array(2 * h * w);
     both.set(here[block]);
     both.set(there[block], h * w);
-    const scaled = geoexplainBlend.scale(both, how);
+    const scaled = geoexplainBlend.scale(both, wayOf(how));
     layers[key] = {
       here: geoexplainBlend.upsample(scaled.subarray(0, h * w), h, w, H, W),
       there: geoexplainBlend.upsample(scaled.subarray(h * w), h, w, H, W),
@@ -151,7 +153,7 @@ function paintPicture() {
   const how = choice("how-of").value;
   const chosen = blocksAt().map((block) => layer(choice("of").value, block, how));
   const [here, there] = ["here", "there"].map((side) =>
-    geoexplainBlend.fold(chosen.map((both) => both[side]), effective(), how),
+    geoexplainBlend.fold(chosen.map((both) => both[side]), effective(), wayOf(how)),
   );
   const values = signed(here, there);
   const [H, W] = result.size;

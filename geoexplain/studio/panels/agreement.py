@@ -6,9 +6,8 @@ from typing import Any
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.agreement import agreement, draw_all
-from geoexplain.explainer.drawing import DRAWINGS, SLOW, draw
 from geoexplain.explainer.explanation import explain
-from geoexplain.explainer.tuned import candidates_of
+from geoexplain.explainer.table import EXPLANATIONS, slow
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.work import Cancelled, Progress
 from geoexplain.view.diverging import HERE_RGB, THERE_RGB
@@ -18,15 +17,16 @@ from geoexplain.words import decimal, listed, printable
 def frame() -> str:
     """What agreement means, the button, and the table, whose cells the browser fills in."""
     colours = f"--ge-here: rgb{HERE_RGB}; --ge-there: rgb{THERE_RGB}"
-    slow = "".join(
-        f'<label><input type="checkbox" data-slow="{name}"> {escape(DRAWINGS[name])}</label>' for name in SLOW
+    boxes = "".join(
+        f'<label><input type="checkbox" data-slow="{name}"> {escape(kind.title)}</label>'
+        for name, kind in slow().items()
     )
     return f"""
 <section class="ge-panel-body ge-agree ge-ui" data-state="empty" style="{colours}" aria-label="Agreement">
   <p class="ge-trust-words">Methods that agree may all be wrong: they look at the same activations, some by nearly the
     same formula. Agreement says whether it matters which map you look at, not whether any of them is true.</p>
   <div class="ge-ask">{work_controls("Compare the methods")}
-    <span>with, which take longer:</span>{slow}</div>
+    <span>with, which take longer:</span>{boxes}</div>
   <div class="ge-agree-result" hidden>
     <div class="ge-scroll"><table class="ge-matrix"><caption></caption><thead><tr></tr></thead>
       <tbody></tbody></table></div>
@@ -40,21 +40,22 @@ def frame() -> str:
 def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
     """The matrix for the page's image and cell, "slow" naming what takes part beyond what one trace gives.
 
-    Raises DataError for a name that is none of SLOW.
+    Raises DataError for a name that is none of `slow`.
     """
-    slow = question.asked.get("slow")
-    if not isinstance(slow, list) or not all(name in SLOW for name in slow):
-        raise DataError(f"expected explanations out of {listed(SLOW)}, got {printable(str(slow))!r}: reload the page.")
+    chosen, known = question.asked.get("slow"), tuple(slow())
+    if not isinstance(chosen, list) or not all(name in known for name in chosen):
+        raise DataError(
+            f"expected explanations out of {listed(known)}, got {printable(str(chosen))!r}: reload the page."
+        )
     model = question.loaded.model
     explanation = explain(question.image, model, target=question.target)
     heatmaps = draw_all(model, explanation.tensor, explanation.trace, cancelled=cancelled)
-    for name in SLOW:
-        if name in slow:
-            heatmaps[name] = draw(explanation, model, name, progress=progress, cancelled=cancelled).heatmap
+    for name in known:
+        if name in chosen:
+            heatmaps[name] = explanation.draw(name, model, progress=progress, cancelled=cancelled)
     found = agreement(heatmaps)
-    titles = DRAWINGS | {name: candidate.title for name, candidate in candidates_of(model).items()}
     return {
-        "titles": [titles[name] for name in found.names],
+        "titles": [EXPLANATIONS[name].title for name in found.names],
         "names": list(found.names),
         "rows": [[None if math.isnan(value) else value for value in row] for row in found.correlations.tolist()],
         "figures": [[decimal(value) for value in row] for row in found.correlations.tolist()],

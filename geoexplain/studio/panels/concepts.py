@@ -14,6 +14,7 @@ from gradio.components import Component
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
+from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.concept_chance import FEWER, MORE, beyond_chance, chance_ranges
 from geoexplain.explainer.concepts import (
     LARGEST_DILATION_PX,
@@ -23,11 +24,12 @@ from geoexplain.explainer.concepts import (
     concept_influence,
     dilated,
 )
-from geoexplain.explainer.drawing import DRAWINGS, SLOW, Drawing, draw
 from geoexplain.explainer.explanation import Explanation, explain
 from geoexplain.explainer.labelled_mask import labelled_mask
 from geoexplain.explainer.segformer import SegFormer, load_segformer
 from geoexplain.explainer.segmenters import LandCover
+from geoexplain.explainer.subject import Subject
+from geoexplain.explainer.table import TUNED, kind_of, of_network
 from geoexplain.geography.footprint import Footprint
 from geoexplain.studio.asked import number, whole_number
 from geoexplain.studio.examples import find_example
@@ -45,13 +47,15 @@ LANDCOVER, MASK, SEGFORMER = "landcover", "mask", "segformer"
 
 FIRST = "grad-cam"
 
-PASSES = {"score-cam": "a pass per channel", "integrated-gradients": "50 passes", "smoothgrad-squared": "500 passes"}
-
 
 def frame() -> str:
     """Controls, bars, picture; the browser fills in the rest, and moves the upload of a mask to its place."""
-    methods = {AS_SET: "Combi-CAM, as set above", **DRAWINGS}
-    named = {name: f"{title} ({PASSES[name]})" if name in SLOW else title for name, title in methods.items()}
+    named = {AS_SET: "Combi-CAM, as set above"}
+    named |= {
+        name: f"{kind.title} ({kind.passes})" if kind.passes else kind.title
+        for name, kind in of_network().items()
+        if name != TUNED
+    }
     segmenters = {LANDCOVER: "Land cover, for views from above", MASK: "A mask that I have painted"}
     if segformer_folder() is not None:
         segmenters[SEGFORMER] = "What SegFormer finds, for photos"
@@ -116,10 +120,10 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     explanation = explain(question.image, model, target=question.target)
     position, source = _position(question, explanation)
     masks = segment(model.preprocess.view(explanation.image), position)
-    drawing = _drawn(question, explanation, progress, cancelled)
+    heatmap = _drawn(question, explanation, progress, cancelled)
     dilation_px = whole_number(asked.get("dilate"))
     influence = concept_influence(
-        drawing.heatmap.values,
+        heatmap.values,
         masks,
         k=whole_number(asked.get("k")),
         smallest_share=number(asked.get("share")) / 100,
@@ -128,8 +132,8 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     chance = chance_ranges(influence, masks, dilation_px=dilation_px)
     k, size = int(influence.top.sum()), influence.top.size
     notes = [source]
-    if drawing.attribution is not None:
-        found = drawing.attribution
+    if heatmap.attribution is not None:
+        found = heatmap.attribution
         notes.append(
             f"The attribution adds up to the change of the probability, {found.score_change:+.3g} from an image of "
             f"mean colour, but for {found.completeness_error:.2g} (completeness error)."
@@ -140,7 +144,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         notes.append(f"{influence.tied:,} of the strongest pixels are as strong as others, and chosen by their place.")
     return {
         "size": list(explanation.size_hw),
-        "method": "Combi-CAM, as set" if asked.get("method") == AS_SET else DRAWINGS[drawing.heatmap.method],
+        "method": "Combi-CAM, as set" if asked.get("method") == AS_SET else kind_of(str(asked["method"])).title,
         "flat": influence.flat,
         "topWords": f"the {k:,} strongest pixels, {percent(k / size)} of all",
         "top": _bits(influence.top),
@@ -200,12 +204,11 @@ def _position(question: Question, explanation: Explanation) -> tuple[Footprint |
     return Footprint(lat, lon, number(width) * share), sentence
 
 
-def _drawn(question: Question, explanation: Explanation, progress: Progress, cancelled: Cancelled) -> Drawing:
+def _drawn(question: Question, explanation: Explanation, progress: Progress, cancelled: Cancelled) -> Heatmap:
     name, model = question.asked.get("method"), question.loaded.model
     if name == AS_SET:
-        candidate = as_set(question.asked.get("combi"))
-        return Drawing(candidate.draw(model, explanation.tensor, explanation.trace))
-    return draw(explanation, model, str(name), progress=progress, cancelled=cancelled)
+        return as_set(question.asked.get("combi")).draw(Subject(model, explanation.tensor, explanation.trace))
+    return explanation.draw(str(name), model, progress=progress, cancelled=cancelled)
 
 
 def _row(one: ConceptInfluence, mask: NDArray[np.bool_], chance: tuple[float, float] | None) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Why here and not there: two cells held against each other, in two colours over the image."""
 
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
 import numpy as np
 
-from geoexplain.explainer.cams import METHODS
 from geoexplain.explainer.combine import COMBINATIONS
 from geoexplain.explainer.contrast import Contrast, contrast
 from geoexplain.explainer.explanation import explain
+from geoexplain.explainer.table import GRADIENT_CAM, of_family
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.asked import number, whole_number
@@ -25,13 +26,13 @@ from geoexplain.view.diverging import (
 )
 from geoexplain.words import percent
 
-GRADIENT_METHODS = tuple(name for name, method in METHODS.items() if method.gradient)
 FIRST_HOW = "max"
 """Raw maps differ by orders of magnitude between stages; at first every stage is to be seen."""
 
 
 def frame() -> str:
     """The two cells, the picture with its legend, the choices and a tile per stage; the browser fills in the rest."""
+    gradient = of_family(GRADIENT_CAM)
     colours = f"--ge-here: rgb{HERE_RGB}; --ge-there: rgb{THERE_RGB}"
     return f"""
 <section class="ge-panel-body ge-contrast ge-ui" data-state="empty" aria-label="Two cells compared" style="{colours}">
@@ -55,7 +56,7 @@ def frame() -> str:
     </figure>
     <div class="ge-contrast-choices">
       <div class="ge-choices">
-        {_select("of", "Maps of", {name: METHODS[name].title for name in GRADIENT_METHODS}, GRADIENT_METHODS[0])}
+        {_select("of", "Maps of", {name: kind.title for name, kind in gradient.items()}, next(iter(gradient)))}
         {_select("level-of", "Taken at every", {name: name for name in LEVELS}, "stage")}
         {_select("how-of", "Combined by", {name: way.title for name, way in COMBINATIONS.items()}, FIRST_HOW)}
       </div>
@@ -100,8 +101,9 @@ def answer(question: Question, _progress: Progress, _cancelled: Cancelled) -> di
                 "here": [encode(one) for one in held.here.maps(method, "block")],
                 "there": [encode(one) for one in held.there.maps(method, "block")],
             }
-            for method in GRADIENT_METHODS
+            for method in of_family(GRADIENT_CAM)
         },
+        "combinations": [{"name": name, **asdict(way)} for name, way in COMBINATIONS.items()],
         "look": {
             "here": HERE_RGB,
             "there": THERE_RGB,

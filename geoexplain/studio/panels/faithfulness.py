@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.candidates import Candidate
 from geoexplain.explainer.faithfulness import METRICS, metric_name
 from geoexplain.explainer.standing import Standing, standing
 from geoexplain.explainer.subject import Measure, positions
+from geoexplain.explainer.table import ExplanationKind
 from geoexplain.explainer.trial import Tried, of_setting, try_explanations
 from geoexplain.explainer.tuned import candidates_of, traced_candidates
 from geoexplain.images import Preprocess
@@ -112,7 +112,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     }
 
 
-def as_set(combi: Any) -> Candidate:
+def as_set(combi: Any) -> ExplanationKind:
     """The candidate of what the page says Combi-CAM is set to. Raises DataError for what is no setting."""
     method, setting = setting_of(combi)
     candidate = of_setting(method, setting.level, setting.how, setting.weights)

@@ -18,9 +18,9 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError
-from geoexplain.explainer.drawing import DRAWINGS
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.segmenters import LandCover
+from geoexplain.explainer.table import TUNED, of_network
 from geoexplain.geography.footprint import Footprint
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
@@ -281,4 +281,4 @@ def test_segformer_is_offered_by_a_server_that_has_one(
 
 
 def test_the_menu_has_every_explanation() -> None:
-    assert {AS_SET, *DRAWINGS} <= set(Elements(frame()).values("value"))
+    assert {AS_SET, *of_network()} - {TUNED} <= set(Elements(frame()).values("value"))

@@ -12,7 +12,8 @@ from PIL import Image
 from geoexplain.errors import DataError
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.equivalence import Equivalence
-from geoexplain.explainer.sanity import SANITY_CANDIDATES, sanity_checks
+from geoexplain.explainer.sanity import sanity_checks
+from geoexplain.explainer.tuning_gain import untuned
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.models import Loaded
 from geoexplain.studio.panels.panel import Question
@@ -34,7 +35,7 @@ def heatmap(values: list[list[float]], *, flat: bool = False) -> Heatmap:
 
 def test_every_explanation_has_its_row_of_maps_and_figures(model: GeoModel, image: Image.Image) -> None:
     found = ask(model, image, {"draws": 5, "colormap": "viridis"})
-    assert [row["name"] for row in found["rows"]] == list(SANITY_CANDIDATES)
+    assert [row["name"] for row in found["rows"]] == list(untuned())
     checks = sanity_checks(model, model.tensor(image), 2, draws=5)
     for row in found["rows"]:
         check = checks[row["name"]]
