@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BIOME := $(BIN)/node node_modules/@biomejs/biome/bin/biome
 
-.PHONY: run test types suite docs bench lint clean
+.PHONY: run test types suite docs bench lint dist clean
 
 run: .venv/.installed
 	$(BIN)/python app.py
@@ -34,8 +34,14 @@ lint: .venv/.installed-dev .venv/.installed-scripts
 	$(BIOME) check --write --error-on-warnings
 	$(BIN)/python -m mypy
 
+# The wheel is built from the sdist; docs/releases.md says what is in them, and how large they are.
+dist: .venv/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	du -b dist/*
+
 clean:
-	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 # A stamp is newer than the list it was installed from, so a second run starts at once.
 .venv/.installed: requirements.txt | .venv/.created

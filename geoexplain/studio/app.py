@@ -1,6 +1,5 @@
 """The studio: layout and wiring. What happens is in handlers.py, what it looks like in assets/studio."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,6 +10,7 @@ from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.model import GeoModel
+from geoexplain.resources import ASSETS
 from geoexplain.studio import markup, panels
 from geoexplain.studio.answer import QUIET, WORDS_EMPTY
 from geoexplain.studio.guards import (
@@ -27,8 +27,6 @@ from geoexplain.studio.models import Models
 from geoexplain.studio.panels.panel import add_panel
 from geoexplain.studio.payload import menu
 from geoexplain.studio.scripts import ASSETS_URL, call_module, preload_links, start_module
-
-ASSETS = Path(__file__).parents[2] / "assets"
 
 ASK = call_module("asking.js", "ask")
 ASK_ABOUT_IMAGE, SETTLE_IMAGE = call_module("asking.js", "askAboutImage"), call_module("asking.js", "settleImage")

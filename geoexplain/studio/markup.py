@@ -7,11 +7,12 @@ from pathlib import Path
 from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, kind_of, of_family
 from geoexplain.images import open_image
 from geoexplain.locator.prediction import RADII_KM
+from geoexplain.resources import ASSETS
 from geoexplain.studio.examples import examples
 from geoexplain.studio.payload import data_url, menu
 from geoexplain.words import exact_km, exact_percent
 
-FOLDER = Path(__file__).parents[2] / "assets" / "studio"
+FOLDER = ASSETS / "studio"
 FARTHEST_KM = 20_100
 """No two points on Earth are farther apart."""
 

@@ -18,10 +18,9 @@ from folium.template import Template
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
+from geoexplain.resources import ASSETS
 from geoexplain.view.modules import bundle, module_order
 from geoexplain.view.overlay import colormap_lut
-
-ASSETS = Path(__file__).parents[2] / "assets"
 
 
 class _Verbatim(Element):
