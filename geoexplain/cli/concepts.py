@@ -27,7 +27,7 @@ from geoexplain.explainer.concepts import (
     dilate,
 )
 from geoexplain.explainer.explanation import Explanation, explain, target_cell
-from geoexplain.explainer.labelled_mask import read_labeled_mask
+from geoexplain.explainer.labeled_mask import read_labeled_mask
 from geoexplain.explainer.natural_concepts import natural_concepts
 from geoexplain.explainer.segformer import load_segformer
 from geoexplain.explainer.segmenters import LandCover, Masks, Segmenter

@@ -11,7 +11,7 @@ NOISE = 0.01
 """Standard deviation of the noise on filled-in pixels, in normalised space (Rong et al. 2022)."""
 
 EDGE, CORNER = 1 / 6, 1 / 12
-NEIGHBOURS = (
+NEIGHBORS = (
     *((dy, dx, EDGE) for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1))),
     *((dy, dx, CORNER) for dy, dx in ((-1, -1), (-1, 1), (1, -1), (1, 1))),
 )
@@ -44,14 +44,14 @@ def linear_imputation(image: NDArray[np.floating], removed: NDArray[np.bool_]) -
     # Multiplied by the sum of the weights, the equations are symmetric: (D − W) x = known neighbours.
     weight_sum, known = np.zeros(count), np.zeros((count, len(filled)))
     i_parts, j_parts, w_parts = [np.arange(count)], [np.arange(count)], [weight_sum]
-    for dy, dx, weight in NEIGHBOURS:
-        neighbour = number[rows + dy, columns + dx]
-        weight_sum += weight * (neighbour > -2)
-        at = neighbour == -1
+    for dy, dx, weight in NEIGHBORS:
+        neighbor = number[rows + dy, columns + dx]
+        weight_sum += weight * (neighbor > -2)
+        at = neighbor == -1
         known[at] += weight * values[:, rows[at] + dy, columns[at] + dx].T
-        unknown = np.flatnonzero(neighbour >= 0)
+        unknown = np.flatnonzero(neighbor >= 0)
         i_parts.append(unknown)
-        j_parts.append(neighbour[unknown])
+        j_parts.append(neighbor[unknown])
         w_parts.append(np.full(len(unknown), -weight))
     indices = (np.concatenate(i_parts), np.concatenate(j_parts))
     system = scipy.sparse.csc_matrix((np.concatenate(w_parts), indices), shape=(count, count))

@@ -172,14 +172,14 @@ def draw_weights(part: nn.Module, generator: torch.Generator) -> None:
     """
     with torch.no_grad():
         for module in part.modules():
-            normalises = isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm)
+            normalizes = isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm)
             for name, parameter in module.named_parameters(recurse=False):
                 if parameter.dim() > 1:
                     fan_in = parameter[0].numel()
                     drawn = torch.randn(parameter.shape, generator=generator) * math.sqrt(2 / fan_in)
                     parameter.copy_(drawn)
                 else:
-                    parameter.fill_(1.0 if normalises and name == "weight" else 0.0)
+                    parameter.fill_(1.0 if normalizes and name == "weight" else 0.0)
             if isinstance(module, _BatchNorm) and module.running_mean is not None:
                 module.reset_running_stats()
 

@@ -25,7 +25,7 @@ def view(title: str) -> tuple[Image.Image, Footprint]:
 
 
 @pytest.mark.parametrize(
-    ("colour", "concept"),
+    ("color", "concept"),
     [
         ((255, 255, 255), "ice and snow"),
         ((150, 160, 170), "ice and snow"),
@@ -44,8 +44,8 @@ def view(title: str) -> tuple[Image.Image, Footprint]:
         ((80, 85, 75), None),  # 15/240 = 0.06
     ],
 )
-def test_colours_by_hand(colour: tuple[int, int, int], concept: str | None) -> None:
-    masks = LandCover()(Image.new("RGB", (4, 3), colour))
+def test_colours_by_hand(color: tuple[int, int, int], concept: str | None) -> None:
+    masks = LandCover()(Image.new("RGB", (4, 3), color))
     result = [name for name in ("water", "ice and snow", "desert", "vegetation") if masks[name].all()]
     assert result == ([] if concept is None else [concept])
     assert masks["land"].all() == (concept != "water")
@@ -94,7 +94,7 @@ def test_the_narrowest_view_has_land_and_sea() -> None:
 def test_a_lake_of_the_map_is_a_lake_in_any_colour() -> None:
     position = Footprint(-1.0, 33.0, 400)  # Lake Victoria
     white, brown, blue = (
-        LandCover()(Image.new("RGB", (40, 40), colour), position) for colour in ("white", (200, 170, 120), (2, 5, 20))
+        LandCover()(Image.new("RGB", (40, 40), color), position) for color in ("white", (200, 170, 120), (2, 5, 20))
     )
     assert 0.3 < blue["lake"].mean() < 0.5  # 68,800 of 160,000 km², a little of it outside
     for masks in (white, brown):

@@ -25,7 +25,7 @@ from geoexplain.explainer.concepts import (
     dilate,
 )
 from geoexplain.explainer.explanation import Explanation, explain
-from geoexplain.explainer.labelled_mask import read_labeled_mask
+from geoexplain.explainer.labeled_mask import read_labeled_mask
 from geoexplain.explainer.segformer import SegFormer, load_segformer
 from geoexplain.explainer.segmenters import LandCover
 from geoexplain.explainer.subject import Subject

@@ -20,10 +20,10 @@ from geoexplain.images import ImageSource, Preprocess, open_image
 from geoexplain.words import printable
 
 MAX_LEGEND_BYTES = 64 * 1024
-MAX_COLOURS = 255
+MAX_COLORS = 255
 LONGEST_NAME = 80
 
-COLOUR_COLUMNS = ("color", "colour")
+COLOR_COLUMNS = ("color", "colour")
 NAME_COLUMNS = ("name", "concept")
 
 PIXELS_PER_BLOCK = 2**20
@@ -76,7 +76,7 @@ def read_labeled_mask(
             f"got {painted.width} × {painted.height} px: paint it over the image itself."
         )
     concepts = tuple(dict.fromkeys(name for name in names.values() if name))
-    numbers = {colour: concepts.index(name) + 1 if name else 0 for colour, name in names.items()}
+    numbers = {color: concepts.index(name) + 1 if name else 0 for color, name in names.items()}
     labels = Image.fromarray(_labels(painted, numbers))
     # Preprocess accepts RGB alone; the crop depends only on the size.
     visible = preprocess.visible(Image.merge("RGB", (labels, labels, labels))).getchannel(0)
@@ -91,7 +91,7 @@ def read_legend(source: Path | bytes) -> Legend:
     CSV   a header with `color` (or colour) and `name` (or concept), separated by commas, semicolons or tabs; an empty
           name marks a colour of no concept
 
-    Two colours may share a name. Raises DataError for more than MAX_LEGEND_BYTES or MAX_COLOURS, for no named colour,
+    Two colours may share a name. Raises DataError for more than MAX_LEGEND_BYTES or MAX_COLORS, for no named colour,
     for a colour that is not #rrggbb or is repeated, and for names that are longer than LONGEST_NAME or not printable.
     """
     name = printable(source.name) if isinstance(source, Path) else "legend"
@@ -104,13 +104,15 @@ def read_legend(source: Path | bytes) -> Legend:
         raise DataError(f"{name}: expected text in UTF-8, got another encoding: save the legend as UTF-8.") from None
     rows = _json_rows(text, name) if text.lstrip().startswith(("{", "[")) else _csv_rows(text, name)
     legend: Legend = {}
-    for colour, concept in rows:
-        code = _color_code(colour, name)
+    for color, concept in rows:
+        code = _color_code(color, name)
         if code in legend:
-            raise DataError(f"{name}: expected every colour once, got {colour} twice: remove one of them.")
+            raise DataError(f"{name}: expected every colour once, got {color} twice: remove one of them.")
         legend[code] = _concept(concept, name)
-        if len(legend) > MAX_COLOURS:
-            raise DataError(f"{name}: expected at most {MAX_COLOURS} colours, got more: join some concepts.")
+        if len(legend) > MAX_COLORS:
+            raise DataError(
+                f"{name}: expected at most {MAX_COLORS} colours, got {len(legend)} or more: join some concepts."
+            )
     if not any(legend.values()):
         raise DataError(f"{name}: expected at least one colour with a name, got none: name what the mask shows.")
     return legend
@@ -133,28 +135,28 @@ def _csv_rows(text: str, name: str) -> Iterator[tuple[object, object]]:
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = [cell.strip().lower() for cell in next(lines, [])]
-        colour = next((columns.index(one) for one in COLOUR_COLUMNS if one in columns), None)
+        color = next((columns.index(one) for one in COLOR_COLUMNS if one in columns), None)
         concept = next((columns.index(one) for one in NAME_COLUMNS if one in columns), None)
-        if colour is None or concept is None:
+        if color is None or concept is None:
             raise DataError(
                 f"{name}: expected a header with color and name, got {printable(header.strip())!r}: rename the columns."
             )
         for cells in lines:
             if any(cell.strip() for cell in cells):
-                if len(cells) <= max(colour, concept):
+                if len(cells) <= max(color, concept):
                     raise DataError(
                         f"{name}, line {lines.line_num}: expected a colour and a name, got {len(cells)} of the "
                         f"{len(columns)} columns: complete the line."
                     )
-                yield cells[colour].strip(), cells[concept]
+                yield cells[color].strip(), cells[concept]
     except csv.Error as error:
         raise DataError(f"{name}, line {lines.line_num}: expected a line of CSV, got {error}: correct it.") from None
 
 
-def _color_code(colour: object, name: str) -> int:
-    if not isinstance(colour, str) or not re.fullmatch("#[0-9a-fA-F]{6}", colour):
-        raise DataError(f"{name}: expected a colour such as #1e90ff, got {printable(str(colour))!r}: correct it.")
-    return int(colour[1:], 16)
+def _color_code(color: object, name: str) -> int:
+    if not isinstance(color, str) or not re.fullmatch("#[0-9a-fA-F]{6}", color):
+        raise DataError(f"{name}: expected a colour such as #1e90ff, got {printable(str(color))!r}: correct it.")
+    return int(color[1:], 16)
 
 
 def _concept(concept: object, name: str) -> str:
@@ -169,8 +171,8 @@ def _concept(concept: object, name: str) -> str:
 
 def _labels(painted: Image.Image, numbers: dict[int, int]) -> NDArray[np.uint8]:
     """Return the number (H, W) of each pixel's colour. Raises DataError for colours without a number."""
-    colours = np.array(sorted(numbers), dtype=np.int32)
-    values = np.array([numbers[colour] for colour in colours.tolist()], dtype=np.uint8)
+    colors = np.array(sorted(numbers), dtype=np.int32)
+    values = np.array([numbers[color] for color in colors.tolist()], dtype=np.uint8)
     width, height = painted.size
     labels = np.empty((height, width), dtype=np.uint8)
     unknown: NDArray[np.uint32] | None = None  # pixels of each of the 2²⁴ colours: 64 MiB, for any number of colours
@@ -178,8 +180,8 @@ def _labels(painted: Image.Image, numbers: dict[int, int]) -> NDArray[np.uint8]:
     for top in range(0, height, rows):
         block = np.asarray(painted.crop((0, top, width, min(top + rows, height)))).astype(np.int32)
         codes = block[..., 0] << 16 | block[..., 1] << 8 | block[..., 2]
-        place = np.minimum(np.searchsorted(colours, codes), len(colours) - 1)
-        unnamed = codes[colours[place] != codes]
+        place = np.minimum(np.searchsorted(colors, codes), len(colors) - 1)
+        unnamed = codes[colors[place] != codes]
         if unnamed.size:
             unknown = np.zeros(2**24, dtype=np.uint32) if unknown is None else unknown
             distinct, counts = np.unique(unnamed, return_counts=True)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.errors import DataError, ImageError
-from geoexplain.explainer.labelled_mask import MAX_COLOURS, MAX_LEGEND_BYTES, read_labeled_mask, read_legend
+from geoexplain.explainer.labeled_mask import MAX_COLORS, MAX_LEGEND_BYTES, read_labeled_mask, read_legend
 from geoexplain.images import Preprocess
 
 SEA, ICE, NONE = (0, 0, 255), (255, 255, 255), (1, 2, 3)
@@ -74,7 +74,7 @@ def test_a_large_mask_is_read_block_by_block(monkeypatch: pytest.MonkeyPatch) ->
     generator = np.random.default_rng(0)
     palette = np.array([SEA, ICE, NONE], dtype=np.uint8)
     choice = generator.integers(3, size=(50, 40))
-    monkeypatch.setattr("geoexplain.explainer.labelled_mask.PIXELS_PER_BLOCK", 130)
+    monkeypatch.setattr("geoexplain.explainer.labeled_mask.PIXELS_PER_BLOCK", 130)
     segmenter = read_labeled_mask(png(palette[choice]), LEGEND, picture_of(40, 50), Preprocess(size_px=40))
     np.testing.assert_array_equal(segmenter.labels, np.array([1, 2, 0])[choice])
 
@@ -129,7 +129,7 @@ def test_legends_are_read_in_their_order(text: str, tmp_path: Path) -> None:
         (b'{"a":' * 12_000, "could not be parsed"),
         (b"color,name\n\xff\xfe", "UTF-8"),
         (b" " * (MAX_LEGEND_BYTES + 1), "at most 65,536 bytes"),
-        (json.dumps({f"#{i:06x}": "a" for i in range(MAX_COLOURS + 1)}).encode(), "at most 255 colours"),
+        (json.dumps({f"#{i:06x}": "a" for i in range(MAX_COLORS + 1)}).encode(), "at most 255 colours"),
     ],
     ids=range(22),
 )
