@@ -112,7 +112,7 @@ def reversed_trace(traced: Trace, target: int) -> Trace:
 
 
 def subtract_heatmaps(here: Heatmap, there: Heatmap) -> SignedMap:
-    """Subtract a heatmap from another of the same size and unit."""
+    """Subtract `there` from `here`, heatmaps of the same size and unit."""
     values = here.values - there.values
     flat = bool(np.ptp(values) <= FLAT_SPREAD * max(here.values.max(), there.values.max()))
     return SignedMap(here, there, np.zeros_like(values) if flat else values, flat)
