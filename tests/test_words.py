@@ -175,7 +175,6 @@ FORMATS_ITSELF = {
     "cli/inference.py": "prints the last lines of the original inference.py, letter by letter",
     "explainer/metrics.py": "the published average drop is a number in per cent",
     "evaluation/plot.py": "an axis in per cent",
-    "imagery/conditions.py": "a text that stands in the files of evaluations, which stay what they are",
     "cli/evaluate_views.py": "a file name: disc-cloud-below-10",
 }
 """Modules that write a percentage by themselves, each with the reason."""

@@ -15,6 +15,7 @@ from geoexplain.imagery.mixture import ViewMixture, sample_mixture
 from geoexplain.imagery.scene import Scene, mixed_scene, plain_scene
 from geoexplain.imagery.sky import cloud_cover, opaque_clouds
 from geoexplain.imagery.views import sample_view_points
+from geoexplain.words import exact_km
 
 BLOCK = 32
 """Views are rendered in blocks of so many: what happens to one does not depend on how many are asked for at once."""
@@ -51,7 +52,7 @@ class Condition:
         low, high = self.footprint_km or footprint_km
         least, most = self.rotation_deg or (0.0, rotation_deg)
         turned = f"±{most:g}°" if not least else f"{least:g} to {most:g}° to either side"
-        return f"footprint {low:g}–{high:g} km, rotation {turned}"
+        return f"footprint {low:,g}–{exact_km(high)}, rotation {turned}"
 
     @property
     def needs_surroundings(self) -> bool:
