@@ -133,7 +133,7 @@ def view_inputs(
         raise DataError(f"expected a batch that is a multiple of {BLOCK}, got {batch}: choose another.")
     for start in range(0, len(views), batch):
         stop = min(start + batch, len(views))
-        x = preprocess.normalise(views.render(start, stop, preprocess.size_px))
+        x = preprocess.normalize(views.render(start, stop, preprocess.size_px))
         yield x.contiguous(memory_format=torch.channels_last)
         if progress is not None:
             progress(stop, len(views))
