@@ -88,6 +88,6 @@ def test_shares_that_are_none_are_refused(shares: dict) -> None:
 def test_a_photo_needs_a_group() -> None:
     with pytest.raises(DataError, match="expected a group for each photo"):
         split_photos(["a", "b"], ["1", ""])
-    with pytest.raises(DataError, match="got 2 and 1"):
+    with pytest.raises(DataError, match="got 2 authors and 1 groups"):
         split_photos(["a", "b"], ["1"])
     assert [len(rows) for rows in split_photos([], []).values()] == [0, 0, 0]
