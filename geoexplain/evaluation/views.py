@@ -86,7 +86,7 @@ def predictions_of(
     """What a model says of every view. Arguments and errors as for `evaluate_views`."""
     predictions: list[Prediction] = []
     for images in view_inputs(views, model.preprocess, batch=batch, progress=progress):
-        seen = model.look(images.to(model.device))
+        seen = model.encode(images.to(model.device))
         with torch.inference_mode():
             logits = model.head(seen.features).float().cpu()
         statistics = [None] * len(logits) if seen.statistics is None else list(seen.statistics.cpu())

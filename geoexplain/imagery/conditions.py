@@ -52,7 +52,7 @@ class Condition:
         low, high = self.footprint_km or footprint_km
         least, most = self.rotation_deg or (0.0, rotation_deg)
         turned = f"±{most:g}°" if not least else f"{least:g} to {most:g}° to either side"
-        return f"footprint {low:g}–{exact_km(high)}, rotation {turned}"
+        return f"footprint {low:,g}–{exact_km(high)}, rotation {turned}"
 
     @property
     def needs_surroundings(self) -> bool:

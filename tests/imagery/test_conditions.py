@@ -49,9 +49,9 @@ def without_effects(name: str) -> Condition:
 def test_what_is_said_of_the_views_is_what_is_drawn() -> None:
     said = {name: CONDITIONS[name].sampling((500, 2000), 30) for name in ("plain", "width-4000", "turned", "mixture")}
     assert said == {
-        "plain": "footprint 500–2000 km, rotation ±30°",
-        "width-4000": "footprint 4000–4000 km, rotation ±30°",
-        "turned": "footprint 500–2000 km, rotation 45 to 180° to either side",
+        "plain": "footprint 500–2,000 km, rotation ±30°",
+        "width-4000": "footprint 4,000–4,000 km, rotation ±30°",
+        "turned": "footprint 500–2,000 km, rotation 45 to 180° to either side",
         "mixture": "as wide, turned and aslant as training draws them",
     }
 

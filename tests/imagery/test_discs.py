@@ -201,7 +201,7 @@ def test_a_huge_file_is_not_read_and_a_missing_one_is_named(tmp_path: Path) -> N
     with pytest.raises(DataError, match="expected at most 1,048,576 bytes"):
         load_disc(file)
     file.with_suffix(".json").unlink()
-    with pytest.raises(DataError, match=r"in epic.json beside the picture, found no such file"):
+    with pytest.raises(DataError, match=r"in epic.json next to the picture, found no such file"):
         load_disc(file)
 
 
@@ -245,7 +245,7 @@ def test_discs_are_found_in_folders_by_their_facts(tmp_path: Path) -> None:
     assert disc_files([first, tmp_path / "clouds.jpg"]) == [first, tmp_path / "clouds.jpg"]
     assert disc_files([]) == []
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="--discs: expected pictures with a JSON file of the same stem"):
+    with pytest.raises(DataError, match="--discs: expected pictures, each next to a JSON file of the same stem"):
         disc_files([tmp_path / "empty"])
 
 

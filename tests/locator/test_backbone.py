@@ -58,12 +58,12 @@ def test_outputs_of_stages_come_with_the_features_in_the_order_asked_for() -> No
             for block in stage:
                 x = block(x)
             expected.append(x)
-        features, outputs = backbone.staged(images, (3, 1))
+        features, outputs = backbone.forward_stages(images, (3, 1))
         assert torch.equal(features, backbone(images))
         assert len(outputs) == 2
         assert torch.equal(outputs[0], expected[2])
         assert torch.equal(outputs[1], expected[0])
-        assert backbone.staged(images, ())[1] == []
+        assert backbone.forward_stages(images, ())[1] == []
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_channels_of_stages_are_those_of_their_outputs(architecture: str) -> Non
     with torch.device("meta"):
         backbone = create_backbone(architecture).eval()
         stages = range(1, len(backbone.stages) + 1)
-        _, outputs = backbone.staged(torch.zeros(1, 3, 64, 64), stages)
+        _, outputs = backbone.forward_stages(torch.zeros(1, 3, 64, 64), stages)
     assert stage_channels(backbone) == [output.shape[1] for output in outputs]
 
 

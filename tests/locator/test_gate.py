@@ -218,7 +218,7 @@ def test_another_kind_of_image_is_never_localizable() -> None:
     open_rule = LocalizableRule(20_000, 0.0)
     model = red_model(red_gate())
     for color, of_its_kind in ((RED, True), (BLUE, False)):
-        seen = model.look(model.tensor(flat_picture(color)))
+        seen = model.encode(model.tensor(flat_picture(color)))
         logits = model.head(seen.features).detach()
         found = predict(model, logits, statistics=seen.statistics, rule=open_rule)
         assert found.in_domain is of_its_kind
@@ -264,7 +264,7 @@ def test_of_five_crops_the_mean_decides() -> None:
     picture.paste(RED, (0, 0, 100, 64))  # two corners red, two blue, and the centre half and half
     model = red_model(red_gate())
     five = locate(picture, model, crops=5)
-    seen = model.look(model.preprocess.five_crops(picture))
+    seen = model.encode(model.preprocess.five_crops(picture))
     logits = [
         model.gate.bias + float(row.double().numpy() @ model.gate.weights) if model.gate else 0
         for row in seen.statistics
@@ -286,7 +286,7 @@ def gated() -> GeoModel:
 
 def test_one_pass_gives_features_statistics_and_explanations_alike(gated: GeoModel) -> None:
     image = image_tensor(4, (64, 80))
-    seen, traced = gated.look(image), trace(gated, image)
+    seen, traced = gated.encode(image), trace(gated, image)
     assert seen.statistics is not None
     assert traced.statistics is not None
     assert seen.statistics.shape == (1, 208)
@@ -298,15 +298,15 @@ def test_one_pass_gives_features_statistics_and_explanations_alike(gated: GeoMod
     expected = channel_statistics([traced.stages[1].activation[None], traced.stages[3].activation[None]])
     torch.testing.assert_close(traced.statistics, expected, rtol=1e-5, atol=1e-5)
     ungated = random_model()
-    assert ungated.look(image).statistics is None
+    assert ungated.encode(image).statistics is None
     assert trace(ungated, image).statistics is None
 
 
 def test_folding_the_normalisation_does_not_move_the_gate(gated: GeoModel) -> None:
     # the network as it was trained, against the folded one that answers
     image = image_tensor(5, (64, 64))
-    _, outputs = gated.network.backbone.staged(image, gated.gate.stages if gated.gate else ())
-    as_trained, served = channel_statistics(outputs), gated.look(image).statistics
+    _, outputs = gated.network.backbone.forward_stages(image, gated.gate.stages if gated.gate else ())
+    as_trained, served = channel_statistics(outputs), gated.encode(image).statistics
     assert gated.backbone is not gated.network.backbone
     torch.testing.assert_close(served, as_trained, rtol=1e-4, atol=1e-4)
 

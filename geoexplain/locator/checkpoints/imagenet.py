@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from geoexplain.errors import CheckpointError
-from geoexplain.locator.backbone import Backbone, create_backbone, cut
+from geoexplain.locator.backbone import Backbone, create_backbone, split_network
 from geoexplain.locator.checkpoints.certh import renamed_tensors
 from geoexplain.locator.checkpoints.foreign_names import timm_names
 from geoexplain.locator.checkpoints.torchfile import read_torch_file, state_dict
@@ -42,7 +42,7 @@ def imagenet_backbone(architecture: str, file: Path | None = None) -> Backbone:
             f"{architecture}: expected timm's ImageNet weights, could not get them ({type(error).__name__}): "
             "check the connection, or give their file."
         ) from None
-    return cut(network, architecture)
+    return split_network(network, architecture)
 
 
 def read_weights(file: Path) -> Any:
