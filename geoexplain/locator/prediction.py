@@ -82,7 +82,7 @@ class Prediction:
 
     @property
     def cell_width_km(self) -> float:
-        """Width of the top cell in km: the diameter of a circle of its area. Predictions are not more precise than it."""
+        """Width of the top cell in km: the diameter of a circle of its area. No prediction is more precise."""
         return self._known_spread().cell_width_km
 
     def _known_spread(self) -> Spread:
