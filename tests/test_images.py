@@ -186,7 +186,7 @@ def test_nothing_but_pixels_remains() -> None:
     assert b"CANARY" not in encode(image, "JPEG") + encode(image, "PNG")
 
 
-def test_the_source_is_left_as_it_was() -> None:
+def test_the_source_is_not_changed() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     source = Image.open(io.BytesIO(encode(photo(), "JPEG", exif=exif)))
@@ -457,7 +457,7 @@ def test_a_message_names_the_file_and_not_its_folder(tmp_path: Path) -> None:
         open_image(folder / "missing.png")
 
 
-def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero"), "", "a\0b"):
         with pytest.raises(ImageError):
@@ -470,7 +470,7 @@ def test_addresses_are_refused(address: str) -> None:
         open_image(address)
 
 
-def test_what_is_no_source_is_refused() -> None:
+def test_other_types_are_refused() -> None:
     with pytest.raises(ImageError, match="got int"):
         open_image(7)
 
@@ -520,7 +520,7 @@ def test_only_what_is_longer_than_max_aspect_is_cropped_around_the_centre(uprigh
     assert Preprocess(1, max_aspect=10).view(image).size == image.size
 
 
-def test_a_panorama_asks_for_bounded_memory() -> None:
+def test_a_panorama_takes_bounded_memory() -> None:
     assert Preprocess(224).tensor(Image.new("RGB", (12_000, 1))).shape == (1, 3, 224, 672)
 
 

@@ -39,7 +39,7 @@ def test_a_measured_share(share: float, text: str) -> None:
 
 
 @given(SHARES)
-def test_only_nothing_is_0_percent_and_only_all_is_100(share: float) -> None:
+def test_only_zero_is_0_percent_and_only_one_is_100(share: float) -> None:
     assert (words.percent(share) == "0 %") == (share == 0)
     assert (words.percent(share) == "100 %") == (share > 1 - 1e-9)
     assert not re.match(r"0\.0 |100\.0 ", words.percent(share))
@@ -149,7 +149,7 @@ def test_counts_lists_and_series() -> None:
     [([], "none"), ([3], "3"), ([5, -1, 12], "-1 to 12"), ([math.nan, 0, 1], "0 to 1 and NaN"), ([math.nan], "NaN"),
      ([1234567, math.inf], "1234567 to inf")],
 )  # fmt: skip
-def test_what_a_message_says_of_many_numbers(values: list[float], text: str) -> None:
+def test_ranges_of_numbers_in_messages(values: list[float], text: str) -> None:
     assert words.extremes(values) == text
 
 
@@ -163,7 +163,7 @@ def test_positions() -> None:
     assert words.coordinates(45.764, 4.8357) == "45.7640,4.8357"
 
 
-def test_what_strangers_wrote_is_shown_and_never_obeyed() -> None:
+def test_untrusted_text_is_shown_without_control_characters() -> None:
     assert words.printable("a\x1b[2Jb\nc") == "a?[2Jb?c"
     assert words.printable("x" * 101) == "x" * 100 + "…"
     assert words.printable_lines("a\x1b[2Jb\nc" + "x" * 101) == "a?[2Jb\nc" + "x" * 101

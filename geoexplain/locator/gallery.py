@@ -215,7 +215,7 @@ def _description(folder: Path) -> Mapping[str, Any]:
     for key, passed in tests.items():
         if not passed:
             raise DataError(
-                f"gallery {folder.name}: {DESCRIPTION}: expected a valid {key}, "
+                f"gallery {folder.name}: {DESCRIPTION}: expected a valid value of {key!r}, "
                 f"got {str(facts.get(key))[:100]!r}: build the gallery again."
             )
     return facts

@@ -184,7 +184,7 @@ def test_the_place_below_a_camera_is_seen_from_straight_above(center: tuple[floa
     assert great_circle_km((below.latitude, below.longitude), places(ground)[row, column]) < 40  # a pixel is 28 km
 
 
-def test_what_lies_behind_a_camera_is_not_seen() -> None:
+def test_ground_behind_a_camera_is_not_visible() -> None:
     # 100 km up, looking at a place ahead: the uppermost rays rise above the horizon, and backwards meet the ground
     options = {"width": 0.2, "tilt_deg": 80, "toward_deg": 180, "nearness": 12.0}
     ground = seen(size_px=65, **options)
@@ -238,7 +238,7 @@ def test_views_are_traced_each_by_its_own_camera() -> None:
     assert picked.footprint_km.tolist() == [900, 500]
 
 
-def test_the_ground_lies_on_the_device_that_is_asked_for() -> None:
+def test_the_ground_is_on_the_requested_device() -> None:
     camera = Camera(torch.zeros(1), torch.zeros(1), torch.zeros(1))
     for one in (None, camera):
         points = ViewPoints(

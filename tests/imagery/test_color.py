@@ -54,7 +54,7 @@ def test_colours_are_jittered_about_where_they_were() -> None:
     assert 1.1 < tint <= 1.1 / 0.9 + 1e-5
 
 
-def test_pictures_are_developed_within_the_bounds_of_the_docstring() -> None:
+def test_develop_stays_within_its_documented_ranges() -> None:
     grey = develop(torch.full((2000, 3, 4, 4), 0.3), generator())
     assert grey.std(dim=(2, 3)).max() < 1e-6
     # gamma ½ to 2, times a gain of a quarter either way, times 0.35 to 1.3

@@ -67,7 +67,7 @@ def test_a_share_is_turned_any_way_and_the_others_but_a_little() -> None:
     assert both(drawn(dataclasses.replace(ONE, rotation_deg=20.0)), "rotation_deg").abs().max() <= 20
 
 
-def test_cameras_stand_anywhere_half_of_them_below_the_picture() -> None:
+def test_cameras_are_on_all_sides_half_of_them_below_the_view() -> None:
     points = drawn(dataclasses.replace(ONE, oblique=1.0, tilt_deg=50.0, rotation_deg=35.0))
     some = points.oblique[1]
     assert len(some) == COUNT
@@ -120,7 +120,7 @@ def test_the_same_seed_draws_the_same_views() -> None:
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 2.0), (float("nan"), 1.0), (float("inf"), 1.0)])
-def test_weights_that_draw_nothing_are_refused(weights: tuple[float, ...]) -> None:
+def test_invalid_weights_are_refused(weights: tuple[float, ...]) -> None:
     with pytest.raises(DataError, match="expected weights of images"):
         drawn(ViewMixture(), 3, weights=weights)
 
@@ -138,7 +138,7 @@ def test_weights_that_draw_nothing_are_refused(weights: tuple[float, ...]) -> No
         {"tilt_deg": 90.0},
     ],
 )
-def test_mixtures_that_cannot_be_are_refused(options: dict) -> None:
+def test_invalid_mixtures_are_refused(options: dict) -> None:
     with pytest.raises(DataError, match="expected widths from low to high"):
         ViewMixture(**options)
 
@@ -199,7 +199,7 @@ def test_softer_views_are_taken_from_coarser_levels(imagery: Imagery) -> None:
         torch.testing.assert_close(view, torch.full_like(view, (40 * level + 20) / 255))
 
 
-def test_some_rows_of_a_scene_and_other_colours(imagery: Imagery) -> None:
+def test_selecting_rows_and_replacing_colours_of_a_scene(imagery: Imagery) -> None:
     scene = mixed_scene(imagery, drawn(ViewMixture(), 6), 8)
     rows = torch.tensor([4, 1])
     some = scene[rows]

@@ -81,7 +81,7 @@ def test_pictures_are_kept_small_and_no_longer_than_twice_their_width(
     assert not picture[1:].any()
 
 
-def test_what_is_too_long_is_cut_around_its_middle(tmp_path: Path) -> None:
+def test_long_pictures_are_cropped_around_their_centre(tmp_path: Path) -> None:
     pixels = np.zeros((100, 500, 3), np.uint8)
     pixels[:, 160:340] = 255
     Image.fromarray(pixels).save(tmp_path / "wide.png")

@@ -165,7 +165,7 @@ def test_halvings_are_means_rounded_to_nearest(tmp_path: Path) -> None:
     np.testing.assert_array_equal(second, expected)
 
 
-def test_water_is_what_all_flat_seas_show(tmp_path: Path) -> None:
+def test_water_is_where_all_uniform_seas_agree(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     land = rng.integers(60, 255, (32, 64, 3)).astype(np.uint8)
     sea = np.zeros((32, 64), bool)
@@ -182,7 +182,7 @@ def test_water_is_what_all_flat_seas_show(tmp_path: Path) -> None:
     assert alone.texels[:, 3].max() == 0
 
 
-def test_maps_of_clouds_have_one_channel_and_at_most_so_many_rows(tmp_path: Path) -> None:
+def test_maps_of_clouds_have_one_channel_and_limited_rows(tmp_path: Path) -> None:
     pixels = np.zeros((64, 128, 3), np.uint8)
     pixels[:, :64] = (30, 60, 90)  # grey 60
     pixels[:, 64:] = 255
@@ -197,14 +197,14 @@ def test_maps_of_clouds_have_one_channel_and_at_most_so_many_rows(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["square.png", "broken.jpg", "missing.png"])
-def test_files_that_are_no_earth_are_refused_by_name(tmp_path: Path, name: str) -> None:
+def test_files_that_are_not_whole_earth_images_are_refused_by_name(tmp_path: Path, name: str) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "square.png")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
     with pytest.raises(DataError, match=f"^{name}: expected"):
         load_imagery([tmp_path / name])
 
 
-def test_no_files_are_refused(tmp_path: Path) -> None:
+def test_an_empty_list_of_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="at least one equirectangular image"):
         load_imagery([])
     with pytest.raises(DataError, match="found none"):
@@ -279,6 +279,6 @@ def test_footprints_are_log_uniform_rotations_and_sources_uniform() -> None:
 
 
 @pytest.mark.parametrize("footprint_km", [(0, 10), (-5, 10), (500, 400), (100, 30_000), (float("nan"), 10)])
-def test_footprints_that_cannot_be_are_refused(footprint_km: tuple[float, float]) -> None:
+def test_invalid_footprints_are_refused(footprint_km: tuple[float, float]) -> None:
     with pytest.raises(DataError, match="expected footprints"):
         sample_view_points(1, 1, torch.Generator(), footprint_km=footprint_km)

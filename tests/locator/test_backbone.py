@@ -49,7 +49,7 @@ def test_running_the_parts_by_hand_gives_the_features() -> None:
         torch.testing.assert_close(backbone.pool(x), backbone(images))
 
 
-def test_outputs_of_stages_come_with_the_features_in_the_order_asked_for() -> None:
+def test_outputs_of_stages_come_in_the_requested_order() -> None:
     backbone, _ = seeded("test_efficientnet")
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
@@ -87,7 +87,7 @@ def test_channels_of_stages_are_those_of_their_outputs(architecture: str) -> Non
     assert stage_channels(backbone) == [output.shape[1] for output in outputs]
 
 
-def test_input_is_prepared_as_the_architecture_s_imagenet_weights_want_it() -> None:
+def test_preprocessing_is_that_of_the_imagenet_weights() -> None:
     assert preprocess_for("efficientnet_b0", 96).mean == (0.485, 0.456, 0.406)
     lite = preprocess_for("tf_efficientnet_lite0", 96)
     assert (lite.size_px, lite.mean, lite.std) == (96, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

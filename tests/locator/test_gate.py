@@ -154,7 +154,9 @@ ZEROS = [0.0] * 10
         (lambda data: data.pop("figures"), "expected 'figures'"),
     ],
 )
-def test_nonsense_is_refused_by_name(weights: Path, change: Callable[[dict[str, Any]], None], sentence: str) -> None:
+def test_invalid_values_are_refused_by_name(
+    weights: Path, change: Callable[[dict[str, Any]], None], sentence: str
+) -> None:
     file = write_gate(GATE, weights)
     data = json.loads(file.read_text(encoding="utf-8"))
     change(data)
@@ -169,7 +171,7 @@ def test_nonsense_is_refused_by_name(weights: Path, change: Callable[[dict[str, 
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 50_000, b"null", b"\xff\xfe", b'{"format": 1}', b"[]"])
-def test_what_is_no_such_file_is_refused(weights: Path, content: bytes) -> None:
+def test_other_files_are_refused(weights: Path, content: bytes) -> None:
     gate_file(weights).write_bytes(content)
     with pytest.raises(CheckpointError, match="got another kind of file"):
         read_gate(gate_file(weights), weights, CHANNELS)
@@ -241,7 +243,7 @@ def test_statistics_that_are_no_numbers_are_refused() -> None:
         red_gate().score(statistics)
 
 
-def test_a_fingerprint_tells_gates_apart() -> None:
+def test_fingerprints_of_different_gates_differ() -> None:
     gate = red_gate()
     assert gate.fingerprint() == red_gate().fingerprint()
     others = [replace(gate, threshold=0.6), replace(gate, bias=0.1), replace(gate, weights=gate.weights + 1)]
@@ -311,7 +313,7 @@ def test_folding_the_normalisation_does_not_move_the_gate(gated: GeoModel) -> No
     torch.testing.assert_close(served, as_trained, rtol=1e-4, atol=1e-4)
 
 
-def test_every_way_of_asking_gives_the_same_verdict(gated: GeoModel) -> None:
+def test_all_entry_points_give_the_same_verdict(gated: GeoModel) -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     located, explained = locate(picture, gated), explain(picture, gated).prediction
     assert located.domain_score == pytest.approx(explained.domain_score, abs=1e-6)

@@ -213,7 +213,7 @@ def test_a_cell_without_photos_has_no_answer() -> None:
     assert gallery.asked == []
 
 
-def test_a_large_cell_is_read_in_parts_and_answers_as_if_it_were_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_a_large_cell_in_parts_gives_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     embeddings = rng.integers(-3, 4, (500, 4)) / 4
     order = rng.permutation(500).tolist()
@@ -236,7 +236,7 @@ def test_a_large_cell_is_read_in_parts_and_answers_as_if_it_were_not(monkeypatch
     ("settings", "sentence"),
     [
         ({"top_k": 0}, r"top_k: expected a whole number of at least 1, got 0"),
-        ({"eps_km": 0.0}, r"eps_km: expected a distance of more than 0 km, got 0\.0"),
+        ({"eps_km": 0.0}, r"eps_km: expected a distance above 0 km, got 0\.0"),
         ({"eps_km": -1.0}, "eps_km"),
         ({"eps_km": math.nan}, "eps_km"),
         ({"eps_km": math.inf}, "eps_km"),
@@ -251,7 +251,7 @@ def test_settings_out_of_range_are_refused(settings: dict, sentence: str) -> Non
 
 
 @pytest.mark.parametrize("embedding", [[1.0, 0, 0], [1.0], [[1.0, 0]], [math.nan, 0]])
-def test_an_embedding_of_another_kind_is_refused(embedding: list) -> None:
+def test_an_embedding_of_another_shape_is_refused(embedding: list) -> None:
     gallery = along_axes([0.9], [(1, 1)])
     with pytest.raises(DataError, match="gallery lists: expected an embedding of 2 finite numbers, got shape"):
         search_within_cell(gallery, np.array(embedding, dtype=np.float32), 0, np.zeros(2))

@@ -74,7 +74,7 @@ def test_no_batch_normalisation_is_left_and_the_trained_network_is_as_it_was() -
     assert served.stage_lengths == backbone.stage_lengths
 
 
-def test_hooks_of_the_trained_network_are_not_heard_in_the_served_one() -> None:
+def test_hooks_of_the_trained_network_do_not_run_in_the_optimized_one() -> None:
     backbone = trained("test_efficientnet")
     served = serving_backbone(backbone)
     heard = []

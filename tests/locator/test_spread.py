@@ -89,7 +89,7 @@ def test_a_square_cell_by_hand() -> None:
     assert corner.within(2 * half_side) == pytest.approx(np.pi / 4, abs=0.02)  # a quarter of a circle around a corner
 
 
-def test_how_near_centres_lie_says_nothing() -> None:
+def test_distances_between_centres_do_not_matter() -> None:
     # All is in one cell of 111 km: by centres all of it lies within 1 km, by area next to nothing.
     north, east = np.mgrid[-2:3, -2:3]
     partition = partition_of(np.stack([north.ravel(), east.ravel()], axis=1))
@@ -249,7 +249,7 @@ def test_a_scatter_of_no_width_is_refused(sigma: float) -> None:
         Scatter(0.0, 0.0, np.ones(3, bool), sigma)
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_inconsistent_arguments_are_refused() -> None:
     with pytest.raises(DataError, match="expected 500 probabilities for partition test"):
         spread_probability(np.ones(3) / 3, SPHERE, (0, 0))
     with pytest.raises(DataError, match="expected a point"):

@@ -66,7 +66,7 @@ def test_a_file_from_before_the_cross_check_is_read(weights: Path) -> None:
     assert tuned_beside(weights, COUNTS) == (replace(FOUND, cross_check=None), "")
 
 
-def test_weights_of_another_version_of_the_model_are_left_alone_and_the_reason_is_kept(tmp_path: Path) -> None:
+def test_weights_tuned_for_another_version_of_the_model_are_not_used(tmp_path: Path) -> None:
     model = small_model()
     file = saved(model, tmp_path)
     count = len(model.backbone.stage_lengths)
@@ -129,7 +129,9 @@ def changed(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (lambda data: data.pop("how"), "expected 'how', got none"),
     ],
 )
-def test_nonsense_is_refused_by_name(weights: Path, change: Callable[[dict[str, Any]], None], sentence: str) -> None:
+def test_invalid_values_are_refused_by_name(
+    weights: Path, change: Callable[[dict[str, Any]], None], sentence: str
+) -> None:
     file = sidecar(weights)
     write_tuned(file, FOUND, weights)
     data = json.loads(file.read_text(encoding="utf-8"))
@@ -144,7 +146,7 @@ def test_nonsense_is_refused_by_name(weights: Path, change: Callable[[dict[str, 
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 50_000, b"null", b"\xff\xfe", b'{"format": 1}', b"[]"])
-def test_what_is_no_such_file_is_refused(weights: Path, content: bytes) -> None:
+def test_other_files_are_refused(weights: Path, content: bytes) -> None:
     sidecar(weights).write_bytes(content)
     with pytest.raises(CheckpointError, match="got another kind of file"):
         read_tuned(sidecar(weights), weights, COUNTS)

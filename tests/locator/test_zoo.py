@@ -46,7 +46,7 @@ def status(name: str) -> zoo.ModelStatus:
     return next(status for status in models() if status.name == name)
 
 
-def test_every_row_says_what_a_person_needs() -> None:
+def test_every_row_has_what_a_person_needs() -> None:
     for name, row in ZOO.items():
         assert row.format in FORMATS
         assert all([row.title, row.purpose, row.licence, row.citation])
@@ -108,7 +108,7 @@ def test_adding_again_replaces(folder: Path, tmp_path: Path) -> None:
         ("tib-b4-semp", None, "hparams.yaml in the folder, found none"),
     ],
 )
-def test_what_cannot_be_added_leaves_nothing_behind(
+def test_a_failed_addition_leaves_no_files(
     name: str, format_name: str | None, words: str, folder: Path, home: Path
 ) -> None:
     with pytest.raises(CheckpointError, match=words):
@@ -133,7 +133,9 @@ def test_a_failure_half_way_keeps_the_model_that_was_there(
     load_model("mine", "cpu")
 
 
-def test_a_home_that_cannot_be_written_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_cannot_be_written_is_reported(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GEOEXPLAIN_HOME", str(tmp_path / "file"))
     with pytest.raises(CheckpointError, match=r"expected to write to .*'Not a directory'"):
@@ -153,7 +155,7 @@ def test_a_model_kept_elsewhere_behind_a_link_is_replaced_and_removed(folder: Pa
     assert list((home / "models").iterdir()) == []
 
 
-def test_what_is_added_may_be_read_by_whoever_the_umask_lets(folder: Path, home: Path) -> None:
+def test_added_files_have_the_mode_of_the_umask(folder: Path, home: Path) -> None:
     before = os.umask(0o022)
     try:
         add_model("mine", folder, "geoexplain")
@@ -247,7 +249,7 @@ def test_a_published_file_with_another_digest_is_refused(folder: Path, monkeypat
         add_model("published", folder)
 
 
-def test_what_an_addition_left_that_was_cut_off_is_swept_a_day_later(folder: Path, home: Path) -> None:
+def test_files_of_an_interrupted_addition_are_deleted_after_a_day(folder: Path, home: Path) -> None:
     old, new = home / "models" / ".mine-0badcafe", home / "models" / ".mine-12345678"
     for left in (old, new):
         left.mkdir(parents=True)

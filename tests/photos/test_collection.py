@@ -54,7 +54,7 @@ def test_a_folder_of_geotagged_photos(folder: Path) -> None:
     assert collection.encoded(2) == (folder / "c.jpg").read_bytes()
 
 
-def test_a_message_of_outlook_is_no_shard(folder: Path) -> None:
+def test_an_outlook_message_is_not_a_shard(folder: Path) -> None:
     (folder / "Re holiday.msg").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504))
     assert open_collection(folder).keys == ("ann/2019/a.jpg", "bo/b.jpg", "c.jpg")
     (folder / "damaged.msg").write_bytes(b"\xd0\xcf")  # still meant as one
@@ -63,7 +63,7 @@ def test_a_message_of_outlook_is_no_shard(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every file name is text")
-def test_a_photo_whose_name_no_table_can_hold_is_left_out(folder: Path) -> None:
+def test_a_photo_with_a_name_that_is_not_utf8_is_left_out(folder: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")  # Latin-1
     geotagged(folder / name, 5, 3, 4)
     collection = open_collection(folder)
@@ -78,7 +78,7 @@ def test_authors_are_headers_or_folders_by_choice(folder: Path) -> None:
         open_collection(folder, author_from="name")  # type: ignore[arg-type]
 
 
-def test_a_table_says_positions_and_authors(folder: Path, tmp_path: Path) -> None:
+def test_a_table_gives_positions_and_authors(folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "photos.csv"
     table.write_text("path,lat,lon,User\nd.jpg,5,6,dee\nbo/b.jpg,7,8,\ngone.jpg,1,1,x\n")
     collection = open_collection(folder, manifest=table)
@@ -99,7 +99,7 @@ def test_a_stamp_changes_with_its_file(folder: Path) -> None:
     assert collection.stamp(2) != before[2]
 
 
-def test_what_cannot_be_read_says_so_when_it_is_read(folder: Path) -> None:
+def test_unreadable_photos_raise_an_error_when_read(folder: Path) -> None:
     collection = open_collection(folder)
     (folder / "c.jpg").write_bytes(b"no picture")
     (folder / "bo" / "b.jpg").unlink()

@@ -34,7 +34,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_size=20,
     )
 )
-def test_every_kind_of_value_is_read_or_stepped_over(path: Path, entry: dict) -> None:
+def test_every_kind_of_value_is_read_or_skipped(path: Path, entry: dict) -> None:
     data = msgpack.packb(entry)
     path.write_bytes(data + msgpack.packb({"next": 1}))
     with path.open("rb") as file:
