@@ -29,7 +29,7 @@ SHARES = st.floats(0, 1) | st.sampled_from([0.0, 1e-12, 0.0005, 0.00099, 0.001, 
         (0.99894, "99.9 %"),
         (0.9991, "> 99.9 %"),
         (1 - 1e-8, "> 99.9 %"),
-        (0.1 + 0.2 + 0.7, "100 %"),  # 0.9999999999999999 or 1: what shares that are summed up miss is no doubt
+        (0.1 + 0.2 + 0.7, "100 %"),  # 0.9999999999999999 or 1: a rounding error of a sum
         (1, "100 %"),
         (math.nan, "–"),
     ],
@@ -81,7 +81,7 @@ def test_a_chosen_share_can_be_read_back(millionths: int) -> None:
         (23.44, "23.4 km"),
         (23.97, "24 km"),
         (99.96, "100 km"),
-        (101.46875, "101 km"),  # and not by way of 101.5
+        (101.46875, "101 km"),  # not rounded to 101.5 first
         (1203.7, "1,204 km"),
         (math.nan, "–"),
     ],
@@ -169,7 +169,7 @@ def test_untrusted_text_is_shown_without_control_characters() -> None:
     assert words.printable_lines("a\x1b[2Jb\nc" + "x" * 101) == "a?[2Jb\nc" + "x" * 101
 
 
-# ---- nobody else formats
+# ---- no other module formats numbers
 
 FORMATS_ITSELF = {
     "cli/inference.py": "prints the last lines of the original inference.py, letter by letter",
@@ -177,11 +177,11 @@ FORMATS_ITSELF = {
     "evaluation/plot.py": "an axis in per cent",
     "cli/evaluate_views.py": "a file name: disc-cloud-below-10",
 }
-"""Modules that write a percentage by themselves, each with the reason."""
+"""Modules that may format a percentage themselves, each with the reason."""
 
 
 def percentages(tree: ast.AST) -> list[str]:
-    """Format specs of percent, numbers before a % sign, and products with 100, in a module."""
+    """Return format specs of percent, numbers before a % sign, and products with 100, in a module."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
@@ -199,7 +199,7 @@ def percentages(tree: ast.AST) -> list[str]:
 
 
 def plurals(tree: ast.AST) -> list[str]:
-    """Choices between an s and none, or between texts, by whether a count is 1."""
+    """Return choices between an s and none, or between texts, by whether a count is 1."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.IfExp):
@@ -212,7 +212,7 @@ def plurals(tree: ast.AST) -> list[str]:
 
 
 def distances(tree: ast.AST) -> list[str]:
-    """Numbers with a rounding of their own before km."""
+    """Return numbers with a rounding of their own before km."""
     return [
         ast.unparse(node)
         for node in ast.walk(tree)
@@ -252,7 +252,7 @@ BROWSER_FORMATS = {
     ): "a distance that a visitor types",
     ("world/partitionmap.js", "${lat.toFixed(3)}, ${lon.toFixed(3)}"): "the centre of one of 30,000 cells, pointed at",
 }
-"""What a script writes by itself, each with the reason."""
+"""Formats that a script may write itself, each with the reason."""
 
 FORMATS = re.compile(r"toFixed|toPrecision|toLocaleString|Intl\.|\}(?: | |\\u00a0)?%(?! \d)|\}(?: | |\\u00a0)km\b")
 

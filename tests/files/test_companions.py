@@ -1,4 +1,4 @@
-"""Centres, assignments and positions: from small pickles made here, through .npz and CSV, and back."""
+"""Centres, assignments and positions: small pickles converted to .npz and CSV, and read back."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Pickles of plain data come out as Python would have made them; no other pickle does anything at all."""
+"""Pickles of plain data give the values that Python gives; all others are refused and execute nothing."""
 
 import contextlib
 import os
@@ -183,7 +183,7 @@ PROTO = b"\x80\x04"
 
 
 def laughs() -> list:
-    """Ten lists of ten lists of … : 10^10 values in 300 bytes."""
+    """Return a pickle of ten lists of ten lists and so on: 10^10 values in 300 bytes."""
     values: list = ["ha"] * 10
     for _ in range(9):
         values = [values] * 10
@@ -283,7 +283,7 @@ def test_a_small_file_takes_little_memory(read: Callable, bomb: str) -> None:
 def test_memory_is_bounded_for_one_large_value(
     read: Callable, monkeypatch: pytest.MonkeyPatch, limit: str, opcode: bytes, bytes_each: int
 ) -> None:
-    # A set takes 216 bytes of Python's, a memo the entry of a dict and its number, a None the place on the stack.
+    # In Python, a set takes 216 bytes, a memo entry an entry of a dict and its number, a None a place on the stack.
     monkeypatch.setattr(machine, limit, 20_000)
     program = PROTO + b"N" + opcode * 1_000_000
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Where a camera's rays meet the Earth, against cases worked out by hand, geopy, and a plain ray tracer in float64."""
+"""Ground positions of a camera's rays, against cases worked out by hand, geopy, and a plain ray tracer in float64."""
 
 import math
 
@@ -130,7 +130,7 @@ def test_from_far_away_and_aslant_the_limb_is_where_the_ground_falls_away() -> N
 
 @pytest.mark.parametrize("nearness", [0.2, 1.0, 4.0])
 def test_from_near_the_limb_is_where_the_horizon_is(nearness: float) -> None:
-    # from height h = 1 / nearness the horizon is acos(1 / (1 + h)) away, the same angle from the line downwards
+    # from height h = 1 / nearness the horizon is acos(1 / (1 + h)) away, measured at the Earth's centre
     h = 1 / nearness
     horizon = math.acos(1 / (1 + h))
     size_px = 1001
@@ -261,4 +261,4 @@ def test_rows_are_taken_and_put_back() -> None:
         assert torch.equal(after[3], new[0])
         assert torch.equal(after[0], new[1])
         assert torch.equal(getattr(put[rows], part), new)
-    assert torch.equal(ground.lat, numbered(5, 0.0).lat)  # the first is left as it was
+    assert torch.equal(ground.lat, numbered(5, 0.0).lat)  # the first has not changed

@@ -1,4 +1,4 @@
-"""Other colours: each change keeps what it must keep."""
+"""Random changes of colours, and the properties that each of them keeps."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_develop_stays_within_its_documented_ranges() -> None:
     developed = develop(halves, generator(1))
     assert 0 <= developed.min() <= developed.max() <= 1
     apart = (developed[:, 0, :, :2] - developed[:, 0, :, 2:]).mean(dim=(1, 2))
-    assert apart.min() < 0.01  # as good as grey
+    assert apart.min() < 0.01  # nearly grey
     assert apart.max() > 0.5
     # halves of a view are alike but for the channel's gain; contrast is about the mean of all
     light = torch.full((2000, 3, 4, 4), 0.4)

@@ -1,4 +1,4 @@
-"""Views under conditions: what is asked for is what is rendered, in any batches."""
+"""Views under conditions match their descriptions, in batches of any size."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ AROUND = made_surroundings()
 
 @pytest.fixture(scope="module")
 def positions() -> Imagery:
-    """Two images whose texels are the unit vectors of their places, as fractions: a view says what it shows."""
+    """Return two images whose texels encode the unit vectors of their positions, so that views show where they are."""
     vectors = torch.from_numpy(unit_vectors(grid_deg(360))).reshape(-1, 3)
     texels = torch.cat([(vectors + 1) / 2 * 255, torch.zeros(len(vectors), 1)], dim=1).float()
     return Imagery(texels.repeat(2, 1), torch.tensor([0]), torch.tensor([360]), ("one", "other"))
@@ -37,12 +37,12 @@ def asked(
 
 
 def places(rgb: torch.Tensor) -> np.ndarray:
-    """(N, S, S, 2) in degrees: what the views of `positions` show."""
+    """Decode the positions (N, S, S, 2) in degrees that views of `positions` show."""
     return degrees(rgb.permute(0, 2, 3, 1).double().numpy() * 2 - 1)
 
 
 def without_effects(name: str) -> Condition:
-    """The same geometry in true colours."""
+    """Return imagery of the same geometry in natural colours."""
     return dataclasses.replace(CONDITIONS[name], effects=(), cover=None)
 
 
@@ -109,7 +109,7 @@ def test_views_have_the_requested_width(positions: Imagery, name: str, low: floa
 
 
 def turned_deg(shown: np.ndarray) -> np.ndarray:
-    """Bearing (N,) from the middle of views (N, 9, 9, 2) to the one above it."""
+    """Return the bearing (N,) from the middle pixel of views (N, 9, 9, 2) to the pixel above it."""
     lat_0, lon_0, lat, lon = (np.radians(x) for x in (*shown[:, 4, 4].T, *shown[:, 3, 4].T))
     d_lon = lon - lon_0
     x = np.sin(d_lon) * np.cos(lat)

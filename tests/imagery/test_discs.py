@@ -1,4 +1,4 @@
-"""Real discs: a picture made by tracing rays is read back, place by place; facts of strangers are checked."""
+"""Views of discs, against a ray-traced picture with known positions; untrusted metadata are checked."""
 
 import dataclasses
 import json
@@ -241,7 +241,7 @@ def test_discs_are_found_in_folders_by_their_json_files(tmp_path: Path) -> None:
     (tmp_path / "clouds.jpg").write_bytes(b"a picture without facts")
     (tmp_path / "notes.json").write_text("{}")
     assert disc_files([tmp_path]) == [second, first]
-    # a file that is named stays, so that what is missing is said of it
+    # a file that is named directly is kept, so that the error can name its missing metadata
     assert disc_files([first, tmp_path / "clouds.jpg"]) == [first, tmp_path / "clouds.jpg"]
     assert disc_files([]) == []
     (tmp_path / "empty").mkdir()
@@ -269,7 +269,7 @@ def test_views_of_a_disc_lie_on_it(disc: Disc) -> None:
 
 @pytest.fixture(scope="module")
 def cloudy(disc: Disc) -> Disc:
-    """White north of 20° N, a colour elsewhere."""
+    """Return a picture that is white north of 20° N and coloured elsewhere."""
     places, _ = disc_pixels()
     north = torch.from_numpy(places[..., 2] > math.sin(math.radians(20)))
     return dataclasses.replace(disc, name="cloudy", rgb=torch.where(north, 0.9, disc.rgb.clamp_max(0.5)))
@@ -281,7 +281,7 @@ def test_every_disc_gives_equally_many_views(disc: Disc, cloudy: Disc) -> None:
     rgb = views.render(0, 7, 16)
     assert rgb.shape == (7, 3, 16, 16)
     torch.testing.assert_close(views.render(3, 6, 16), rgb[3:6])
-    # the first four are of the disc whose colours tell the place
+    # the first four are of the disc whose colours encode positions
     shown = degrees(places_of(rgb[:4, :, 7:9, 7:9].mean(dim=(2, 3)).double().numpy()))
     assert great_circle_km(views.truth_deg[:4].numpy(), shown).max() < 150
     again = disc_views([disc, cloudy], views=7, seed=1, **SAMPLING)

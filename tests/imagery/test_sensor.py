@@ -1,4 +1,4 @@
-"""What cameras and files do to a picture: blur is Gaussian, compression is libjpeg's, grey is grey, a frame a frame."""
+"""Effects of cameras and files: Gaussian blur, libjpeg's compression, greyscale, noise and frames."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What a view shows, against geopy's and the sphere's own way of finding the place of every pixel."""
+"""Positions of the pixels of a view, against geopy and spherical trigonometry."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_sixteen_bits_are_scaled_and_floats_refused(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def positions() -> Imagery:
-    """One level whose texels are the unit vectors of their places, as fractions: bytes would tell a place to 50 km."""
+    """Return one level whose texels are the unit vectors of their positions, as floats: bytes would be 50 km coarse."""
     vectors = torch.from_numpy(unit_vectors(grid_deg(720))).reshape(-1, 3)
     texels = torch.cat([(vectors + 1) / 2 * 255, torch.zeros(len(vectors), 1)], dim=1).float()
     return Imagery(texels, torch.tensor([0]), torch.tensor([720]), ("positions",))
@@ -49,7 +49,7 @@ def one_view(
 
 
 def places_seen(center: tuple, footprint_km: float, rotation_deg: float, size_px: int) -> np.ndarray:
-    """The place (S, S, 2) in degrees of every pixel: so many km from the centre at such a bearing, by geopy."""
+    """Compute the position (S, S, 2) in degrees of every pixel with geopy, from distance and bearing to the centre."""
     places = np.empty((size_px, size_px, 2))
     for row in range(size_px):
         for column in range(size_px):
@@ -173,7 +173,7 @@ def test_water_is_where_all_uniform_seas_agree(tmp_path: Path) -> None:
     ice = sea.copy()
     ice[:8] = False  # in one of two months the northern sea is frozen
     months = [np.where(water[..., None], (2, 5, 20), land).astype(np.uint8) for water in (sea, ice)]
-    relief = rng.integers(0, 255, (32, 64, 3)).astype(np.uint8)  # no flat sea at all: has no say
+    relief = rng.integers(0, 255, (32, 64, 3)).astype(np.uint8)  # no uniform sea: is not used
     files = [write_png(tmp_path, image, f"{i}.png") for i, image in enumerate([*months, relief])]
     water = load_imagery(files).texels[: 3 * 32 * 64, 3].view(3, 32, 64)
     for mask in water:

@@ -1,4 +1,4 @@
-"""A backbone cut into stages and blocks computes what timm's own network computes."""
+"""A backbone split into stages and blocks computes the same as timm's network."""
 
 import pytest
 import timm
@@ -10,7 +10,7 @@ from geoexplain.locator.backbone import RESNETS, Backbone, create_backbone, free
 
 
 def seeded(architecture: str) -> tuple[Backbone, nn.Module]:
-    """Our backbone and timm's network, with the same random weights and normalisation statistics."""
+    """Return a backbone and timm's network with the same random weights and normalization statistics."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         ours = create_backbone(architecture)
@@ -34,7 +34,7 @@ def test_features_are_timm_s(architecture: str) -> None:
         features = ours(images)
     assert features.shape == (2, ours.feature_dim)
     torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
-    assert expected.std() > 0.01  # else anything would be close
+    assert expected.std() > 0.01  # otherwise any values would be close
 
 
 def test_running_the_parts_by_hand_gives_the_features() -> None:

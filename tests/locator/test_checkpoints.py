@@ -1,4 +1,4 @@
-"""What is written is read back, and what does not fit is refused by file and key."""
+"""Models survive saving and loading, and files that do not fit are refused by file and key."""
 
 import json
 import resource
@@ -245,7 +245,7 @@ def test_borders_travel_with_a_model_and_go_with_the_next_one(tmp_path: Path) ->
     assert found is not None
     for before, after in zip(borders, found, strict=True):
         assert (before is None and after is None) or after.equals(before)
-    saved(model, tmp_path)  # the same file, of a model that knows no borders
+    saved(model, tmp_path)  # the same file, of a model without borders
     assert load_geoexplain(file, "cpu").partition.borders is None
 
 
@@ -277,7 +277,7 @@ def test_places_travel_with_a_model_and_others_are_found_by_the_areas(tmp_path: 
     assert found.own_trees == ()
     (territory,) = found.trees
     assert territory.words(int(territory.of_cell[4])).split(", ")[-1] == "Antarctica"
-    assert found.trees is found.trees  # found once
+    assert found.trees is found.trees  # computed once
 
 
 def test_places_of_other_cells_are_refused(file: Path) -> None:

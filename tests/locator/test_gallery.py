@@ -1,4 +1,4 @@
-"""Galleries: what is stored comes back, by cell, whoever reads it; and building one is all or nothing."""
+"""Galleries: reading by cell from several threads and processes, and building without partial results."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def by_hand(cells: list[list[int]]) -> Assignments:
 
 
 def brute_force_cells(places: np.ndarray) -> list[int]:
-    """The nearest centre by the angle between unit vectors, one point at a time."""
+    """Return the nearest centre by the angle between unit vectors, one point at a time."""
 
     def vector(lat: float, lon: float) -> np.ndarray:
         lat, lon = np.radians(lat), np.radians(lon)
@@ -120,7 +120,7 @@ def test_a_row_that_is_not_finite_is_refused_only_when_read(tmp_path: Path) -> N
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """12,000 rows of 256 numbers, nearly all of one cell, in HDF5 and in the own format."""
+    """Return 12,000 rows of 256 numbers, nearly all of one cell, in HDF5 and in the folder format."""
     features, places = some_rows(12_000, 256)
     places[1000:] = CENTERS[2] + (places[1000:] - CENTERS[2]) / 1000
     folder = tmp_path_factory.mktemp("large")
@@ -134,7 +134,7 @@ def test_a_large_cell_is_never_held_whole(large: SimpleNamespace) -> None:
     for gallery in large.galleries:
         in_cell = len(gallery.rows_of(2))
         assert in_cell > 11_000
-        search_within_cell(gallery, embedding, 2, CENTERS[2])  # so that what is imported late is imported
+        search_within_cell(gallery, embedding, 2, CENTERS[2])  # triggers late imports
         tracemalloc.start()
         search_within_cell(gallery, embedding, 2, CENTERS[2])
         _, peak = tracemalloc.get_traced_memory()
@@ -199,7 +199,7 @@ def test_a_gallery_goes_to_other_processes(large: SimpleNamespace) -> None:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
-    """Eleven photos of three shapes near four cells; one file is no image, one is not there."""
+    """Return eleven photos of three shapes near four cells; one file is not an image, one is missing."""
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(2)
     found = []

@@ -1,4 +1,4 @@
-"""The gate: what it reads and says worked out by hand; its file is read back, and nonsense in its place is not."""
+"""The gate: its statistics and scores worked out by hand; its file is read back, and invalid files are refused."""
 
 import json
 import math
@@ -190,7 +190,7 @@ def test_neither_a_huge_file_nor_a_pipe_is_read(weights: Path) -> None:
 
 
 def gate_for(model: GeoModel, seed: int = 0) -> Gate:
-    """Random weights on the model's second stage."""
+    """Return a gate with random weights on the model's second stage."""
     count = 2 * stage_channels(model.network.backbone)[1]
     slopes = np.random.default_rng(seed).normal(0, 0.1, count).astype(np.float32)
     return Gate((2,), slopes, 0.1, 0.5, "a test picture", "nothing", {})
@@ -227,7 +227,7 @@ def test_another_kind_of_image_is_never_localizable() -> None:
         assert found.localizable is of_its_kind
         assert found.density > 0.99
         assert (found.domain_score > 0.5) is of_its_kind
-        # what the gate does not see, and what a model without one sees, stays open; but only the latter is localizable
+        # without statistics, or without a gate, there is no verdict; but only in the latter case it is localizable
         unseen = predict(model, logits, rule=open_rule)
         ungated = predict(red_model(), logits, statistics=seen.statistics, rule=open_rule)
         for undecided in (unseen, ungated):
@@ -305,7 +305,7 @@ def test_one_pass_gives_features_statistics_and_explanations_alike(gated: GeoMod
 
 
 def test_folding_the_normalisation_does_not_move_the_gate(gated: GeoModel) -> None:
-    # the network as it was trained, against the folded one that answers
+    # the network as trained, against the folded one that predicts
     image = image_tensor(5, (64, 64))
     _, outputs = gated.network.backbone.forward_stages(image, gated.gate.stages if gated.gate else ())
     as_trained, served = channel_statistics(outputs), gated.encode(image).statistics

@@ -1,4 +1,4 @@
-"""ImageNet's weights from timm: its own network is the oracle, and nothing is fetched from a file that is given."""
+"""ImageNet weights from timm: its own network is the oracle, and nothing is downloaded if a file is given."""
 
 from pathlib import Path
 

@@ -75,7 +75,7 @@ def test_the_bound_belongs_to_the_radius() -> None:
 
 
 def test_density_is_measured_from_the_given_cell() -> None:
-    # from the cell at 20°: those at 6° and 1.5° are 1,557 and 2,057 km off, that at 40° is 2,224 km off
+    # from the cell at 20°: those at 6° and 1.5° are 1,557 and 2,057 km away, that at 40° is 2,224 km away
     assert prediction_density(PROBABILITIES, partition_of(EQUATOR), 4, 2100) == pytest.approx(0.20 + 0.15 + 0.10)
 
 
@@ -135,7 +135,7 @@ def test_many_equal_cells_come_in_the_order_of_the_partition() -> None:
 
 
 def test_a_neighbourhood_mean_by_hand() -> None:
-    # 0.6 at 0° and 0.3 at 4° of longitude; the cell at 90° is out of reach
+    # 0.6 at 0° and 0.3 at 4° of longitude; the cell at 90° is too far away to count
     centers = np.array([(0.0, 0.0), (0.0, 4.0), (0.0, 90.0)])
     lat, lon = neighbourhood_mean(np.array([0.6, 0.3, 0.1]), partition_of(centers), 0, 600)
     angle = np.radians(4)
@@ -203,7 +203,7 @@ def test_a_rule_out_of_range_is_refused(wrong: tuple[float, float]) -> None:
 
 @dataclass(frozen=True)
 class Photos:
-    """A gallery of three photos in cell 0: two close together, one alone and most alike."""
+    """Return a gallery of three photos in cell 0: two close together, and the most similar one alone."""
 
     name: str = "photos"
     dim: int = 3
@@ -270,7 +270,7 @@ def test_around_a_mean_of_neighbours_the_probability_scatters_as_the_model_says(
     )
     assert narrow.half_radius_km == pytest.approx(20 * np.sqrt(2 * np.log(2)), rel=0.04)  # of a normal distribution
     assert wide.half_radius_km == pytest.approx(predict(model_of(GRID), sure_of(MIDDLE)).half_radius_km, rel=0.001)
-    # Where the model does not say, a quarter of a cell's width.
+    # The default for a model without its own σ is a quarter of a cell's width.
     quarter = SIGMA_OF_WIDTH * narrow.cell_width_km
     said = predict(model_of(GRID, refine_km=150, sigma_km=quarter), sure_of(MIDDLE))
     assert usual.half_radius_km == pytest.approx(said.half_radius_km, rel=0.02)

@@ -1,4 +1,4 @@
-"""The network that answers is the network that was trained: same numbers, same gradients, less kept."""
+"""The optimised network equals the trained one: same numbers, same gradients, less memory."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ NETWORKS = [
 
 
 def trained(architecture: str, padding_for_px: int | None = None) -> Backbone:
-    """A frozen backbone whose batch normalisation has seen something."""
+    """Return a frozen backbone whose batch normalization has non-trivial statistics."""
     torch.manual_seed(0)
     backbone = create_backbone(architecture, padding_for_px=padding_for_px)
     for module in backbone.modules():
@@ -32,7 +32,7 @@ def trained(architecture: str, padding_for_px: int | None = None) -> Backbone:
 
 
 def traced(backbone: Backbone, x: Tensor) -> tuple[list[Tensor], list[Tensor], int]:
-    """Outputs of all blocks, their gradients, and the bytes kept for these besides weights."""
+    """Return the outputs of all blocks, their gradients, and the bytes stored for these besides weights."""
     kept: dict[int, int] = {}
     weights = {value.untyped_storage().data_ptr() for value in backbone.state_dict().values()}
 

@@ -56,7 +56,7 @@ def test_an_s2_cell_without_a_parent_is_reported(s2_tables: list[Path]) -> None:
 
 
 def s2_model(folder: Path, arch: str = "resnet18", size: int = 64) -> nn.Module:
-    """A folder of TIB with a residual network, beside the network itself as torchvision builds it."""
+    """Return a folder in TIB's format with a residual network, and the same network built by torchvision."""
     torch.manual_seed(0)
     body = nn.Sequential(*list(torchvision.models.get_model(arch).children())[:-2]).eval()
     for module in body.modules():

@@ -1,4 +1,4 @@
-"""Tuned weights beside a model: what was written is read, what does not belong to the model or is nonsense is not."""
+"""Tuned weights next to a model: they are read back; invalid files and those of another model are refused."""
 
 import json
 import os

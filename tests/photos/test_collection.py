@@ -1,4 +1,4 @@
-"""One way to read photos to train on, whether they are files with headers, files in a table, or shards."""
+"""Collections of photos from files with EXIF positions, from files in a table, and from shards."""
 
 import os
 import sys
@@ -49,7 +49,7 @@ def test_a_folder_of_geotagged_photos(folder: Path) -> None:
     assert collection.authors == ("", "", "")
     assert collection.left_out.listed == (("d.jpg", "its header states no position"),)
     assert collection.left_out.count == 1
-    assert [collection.read(i).size for i in range(3)] == [(60, 45), (45, 60), (60, 45)]  # the second lay on its side
+    assert [collection.read(i).size for i in range(3)] == [(60, 45), (45, 60), (60, 45)]  # the second is stored rotated
     assert collection.read(1).tobytes() == open_image(folder / "bo" / "b.jpg").tobytes()
     assert collection.encoded(2) == (folder / "c.jpg").read_bytes()
 
@@ -57,7 +57,7 @@ def test_a_folder_of_geotagged_photos(folder: Path) -> None:
 def test_an_outlook_message_is_not_a_shard(folder: Path) -> None:
     (folder / "Re holiday.msg").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504))
     assert open_collection(folder).keys == ("ann/2019/a.jpg", "bo/b.jpg", "c.jpg")
-    (folder / "damaged.msg").write_bytes(b"\xd0\xcf")  # still meant as one
+    (folder / "damaged.msg").write_bytes(b"\xd0\xcf")  # too short for an Outlook message, so a shard
     with pytest.raises(DataError, match=r"damaged\.msg, record 1 at byte 0"):
         open_collection(folder)
 

@@ -1,4 +1,4 @@
-"""Positions that cameras wrote, and headers that are not to be believed."""
+"""Positions from EXIF headers, valid and implausible ones."""
 
 import os
 import random
@@ -121,7 +121,7 @@ def test_damaged_headers_give_a_plausible_position_or_none(tmp_path: Path) -> No
 
 
 def test_no_pixel_is_decoded(tmp_path: Path) -> None:
-    # The header says 12,000 × 7,000 pixels, which would be 250 MB; a PNG may tell its EXIF behind them.
+    # The header declares 12,000 × 7,000 pixels, which would be 250 MB; in a PNG, EXIF may follow the pixels.
     file = photo(tmp_path / "photo.png", PARIS)
     data = bytearray(file.read_bytes())
     data[16:24] = struct.pack(">II", 12_000, 7_000)

@@ -1,4 +1,4 @@
-"""Copies are found, other pictures are not, and pictures with little in them are compared by their bytes alone."""
+"""Copies are found, other photos are not, and plain photos are compared by the digests of their files alone."""
 
 import hashlib
 import itertools
@@ -25,13 +25,13 @@ def collection_of(folder: Path, photos: list[bytes]) -> PhotoCollection:
 
 
 def groups_of(folder: Path, photos: list[bytes], distance: int = 2) -> list[int]:
-    """For each photo, the first one that is in its group."""
+    """Return for each photo the first one in its group."""
     names = duplicate_groups(fingerprints(collection_of(folder, photos)), distance)
     return [names.index(name) for name in names]
 
 
 def test_a_hash_worked_out_by_hand() -> None:
-    # Nine columns of grey: up, down, up, equal, down, up, up, down; every other row upside down.
+    # Nine columns of grey: up, down, up, equal, down, up, up, down; every second row is reversed.
     row = [10, 60, 20, 90, 90, 30, 70, 200, 0]
     grey = np.array([row, row[::-1]] * 4, dtype=np.uint8)
     image = Image.fromarray(grey).convert("RGB")
@@ -56,7 +56,7 @@ def test_copies_share_a_group_and_others_do_not(tmp_path: Path) -> None:
 
 
 def flat(seed: int) -> bytes:
-    """A grey sea under a sky that brightens towards one side, with the noise of a camera."""
+    """Return a grey sea under a sky that brightens towards one side, with the noise of a camera."""
     rng = np.random.default_rng(seed)
     sky = np.linspace(120, 120 + rng.integers(0, 90), 64)[None, :, None]
     sea = np.full((1, 64, 1), rng.integers(60, 90))
@@ -156,7 +156,7 @@ def test_cached_photos_are_not_read_again(tmp_path: Path, monkeypatch: pytest.Mo
     assert heard == [1, 2, 3, 4]
     whole = fingerprints(collection, cache=cache, progress=seen)
     assert heard[4:] == [5, 6]
-    monkeypatch.setattr(module, "_fingerprint", None)  # whoever makes one now fails
+    monkeypatch.setattr(module, "_fingerprint", None)  # computing a fingerprint now fails
     again = fingerprints(collection, cache=cache)
     for name in ("digests", "hashes", "counts"):
         assert np.array_equal(getattr(again, name), getattr(whole, name))

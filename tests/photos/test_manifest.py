@@ -1,4 +1,4 @@
-"""Which file belongs to which position: tables, original metadata and the quirks of their ids."""
+"""Matching files with positions: tables, original metadata and their ids."""
 
 import csv
 import os
@@ -16,7 +16,7 @@ from geoexplain.photos.manifest import match_files
 
 @pytest.fixture
 def images(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a folder with files of these names; matching never opens one."""
+    """Return a function that creates a folder with files of given names; matching never opens one."""
 
     def make(*names: str) -> Path:
         folder = tmp_path / "images"
@@ -44,7 +44,7 @@ def places(manifest: Manifest) -> list[tuple[str, str, float, float]]:
 
 
 def published_rule(stem: str, ids: set[str]) -> str | None:
-    """The rule in words: the whole name; else what stands before the first underscore; else the same for the rest."""
+    """Apply the rule: the whole name; else the part before the first underscore; else the same for the rest."""
     if stem in ids:
         return stem
     if "_" not in stem:

@@ -1,4 +1,4 @@
-"""The index saves a pass over the shards, and is never believed against them."""
+"""The index replaces reading the shards only as long as it matches them."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Whatever MessagePack writes is read, or stepped over to the very byte."""
+"""Every value that MessagePack writes is read, or skipped to the exact byte."""
 
 from pathlib import Path
 

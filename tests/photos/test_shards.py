@@ -1,4 +1,4 @@
-"""Shards as their own writers make them, read back by offsets, and everything that may be wrong with one."""
+"""Shards in the formats of their original writers, read by offsets, and damaged shards."""
 
 import io
 import os
@@ -68,7 +68,7 @@ def test_shards_are_not_written_over(tmp_path: Path) -> None:
         write_shards(PHOTOS, tmp_path / "other", 0)
 
 
-# Writers before MessagePack told bytes from text wrote both as one type; some wrote the keys as bytes.
+# Old versions of MessagePack wrote bytes and text as one type; some writers wrote the keys as bytes.
 @pytest.mark.parametrize("options", [{}, {"use_bin_type": False}, {"use_single_float": True}])
 @pytest.mark.parametrize("as_bytes", [False, True])
 def test_keys_and_ids_are_text_or_bytes(tmp_path: Path, options: dict, as_bytes: bool) -> None:
@@ -149,7 +149,7 @@ def test_lengths_in_a_file_reserve_no_memory(tmp_path: Path) -> None:
         huge + b"\xc6\xff\xff\xff\xff" + b"x" * 50,  # 4 GiB of image
         b"\xdf\xff\xff\xff\xff",  # a map of 4 billion
         b"\x81\xa1a\xdd\xff\xff\xff\xff" + b"\xc0" * 50_000,  # an array of 4 billion
-        b"\x81\xa1a" + b"\x91" * 50_000,  # nested without end
+        b"\x81\xa1a" + b"\x91" * 50_000,  # deeply nested
         b"\x81\xa1a\xc9\xff\xff\xff\xff\x01",
         b"\x81\xa1a\xc1",
     ]
@@ -169,7 +169,7 @@ def test_large_values_of_a_shard_are_skipped_not_read(tmp_path: Path) -> None:
     with (tmp_path / "shard_0.msg").open("wb") as file:
         file.write(msgpack.packb(record(0)))
         file.write(b"\x82\xa2id\xa3big\xa5image\xc6" + (MAX_IMAGE_BYTES + 1).to_bytes(4, "big"))
-        file.seek(MAX_IMAGE_BYTES + 1, os.SEEK_CUR)  # a hole, which takes no room on the disk
+        file.seek(MAX_IMAGE_BYTES + 1, os.SEEK_CUR)  # a sparse file, which takes no space on the disk
         file.write(msgpack.packb(record(1)))
     tracemalloc.start()
     collection = opened(tmp_path)

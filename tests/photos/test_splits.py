@@ -1,4 +1,4 @@
-"""No author and no picture on two sides, whatever the order and whoever joins."""
+"""No author and no copies of a photo are in two parts, in any order of photos and after adding others."""
 
 import random
 from collections import Counter
@@ -18,7 +18,7 @@ PHOTOS = st.lists(
 
 
 def parts_of(photos: list[tuple[str, str]], seed: int = 0, **shares: float) -> list[str]:
-    """The part of each photo."""
+    """Return the part of each photo."""
     split = split_photos(*zip(*photos, strict=True), shares or SHARES, seed) if photos else {}
     part_of = {row: part for part, rows in split.items() for row in rows.tolist()}
     return [part_of[row] for row in range(len(photos))]
@@ -48,7 +48,7 @@ def test_adding_photos_moves_no_other_photo(
     apart = [(f"new {author}" if author else "", f"new {group}") for author, group in more]
     before = parts_of(photos, seed, train=0.5, test=0.5)
     assert parts_of(photos + apart, seed, train=0.5, test=0.5)[: len(photos)] == before
-    # Neither do more photos of the same authors move them, nor more copies of the same pictures.
+    # More photos of the same authors, or more copies of the same pictures, move no photo either.
     alike = [(author, f"new {i}") for i, (author, _) in enumerate(photos) if author] + [("", g) for _, g in photos]
     assert parts_of(photos + alike, seed, train=0.5, test=0.5)[: len(photos)] == before
 
