@@ -157,7 +157,7 @@ def test_a_cam_method(
 def test_a_way_of_combining(
     model: GeoModel, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The browser blends by the same row: tests/browser/test_blend.py holds every row that the table could hold.
+    # The browser blends by the same row: tests/scripts/blend.test.js holds every row that the table could hold.
     monkeypatch.setitem(COMBINATIONS, MADE_UP, Combination(TITLE, "range", 3.0, "maximum"))
     explanation = geoexplain.explain(photo, model)
     found = explanation.combi_cam(deepest(len(explanation.trace.stages)), level="stage", how=MADE_UP)
@@ -202,7 +202,7 @@ def test_a_faithfulness_metric(
     assert MADE_UP in Examination().columns
     assert MADE_UP in help_of("evaluate", "explanations", capsys=capsys)
     page = measured_on_the_page(model, photo)
-    assert page["higher"][MADE_UP] is True
+    assert page["limit_words"][MADE_UP].startswith("above ")
     assert all(MADE_UP in row["values"] for row in page["rows"])
     (panel,) = (one for one in panels.PANELS if one.name == "faithfulness")
     assert f'data-metric="{MADE_UP}"' in panel.frame()

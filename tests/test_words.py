@@ -173,7 +173,7 @@ def test_untrusted_text_is_shown_without_control_characters() -> None:
 
 FORMATS_ITSELF = {
     "cli/inference.py": "prints the last lines of the original inference.py, letter by letter",
-    "explainer/faithfulness.py": "the published average drop is a number in per cent",
+    "explainer/metrics.py": "the published average drop is a number in per cent",
     "evaluation/plot.py": "an axis in per cent",
     "cli/evaluate_views.py": "a file name: disc-cloud-below-10",
 }
@@ -230,7 +230,7 @@ def test_no_other_module_formats_percentages_plurals_or_distances() -> None:
         found = [*percentages(tree), *plurals(tree), *distances(tree)]
         if found and name != "words.py":
             own[name] = found
-    counts_hundreds = {"explainer/trial.py", "training/run.py"}  # steps of progress, and samples per cell
+    counts_hundreds = {"explainer/trial.py", "training/views.py"}  # steps of progress, and samples per cell
     assert {name: found for name, found in own.items() if name not in {*FORMATS_ITSELF, *counts_hundreds}} == {}
     assert {*FORMATS_ITSELF, *counts_hundreds} <= set(own)
 

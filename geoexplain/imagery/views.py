@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,9 +13,10 @@ from geoexplain.errors import DataError
 from geoexplain.geography.sphere import EARTH_RADIUS_KM
 from geoexplain.imagery.camera import Camera, Ground, camera_ground, equidistant_ground
 from geoexplain.imagery.earth import Imagery
+from geoexplain.resources import ASSETS
 from geoexplain.words import exact_km
 
-LAND_MASK = Path(__file__).parents[2] / "assets" / "world" / "land-mask.png"
+LAND_MASK = ASSETS / "world" / "land-mask.png"
 
 LARGEST_FOOTPRINT_KM = 20_000.0
 """Maximum width of a view, half of the Earth's circumference; corners of wider views would meet on the far side."""

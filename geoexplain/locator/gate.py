@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.files.reading import read_bytes, sha256
+from geoexplain.files.reading import read_bytes
+from geoexplain.locator.shards import weights_sha256
 from geoexplain.words import printable
 
 FORMAT = "geoexplain-gate/1"
@@ -99,7 +100,7 @@ def write_gate(gate: Gate, weights_file: Path) -> Path:
     """
     data = {
         "format": FORMAT,
-        "weights_sha256": sha256(weights_file),
+        "weights_sha256": weights_sha256(weights_file),
         "kind": gate.kind,
         "fitted_on": gate.fitted_on,
         "figures": dict(gate.figures),
@@ -149,7 +150,7 @@ def read_gate(file: Path, weights_file: Path, channels: Sequence[int]) -> Gate:
             f"{file.name}: expected {expected} weights for stages {data['stages']}, got {len(data['weights'])}: "
             "is it another model's? Fit the gate again."
         )
-    if data["weights_sha256"] != sha256(weights_file):
+    if data["weights_sha256"] != weights_sha256(weights_file):
         raise CheckpointError(
             f"{file.name}: expected a gate fitted for {weights_file.name} as it is, got one for another version of "
             "it: fit it again."

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.files.reading import read_bytes, sha256
+from geoexplain.files.reading import read_bytes
+from geoexplain.locator.shards import weights_sha256
 
 FORMAT = "geoexplain-tuned/1"
 
@@ -86,7 +87,7 @@ def write_tuned(file: Path, tuned: StageWeights, weights_file: Path) -> None:
 
     Raises what the system raises when a file cannot be read or written.
     """
-    data = {"format": FORMAT, "weights_sha256": sha256(weights_file), **asdict(tuned)}
+    data = {"format": FORMAT, "weights_sha256": weights_sha256(weights_file), **asdict(tuned)}
     file.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -130,7 +131,7 @@ def read_tuned(file: Path, weights_file: Path, counts: Mapping[str, int]) -> Sta
             f"{file.name}: expected {counts[data['level']]} weights, one per {data['level']} of the model, "
             f"got {len(data['weights'])}: is it another model's? Tune again."
         )
-    if data["weights_sha256"] != sha256(weights_file):
+    if data["weights_sha256"] != weights_sha256(weights_file):
         raise CheckpointError(
             f"{file.name}: expected weights tuned for {weights_file.name} as it is, got some for another version of "
             "it: tune again."

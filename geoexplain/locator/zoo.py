@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoexplain.errors import CheckpointError
+from geoexplain.locator.shards import INDEX_SUFFIX, stored_file
+from geoexplain.resources import DATA
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 BUNDLED = "earth-views-lite0"
 """The model that comes with geoexplain."""
 
-DATA = Path(__file__).parents[2] / "data"
 HOME_VARIABLE = "GEOEXPLAIN_HOME"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a model may be called: the name becomes that of a folder."""
@@ -74,7 +75,10 @@ ZOO: dict[str, ZooRow] = {
         licence="Apache-2.0; trained on NASA's Blue Marble Next Generation (public domain).",
         citation="Stöckli, Vermote, Saleous, Simmon, Herring: The Blue Marble Next Generation, NASA, 2005.",
         cells=2000,
-        sha256={f"{BUNDLED}.safetensors": "de2b1344c943a9ac2f945e205f26cfcf451f71acd184a5e24facbc1c06efca8e"},
+        sha256={
+            f"{BUNDLED}-00001-of-00002.safetensors": "c09f6fc4775126d21b43d2eb4b0f4becfcdd1f795a82e847bcf2206f7aa38ae6",
+            f"{BUNDLED}-00002-of-00002.safetensors": "d85d1c069e145319e69405083d5e0c1ae62b0948f22296766c85aaca520f5e3e",
+        },
     ),
     "certh-b4-mvmf": ZooRow(
         format="certh",
@@ -114,7 +118,7 @@ class ModelStatus:
     title    what people read
     purpose  what kind of image it is for
     ready    whether it can be loaded
-    file     where its weights are, or would be
+    file     where its weights, or the index of their shards, are, or would be
     gallery  the photos that Search within Cell looks through, if some were added with it; they may have gone since
     note     one sentence: how to obtain it, while it is not ready; its licence, when it is
     """
@@ -155,11 +159,16 @@ def model_file(name: str) -> Path:
     return (DATA if name == BUNDLED else model_folder(name)) / f"{name}.safetensors"
 
 
+def has_model(name: str) -> bool:
+    """Whether the weights of a model by name are there. Raises CheckpointError for an impossible name."""
+    return stored_file(model_file(name)).is_file()
+
+
 def models() -> list[ModelStatus]:
     """Every model that has a name here: the bundled one, the published ones, then the others that were added."""
     folder = home() / "models"
     added = sorted(path.name for path in folder.iterdir() if NAME.fullmatch(path.name)) if folder.is_dir() else []
-    others = [name for name in added if name not in ZOO and model_file(name).is_file()]
+    others = [name for name in added if name not in ZOO and has_model(name)]
     return [_status(name) for name in [*ZOO, *others]]
 
 
@@ -169,7 +178,7 @@ def ready_models() -> list[str]:
 
 
 def _status(name: str) -> ModelStatus:
-    file, row = model_file(name), ZOO.get(name)
+    file, row = stored_file(model_file(name)), ZOO.get(name)
     ready = file.is_file()
     if row is not None:
         note = row.licence if ready else row.obtain
@@ -189,7 +198,7 @@ def _words(file: Path) -> dict[str, str]:
 def load_model(
     name: str | Path = BUNDLED, device: "str | torch.device | None" = None, *, hierarchical: bool | None = None
 ) -> "GeoModel":
-    """Load a model by its name, or by the path of a .safetensors file.
+    """Load a model by its name, or by the path of a .safetensors file or of the index of its shards.
 
     `device` is a torch device; None takes the GPU when there is one. `hierarchical` is as for `load_geoexplain`. Raises
     CheckpointError when the name is not known or its files are not there yet, or when the file does not hold a model.
@@ -201,18 +210,20 @@ def load_model(
 
 
 def weights_file(name: str | Path) -> Path:
-    """The weights of a model by its name, or by their path; they are there.
+    """The weights of a model by its name, or by their path or that of their index; they are there.
 
-    Raises CheckpointError when the name is not known, or its files are not there yet.
+    The path is that of one file, which stands for its shards where they are several. Raises CheckpointError when the
+    name is not known, or its files are not there yet.
     """
     text = str(name)
-    if isinstance(name, str) and NAME.fullmatch(text) and (text in ZOO or model_file(text).is_file()):
+    if isinstance(name, str) and NAME.fullmatch(text) and (text in ZOO or has_model(text)):
         file = model_file(text)
-        if not file.is_file():
+        if not has_model(text):
             raise CheckpointError(f"model {text}: expected its files, found none yet. {ZOO[text].obtain}")
         return file
-    if _is_there(Path(name)):
-        return Path(name)
+    file = Path(text.removesuffix(INDEX_SUFFIX))
+    if _is_there(file):
+        return file
     raise CheckpointError(
         f"expected a model name ({', '.join(ready_models())}) or the path of a .safetensors file, got {text[:200]!r}: "
         "check the spelling; `geoexplain models` lists all."
@@ -229,6 +240,6 @@ def gallery_of(name: str) -> Path | None:
 
 def _is_there(path: Path) -> bool:
     try:
-        return path.is_file()
+        return stored_file(path).is_file()
     except OSError:  # a name longer than any file's
         return False

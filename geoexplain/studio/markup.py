@@ -7,11 +7,12 @@ from pathlib import Path
 from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, kind_of, of_family
 from geoexplain.images import open_image
 from geoexplain.locator.prediction import RADII_KM
+from geoexplain.resources import ASSETS
 from geoexplain.studio.examples import examples
 from geoexplain.studio.payload import data_url, menu
 from geoexplain.words import exact_km, exact_percent
 
-FOLDER = Path(__file__).parents[2] / "assets" / "studio"
+FOLDER = ASSETS / "studio"
 FARTHEST_KM = 20_100
 """No two points on Earth are farther apart."""
 
@@ -50,9 +51,9 @@ def consent(uploads: bool) -> str:
 
 
 def gallery() -> str:
-    """The examples as buttons."""
+    """The examples as buttons; the script enables them."""
     buttons = "".join(
-        f'<button type="button" data-example="{index}" title="{escape(f"{example.title}: {example.kind}")}">'
+        f'<button type="button" data-example="{index}" disabled title="{escape(f"{example.title}: {example.kind}")}">'
         f'<img src="{_thumbnail(example.file)}" alt="" width="96" height="96" loading="lazy">'
         f"<span>{escape(example.title)}</span></button>"
         for index, example in enumerate(examples())

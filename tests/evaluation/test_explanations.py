@@ -107,7 +107,7 @@ def test_a_resumed_run_ends_with_the_same_files_and_asks_for_nothing_twice(tmp_p
 def test_answers_that_are_none_are_refused(model: GeoModel, photos: Source, tmp_path: Path) -> None:
     evaluate(QUICK, model, photos, tmp_path / "out")
     (tmp_path / "out" / ANSWERS).write_text(json.dumps([[0, None, {"id": "0", "surprise": 1}]]) + "\n")
-    with pytest.raises(DataError, match="expected the answers of this evaluation"):
+    with pytest.raises(DataError, match="expected answers of this evaluation's"):
         evaluate(QUICK, model, photos, tmp_path / "out", resume=True)
 
 

@@ -169,7 +169,7 @@ def one_thread_each():
 def test_eight_threads_agree_with_one(model, one_thread_each) -> None:
     jobs = [
         (image_tensor(seed, (64, 64)), seed % len(model.partition), ("logit", "probability")[seed % 2])
-        for seed in range(20)
+        for seed in range(8)
     ]
 
     def explain(job: tuple) -> list[np.ndarray]:

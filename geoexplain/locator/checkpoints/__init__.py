@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoexplain.errors import CheckpointError
+from geoexplain.locator.shards import stored_models
 
 if TYPE_CHECKING:
     from geoexplain.locator.model import GeoModel
@@ -44,7 +45,7 @@ def _load_tib(folder: Path, name: str, _cells: int | None) -> "GeoModel":
 def _load_geoexplain(folder: Path, _name: str, _cells: int | None) -> "GeoModel":
     from geoexplain.locator.checkpoints.native import load_geoexplain  # noqa: PLC0415
 
-    files = sorted(folder.glob("*.safetensors"))
+    files = stored_models(folder)
     if len(files) != 1:
         raise CheckpointError(
             f"expected one .safetensors file in the folder, found {len(files)}: name the folder of one model."

@@ -1,4 +1,4 @@
-"""This project's own model files: one safetensors file beside tables of its cells.
+"""This project's own model files: a safetensors file, or shards of one, beside tables of its cells.
 
 The safetensors file holds the weights (fp16 or fp32) and, in its metadata, a JSON description; the tables are CSV and
 have its stem, and so have the cells' borders (GeoJSON) and the places that the cells lie in (JSON), where they are
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -30,6 +30,7 @@ from geoexplain.locator.checkpoints.layout import check_finite, check_layout
 from geoexplain.locator.gate import Gate, gate_beside, gate_file, write_gate
 from geoexplain.locator.heads import Head, MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
+from geoexplain.locator.shards import open_weights, remove_shards
 from geoexplain.locator.tuned import tuned_beside
 
 FROM_TABLES = ("head.mvmf.mus", "head.hierarchy")
@@ -73,6 +74,7 @@ def save_geoexplain(
         raise CheckpointError(
             f"{file.name}: expected to write it, could not ({str(error)[:200]}): check the folder and the room left."
         ) from None
+    remove_shards(file)
     for level, cells in enumerate((partition, *coarser)):
         cells.save(cells_file(file, level))
     if partition.borders is None:
@@ -122,11 +124,9 @@ def load_geoexplain(
     Raises CheckpointError for a file that is missing, damaged, of another format, or does not fit, or a model without
     a hierarchy that is asked for one; DataError for a bad table of cells, bad borders, or bad places.
     """
-    if not file.is_file():
-        raise CheckpointError(f"expected a model file at {file}, found none: check the path.")
     try:
-        with safe_open(file, framework="pt") as weights:
-            description = read_description(file.name, weights.metadata() or {})
+        with open_weights(file) as weights:
+            description = read_description(file.name, weights.metadata)
             if hierarchical is not None:
                 description["head"] = _with_product(file.name, description.get("head"), hierarchical)
             levels = description.get("head", {}).get("levels", 1)
@@ -136,10 +136,10 @@ def load_geoexplain(
             with torch.device("meta"):  # shapes only: a description may name a network far larger than the file
                 network, embedder = _parts(description, partition, coarser)
                 expected = _tensors(network, embedder)
-            slices = {key: weights.get_slice(key) for key in weights.keys()}  # noqa: SIM118 - not a dict
+            slices = {key: part.get_slice(key) for key, part in weights.parts.items()}
             found = {key: (tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
             check_layout(file.name, expected, found, floats=("F16", "F32"))
-            state = {key: weights.get_tensor(key) for key in expected}
+            state = {key: weights.parts[key].get_tensor(key) for key in expected}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{file.name}: expected a safetensors file, could not read it ({error}): get the file again."
@@ -181,9 +181,9 @@ def _check_numbers(file: Path) -> None:
     The tensors themselves are mapped from the file: looking at those would bring all of it into memory, and keep it
     there, also what an answer never needs.
     """
-    with safe_open(file, framework="numpy") as weights:
-        for key in weights.keys():  # noqa: SIM118 - not a dict
-            check_finite(file.name, {key: torch.from_numpy(weights.get_tensor(key))})
+    with open_weights(file, "numpy") as weights:
+        for key, part in weights.parts.items():
+            check_finite(file.name, {key: torch.from_numpy(part.get_tensor(key))})
 
 
 def fill(

@@ -133,4 +133,4 @@ def _select(name: str, label: str, options: dict[str, str], chosen: str) -> str:
     return f'<label>{escape(label)} <select data-choice="{name}">{items}</select></label>'
 
 
-CONTRAST = Panel("contrast", "Why here and not there?", frame, answer, scripts=("blend.js", "tiles.js"))
+CONTRAST = Panel("contrast", "Why here and not there?", frame, answer)

@@ -143,8 +143,8 @@ def row_of(one: Tried, names: dict[str, str], steps: int) -> dict[str, Any]:
 
 
 def figure(metric: str, value: float | None) -> str:
-    """A metric's value as it stands in the table: averages are in per cent, the others in thousandths."""
-    return decimal(value, 0 if metric.startswith("average") else 3)
+    """A metric's value as it stands in the table: whole numbers for percentages, else thousandths."""
+    return decimal(value, 0 if METRICS[metric].most == 100 else 3)
 
 
 def limit_text(metric: str, limit: float | None) -> str:
@@ -206,4 +206,4 @@ def picture(preprocess: Preprocess, tensor: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
-FAITHFULNESS = Panel("faithfulness", "Faithfulness", frame, answer, scripts=("tiles.js",))
+FAITHFULNESS = Panel("faithfulness", "Faithfulness", frame, answer)

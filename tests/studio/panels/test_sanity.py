@@ -19,6 +19,13 @@ from geoexplain.studio.models import Loaded
 from geoexplain.studio.panels.panel import Question
 from geoexplain.studio.panels.sanity import MOST_DRAWS, VERDICTS, answer, more_draws, thumbnail
 from geoexplain.view.overlay import colormap_lut
+from tests.explainer.networks import TINY, random_model
+
+
+@pytest.fixture(scope="module")
+def model() -> GeoModel:
+    """A tiny network, which is asked a thousand times."""
+    return random_model(architecture=TINY)
 
 
 def ask(model: GeoModel, image: Image.Image, asked: dict[str, Any]) -> dict[str, Any]:
