@@ -23,8 +23,8 @@ from geoexplain.locator.gate import (
     SMALLEST_DEVIATION,
     Gate,
     channel_statistics,
-    gate_beside,
     gate_file,
+    load_gate,
     read_gate,
     write_gate,
 )
@@ -85,14 +85,14 @@ def test_a_score_by_hand() -> None:
     assert gate.accepts(0.7)
     assert not gate.accepts(0.6999)
     assert not gate.accepts(float("nan"))
-    with pytest.raises(DataError, match="expected 2 statistics per image, got 3: is it another model's"):
+    with pytest.raises(DataError, match="expected 2 statistics per image, got 3: is the gate of another model"):
         gate.score(torch.zeros(3))
 
 
 def test_what_is_written_is_read(weights: Path) -> None:
-    assert gate_beside(weights, CHANNELS) == (None, "")
+    assert load_gate(weights, CHANNELS) == (None, "")
     assert write_gate(GATE, weights) == gate_file(weights) == weights.parent / "small.gate.json"
-    found, problem = gate_beside(weights, CHANNELS)
+    found, problem = load_gate(weights, CHANNELS)
     assert problem == ""
     assert found is not None
     np.testing.assert_array_equal(found.weights, GATE.weights)
@@ -149,7 +149,7 @@ ZEROS = [0.0] * 10
         (changed("figures", {"a\nb": 0.1}), "expected 'figures'"),
         (changed("figures", {str(i): 0 for i in range(101)}), "expected 'figures'"),
         (changed("weights_sha256", None), "expected 'weights_sha256'"),
-        (changed("weights_sha256", "0" * 64), "another version of it: fit it again"),
+        (changed("weights_sha256", "0" * 64), "another version: fit it again"),
         (lambda data: data.pop("bias"), "expected 'bias'"),
         (lambda data: data.pop("figures"), "expected 'figures'"),
     ],
@@ -167,7 +167,7 @@ def test_invalid_values_are_refused_by_name(
     assert str(caught.value).startswith("small.gate.json: expected")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
-    assert gate_beside(weights, CHANNELS) == (None, str(caught.value))
+    assert load_gate(weights, CHANNELS) == (None, str(caught.value))
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 50_000, b"null", b"\xff\xfe", b'{"format": 1}', b"[]"])
@@ -184,7 +184,7 @@ def test_neither_a_huge_file_nor_a_pipe_is_read(weights: Path) -> None:
         read_gate(gate_file(weights), weights, CHANNELS)
     gate_file(weights).unlink()
     os.mkfifo(gate_file(weights))
-    assert gate_beside(weights, CHANNELS) == (None, "")
+    assert load_gate(weights, CHANNELS) == (None, "")
     with pytest.raises(CheckpointError, match="got a device or a pipe"):
         read_gate(gate_file(weights), weights, CHANNELS)
 

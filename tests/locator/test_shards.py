@@ -24,7 +24,7 @@ from geoexplain.locator.gate import gate_file, write_gate
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.registry import remove_model
 from geoexplain.locator.shards import index_file, open_weights, stored_models, weight_files, weights_sha256
-from geoexplain.locator.tuned import sidecar, write_tuned
+from geoexplain.locator.tuned import tuned_file, write_tuned
 from geoexplain.locator.zoo import BUNDLED, load_model, model_file, model_folder, models, weights_file
 from tests.locator.gates import red_gate
 from tests.locator.models import saved, small_model
@@ -83,10 +83,10 @@ def test_parts_hold_every_bit_of_the_whole(file: Path) -> None:
 
 def test_what_was_bound_to_the_whole_is_bound_to_its_parts(file: Path) -> None:
     write_gate(replace(red_gate(), weights=np.ones(32, dtype=np.float32)), file)
-    write_tuned(sidecar(file), TUNED, file)
+    write_tuned(tuned_file(file), TUNED, file)
     card = file.with_suffix(".card.json")
     card.write_text(json.dumps({"bytes": file.stat().st_size, "cells": 5}, indent=2), encoding="utf-8")
-    old, texts = weights_sha256(file), [gate_file(file).read_text(), sidecar(file).read_text()]
+    old, texts = weights_sha256(file), [gate_file(file).read_text(), tuned_file(file).read_text()]
     assert old == hashlib.sha256(file.read_bytes()).hexdigest()
     parts = split_model(file, PART)
     new = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
@@ -95,7 +95,7 @@ def test_what_was_bound_to_the_whole_is_bound_to_its_parts(file: Path) -> None:
     assert (model.untuned, model.tuned, model.ungated) == ("", TUNED, "")
     assert model.gate is not None
     # Nothing else in them has changed.
-    assert [gate_file(file).read_text(), sidecar(file).read_text()] == [text.replace(old, new) for text in texts]
+    assert [gate_file(file).read_text(), tuned_file(file).read_text()] == [text.replace(old, new) for text in texts]
     assert all(old in text for text in texts)
     assert json.loads(card.read_text(encoding="utf-8")) == {
         "bytes": sum(part.stat().st_size for part in parts),
@@ -104,11 +104,11 @@ def test_what_was_bound_to_the_whole_is_bound_to_its_parts(file: Path) -> None:
 
 
 def test_what_was_bound_to_other_weights_stays_so(file: Path) -> None:
-    write_tuned(sidecar(file), TUNED, saved(small_model(8), file.parent))
-    other = sidecar(file).read_text()
+    write_tuned(tuned_file(file), TUNED, saved(small_model(8), file.parent))
+    other = tuned_file(file).read_text()
     saved(small_model(), file.parent)
     split_model(file, PART)
-    assert sidecar(file).read_text() == other
+    assert tuned_file(file).read_text() == other
     assert "another version" in load_geoexplain(file, "cpu").untuned
 
 

@@ -12,7 +12,7 @@ from geoexplain.geography.partition import Partition
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone, create_backbone
 from geoexplain.locator.checkpoints.foreign_names import efficientnet_pytorch_names
-from geoexplain.locator.checkpoints.native import EMBEDDER, fill
+from geoexplain.locator.checkpoints.native import EMBEDDER, fill_network
 from geoexplain.locator.checkpoints.torchfile import checked_tensors, read_torch_file, state_dict
 from geoexplain.locator.heads import RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
@@ -69,7 +69,7 @@ def load_certh(
     state |= {f"{EMBEDDER}{key}": value for key, value in rrm.items()}
     with torch.device("meta"):
         network = Network(backbone, VonMisesFisherHead(backbone.feature_dim, torch.zeros(len(partition), 2)))
-    fill(network, embedder, state, partition, ())
+    fill_network(network, embedder, state, partition, ())
     return GeoModel(
         network.backbone,
         network.head,

@@ -18,7 +18,7 @@ from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import RESNETS, Backbone, create_backbone
 from geoexplain.locator.checkpoints.certh import renamed_tensors
 from geoexplain.locator.checkpoints.foreign_names import foreign_names
-from geoexplain.locator.checkpoints.native import fill
+from geoexplain.locator.checkpoints.native import fill_network
 from geoexplain.locator.checkpoints.torchfile import checked_tensors, read_torch_file, state_dict
 from geoexplain.locator.heads import MultiPartitionHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
@@ -74,7 +74,7 @@ def load_tib(
         product = settings.kind == "s2" if hierarchical is None else hierarchical
         head = MultiPartitionHead(backbone.feature_dim, sizes, levels, product=product and bool(coarser))
         network = Network(backbone, head)
-    fill(network, None, _read_checkpoint(find_file(folder, ".ckpt"), backbone, head), partition, coarser)
+    fill_network(network, None, _read_checkpoint(find_file(folder, ".ckpt"), backbone, head), partition, coarser)
     return GeoModel(
         network.backbone,
         network.head,
