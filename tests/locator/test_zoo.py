@@ -1,4 +1,4 @@
-"""The zoo: what is ready, what is not and how to get it, adding, replacing and removing a model."""
+"""The zoo: which models are ready, how to get the others, and adding, replacing and removing a model."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with one model of this project, ready to be added."""
+    """Return a folder with one model in geoexplain's format, ready to be added."""
     folder = tmp_path / "from"
     folder.mkdir()
     saved(small_model(), folder)
@@ -209,14 +209,14 @@ def test_companion_data_come_along(folder: Path) -> None:
     assert gallery_of("mine") == folder / "back_coll_features.hdf5"
     assert status("mine").gallery == folder / "back_coll_features.hdf5"
     search = open_search(load_model("mine", "cpu"), "mine", folder / "back_coll_features.hdf5")
-    assert sorted(search.gallery.rows_of(0).tolist()) == [0, 1]  # as assigned, not as near
+    assert sorted(search.gallery.rows_of(0).tolist()) == [0, 1]  # by assignment, not by distance
     (folder / "back_coll_features.hdf5").unlink()
     with pytest.raises(DataError, match=r"back_coll_features\.hdf5"):
         open_search(load_model("mine", "cpu"), "mine", gallery_of("mine"))
 
 
 def write_gallery(file: Path, dim: int = DIM, photos: int = 3) -> Path:
-    """Photos that all lie near the centre of cell 4."""
+    """Return photos near the centre of cell 4."""
     with h5py.File(file, "w") as data:
         data["features"] = np.eye(photos, dim, dtype=np.float16)
         data["labels"] = np.tile([-89.9, 0.0], (photos, 1))

@@ -44,9 +44,9 @@ def split_model(file: Path, shard_bytes: int = SHARD_BYTES) -> tuple[Path, ...]:
         tuned_file(file): (digest, weights_sha256(file)),
         file.with_suffix(".card.json"): (f'"bytes": {size},', f'"bytes": {sum(one.stat().st_size for one in shards)},'),
     }
-    for beside, (old, new) in changes.items():
-        if beside.is_file():
-            write_bytes(beside, beside.read_bytes().replace(old.encode(), new.encode()))
+    for companion, (old, new) in changes.items():
+        if companion.is_file():
+            write_bytes(companion, companion.read_bytes().replace(old.encode(), new.encode()))
     return shards
 
 
