@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from geoexplain.explainer.combine import COMBINATIONS
-from geoexplain.explainer.table import GRADIENT_CAM, of_family
+from geoexplain.explainer.table import GRADIENT_CAM, kinds_of_family
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.locator.memory import reuse_freed_memory
@@ -161,7 +161,7 @@ def _add_api(handlers: Handlers, image: gr.Image) -> None:
     record = gr.JSON(visible=False)
     picture = gr.Image(visible=False, format="png")
     target = gr.Number(visible=False, precision=0)
-    method = gr.Dropdown(list(of_family(GRADIENT_CAM)), value="grad-cam", visible=False)
+    method = gr.Dropdown(list(kinds_of_family(GRADIENT_CAM)), value="grad-cam", visible=False)
     level = gr.Dropdown(list(LEVELS), value="block", visible=False)
     score = gr.Dropdown(list(SCORES), value="probability", visible=False)
     how = gr.Dropdown(list(COMBINATIONS), value="sum", visible=False)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from geoexplain.errors import GeoExplainError
 from geoexplain.explainer.explanation import Explanation, explain, locate
-from geoexplain.explainer.table import PERTURBATION_CAM, of_family
+from geoexplain.explainer.table import PERTURBATION_CAM, kinds_of_family
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import Prediction, predict
@@ -103,7 +103,7 @@ class Handlers:
         """A perturbation CAM such as Score-CAM, reporting on the way; stops when the browser cancels or goes away."""
         chosen = event_data(event)
         picture, run = still_shown(image, name, chosen), whole_number(chosen.get("run"))
-        method, known = str(chosen.get("method")), tuple(of_family(PERTURBATION_CAM))
+        method, known = str(chosen.get("method")), tuple(kinds_of_family(PERTURBATION_CAM))
         if method not in known:
             raise gr.Error(f"Expected a method out of {known}, got {method[:100]!r}.", print_exception=False)
         loaded = self._loaded(name)

@@ -4,7 +4,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, kind_of, of_family
+from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, explanation_kind, kinds_of_family
 from geoexplain.images import open_image
 from geoexplain.locator.prediction import RADII_KM
 from geoexplain.resources import ASSETS
@@ -127,14 +127,15 @@ def explanation_frame() -> str:
     offered = menu()
     panels = [_panel("image", "Image", overlay=False), _panel("combi-cam", "Combi-CAM")]
     panels += [
-        _panel(name, kind.title, passes=kind.passes) for name, kind in of_family(GRADIENT_CAM, PERTURBATION_CAM).items()
+        _panel(name, kind.title, passes=kind.passes)
+        for name, kind in kinds_of_family(GRADIENT_CAM, PERTURBATION_CAM).items()
     ]
     presets = "".join(
         f'<button type="button" data-preset="{p["name"]}" aria-pressed="false">{escape(p["title"])}</button>'
         for p in offered["presets"]
     )
     presets += f'<button type="button" data-preset="{TUNED}" aria-pressed="false" hidden>'
-    presets += f"{escape(kind_of(TUNED).title)}</button>"
+    presets += f"{escape(explanation_kind(TUNED).title)}</button>"
     return f"""
 <section class="ge-explanation ge-ui" data-state="empty" aria-label="Explanation">
   <h2>What the network looked at</h2>

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 import geoexplain
 from geoexplain.explainer.metrics import deletion
-from geoexplain.explainer.subject import subject
+from geoexplain.explainer.subject import prepare_subject
 from geoexplain.explainer.target import CellGroup
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.examples import examples
@@ -234,7 +234,7 @@ def test_panels_are_about_the_place_and_the_one_that_is_not_says_so(page: Page, 
     page.wait_for_selector(".ge-faith[data-state=done]", timeout=2 * SLOW_MS)
     group = CellGroup("Jordan", IN_JORDAN)
     explanation = geoexplain.explain(examples()[0].file, model, target=group)
-    expected = deletion(subject(model, explanation.tensor, group), explanation.combi_cam(), 10)
+    expected = deletion(prepare_subject(model, explanation.tensor, group), explanation.combi_cam(), 10)
     value = page.locator("tr[data-row='combi-cam'] [data-metric=deletion]").inner_text()
     assert float(value) == pytest.approx(expected.value, abs=0.00051)
     expect(page.locator("#panel-faithfulness .ge-caption")).to_contain_text("Jordan (50.0 %)")

@@ -18,7 +18,7 @@ from shapely.geometry import box
 
 from geoexplain.explainer.cams import StageMap, is_flat
 from geoexplain.explainer.combine import COMBINATIONS, DIVISORS, FOLDS, Combination, combine, combine_pair
-from geoexplain.explainer.contrast import signed
+from geoexplain.explainer.contrast import subtract_heatmaps
 from geoexplain.geography.partition import Partition
 from geoexplain.geography.partitioning import Partitioning
 from geoexplain.geography.sphere import destination, great_circle_km
@@ -210,7 +210,7 @@ def pair(
     name: str, here: Sequence[StageMap], there: Sequence[StageMap], weights: list[float], how: str
 ) -> dict[str, Any]:
     size_hw = SIZES["tall"][1]
-    expected = signed(*combine_pair(here, there, weights, how, size_hw))
+    expected = subtract_heatmaps(*combine_pair(here, there, weights, how, size_hw))
     return {
         "name": name,
         "here": [sent(each) for each in here],
