@@ -196,7 +196,7 @@ def gate_for(model: GeoModel, seed: int = 0) -> Gate:
     return Gate((2,), slopes, 0.1, 0.5, "a test picture", "nothing", {})
 
 
-def test_the_gate_beside_a_model_is_the_model_s_until_its_weights_change(tmp_path: Path) -> None:
+def test_the_gate_next_to_a_model_is_used_until_the_weights_change(tmp_path: Path) -> None:
     model = small_model()
     file = saved(model, tmp_path)
     write_gate(gate_for(model), file)
@@ -209,7 +209,9 @@ def test_the_gate_beside_a_model_is_the_model_s_until_its_weights_change(tmp_pat
     gate_file(file).write_bytes(content)
     other = load_geoexplain(file, "cpu")
     assert other.gate is None
-    assert other.ungated.startswith("small.gate.json: expected a gate fitted for small.safetensors as it is")
+    assert other.ungated.startswith(
+        "small.gate.json: expected a gate fitted for the present version of small.safetensors"
+    )
     gate_file(file).write_text("{")
     damaged = load_geoexplain(file, "cpu")
     assert (damaged.gate, damaged.name) == (None, "small")

@@ -76,7 +76,9 @@ def test_weights_tuned_for_another_version_of_the_model_are_not_used(tmp_path: P
     saved(small_model(seed=8), tmp_path)
     other = load_geoexplain(file, "cpu")
     assert other.tuned is None
-    assert other.untuned.startswith("small.tuned.json: expected weights tuned for small.safetensors as it is")
+    assert other.untuned.startswith(
+        "small.tuned.json: expected weights tuned for the present version of small.safetensors"
+    )
     tuned_file(file).write_text("{")
     damaged = load_geoexplain(file, "cpu")
     assert (damaged.tuned, damaged.name) == (None, "small")
