@@ -61,7 +61,7 @@ def _curve(
     ends: tuple[float, float],
 ) -> Measure:
     if steps < 1:
-        raise DataError(f"expected at least 1 step, got {steps}.")
+        raise DataError(f"expected at least 1 step, got {steps}: choose more.")
     name = f"{metric}@{steps}"
     check_heatmap(subject, heatmap)
     if heatmap.flat:
@@ -116,7 +116,7 @@ def _road(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return shares (steps,) and p (steps,) or, with `both`, p (2 steps,), least relevant last; None for a flat map."""
     if steps < 1:
-        raise DataError(f"expected at least 1 step, got {steps}.")
+        raise DataError(f"expected at least 1 step, got {steps}: choose more.")
     check_heatmap(subject, heatmap)
     if heatmap.flat:
         return None
