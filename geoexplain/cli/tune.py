@@ -20,7 +20,7 @@ from geoexplain.explainer.tuning import TUNING_STEPS, Case, Tuning, prepare_case
 from geoexplain.explainer.tuning_gain import gain_text, image_gain, measurement_count
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.tuned import HeldOut, Interval, sidecar, write_tuned
+from geoexplain.locator.tuned import HeldOut, Interval, tuned_file, write_tuned
 from geoexplain.locator.zoo import weights_file
 from geoexplain.words import printable_lines
 
@@ -113,8 +113,8 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         file = weights_file(args.model)
         write_tuned(args.out, stage_weights(tuning, tuned_on, held_out), file)
-        used = args.out.absolute() == sidecar(file).absolute()
-        hint = "" if used else f"; as {sidecar(file).name} beside {file.name} it is {TUNED} of {model.name}"
+        used = args.out.absolute() == tuned_file(file).absolute()
+        hint = "" if used else f"; as {tuned_file(file).name} beside {file.name} it is {TUNED} of {model.name}"
         print(printable_lines(f"written to {args.out}{hint}"))
     return 0
 

@@ -166,7 +166,7 @@ def locate(
         raise DataError(f"expected 1 or 5 crops, got {crops}: choose one of these.")
     picture = open_image(image)
     views = model.tensor(picture) if crops == 1 else model.preprocess.five_crops(picture)
-    seen = model.look(views)  # features (crops, D)
+    seen = model.encode(views)  # features (crops, D)
     return predict(
         model,
         crop_logits(model, seen.features, how),

@@ -55,7 +55,7 @@ def read_coordinates(table: Path, *, progress: Callable[[int, int], None] | None
     except OSError as error:
         raise DataError(f"{name}: expected a readable table, got '{error.strerror}': check the file.") from None
     if not blocks:
-        raise DataError(f"{name}: expected a coordinate in every line, got none behind the header.")
+        raise DataError(f"{name}: expected a coordinate in every line, got none after the header.")
     return np.concatenate(blocks)
 
 

@@ -1,8 +1,8 @@
-"""The weights of a model in one safetensors file, or in several with an index, as Hugging Face names them.
+"""Read the weights of a model from one safetensors file, or from shards with an index in Hugging Face's format.
 
-A model is named by the path of one file, NAME.safetensors. Some hosts refuse large files, so the same tensors may lie
-in shards, NAME-00001-of-00002.safetensors and so on, beside NAME.safetensors.index.json: {"metadata": {"total_size":
-bytes of all tensors}, "weight_map": {tensor: file name}}. Every shard repeats the metadata of the whole.
+The path of a model is always that of one file, NAME.safetensors. Some hosts refuse large files, so the tensors may be
+in shards, NAME-00001-of-00002.safetensors and so on, next to NAME.safetensors.index.json: {"metadata": {"total_size":
+bytes of all tensors}, "weight_map": {tensor: file name}}. Every shard repeats the metadata of the model.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ MAX_INDEX_BYTES = 4 * 2**20
 MAX_SHARDS = 1000
 
 SHARD_BYTES = 10 * 2**20
-"""Git hosts such as Hugging Face's take files below this without an extension for large files."""
+"""Git hosts such as Hugging Face accept files below this size without Git LFS."""
 
 
 @dataclass(frozen=True, eq=False)
 class OpenWeights:
-    """Weights that are open for reading.
+    """Weights of a model, open for reading.
 
-    metadata  the texts that the file, or every shard alike, carries
+    metadata  metadata of the file, which are equal in all shards
     parts     tensor name → the open safetensors file that holds it
     """
 
@@ -39,17 +39,17 @@ class OpenWeights:
 
 
 def index_file(file: Path) -> Path:
-    """Return where the index of a model's shards is: NAME.safetensors → NAME.safetensors.index.json."""
+    """Return the path of the index of a model's shards: NAME.safetensors → NAME.safetensors.index.json."""
     return file.with_name(file.name + INDEX_SUFFIX)
 
 
 def stored_file(file: Path) -> Path:
-    """Return what there is to open for a model's weights: their file, or the index of their shards."""
+    """Return the path of the stored weights: the index of their shards if only that exists, else `file`."""
     return index_file(file) if not file.is_file() and index_file(file).is_file() else file
 
 
 def stored_models(folder: Path) -> list[Path]:
-    """Return the models in a folder, each by the path of its one .safetensors file, be it there or in shards."""
+    """Return the models in a folder, each by the path of its single .safetensors file, also if it is in shards."""
     indices = {
         index.with_name(index.name.removesuffix(INDEX_SUFFIX)) for index in folder.glob(f"*{SUFFIX}{INDEX_SUFFIX}")
     }
@@ -62,7 +62,7 @@ def stored_models(folder: Path) -> list[Path]:
 def weight_files(file: Path) -> tuple[Path, ...]:
     """Return the safetensors files that hold a model's weights, in order: `file` itself, or its shards.
 
-    Raises CheckpointError when there is neither, or the index is damaged or names a file that is not there.
+    Raises CheckpointError if neither exists, or if the index is damaged or names a missing file.
     """
     if file.is_file():
         return (file,)
@@ -72,15 +72,15 @@ def weight_files(file: Path) -> tuple[Path, ...]:
     for shard in shards:
         if not shard.is_file():
             raise CheckpointError(
-                f"{index_file(file).name}: expected its shard {shard.name} beside it, found none: get all files again."
+                f"{index_file(file).name}: expected its shard {shard.name} next to it, found none: get all files again."
             )
     return shards
 
 
 def weights_sha256(file: Path) -> str:
-    """Return the SHA-256, in hexadecimal, of a model's weights: of their file, or of all shards one after another.
+    """Return the hexadecimal SHA-256 of a model's weights: of the file, or of all shards concatenated.
 
-    Raises CheckpointError as `weight_files` does, and what the system raises when a file cannot be read.
+    Raises CheckpointError like `weight_files`, and OSError if a file cannot be read.
     """
     digest = hashlib.sha256()
     for part in weight_files(file):
@@ -94,8 +94,8 @@ def weights_sha256(file: Path) -> str:
 def open_weights(file: Path, framework: str = "pt") -> Iterator[OpenWeights]:
     """Open a model's weights to read tensors of a framework, "pt" or "numpy".
 
-    Raises CheckpointError when they cannot be read, or when the shards are not those of one model: with other metadata
-    than the first, or other tensors or bytes than the index says.
+    Raises CheckpointError if they cannot be read, or if the shards do not belong to one model: their metadata differ,
+    or their tensors are not those of the index.
     """
     with ExitStack() as stack:
         opened = {}
@@ -108,21 +108,21 @@ def open_weights(file: Path, framework: str = "pt") -> Iterator[OpenWeights]:
                 ) from error
         first, *others = opened.values()
         metadata = first.metadata() or {}
-        found = {key: name for name, part in opened.items() for key in part.keys()}  # noqa: SIM118 - not a dict
+        weight_map = {key: name for name, part in opened.items() for key in part.keys()}  # noqa: SIM118 - not a dict
         if not file.is_file():
-            # Also false where two shards hold a tensor of the same name.
+            # The comparison of counts detects tensors of the same name in two shards.
             tensors = sum(len(part.keys()) for part in opened.values())
             alike = all((part.metadata() or {}) == metadata for part in others)
-            if not alike or found != _weight_map(file) or tensors != len(found):
+            if not alike or weight_map != _weight_map(file) or tensors != len(weight_map):
                 raise CheckpointError(
                     f"{index_file(file).name}: expected {', '.join(opened)} to be the shards of one model with the "
                     "tensors that it lists, got shards of several: get all files again."
                 )
-        yield OpenWeights(metadata, {key: opened[name] for key, name in found.items()})
+        yield OpenWeights(metadata, {key: opened[name] for key, name in weight_map.items()})
 
 
 def remove_shards(file: Path) -> None:
-    """Delete the index and the shards of a model, if there are any."""
+    """Delete the index and the shards of a model, if they exist."""
     index_file(file).unlink(missing_ok=True)
     for other in list(file.parent.iterdir()):
         if shard_pattern(file).fullmatch(other.name):
@@ -130,13 +130,13 @@ def remove_shards(file: Path) -> None:
 
 
 def shard_pattern(file: Path) -> re.Pattern[str]:
-    """Return what the names of a model's shards match."""
+    """Return a pattern that matches the names of a model's shards."""
     return re.compile(rf"{re.escape(file.stem)}-\d{{5}}-of-\d{{5}}{re.escape(file.suffix)}")
 
 
 def _weight_map(file: Path) -> dict[str, str]:
-    """Tensor name → file name, as the index of a model's shards says, which nobody vouches for."""
-    # Here, since NumPy comes with it, which `geoexplain models` and the like need not wait for.
+    """Read the untrusted index of a model's shards: tensor name → file name."""
+    # Imported here, since it imports NumPy, which commands such as `geoexplain models` need not wait for.
     from geoexplain.files.reading import read_bytes  # noqa: PLC0415
 
     index = index_file(file)
@@ -144,10 +144,10 @@ def _weight_map(file: Path) -> dict[str, str]:
         content = json.loads(read_bytes(index, MAX_INDEX_BYTES))
     except DataError as error:
         raise CheckpointError(str(error)) from None
-    except (ValueError, RecursionError):  # the latter from brackets within brackets
+    except (ValueError, RecursionError):  # RecursionError: deeply nested brackets
         content = None
     names = content.get("weight_map") if isinstance(content, dict) else None
-    # A name of this form lies beside the index, and nowhere else.
+    # A name of this form has no folder, so the file is next to the index.
     if (
         not isinstance(names, dict)
         or not all(isinstance(name, str) and shard_pattern(file).fullmatch(name) for name in names.values())

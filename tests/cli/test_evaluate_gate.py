@@ -104,4 +104,4 @@ def test_a_gate_of_other_weights_is_not_used_and_said_so(run: Run, gated: dict[s
     finally:
         file.write_text(json.dumps(data), encoding="utf-8")
     assert outcome.code == 2
-    assert "got one for another version of it: fit it again" in outcome.err
+    assert "got one for another version: fit it again" in outcome.err

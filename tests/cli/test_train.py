@@ -281,7 +281,7 @@ def test_runs_of_other_versions_are_refused(finished: Path, imagery: Path, run: 
     changed = saved | {"settings": json.dumps(json.loads(saved["settings"]) | {"temperature": 1})}
     for state, said in (
         (before, "expected a run of this version (geoexplain-run/2), got one that was begun before photos and views"),
-        (changed, "expected the settings of a run of this version, got others"),
+        (changed, "expected the settings of a run of this version, got architecture, "),
     ):
         torch.save(state, tmp_path / "checkpoint.pt")
         for words in (
@@ -312,7 +312,7 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(
         (command(imagery, tmp_path, "--held-out", "20040[1239]"), "besides those for validation"),
         (["train", "release", str(tmp_path), "--imagery", str(imagery)], "expected a training checkpoint"),
         (command(imagery, tmp_path, "--weights", "2004=3,etopo1=2"), "to train on, got 'etopo1': none has it"),
-        (command(imagery, tmp_path, "--discs", str(tmp_path)), "--discs: expected pictures with a JSON file"),
+        (command(imagery, tmp_path, "--discs", str(tmp_path)), "--discs: expected pictures, each next to a JSON file"),
         (command(imagery, tmp_path, "--others", str(tmp_path)), "expected pictures that are no views of Earth"),
         (command(imagery, tmp_path, "--clouds", str(tmp_path / "no.png")), "no.png: expected a readable image"),
     ]:

@@ -183,7 +183,7 @@ def test_a_view_lies_where_it_is_told_to(model: GeoModel, views: Source) -> None
 def test_a_picture_is_seen_as_it_was(model: GeoModel) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
     picture = Picture(
-        0, "x", None, 0, 0, model.preprocess.normalise(torch.from_numpy(pixels).permute(2, 0, 1) / 255)[None]
+        0, "x", None, 0, 0, model.preprocess.normalize(torch.from_numpy(pixels).permute(2, 0, 1) / 255)[None]
     )
     np.testing.assert_array_equal(np.asarray(rgb_image(picture, model.preprocess)), pixels)
 

@@ -1,4 +1,4 @@
-"""Weights in several files are those of one, to the last bit; what is not of one model is refused in a sentence."""
+"""Weights in shards equal those of one file, to the last bit; shards of different models are refused."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from geoexplain.locator.gate import gate_file, write_gate
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.registry import remove_model
 from geoexplain.locator.shards import index_file, open_weights, stored_models, weight_files, weights_sha256
-from geoexplain.locator.tuned import sidecar, write_tuned
+from geoexplain.locator.tuned import tuned_file, write_tuned
 from geoexplain.locator.zoo import BUNDLED, load_model, model_file, model_folder, models, weights_file
 from tests.locator.gates import red_gate
 from tests.locator.models import saved, small_model
@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEOEXPLAIN_HOME", str(tmp_path / "home"))
 
 
-def test_parts_hold_every_bit_of_the_whole(file: Path) -> None:
+def test_shards_hold_every_bit_of_the_file(file: Path) -> None:
     whole, mode = load_file(file), file.stat().st_mode
     with safe_open(file, "pt") as opened:
         metadata = opened.metadata()
@@ -81,12 +81,12 @@ def test_parts_hold_every_bit_of_the_whole(file: Path) -> None:
     assert all(torch.equal(after[key], value) for key, value in before.items())
 
 
-def test_what_was_bound_to_the_whole_is_bound_to_its_parts(file: Path) -> None:
+def test_gate_and_tuned_weights_of_the_file_belong_to_its_shards(file: Path) -> None:
     write_gate(replace(red_gate(), weights=np.ones(32, dtype=np.float32)), file)
-    write_tuned(sidecar(file), TUNED, file)
+    write_tuned(tuned_file(file), TUNED, file)
     card = file.with_suffix(".card.json")
     card.write_text(json.dumps({"bytes": file.stat().st_size, "cells": 5}, indent=2), encoding="utf-8")
-    old, texts = weights_sha256(file), [gate_file(file).read_text(), sidecar(file).read_text()]
+    old, texts = weights_sha256(file), [gate_file(file).read_text(), tuned_file(file).read_text()]
     assert old == hashlib.sha256(file.read_bytes()).hexdigest()
     parts = split_model(file, PART)
     new = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
@@ -95,7 +95,7 @@ def test_what_was_bound_to_the_whole_is_bound_to_its_parts(file: Path) -> None:
     assert (model.untuned, model.tuned, model.ungated) == ("", TUNED, "")
     assert model.gate is not None
     # Nothing else in them has changed.
-    assert [gate_file(file).read_text(), sidecar(file).read_text()] == [text.replace(old, new) for text in texts]
+    assert [gate_file(file).read_text(), tuned_file(file).read_text()] == [text.replace(old, new) for text in texts]
     assert all(old in text for text in texts)
     assert json.loads(card.read_text(encoding="utf-8")) == {
         "bytes": sum(part.stat().st_size for part in parts),
@@ -103,16 +103,16 @@ def test_what_was_bound_to_the_whole_is_bound_to_its_parts(file: Path) -> None:
     }
 
 
-def test_what_was_bound_to_other_weights_stays_so(file: Path) -> None:
-    write_tuned(sidecar(file), TUNED, saved(small_model(8), file.parent))
-    other = sidecar(file).read_text()
+def test_digests_of_other_weights_are_not_changed(file: Path) -> None:
+    write_tuned(tuned_file(file), TUNED, saved(small_model(8), file.parent))
+    other = tuned_file(file).read_text()
     saved(small_model(), file.parent)
     split_model(file, PART)
-    assert sidecar(file).read_text() == other
+    assert tuned_file(file).read_text() == other
     assert "another version" in load_geoexplain(file, "cpu").untuned
 
 
-def test_parts_are_read_by_the_path_of_the_whole_of_the_index_and_by_a_folder(
+def test_shards_are_read_by_the_path_of_the_file_of_the_index_and_by_a_folder(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = load_model(file, "cpu").network.state_dict()["head.mixture_weights.weight"]
@@ -138,13 +138,13 @@ def test_a_model_that_is_written_again_is_one_file(file: Path) -> None:
     assert sorted(file.parent.glob("*.safetensors*")) == [file]
 
 
-def test_a_tensor_that_fits_no_part_is_named_and_nothing_changes(file: Path) -> None:
+def test_a_tensor_that_fits_no_shard_is_named_and_nothing_changes(file: Path) -> None:
     with pytest.raises(DataError, match=r"small\.safetensors: expected tensors that fit into a shard of .* got '"):
         split_model(file, 40_000)
     assert sorted(file.parent.glob("*.safetensors*")) == [file]
 
 
-# ---- files that nobody vouches for
+# ---- untrusted files
 
 
 def edit_index(file: Path, change: Callable[[dict], object]) -> None:
@@ -204,7 +204,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_parts_that_are_not_of_one_model_are_refused(file: Path, kind: str) -> None:
+def test_shards_of_different_models_are_refused(file: Path, kind: str) -> None:
     split_model(file, PART)
     change, sentence = HOSTILE[kind]
     change(file)
@@ -214,7 +214,7 @@ def test_parts_that_are_not_of_one_model_are_refused(file: Path, kind: str) -> N
     assert len(str(refusal.value)) < 1000
 
 
-def test_parts_of_equal_names_from_two_models_are_refused(tmp_path: Path, file: Path) -> None:
+def test_shards_of_equal_names_from_two_models_are_refused(tmp_path: Path, file: Path) -> None:
     (tmp_path / "other").mkdir()
     other = saved(other_model(), tmp_path / "other")
     for one in (file, other):
@@ -230,7 +230,7 @@ def other_model() -> GeoModel:
     return model
 
 
-# ---- what is shipped
+# ---- shipped files
 
 
 def test_no_file_of_the_repository_is_too_large_for_plain_git() -> None:
@@ -240,11 +240,11 @@ def test_no_file_of_the_repository_is_too_large_for_plain_git() -> None:
     assert shards.SHARD_BYTES <= 10 * MIB
 
 
-def test_the_bundled_parts_are_those_of_one_file() -> None:
+def test_the_bundled_shards_are_those_of_one_file() -> None:
     with open_weights(model_file(BUNDLED)) as weights:
         digest = hashlib.sha256()
         for key in sorted(weights.parts):
             value = weights.parts[key].get_tensor(key)
             digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode() + value.numpy().tobytes())
-    # Of the tensors in the one file that was released, whose own SHA-256 began with de2b1344.
+    # Digest of the tensors in the released file, whose own SHA-256 begins with de2b1344.
     assert digest.hexdigest() == "6c96f79d3afd571be05f8e50816f1fb8f72c559fcccc54279085ce6fd5c5f8a2"

@@ -1,4 +1,4 @@
-"""Split the weights of a model into shards that every Git host takes."""
+"""Split the weights of a model into shards that Git hosts accept without Git LFS."""
 
 import json
 import shutil
@@ -19,42 +19,42 @@ from geoexplain.locator.shards import (
     weight_files,
     weights_sha256,
 )
-from geoexplain.locator.tuned import sidecar
+from geoexplain.locator.tuned import tuned_file
 from geoexplain.words import printable
 
 ENTRY_BYTES = 128
-"""The header of a safetensors file says this much of a tensor at most, besides its name."""
+"""Maximum number of bytes for one tensor in the header of a safetensors file, besides its name."""
 
 
 def split_model(file: Path, shard_bytes: int = SHARD_BYTES) -> tuple[Path, ...]:
     """Replace the weights file of a model by shards of less than `shard_bytes` with their index; return the shards.
 
-    The tensors keep every bit. What lies beside the weights and is bound to them, the gate and tuned weights, is bound
-    to the shards, if it was to the file; the card gets their size. Raises CheckpointError when the weights are in
-    shards already or cannot be read, and DataError when a tensor is larger than a shard or a file cannot be written.
+    The tensors keep every bit. The digests in the gate and the tuned weights are replaced by those of the shards, if
+    they were those of the file, and the size in the card by theirs. Raises CheckpointError if the weights are in shards
+    already or cannot be read, and DataError if a tensor is larger than a shard or a file cannot be written.
     """
     if not file.is_file():
-        found = len(weight_files(file))
-        raise CheckpointError(f"{file.name}: expected one file, got {found} shards: they have been split already.")
+        count = len(weight_files(file))
+        raise CheckpointError(f"{file.name}: expected one file, got {count} shards: they have been split already.")
     shards = write_shards(file, shard_bytes)
     digest, size = weights_sha256(file), file.stat().st_size
     file.unlink()
     changes = {
         gate_file(file): (digest, weights_sha256(file)),
-        sidecar(file): (digest, weights_sha256(file)),
+        tuned_file(file): (digest, weights_sha256(file)),
         file.with_suffix(".card.json"): (f'"bytes": {size},', f'"bytes": {sum(one.stat().st_size for one in shards)},'),
     }
-    for beside, (old, new) in changes.items():
-        if beside.is_file():
-            write_bytes(beside, beside.read_bytes().replace(old.encode(), new.encode()))
+    for companion, (old, new) in changes.items():
+        if companion.is_file():
+            write_bytes(companion, companion.read_bytes().replace(old.encode(), new.encode()))
     return shards
 
 
 def write_shards(file: Path, shard_bytes: int = SHARD_BYTES) -> tuple[Path, ...]:
-    """Write the weights in `file` as shards of less than `shard_bytes` with their index beside it; return the shards.
+    """Write the weights in `file` as shards of less than `shard_bytes`, with their index; return the shards.
 
-    Tensors keep every bit and their order in the file. `file` stays; while it is there, it is what is read. Raises
-    CheckpointError when it cannot be read, and DataError when a tensor is too large for a shard.
+    Tensors keep every bit and their order. `file` is not deleted, and is read instead of the shards while it exists.
+    Raises CheckpointError if it cannot be read, and DataError if a tensor is too large for a shard.
     """
     with open_weights(file) as weights:
         metadata = weights.metadata
@@ -74,7 +74,7 @@ def write_shards(file: Path, shard_bytes: int = SHARD_BYTES) -> tuple[Path, ...]
 
 
 def _groups(name: str, tensors: Mapping[str, Tensor], room: int) -> list[list[str]]:
-    """Names of tensors in groups that fill no more than `room` bytes each."""
+    """Divide the names of tensors into groups of at most `room` bytes each."""
     groups: list[list[str]] = [[]]
     left = room
     for key, tensor in tensors.items():
