@@ -137,15 +137,15 @@ def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
 def _s2_parents(coarse: Table, fine: Table) -> NDArray[np.int64]:
     upper, lower = s2.from_tokens(coarse.names), s2.from_tokens(fine.names)
     order = np.argsort(upper)
-    s2.check_apart(upper[order], [coarse.names[place] for place in order.tolist()])
-    found = s2.holding(upper[order], lower)
-    if (found < 0).any():
-        lost = fine.names[int(found.argmin())]
+    s2.check_disjoint(upper[order], [coarse.names[i] for i in order.tolist()])
+    parents = s2.containing_cells(upper[order], lower)
+    if (parents < 0).any():
+        lost = fine.names[int(parents.argmin())]
         raise DataError(
             f"partitioning: expected every cell in one of the next coarser table, got {lost[:40]!r} in none: "
             "are these tables of one model?"
         )
-    return order[found]
+    return order[parents]
 
 
 def _read_tree(file: Path, tables: Sequence[Table]) -> list[NDArray[np.int64]]:

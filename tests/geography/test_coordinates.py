@@ -49,7 +49,7 @@ def test_what_is_a_table_is_read(tmp_path: Path, text: str) -> None:
         ("lat,lon\n1_0,2\n", r"line 2: .*got '1_0 and 2'"),
         ("\n\nlat;lon\n1;2\nnorth;east\n", r"line 5: .*got 'north and east'"),
         ('id,lat,lon\n"two\nlines",1,2\nx,1,200\n', r"line 4: .*got '1 and 200'"),
-        ("lat,lon\n", "got none behind the header"),
+        ("lat,lon\n", "got none after the header"),
         ("", "header with lat or latitude and with lon or lng or long or longitude, got ''"),
         ("x,y\n1,2\n", "got 'x,y'"),
         ("48.5,2.25\n", "got '48.5,2.25'"),
