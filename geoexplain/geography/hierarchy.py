@@ -55,7 +55,7 @@ class Hierarchy:
         for indices in (self.parents, self.finest):
             if ((indices < -1) | (indices >= count)).any():
                 raise DataError(
-                    f"hierarchy: expected locations from -1 to {count - 1}, got {extremes(indices)}: correct the indices."
+                    f"hierarchy: expected locations from -1 to {count - 1}, got {extremes(indices)}: correct them."
                 )
         if len(_on_circles(self.parents)):
             raise DataError("hierarchy: expected every location below a root, got a cycle: build it again.")

@@ -71,7 +71,7 @@ def build_semantic(
     thresholds  distinct numbers of images, at least 1, in any order; levels are sorted from the lowest, the finest
     name        identifier of the partitioning
     border_of   returns the outline of a location; without one, a class gets the border that `class_borders` computes
-    address_of  `territory_addresses`, if it computed these addresses; points are then assigned by address (`ByAddress`).
+    address_of  `territory_addresses`, if it computed these addresses: assigns points by their address (`ByAddress`).
                 None assigns them to the class of the nearest coordinate (`NearestCoordinate`), as natural addresses
                 need, since their files may be missing where the partitioning is read. `settings["assign"]` records it
     tree_name   "territory" or "nature": the kind of addresses, and so of places in the tree
