@@ -28,12 +28,12 @@ from torch import Tensor
 from benchmarks.score_cams import TARGET, measure_score_cams
 from benchmarks.subject import add_arguments, model_and_image
 from geoexplain.explainer.combine import combine
-from geoexplain.explainer.table import COMBI_CAM, GRADIENT_CAM, of_family, stage_maps
+from geoexplain.explainer.table import COMBI_CAM, GRADIENT_CAM, kinds_of_family, stage_maps
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.tuned import presets
 from geoexplain.locator.model import GeoModel
 
-GRADIENT_METHODS = list(of_family(GRADIENT_CAM))
+GRADIENT_METHODS = list(kinds_of_family(GRADIENT_CAM))
 REFERENCE = "bare forward + gradient, to the first block"
 OURS_BLOCKS = "geoexplain, 3 methods x all blocks"
 OURS_STAGES = "geoexplain, 3 methods x all stages"

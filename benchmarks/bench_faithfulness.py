@@ -21,7 +21,7 @@ from benchmarks.subject import add_arguments, model_and_image
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.faithfulness import measure
 from geoexplain.explainer.metrics import deletion, insertion, road
-from geoexplain.explainer.subject import Subject, subject
+from geoexplain.explainer.subject import Subject, prepare_subject
 from geoexplain.explainer.table import draw
 from geoexplain.explainer.trace import trace
 from geoexplain.locator.model import GeoModel
@@ -39,7 +39,7 @@ def bare(model: GeoModel, batch: Tensor) -> None:
 
 def contestants(model: GeoModel, image: Tensor) -> dict[str, Callable[[], object]]:
     traced = trace(model, image, None, "probability")
-    looked_at = subject(model, image, traced.target)
+    looked_at = prepare_subject(model, image, traced.target)
     heatmap = draw("combi-cam", Subject(model, image, traced))
 
     def again(tensor: Tensor) -> Heatmap:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from geoexplain.explainer.faithfulness import METRICS
-from geoexplain.explainer.sanity_verdict import hundredths
-from geoexplain.explainer.table import BASELINE, kind_of
+from geoexplain.explainer.sanity_verdict import two_decimals_text
+from geoexplain.explainer.table import BASELINE, explanation_kind
 from geoexplain.imagery.conditions import CONDITIONS
 
 HEADS = {
@@ -50,7 +50,7 @@ BRIEF = (DISCS, "day map of Solar System Scope", "globe of `openuniverse`", "Blu
 
 def title_of(name: str) -> str:
     """The title of an explanation by its present or a former name; of a baseline in italics."""
-    kind = kind_of(name)
+    kind = explanation_kind(name)
     return f"*{kind.title}*" if kind.family == BASELINE else kind.title
 
 
@@ -124,10 +124,12 @@ def sanity(summary: Mapping[str, Any]) -> list[str]:
     lines = [f"| | {' | '.join(steps)} | 95 % | verdict |", "|---|" + "---:|" * len(steps) + "---|---|"]
     for method, found in summary["methods"].items():
         left = [one["resemblance"] for one in found["steps"]]
-        values = ["–" if one is None else hundredths(one).replace("-", "−") for one in left]
+        values = ["–" if one is None else two_decimals_text(one).replace("-", "−") for one in left]
         last = found["steps"][-1]
         span = (
-            "–" if last["low"] is None else f"{hundredths(last['low'])} to {hundredths(last['high'])}".replace("-", "−")
+            "–"
+            if last["low"] is None
+            else f"{two_decimals_text(last['low'])} to {two_decimals_text(last['high'])}".replace("-", "−")
         )
         lines.append(f"| {title_of(method)} | {' | '.join(values)} | {span} | {found['verdict']} |")
     return lines

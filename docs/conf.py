@@ -38,7 +38,7 @@ CONTENTS = {
     "Understand it": ["docs/explanations", "docs/verdicts", "docs/places"],
     "Trust it": ["docs/trust", "data/README", "benchmarks/README"],
     "Go further": ["docs/photo-models", "docs/training", "docs/cluster"],
-    "The project": ["CONTRIBUTING", "CHANGELOG", "assets/CREDITS"],
+    "The project": ["CONTRIBUTING", "docs/releases", "CHANGELOG", "assets/CREDITS"],
 }
 """The pages of the site, in the order of its menu."""
 

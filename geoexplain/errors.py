@@ -1,22 +1,22 @@
-"""The ways geoexplain refuses its input: one family of errors, each a plain sentence."""
+"""Exceptions that geoexplain raises on invalid input; the message of each is one plain sentence."""
 
 
 class GeoExplainError(Exception):
-    """Base of every error that geoexplain raises on purpose.
+    """Base class of all errors that geoexplain raises on purpose.
 
-    Its text is one plain sentence for the person who caused it: what was expected, what was found instead,
-    and what to do about it. The command line prints it as it stands and the studio shows it as it stands,
-    so it never holds a stack trace, nor a path that the person did not give.
+    The message is one plain sentence for the user: what was expected, what was found instead, and what to do about
+    it. The command line and the studio show it unchanged, so it contains no stack trace and no path that the user did
+    not give.
     """
 
 
 class ImageError(GeoExplainError):
-    """An image cannot be read, is of a kind that is not accepted, or is too large."""
+    """An image cannot be read, has a format that is not accepted, or is too large."""
 
 
 class CheckpointError(GeoExplainError):
-    """A model file is missing, damaged, of an unknown kind, or does not fit the network it is loaded into."""
+    """A model file is missing, damaged, of an unknown format, or does not fit the network it is loaded into."""
 
 
 class DataError(GeoExplainError):
-    """A data file, table, partition or argument does not hold what it has to."""
+    """A data file, a table, a partition or an argument is invalid."""

@@ -1,7 +1,6 @@
-"""An untrusted file or array → an upright RGB image, and that image → what a network sees.
+"""Open untrusted images, and preprocess them for a network.
 
-Every image enters geoexplain through `open_image`, whoever sent it: one place that decides what is opened, before
-anything is decoded.
+Every image enters geoexplain through `open_image`, which decides whether to accept a file before decoding it.
 """
 
 import io
@@ -26,7 +25,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 ImageSource = str | Path | bytes | BinaryIO | Image.Image | np.ndarray
 
-# EXIF 2.32, tag 274: the stored picture needs this change to stand upright. 1 is upright already.
+# EXIF 2.32, tag 274: orientation → the operation that turns the stored pixels upright. 1 is upright already.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -39,26 +38,27 @@ _UPRIGHT = {
 
 
 def open_image(source: ImageSource, *, shorter_px: int | None = None) -> Image.Image:
-    """Read an image that nobody vouches for, and return it upright, in RGB, with nothing but its pixels.
+    """Read an untrusted image and return it upright, in RGB and without metadata.
 
-    A file is recognised by its content (never by its name) as one of `FORMATS`; its header is checked against
-    `MAX_PIXELS` and `MAX_SIDE_PX` before anything is decoded. The first frame of an animation is taken, the EXIF
-    orientation is applied, transparency is laid over white, 16-bit samples are scaled to 8 bits (by 257, not
-    clipped), palettes and CMYK become RGB. The result has no EXIF, GPS, colour profile or other metadata.
+    The format of a file is detected from its content, never from its name, and must be one of `FORMATS`. The size in
+    its header is checked against `MAX_PIXELS` and `MAX_SIDE_PX` before anything is decoded. Of an animation, the first
+    frame is used. The EXIF orientation is applied, transparent pixels are blended with white, 16-bit samples are
+    scaled to 8 bits (divided by 257, not clipped), and palettes and CMYK are converted to RGB. EXIF, GPS, colour
+    profile and other metadata are removed.
 
     Args:
-        source: a path, the bytes of a file, a binary file object (read from where it stands), a Pillow image (of any
-            kind, at the frame it stands at; it is not changed), or an array: (H, W) grey, (H, W, 3) RGB or
+        source: a path, the bytes of a file, a binary file object (read from its current position), a Pillow image (of
+            any mode, at its current frame; it is not changed), or an array: (H, W) grey, (H, W, 3) RGB or
             (H, W, 4) RGBA, as uint8 in 0–255, uint16 in 0–65535 or float in 0–1. An array has no orientation.
-        shorter_px: how many pixels the shorter side has to keep; a JPEG file is then decoded at a half, a quarter or
-            an eighth of its size if that is enough. It saves time on large photos, but changes the pixels a little:
-            for training, not for explaining. None decodes everything.
+        shorter_px: minimum length of the shorter side, in pixels. A JPEG file is then decoded at a half, a quarter or
+            an eighth of its size if that is large enough. This saves time on large photos but changes the pixels
+            slightly: use it for training, not for explaining. None decodes at full size.
 
     Returns:
-        An image of mode RGB that shares nothing with `source`.
+        An image of mode RGB that shares no memory with `source`.
 
     Raises:
-        ImageError: it cannot be read, is of another format, is damaged or cut short, or is too large. The message
+        ImageError: the image cannot be read, has another format, is damaged or truncated, or is too large. The message
             names a file by its last path component only.
     """
     if isinstance(source, np.ndarray):
@@ -79,16 +79,16 @@ def open_image(source: ImageSource, *, shorter_px: int | None = None) -> Image.I
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a network wants its input: the size, the normalisation and the longest shape it is given.
+    """Input size, normalization and maximum aspect ratio of a network.
 
     Attributes:
         size_px: length of the shorter side, in pixels.
         mean: per channel (R, G, B), subtracted from values in 0–1. ImageNet's by default.
         std: per channel (R, G, B), divides the result. ImageNet's by default.
-        max_aspect: an image longer than this ratio of its sides (≥ 1) is cropped to it around its centre, so that
-            a panorama cannot ask for unbounded memory.
-        crop_from_px: length of the shorter side from which five crops of `size_px` are taken, at least that; None is
-            16/15 of it (320 for 300).
+        max_aspect: maximum ratio of the longer to the shorter side (≥ 1). A longer image is cropped around its centre,
+            so that a panorama cannot take unbounded memory.
+        crop_from_px: length of the shorter side before five crops of `size_px` are cut, at least `size_px`; None is
+            16/15 of `size_px` (320 for 300).
 
     Raises:
         DataError: a value is out of its range.
@@ -105,13 +105,13 @@ class Preprocess:
         if not fits or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise DataError(
                 f"preprocessing: expected size_px ≥ 1, max_aspect ≥ 1, crop_from_px ≥ size_px, three means and three "
-                f"std > 0, got {self}: check the model's card."
+                f"standard deviations > 0, got {self}: check the model's card."
             )
 
     def visible(self, image: Image.Image) -> Image.Image:
-        """Return the part of an image that the network sees, at the image's own resolution.
+        """Return the part of an image that the network sees, at the original resolution.
 
-        That is the whole image, unless it is longer than `max_aspect` : 1 and cropped to it around its centre.
+        This is the whole image, unless its aspect ratio exceeds `max_aspect`; then it is the crop around the centre.
 
         Args:
             image: RGB, any size, as `open_image` returns it.
@@ -129,10 +129,10 @@ class Preprocess:
         return image.crop((left, top, left + min(width, longest), top + min(height, longest)))
 
     def view(self, image: Image.Image) -> Image.Image:
-        """Return the exact pixels the network sees.
+        """Return the exact pixels that the network sees, before normalization.
 
-        The shorter side of what is `visible` becomes `size_px` (bilinear, antialiased), the other keeps the aspect
-        ratio, rounded down as torchvision's `Resize` does.
+        The `visible` part is resized (bilinear, antialiased) so that its shorter side is `size_px`. The longer side
+        keeps the aspect ratio and is rounded down, as torchvision's `Resize` does.
 
         Args:
             image: RGB, any size, as `open_image` returns it.
@@ -145,8 +145,8 @@ class Preprocess:
     def five_crops(self, image: Image.Image) -> torch.Tensor:
         """Return the four corners and the centre of an image as the network's input, float32 (5, 3, S, S).
 
-        S is `size_px`; the crops are taken, in the order upper left, upper right, lower left, lower right, centre,
-        from what is `visible`, its shorter side resized to `crop_from_px`.
+        S is `size_px`. The crops are cut from the `visible` part after resizing its shorter side to `crop_from_px`, in
+        the order upper left, upper right, lower left, lower right, centre.
 
         Args:
             image: RGB, any size, as `open_image` returns it.
@@ -168,7 +168,7 @@ class Preprocess:
         return image.resize((side_px * width // shorter, side_px * height // shorter), Image.Resampling.BILINEAR)
 
     def tensor(self, image: Image.Image) -> torch.Tensor:
-        """Return the network's input: `view`, scaled to 0–1 and normalised, as float32 (1, 3, H, W).
+        """Return the network's input: the result of `view`, scaled to 0–1 and normalized, float32 (1, 3, H, W).
 
         Raises:
             ImageError: the image is not RGB.
@@ -178,10 +178,10 @@ class Preprocess:
     def _values(self, view: Image.Image) -> torch.Tensor:
         pixels = torch.from_numpy(np.array(view))  # (H, W, 3) uint8
         values = pixels.permute(2, 0, 1).to(torch.float32).div(255)  # (3, H, W)
-        return self.normalise(values).unsqueeze(0).contiguous()  # (1, 3, H, W)
+        return self.normalize(values).unsqueeze(0).contiguous()  # (1, 3, H, W)
 
-    def normalise(self, rgb: torch.Tensor) -> torch.Tensor:
-        """RGB (..., 3, H, W) in [0, 1] on any device → `mean` subtracted, divided by `std`, same shape."""
+    def normalize(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Subtract `mean` from RGB (..., 3, H, W) in [0, 1] and divide by `std`; same shape, any device."""
         mean = torch.tensor(self.mean, dtype=torch.float32, device=rgb.device).view(3, 1, 1)
         std = torch.tensor(self.std, dtype=torch.float32, device=rgb.device).view(3, 1, 1)
         return (rgb - mean) / std
@@ -190,8 +190,8 @@ class Preprocess:
 def _from_path(path: str | Path, shorter_px: int | None) -> Image.Image:
     if isinstance(path, str) and path.lower().startswith(("http://", "https://", "ftp://", "file://", "data:")):
         raise ImageError(
-            "expected the path of an image on this machine, got an address: download the image first, "
-            "nothing is fetched from here."
+            "expected the path of an image on this machine, got a web address: download the image first, "
+            "geoexplain downloads nothing itself."
         )
     name = "".join(letter if letter.isprintable() else "?" for letter in Path(path).name) or "the image"
     try:
@@ -213,7 +213,7 @@ def _from_file(file: BinaryIO, name: str, shorter_px: int | None) -> Image.Image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         _refuse_size(name, "more")
     except Exception:  # noqa: BLE001
-        # Whatever a decoder raises on a hostile file (a dozen kinds of exception) means the same to its sender.
+        # Decoders raise a dozen kinds of exception on hostile files; to the user all of them mean the same.
         raise ImageError(
             f"{name}: expected a JPEG, PNG, WebP, GIF or AVIF image, got something else or a damaged file: "
             "save it again as one of these."
@@ -253,7 +253,7 @@ def _refuse_size(name: str, got: str) -> NoReturn:
 
 
 def _orientation(image: Image.Image) -> int:
-    # A damaged EXIF block does not spoil the pixels, so it counts as none.
+    # A damaged EXIF block does not affect the pixels, so it is ignored.
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001
@@ -291,7 +291,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _strip(image: Image.Image) -> Image.Image:
-    # A copy keeps the info dictionary, and with it EXIF, GPS and colour profile; a fresh image has none.
+    # A copy would keep the info dictionary, and with it EXIF, GPS and colour profile; a new image has none.
     clean = Image.new("RGB", image.size)
     clean.paste(image)
     return clean
@@ -318,7 +318,7 @@ def _eight_bits(array: np.ndarray, name: str) -> np.ndarray:
         raise ImageError(
             f"{name}: expected samples of uint8, uint16 or float, got {array.dtype}: convert them to one of these."
         )
-    # Written so that NaN, which compares as false, is refused too.
+    # This form of the condition also refuses NaN, for which every comparison is false.
     if not (array.min() >= 0 and array.max() <= 1):
         raise ImageError(
             f"{name}: expected float samples in 0–1, got {array.min():g} to {array.max():g}: divide by the largest "

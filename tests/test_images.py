@@ -1,4 +1,4 @@
-"""What `open_image` returns is worked out by hand or by an independent library; what it refuses, it refuses early."""
+"""Images from `open_image`, against hand-worked pixels and independent libraries; other files are refused early."""
 
 import io
 import os
@@ -37,13 +37,13 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 
 def photo(width: int = 48, height: int = 32) -> Image.Image:
-    """A smooth picture, which every format keeps well."""
+    """Return a smooth picture, which every format compresses with little loss."""
     row, column = np.mgrid[0:height, 0:width]
     return Image.fromarray(np.stack([row * 4, column * 4, 128 + row - column], axis=-1).astype(np.uint8))
 
 
 def png_header(width: int, height: int, bit_depth: int = 8) -> bytes:
-    """A PNG that promises a picture and holds none of it."""
+    """Return a PNG with a header but no pixels."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
         for name, body in (
@@ -186,7 +186,7 @@ def test_nothing_but_pixels_remains() -> None:
     assert b"CANARY" not in encode(image, "JPEG") + encode(image, "PNG")
 
 
-def test_the_source_is_left_as_it_was() -> None:
+def test_the_source_is_not_changed() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     source = Image.open(io.BytesIO(encode(photo(), "JPEG", exif=exif)))
@@ -250,7 +250,7 @@ def test_the_smallest_and_the_longest_image() -> None:
 
 
 def bomb(kind: str, width: int, height: int) -> bytes:
-    """A small file whose header promises width × height pixels."""
+    """Return a small file whose header declares width × height pixels."""
     if kind == "PNG":
         return png_header(width, height)
     content = bytearray(encode(Image.new("RGB", (64, 64)), kind, **({"lossless": True} if kind == "WEBP" else {})))
@@ -319,7 +319,7 @@ def test_a_warning_turned_error_is_a_refusal_too() -> None:
 
 
 def test_exactly_the_largest_size_is_not_too_large() -> None:
-    # The header alone is whole, so getting to 'cut short' means having passed the check of the size.
+    # Only the header is complete, so the error 'cut short' means that the check of the size was passed.
     assert MAX_PIXELS == 10_000 * 5_000
     with pytest.raises(ImageError, match="damaged or cut short"):
         open_image(png_header(10_000, 5_000))
@@ -331,7 +331,7 @@ def test_exactly_the_largest_size_is_not_too_large() -> None:
 
 
 def corpus() -> dict[str, bytes]:
-    """Thirty broken files: each format cut, spoilt in the middle, spoilt at the start; and files of other kinds."""
+    """Return thirty broken files: each format truncated, damaged in the middle or at the start; and other formats."""
     files = {}
     rng = random.Random(0)
     for kind in FORMATS:
@@ -357,7 +357,7 @@ def corpus() -> dict[str, bytes]:
 
 
 def opens_or_refuses(content: bytes) -> bool:
-    """Whether it opens; anything but a valid image or one plain sentence fails the test."""
+    """Return whether a file opens; anything but a valid image or one plain sentence fails the test."""
     try:
         image = open_image(content)
     except ImageError as error:
@@ -384,7 +384,7 @@ def test_the_corpus_has_thirty_files() -> None:
     assert len(corpus()) == 30
 
 
-# A damaged EXIF or MPO block is told by a warning, which the suite would turn into another refusal.
+# A damaged EXIF or MPO block causes a warning, which the suite would turn into an error.
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("kind", FORMATS)
@@ -457,7 +457,7 @@ def test_a_message_names_the_file_and_not_its_folder(tmp_path: Path) -> None:
         open_image(folder / "missing.png")
 
 
-def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero"), "", "a\0b"):
         with pytest.raises(ImageError):
@@ -466,11 +466,11 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["http://a/b.png", "HTTPS://a/b.png", "ftp://a/b", "file:///b", "data:image/png,"])
 def test_addresses_are_refused(address: str) -> None:
-    with pytest.raises(ImageError, match="nothing is fetched from here"):
+    with pytest.raises(ImageError, match="downloads nothing itself"):
         open_image(address)
 
 
-def test_what_is_no_source_is_refused() -> None:
+def test_other_types_are_refused() -> None:
     with pytest.raises(ImageError, match="got int"):
         open_image(7)
 
@@ -520,7 +520,7 @@ def test_only_what_is_longer_than_max_aspect_is_cropped_around_the_centre(uprigh
     assert Preprocess(1, max_aspect=10).view(image).size == image.size
 
 
-def test_a_panorama_asks_for_bounded_memory() -> None:
+def test_a_panorama_takes_bounded_memory() -> None:
     assert Preprocess(224).tensor(Image.new("RGB", (12_000, 1))).shape == (1, 3, 224, 672)
 
 

@@ -5,7 +5,7 @@ import json
 from benchmarks.readme_tables import brief_views, concepts, faithfulness, gate, sanity, views
 from geoexplain.evaluation.fingerprint import model_fingerprint
 from geoexplain.explainer.faithfulness import METRICS
-from geoexplain.explainer.table import BASELINE, CAMS, of_family
+from geoexplain.explainer.table import BASELINE, CAMS, kinds_of_family
 from geoexplain.locator.zoo import load_model
 from tests.test_architecture import ROOT
 
@@ -17,8 +17,8 @@ SANITY, CONCEPTS = (
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRUST = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
-NAMES = {kind.title: name for name, kind in of_family(*CAMS).items()}
-NAMES |= {f"*{kind.title}*": name for name, kind in of_family(BASELINE).items()}
+NAMES = {kind.title: name for name, kind in kinds_of_family(*CAMS).items()}
+NAMES |= {f"*{kind.title}*": name for name, kind in kinds_of_family(BASELINE).items()}
 
 
 def rows() -> dict[str, list[str]]:
@@ -29,7 +29,10 @@ def rows() -> dict[str, list[str]]:
 
 def test_every_figure_is_the_one_that_was_measured() -> None:
     assert rows().keys() == MEASURED["scores"].keys()
-    assert set(rows()) >= {name for name in of_family(*CAMS) if name != "score-cam"} | of_family(BASELINE).keys()
+    assert (
+        set(rows())
+        >= {name for name in kinds_of_family(*CAMS) if name != "score-cam"} | kinds_of_family(BASELINE).keys()
+    )
     for name, cells in rows().items():
         scores = MEASURED["scores"][name]
         assert len(cells) == len(scores) == len(METRICS)

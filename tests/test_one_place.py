@@ -22,10 +22,10 @@ from geoexplain.evaluation.evaluate import evaluate
 from geoexplain.evaluation.explanations import Examination
 from geoexplain.evaluation.pictures import photo_source
 from geoexplain.evaluation.record import TABLE
-from geoexplain.explainer.combine import COMBINATIONS, Combination, Preset, combine, deepest
+from geoexplain.explainer.combine import COMBINATIONS, Combination, Preset, combine, deepest_weights
 from geoexplain.explainer.concepts import concept_influence
 from geoexplain.explainer.faithfulness import METRICS, Measuring, Metric
-from geoexplain.explainer.subject import Measure, Subject, subject
+from geoexplain.explainer.subject import Measure, Subject, prepare_subject
 from geoexplain.explainer.table import EXPLANATIONS, baseline, combination, draw, gradient_cam
 from geoexplain.explainer.trace import Stage, trace
 from geoexplain.explainer.trial import try_explanations
@@ -157,10 +157,10 @@ def test_a_cam_method(
 def test_a_way_of_combining(
     model: GeoModel, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The browser blends by the same row: tests/browser/test_blend.py holds every row that the table could hold.
+    # The browser blends by the same row: tests/scripts/blend.test.js holds every row that the table could hold.
     monkeypatch.setitem(COMBINATIONS, MADE_UP, Combination(TITLE, "range", 3.0, "maximum"))
     explanation = geoexplain.explain(photo, model)
-    found = explanation.combi_cam(deepest(len(explanation.trace.stages)), level="stage", how=MADE_UP)
+    found = explanation.combi_cam(deepest_weights(len(explanation.trace.stages)), level="stage", how=MADE_UP)
     raw = explanation.maps("grad-cam", "stage")[-1]
     scaled = (raw.values - raw.values.min()) / (raw.values.max() - raw.values.min())
     by_hand = combine([replace(raw, values=np.tanh(3 * scaled))], (1.0,), "sum", explanation.size_hw)
@@ -181,8 +181,8 @@ def test_a_way_of_combining(
     trial = try_explanations(
         model, explanation.tensor, 1, {MADE_UP: EXPLANATIONS[MADE_UP]}, metrics=("deletion",), steps=2, chance=0
     )
-    assert trial.tried[0].heatmap.how == MADE_UP
-    assert trial.tried[0].measures[0].value is not None
+    assert trial.explanations[0].heatmap.how == MADE_UP
+    assert trial.explanations[0].measures[0].value is not None
 
 
 def share_above_half(it: Measuring) -> Measure:
@@ -202,7 +202,7 @@ def test_a_faithfulness_metric(
     assert MADE_UP in Examination().columns
     assert MADE_UP in help_of("evaluate", "explanations", capsys=capsys)
     page = measured_on_the_page(model, photo)
-    assert page["higher"][MADE_UP] is True
+    assert page["limit_words"][MADE_UP].startswith("above ")
     assert all(MADE_UP in row["values"] for row in page["rows"])
     (panel,) = (one for one in panels.PANELS if one.name == "faithfulness")
     assert f'data-metric="{MADE_UP}"' in panel.frame()
@@ -358,4 +358,4 @@ def test_a_row_of_the_subject_is_measured_with_no_network_attached_to_a_stage(mo
     heard: list[tuple[int, int]] = []
     found = draw("score-cam", Subject(model, tensor, trace(model, tensor), progress=lambda *step: heard.append(step)))
     assert heard[-1][0] == heard[-1][1] == len(trace(model, tensor).stages[-1].activation)
-    assert subject(model, tensor, found.target).target == found.target
+    assert prepare_subject(model, tensor, found.target).target == found.target

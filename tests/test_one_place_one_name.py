@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -37,7 +37,7 @@ HINT = re.compile(r"(?: \((?:(?:north|south)?(?:east|west)?|\d+° [NS], \d+° [E
 AFLOAT = ("sea", "ocean")
 
 
-@lru_cache(maxsize=1)
+@cache
 def places_of_cities() -> dict[str, list[set[str]]]:
     """A city's name → for each city of that name the places that its coordinates lie in, by their address."""
     found, names = territory_addresses(load_gazetteer().city_deg), defaultdict(list)
@@ -46,11 +46,13 @@ def places_of_cities() -> dict[str, list[set[str]]]:
     return names
 
 
+@cache
 def bundled() -> tuple[Partition, tuple[PlaceTree, ...]]:
     model = load_model(device="cpu")
     return model.partition, model.trees
 
 
+@cache
 def certh() -> tuple[Partition, tuple[PlaceTree, ...]]:
     """As many cells as CERTH's model has, anywhere on Earth, named as they are when it is added."""
     weights = spec("certh_b4")
@@ -59,11 +61,13 @@ def certh() -> tuple[Partition, tuple[PlaceTree, ...]]:
     return partition, place_trees(partition)
 
 
+@cache
 def s2() -> tuple[Partition, tuple[PlaceTree, ...]]:
     partition = build_s2(load_gazetteer().city_deg, [(1, 60)]).levels[0]
     return partition, place_trees(partition)
 
 
+@cache
 def semantic() -> tuple[Partition, tuple[PlaceTree, ...]]:
     addresses = territory_addresses(load_gazetteer().city_deg)
     built = build_semantic(addresses, [40], name="semantic", border_of=border_of, address_of=territory_addresses)

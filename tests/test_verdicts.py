@@ -1,9 +1,9 @@
 """No verdict in words survives noise: every function that says one is fed noise, and few samples, and stays modest.
 
-The functions, found by hand: sanity check (`judged`, `findings`), agreement (`Agreement.beyond_chance`), concepts
-(`beyond_chance`, the table over images), scoreboard of one image (`standing`, `reading`) and of many (`findings`,
-`lines_of`), tuning of one image (`gain_words`) and of many (`verdict`, `reading`, `tuned_words`), the odds of two cells
-(`odds_in_words`), and whether an image can be located (`predict`).
+The functions, found by hand: sanity check (`judge_candidate`, `findings`), agreement (`Agreement.beyond_chance`),
+concepts (`beyond_chance`, the table over images), scoreboard of one image (`find_standing`, `reading`) and of many
+(`findings`, `lines_of`), tuning of one image (`gain_text`) and of many (`verdict`, `reading`, `tuned_words`), the odds
+of two cells (`odds_in_words`), and whether an image can be located (`predict`).
 """
 
 import numpy as np
@@ -21,12 +21,12 @@ from geoexplain.explainer.agreement import agreement
 from geoexplain.explainer.concept_chance import beyond_chance, chance_ranges
 from geoexplain.explainer.concepts import ConceptInfluence, concept_influence, concept_table
 from geoexplain.explainer.faithfulness import METRICS, metric_name
-from geoexplain.explainer.sanity import judged
+from geoexplain.explainer.sanity import judge_candidate
 from geoexplain.explainer.sanity_verdict import Comparisons
-from geoexplain.explainer.standing import standing
+from geoexplain.explainer.standing import find_standing
 from geoexplain.explainer.subject import Measure
-from geoexplain.explainer.trial import CHANCE_MAPS, Trial, Tried
-from geoexplain.explainer.tuning_gain import Gain, ImageGain, gain_words
+from geoexplain.explainer.trial import CHANCE_MAPS, MeasuredExplanation, Trial
+from geoexplain.explainer.tuning_gain import Gain, ImageGain, gain_text
 from geoexplain.locator.prediction import predict
 from geoexplain.locator.tuned import HeldOut, StageWeights
 from geoexplain.studio.panels.faithfulness import reading as scoreboard_reading
@@ -51,7 +51,7 @@ def some(found: Comparisons, draws: NDArray[np.int64]) -> Comparisons:
 
 
 def said(found: Comparisons) -> str:
-    return judged("x", "X", ("all",), found, flat=False).verdict
+    return judge_candidate("x", "X", ("all",), found, flat=False).verdict
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_sanity_of_few_draws_that_scatter_around_nothing(draws: int) -> None:
     rng = np.random.default_rng(draws)
     for _ in range(50):
         correlations = np.clip(rng.normal(0, 0.5, (draws, 1)), -1, 1)
-        checked = judged(
+        checked = judge_candidate(
             "x", "X", ("all",), Comparisons(correlations, np.full((draws, 1), 0.1), correlations), flat=False
         )
         assert checked.verdict in {"too few", "depends"}
@@ -110,7 +110,9 @@ def test_sanity_asks_for_more_the_more_the_draws_scatter() -> None:
     needed = []
     for scatter in (0.02, 0.05, 0.08, 0.1):
         figures = 0.25 + scatter * base / np.abs(base).max()
-        found = judged("x", "X", ("all",), Comparisons(figures, np.zeros_like(figures), figures), flat=False).found
+        found = judge_candidate(
+            "x", "X", ("all",), Comparisons(figures, np.zeros_like(figures), figures), flat=False
+        ).result
         needed.append(10**6 if found.more is None else found.more)
     assert needed == sorted(needed)
     assert needed[0] < needed[-1]
@@ -201,25 +203,27 @@ def trial_of(rng: np.random.Generator, ahead: float = 0.0, chance: int = CHANCE_
         )
 
     flat = heatmap(np.zeros((2, 2)))
-    rows = [Tried(f"m{i}", f"M{i}", False, flat, 0, drawn(ahead * (i == 3))) for i in range(7)]
-    rows += [Tried(f"b{i}", f"B{i}", True, flat, 0, drawn()) for i in range(3)]
+    rows = [MeasuredExplanation(f"m{i}", f"M{i}", False, flat, 0, drawn(ahead * (i == 3))) for i in range(7)]
+    rows += [MeasuredExplanation(f"b{i}", f"B{i}", True, flat, 0, drawn()) for i in range(3)]
     return Trial(None, tuple(rows), tuple(drawn() for _ in range(chance)))  # type: ignore[arg-type]
 
 
 def test_the_scoreboard_of_one_image() -> None:
     rng = np.random.default_rng(6)
-    stands = [{metric: standing(trial_of(rng), metric, metric_name(metric)) for metric in METRICS} for _ in range(100)]
-    marked = [bool(one.standing) for found in stands for one in found.values()]
+    stands = [
+        {metric: find_standing(trial_of(rng), metric, metric_name(metric)) for metric in METRICS} for _ in range(100)
+    ]
+    marked = [bool(one.outstanding) for found in stands for one in found.values()]
     assert np.mean(marked) <= 0.05
-    quiet = next(found for found in stands if not any(one.standing for one in found.values()))
+    quiet = next(found for found in stands if not any(one.outstanding for one in found.values()))
     assert scoreboard_reading(quiet, {}).startswith("By no metric does a method stand out")
     clear = trial_of(rng, ahead=0.4)
-    assert all("m3" in standing(clear, metric, metric_name(metric)).standing for metric in METRICS)
+    assert all("m3" in find_standing(clear, metric, metric_name(metric)).outstanding for metric in METRICS)
     # Too few maps of chance, or none that differ, and nothing stands out however far it is ahead.
     few = trial_of(rng, ahead=0.4, chance=4)
-    alike = Trial(clear.subject, clear.tried, clear.chance[:1] * 10)
+    alike = Trial(clear.subject, clear.explanations, clear.chance[:1] * 10)
     for trial in (few, alike):
-        assert not any(standing(trial, metric, metric_name(metric)).standing for metric in METRICS)
+        assert not any(find_standing(trial, metric, metric_name(metric)).outstanding for metric in METRICS)
 
 
 EXAMINATION = Examination(
@@ -282,7 +286,7 @@ def test_tuning_of_one_image() -> None:
     for _ in range(200):
         gains = [interval(rng.normal(0, 0.05, 5)) for _ in range(2)]
         own, second = (Gain("area", 0.5 + gain.mean, 0.5, gain.low, gain.high) for gain in gains)
-        words.append(gain_words(ImageGain("Grad-CAM", own, second)))
+        words.append(gain_text(ImageGain("Grad-CAM", own, second)))
     assert np.mean([one.startswith("No gain") for one in words]) >= 0.95
     assert np.mean([" it is no better: " in one for one in words]) >= 0.95
 

@@ -29,7 +29,7 @@ SHARES = st.floats(0, 1) | st.sampled_from([0.0, 1e-12, 0.0005, 0.00099, 0.001, 
         (0.99894, "99.9 %"),
         (0.9991, "> 99.9 %"),
         (1 - 1e-8, "> 99.9 %"),
-        (0.1 + 0.2 + 0.7, "100 %"),  # 0.9999999999999999 or 1: what shares that are summed up miss is no doubt
+        (0.1 + 0.2 + 0.7, "100 %"),  # 0.9999999999999999 or 1: a rounding error of a sum
         (1, "100 %"),
         (math.nan, "–"),
     ],
@@ -39,7 +39,7 @@ def test_a_measured_share(share: float, text: str) -> None:
 
 
 @given(SHARES)
-def test_only_nothing_is_0_percent_and_only_all_is_100(share: float) -> None:
+def test_only_zero_is_0_percent_and_only_one_is_100(share: float) -> None:
     assert (words.percent(share) == "0 %") == (share == 0)
     assert (words.percent(share) == "100 %") == (share > 1 - 1e-9)
     assert not re.match(r"0\.0 |100\.0 ", words.percent(share))
@@ -81,7 +81,7 @@ def test_a_chosen_share_can_be_read_back(millionths: int) -> None:
         (23.44, "23.4 km"),
         (23.97, "24 km"),
         (99.96, "100 km"),
-        (101.46875, "101 km"),  # and not by way of 101.5
+        (101.46875, "101 km"),  # not rounded to 101.5 first
         (1203.7, "1,204 km"),
         (math.nan, "–"),
     ],
@@ -149,7 +149,7 @@ def test_counts_lists_and_series() -> None:
     [([], "none"), ([3], "3"), ([5, -1, 12], "-1 to 12"), ([math.nan, 0, 1], "0 to 1 and NaN"), ([math.nan], "NaN"),
      ([1234567, math.inf], "1234567 to inf")],
 )  # fmt: skip
-def test_what_a_message_says_of_many_numbers(values: list[float], text: str) -> None:
+def test_ranges_of_numbers_in_messages(values: list[float], text: str) -> None:
     assert words.extremes(values) == text
 
 
@@ -163,25 +163,25 @@ def test_positions() -> None:
     assert words.coordinates(45.764, 4.8357) == "45.7640,4.8357"
 
 
-def test_what_strangers_wrote_is_shown_and_never_obeyed() -> None:
+def test_untrusted_text_is_shown_without_control_characters() -> None:
     assert words.printable("a\x1b[2Jb\nc") == "a?[2Jb?c"
     assert words.printable("x" * 101) == "x" * 100 + "…"
     assert words.printable_lines("a\x1b[2Jb\nc" + "x" * 101) == "a?[2Jb\nc" + "x" * 101
 
 
-# ---- nobody else formats
+# ---- no other module formats numbers
 
 FORMATS_ITSELF = {
     "cli/inference.py": "prints the last lines of the original inference.py, letter by letter",
-    "explainer/faithfulness.py": "the published average drop is a number in per cent",
+    "explainer/metrics.py": "the published average drop is a number in per cent",
     "evaluation/plot.py": "an axis in per cent",
     "cli/evaluate_views.py": "a file name: disc-cloud-below-10",
 }
-"""Modules that write a percentage by themselves, each with the reason."""
+"""Modules that may format a percentage themselves, each with the reason."""
 
 
 def percentages(tree: ast.AST) -> list[str]:
-    """Format specs of percent, numbers before a % sign, and products with 100, in a module."""
+    """Return format specs of percent, numbers before a % sign, and products with 100, in a module."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
@@ -199,7 +199,7 @@ def percentages(tree: ast.AST) -> list[str]:
 
 
 def plurals(tree: ast.AST) -> list[str]:
-    """Choices between an s and none, or between texts, by whether a count is 1."""
+    """Return choices between an s and none, or between texts, by whether a count is 1."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.IfExp):
@@ -212,7 +212,7 @@ def plurals(tree: ast.AST) -> list[str]:
 
 
 def distances(tree: ast.AST) -> list[str]:
-    """Numbers with a rounding of their own before km."""
+    """Return numbers with a rounding of their own before km."""
     return [
         ast.unparse(node)
         for node in ast.walk(tree)
@@ -230,7 +230,7 @@ def test_no_other_module_formats_percentages_plurals_or_distances() -> None:
         found = [*percentages(tree), *plurals(tree), *distances(tree)]
         if found and name != "words.py":
             own[name] = found
-    counts_hundreds = {"explainer/trial.py", "training/run.py"}  # steps of progress, and samples per cell
+    counts_hundreds = {"explainer/trial.py", "training/views.py"}  # steps of progress, and samples per cell
     assert {name: found for name, found in own.items() if name not in {*FORMATS_ITSELF, *counts_hundreds}} == {}
     assert {*FORMATS_ITSELF, *counts_hundreds} <= set(own)
 
@@ -252,7 +252,7 @@ BROWSER_FORMATS = {
     ): "a distance that a visitor types",
     ("world/partitionmap.js", "${lat.toFixed(3)}, ${lon.toFixed(3)}"): "the centre of one of 30,000 cells, pointed at",
 }
-"""What a script writes by itself, each with the reason."""
+"""Formats that a script may write itself, each with the reason."""
 
 FORMATS = re.compile(r"toFixed|toPrecision|toLocaleString|Intl\.|\}(?: | |\\u00a0)?%(?! \d)|\}(?: | |\\u00a0)km\b")
 

@@ -1,90 +1,87 @@
 // Combi-CAM in the browser: the arithmetic of geoexplain/explainer/combine.py and view/overlay.py, in the same order.
 // Those functions are the reference; a test holds the two together. A way of combining is a row of COMBINATIONS as data:
 // { name, divide: "nothing", "maximum" or "range", gamma: a number or null, fold: "sum" or "maximum" }.
-const geoexplainBlend = (() => {
-  const FLAT_SPREAD = 1e-6;
 
-  function decode(base64) {
-    const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-    return new Float32Array(bytes.buffer);
+export const FLAT_SPREAD = 1e-6;
+
+export function decode(base64) {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  return new Float32Array(bytes.buffer);
+}
+
+function range(values) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const v of values) {
+    if (v < low) low = v;
+    if (v > high) high = v;
   }
+  return [low, high];
+}
 
-  function range(values) {
-    let low = Infinity;
-    let high = -Infinity;
-    for (const v of values) {
-      if (v < low) low = v;
-      if (v > high) high = v;
+export function isFlat(values) {
+  const [low, high] = range(values);
+  return high - low <= FLAT_SPREAD * high;
+}
+
+// The least value and the length of what becomes 0 to 1; null leaves a map as it is.
+const DIVISORS = { nothing: () => null, maximum: (_, high) => [0, high], range: (low, high) => [low, high - low] };
+const FOLDS = { sum: (total, value) => total + value, maximum: Math.max };
+
+// A map at its own resolution, made ready to be weighed: what Combination.scale does.
+export function scale(values, { divide, gamma }) {
+  const span = DIVISORS[divide](...range(values));
+  if (span === null && gamma === null) return values;
+  const out = new Float32Array(values.length);
+  if (span !== null && isFlat(values)) return out;
+  const [low, length] = span || [0, 1];
+  for (let i = 0; i < values.length; i++) {
+    const divided = (values[i] - low) / length;
+    out[i] = gamma === null ? divided : Math.tanh(gamma * divided);
+  }
+  return out;
+}
+
+// Bilinear, corners aligned.
+export function upsample(values, h, w, H, W) {
+  const out = new Float32Array(H * W);
+  const sy = H > 1 ? (h - 1) / (H - 1) : 0;
+  const sx = W > 1 ? (w - 1) / (W - 1) : 0;
+  for (let y = 0; y < H; y++) {
+    const fy = y * sy;
+    const y0 = Math.min(Math.floor(fy), h - 1);
+    const y1 = Math.min(y0 + 1, h - 1);
+    const ty = fy - y0;
+    for (let x = 0; x < W; x++) {
+      const fx = x * sx;
+      const x0 = Math.min(Math.floor(fx), w - 1);
+      const x1 = Math.min(x0 + 1, w - 1);
+      const tx = fx - x0;
+      const top = values[y0 * w + x0] * (1 - tx) + values[y0 * w + x1] * tx;
+      const bottom = values[y1 * w + x0] * (1 - tx) + values[y1 * w + x1] * tx;
+      out[y * W + x] = top * (1 - ty) + bottom * ty;
     }
-    return [low, high];
   }
+  return out;
+}
 
-  function isFlat(values) {
-    const [low, high] = range(values);
-    return high - low <= FLAT_SPREAD * high;
-  }
+// Layers (already scaled and upsampled) and their weights → one heatmap.
+export function fold(layers, weights, way) {
+  const add = FOLDS[way.fold];
+  const total = new Float32Array(layers[0].length);
+  layers.forEach((layer, k) => {
+    const weight = weights[k];
+    if (!(weight > 0)) return;
+    for (let i = 0; i < total.length; i++) total[i] = add(total[i], weight * layer[i]);
+  });
+  return total;
+}
 
-  // The least value and the length of what becomes 0 to 1; null leaves a map as it is.
-  const DIVISORS = { nothing: () => null, maximum: (low, high) => [0, high], range: (low, high) => [low, high - low] };
-  const FOLDS = { sum: (total, value) => total + value, maximum: Math.max };
-
-  // A map at its own resolution, made ready to be weighed: what Combination.scale does.
-  function scale(values, { divide, gamma }) {
-    const span = DIVISORS[divide](...range(values));
-    if (span === null && gamma === null) return values;
-    const out = new Float32Array(values.length);
-    if (span !== null && isFlat(values)) return out;
-    const [low, length] = span || [0, 1];
-    for (let i = 0; i < values.length; i++) {
-      const divided = (values[i] - low) / length;
-      out[i] = gamma === null ? divided : Math.tanh(gamma * divided);
-    }
-    return out;
-  }
-
-  // Bilinear, corners aligned.
-  function upsample(values, h, w, H, W) {
-    const out = new Float32Array(H * W);
-    const sy = H > 1 ? (h - 1) / (H - 1) : 0;
-    const sx = W > 1 ? (w - 1) / (W - 1) : 0;
-    for (let y = 0; y < H; y++) {
-      const fy = y * sy;
-      const y0 = Math.min(Math.floor(fy), h - 1);
-      const y1 = Math.min(y0 + 1, h - 1);
-      const ty = fy - y0;
-      for (let x = 0; x < W; x++) {
-        const fx = x * sx;
-        const x0 = Math.min(Math.floor(fx), w - 1);
-        const x1 = Math.min(x0 + 1, w - 1);
-        const tx = fx - x0;
-        const top = values[y0 * w + x0] * (1 - tx) + values[y0 * w + x1] * tx;
-        const bottom = values[y1 * w + x0] * (1 - tx) + values[y1 * w + x1] * tx;
-        out[y * W + x] = top * (1 - ty) + bottom * ty;
-      }
-    }
-    return out;
-  }
-
-  // Layers (already scaled and upsampled) and their weights → one heatmap.
-  function fold(layers, weights, way) {
-    const add = FOLDS[way.fold];
-    const total = new Float32Array(layers[0].length);
-    layers.forEach((layer, k) => {
-      const weight = weights[k];
-      if (!(weight > 0)) return;
-      for (let i = 0; i < total.length; i++) total[i] = add(total[i], weight * layer[i]);
-    });
-    return total;
-  }
-
-  // For display: [0, 1], zeros if flat.
-  function normalise(values) {
-    const out = new Float32Array(values.length);
-    if (isFlat(values)) return out;
-    const [low, high] = range(values);
-    for (let i = 0; i < values.length; i++) out[i] = (values[i] - low) / (high - low);
-    return out;
-  }
-
-  return { FLAT_SPREAD, decode, isFlat, scale, upsample, fold, normalise };
-})();
+// For display: [0, 1], zeros if flat.
+export function normalise(values) {
+  const out = new Float32Array(values.length);
+  if (isFlat(values)) return out;
+  const [low, high] = range(values);
+  for (let i = 0; i < values.length; i++) out[i] = (values[i] - low) / (high - low);
+  return out;
+}

@@ -1,83 +1,22 @@
-// The probability within any distance: a drawing of the curve that the server sends, and, read off the steps that it
-// sends as well, what the rule for "localizable" counts at any scale.
-const geoexplainDensity = (() => {
-  const SVG = "http://www.w3.org/2000/svg";
-  const FARTHEST_KM = 20100;
-  const BOX = { left: 44, right: 392, top: 12, bottom: 122 };
+// What the rule for "localizable" counts within any distance, read off the steps that the server sends. Arithmetic only:
+// it runs without a page.
 
-  const y = (share) => BOX.bottom - share * (BOX.bottom - BOX.top);
-  const px = (length) => Math.round(10 * length) / 10;
-
-  // The last step that is no farther than a scale: what the rule counts there. The first step is at 0 km.
-  function step({ km }, scale) {
-    let low = 0;
-    let high = km.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (km[middle] <= scale) low = middle + 1;
-      else high = middle;
-    }
-    return Math.max(0, low - 1);
+// The last step that is no farther than a scale: what the rule counts there. The first step is at 0 km.
+function step({ km }, scale) {
+  let low = 0;
+  let high = km.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (km[middle] <= scale) low = middle + 1;
+    else high = middle;
   }
+  return Math.max(0, low - 1);
+}
 
-  const at = (counted, scale) => counted.share[step(counted, scale)];
-  const percent = (counted, scale) => counted.percent[step(counted, scale)];
+export const probabilityWithin = (counted, scale) => counted.share[step(counted, scale)];
 
-  // A scale in words: the rule counts cells by their centres, whatever their width.
-  function within({ scale_text }) {
-    return `in cells centred within ${scale_text} of the best one`;
-  }
+// The same in words.
+export const percentWithin = (counted, scale) => counted.percent[step(counted, scale)];
 
-  function shape(tag, className, attributes, content) {
-    const node = document.createElementNS(SVG, tag);
-    node.setAttribute("class", className);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    if (content !== undefined) node.textContent = content;
-    return node;
-  }
-
-  const line = (className, x1, y1, x2, y2) => shape("line", className, { x1, y1, x2, y2 });
-  const word = (className, at, across, anchor, content) =>
-    shape("text", className, { x: at, y: across, "text-anchor": anchor }, content);
-
-  // `curve` is drawn from the cell's width on; left of it there is one cell, and what the rule counts there lies in it.
-  function draw(svg, curve, counted, rule, localizable) {
-    const { from_km: from, to_km: to, ticks, levels, cell } = curve;
-    const x = (km) => BOX.left + (Math.log(Math.min(Math.max(km, from), to) / from) / Math.log(to / from)) * (BOX.right - BOX.left);
-    const edge = x(curve.km[0]);
-    const scale = rule.scale_km < curve.km[0] ? (BOX.left + edge) / 2 : x(rule.scale_km);
-    const reached = at(counted, rule.scale_km);
-    const grid = levels.flatMap(({ share, text }) => [
-      line("ge-curve-grid", BOX.left, y(share), BOX.right, y(share)),
-      word("ge-curve-word", BOX.left - 6, y(share) + 3.5, "end", text),
-    ]);
-    const marks = ticks.flatMap(({ km, text }, i) => [
-      line("ge-curve-grid", x(km), BOX.bottom, x(km), BOX.bottom + 4),
-      word("ge-curve-word", x(km), BOX.bottom + 16, i && i === ticks.length - 1 ? "end" : "middle", text),
-    ]);
-    const points = curve.km.map((km, i) => `${px(x(km))} ${px(y(curve.share[i]))}`);
-    let steps = `M${edge} ${y(at(counted, curve.km[0]))}`;
-    counted.km.forEach((km, i) => {
-      if (km > curve.km[0]) steps += `H${px(x(km))}V${px(y(counted.share[i]))}`;
-    });
-    svg.replaceChildren(
-      shape("rect", "ge-curve-cell", { x: BOX.left, y: BOX.top, width: edge - BOX.left, height: BOX.bottom - BOX.top }),
-      ...grid,
-      ...marks,
-      word("ge-curve-word", (BOX.left + edge) / 2, cell.share < 0.3 ? BOX.top + 14 : BOX.bottom - 6, "middle", "one cell"),
-      line("ge-curve-line", BOX.left, y(cell.share), edge, y(cell.share)),
-      shape("path", "ge-curve-area", { d: `M${points.join("L")}V${BOX.bottom}H${edge}Z` }),
-      shape("path", "ge-curve-line", { d: `M${points.join("L")}` }),
-      shape("path", "ge-curve-counted", { d: `${steps}H${BOX.right}` }),
-      line("ge-curve-threshold", BOX.left, y(rule.threshold), BOX.right, y(rule.threshold)),
-      line("ge-curve-scale", scale, BOX.top, scale, BOX.bottom),
-      shape("circle", "ge-curve-dot", { cx: scale, cy: y(reached), r: 5, "data-sure": String(localizable) }),
-    );
-    svg.setAttribute(
-      "aria-label",
-      `Probability within a distance of the point, from the width of ${cell.words}, on; the rule counts ${percent(counted, rule.scale_km)} ${within(rule)}`,
-    );
-  }
-
-  return { at, draw, percent, within, FARTHEST_KM };
-})();
+// A scale in words: the rule counts cells by their centres, whatever their width.
+export const within = ({ scale_text }) => `in cells centred within ${scale_text} of the best one`;

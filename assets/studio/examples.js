@@ -1,4 +1,7 @@
 // The gallery: one button per example.
-element.querySelectorAll("button[data-example]").forEach((button) => {
-  button.addEventListener("click", () => trigger("pick", { index: Number(button.dataset.example) }));
-});
+export function start({ element, trigger }) {
+  element.querySelectorAll("button[data-example]").forEach((button) => {
+    button.addEventListener("click", () => trigger("pick", { index: Number(button.dataset.example) }));
+    button.disabled = false;
+  });
+}

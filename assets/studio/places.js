@@ -1,17 +1,12 @@
 // The places that the probability lies in: for each tree a line from coarse to fine, and below it what stands beside the
 // place that is pointed at. `choose({ tree, place, label })` asks to have one explained; the map hears which one is
 // pointed at. Arrow keys go along a line, Tab on to what stands beside. Texts reach the page as text only.
-function geoexplainPlaces(root, choose) {
+import { make } from "./dom.js";
+
+export function createPlaces(root, choose) {
   const REST_MS = 140; // a pointer on its way to what stands beside crosses other levels
   const nodes = (tree, selector) => [...tree.querySelectorAll(selector)];
   let waiting = 0;
-
-  function make(tag, className, content) {
-    const node = document.createElement(tag);
-    if (className) node.className = className;
-    if (content !== undefined) node.textContent = content;
-    return node;
-  }
 
   function point(shape) {
     document.dispatchEvent(new CustomEvent("geoexplain-pointed", { detail: shape }));

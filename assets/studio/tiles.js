@@ -1,54 +1,58 @@
 // One tile per stage or block: its map, a switch and a weight. What the tiles stand for and what follows from a change
 // is up to whoever builds them.
-const geoexplainTiles = (() => {
-  const fill = (slider) => slider.style.setProperty("--ge-fill", `${(100 * slider.value) / slider.max}%`);
 
-  // What the server says for the value that a slider stands at.
-  const words = (slider) => slider.dataset.words.split("|")[Math.round(slider.value / slider.step)];
+export const fillSlider = (slider) => slider.style.setProperty("--ge-fill", `${(100 * slider.value) / slider.max}%`);
 
-  function tile(template, { title, size }, i, weights, enabled, changed) {
-    const node = template.content.firstElementChild.cloneNode(true);
-    node.querySelector(".ge-tile-name").textContent = title;
-    node.querySelector(".ge-tile-size").textContent = size;
-    const toggle = node.querySelector("input[type=checkbox]");
-    const slider = node.querySelector("input[type=range]");
-    toggle.setAttribute("aria-label", `${title} on or off`);
-    slider.setAttribute("aria-label", `${title} weight`);
-    const show = () => {
-      toggle.checked = enabled[i];
-      slider.value = weights[i];
-      fill(slider);
-      slider.disabled = !toggle.checked;
-      node.querySelector("output").textContent = weights[i].toFixed(2); // a slider may stand beside it
-      node.classList.toggle("ge-off", !toggle.checked);
-    };
-    toggle.addEventListener("change", () => {
-      enabled[i] = toggle.checked;
-      if (toggle.checked && weights[i] === 0) weights[i] = 1;
-      show();
-      changed();
-    });
-    slider.addEventListener("input", () => {
-      weights[i] = Number(slider.value);
-      show();
-      changed();
-    });
+// What the server says for the value that a slider stands at.
+export const sliderWords = (slider) => slider.dataset.words.split("|")[Math.round(slider.value / slider.step)];
+
+function tile(template, { title, size }, i, weights, enabled, changed) {
+  const node = template.content.firstElementChild.cloneNode(true);
+  node.querySelector(".ge-tile-name").textContent = title;
+  node.querySelector(".ge-tile-size").textContent = size;
+  const toggle = node.querySelector("input[type=checkbox]");
+  const slider = node.querySelector("input[type=range]");
+  toggle.setAttribute("aria-label", `${title} on or off`);
+  slider.setAttribute("aria-label", `${title} weight`);
+  const show = () => {
+    toggle.checked = enabled[i];
+    slider.value = weights[i];
+    fillSlider(slider);
+    slider.disabled = !toggle.checked;
+    node.querySelector("output").textContent = weights[i].toFixed(2); // a slider may stand beside it
+    node.classList.toggle("ge-off", !toggle.checked);
+  };
+  toggle.addEventListener("change", () => {
+    enabled[i] = toggle.checked;
+    if (toggle.checked && weights[i] === 0) weights[i] = 1;
     show();
-    return node;
-  }
+    changed();
+  });
+  slider.addEventListener("input", () => {
+    weights[i] = Number(slider.value);
+    show();
+    changed();
+  });
+  show();
+  return node;
+}
 
-  // `entries` name the tiles; `weights` and `enabled`, one per tile, are changed in place.
-  function build(holder, template, entries, weights, enabled, changed) {
-    holder.dataset.many = String(entries.length > 12);
-    holder.replaceChildren(...entries.map((entry, i) => tile(template, entry, i, weights, enabled, changed)));
-  }
+// `entries` name the tiles; `weights` and `enabled`, one per tile, are changed in place.
+export function buildTiles(holder, template, entries, weights, enabled, changed) {
+  holder.dataset.many = String(entries.length > 12);
+  holder.replaceChildren(...entries.map((entry, i) => tile(template, entry, i, weights, enabled, changed)));
+}
 
-  // `draw(i, canvas)` says whether there is nothing to see.
-  function paint(holder, draw) {
-    [...holder.children].forEach((node, i) => {
-      node.querySelector(".ge-tile-flat").hidden = !draw(i, node.querySelector("canvas"));
-    });
-  }
+// `draw(i, canvas)` says whether there is nothing to see.
+export function paintTiles(holder, draw) {
+  [...holder.children].forEach((node, i) => {
+    node.querySelector(".ge-tile-flat").hidden = !draw(i, node.querySelector("canvas"));
+  });
+}
 
-  return { build, fill, words, paint };
-})();
+// Pixels, RGBA, on a canvas that becomes as large as they are.
+export function paintPixels(canvas, pixels, W, H) {
+  canvas.width = W;
+  canvas.height = H;
+  canvas.getContext("2d").putImageData(new ImageData(pixels, W, H), 0, 0);
+}

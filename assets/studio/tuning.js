@@ -1,13 +1,15 @@
 // Weights for the image that is shown, searched for by the server: the button that asks, the bar, and what came back.
 // `question()` says what is shown and how Combi-CAM is set; `found(preset)` hears of the setting that explains best.
-function geoexplainTuning(root, { ask, stop, question, found }) {
+import { createWork, showWork } from "./work.js";
+
+export function createTuning(root, { ask, stop, question, found }) {
   const tuning = { preset: null };
   const words = root.querySelector(".ge-tuned-words");
   const start = root.querySelector(".ge-start");
-  const work = geoexplainWork({ name: "tuning", ask, stop, repaint });
+  const work = createWork({ name: "tuning", ask, stop, repaint });
   function repaint() {
     start.hidden = work.state === "running" || work.state === "stopping";
-    geoexplainWorkControls(root, work, "trials");
+    showWork(root, work, "trials");
     if (work.state !== "done") return;
     tuning.preset = work.report.preset;
     found(tuning.preset);

@@ -1,8 +1,10 @@
 // Work that the server does on demand and that takes long: started, counted, cancelled, and forgotten when the page
 // moves on. One such object per component; `repaint` is called whenever it has changed. Reports are props of the form
-// { run, state: "running", done, total, words } and { run, state: "done", … }; the run is a number that the browser chooses,
-// so that a report of a run that was cancelled or outdated is none.
-function geoexplainWork({ name, ask, stop, repaint }) {
+// { run, state: "running", done, total, words } and { run, state: "done", … }; the run is a number that the browser
+// chooses, so that a report of a run that was cancelled or outdated is none.
+import { shown as whatIsShown } from "./shown.js";
+
+export function createWork({ name, ask, stop, repaint }) {
   const idle = { state: "idle", done: 0, total: 0, words: "", report: null };
   const work = { ...idle };
   let run = null;
@@ -46,7 +48,7 @@ function geoexplainWork({ name, ask, stop, repaint }) {
 }
 
 // The button that starts it, the bar, and the button that cancels; `unit` is what is counted.
-function geoexplainWorkControls(root, work, unit) {
+export function showWork(root, work, unit) {
   const find = (selector) => root.querySelector(selector);
   const busy = work.state === "running" || work.state === "stopping";
   find(".ge-running").hidden = !busy;
@@ -65,21 +67,21 @@ function geoexplainWorkControls(root, work, unit) {
 // gr.HTML gives to its script: { element, props, trigger, watch }. `question()` says what to ask besides what is shown,
 // `show(report)` draws the answer; `result` is hidden while there is none, and the section's data-state says how it is.
 // Returns what asks once more, with what is given in place of what `question()` says.
-function geoexplainPanel({ element, props, trigger, watch }, { name, unit, result, question, show }) {
+export function createPanel({ element, props, trigger, watch }, { name, unit, result, question, show }) {
   const section = element.querySelector(".ge-panel-body");
   const find = (selector) => section.querySelector(selector);
   let shown = null;
-  const work = geoexplainWork({ name, ask: (asked) => trigger("ask", asked), stop: () => trigger("stop"), repaint });
+  const work = createWork({ name, ask: (asked) => trigger("ask", asked), stop: () => trigger("stop"), repaint });
   function repaint() {
-    find(".ge-start").disabled = !window.geoexplainShown;
+    find(".ge-start").disabled = !whatIsShown();
     find(".ge-start").hidden = work.state === "running" || work.state === "stopping";
-    geoexplainWorkControls(section, work, unit);
+    showWork(section, work, unit);
     if (work.state === "idle") shown = null;
     if (work.state === "done" && shown !== work.report) show((shown = work.report));
     find(result).hidden = shown === null;
     section.dataset.state = work.state;
   }
-  const start = (more) => work.start({ ...window.geoexplainShown.asked(), ...question(), ...more });
+  const start = (more) => work.start({ ...whatIsShown().asked(), ...question(), ...more });
   find(".ge-start").addEventListener("click", () => start({}));
   find(".ge-cancel").addEventListener("click", work.stop);
   document.addEventListener("geoexplain-shown", () => {

@@ -1,132 +1,97 @@
-// Paints the levels of a partitioning: cells by count on one canvas, what is picked or pointed at on another. Needs
-// geometry.js and scene.js.
-((world) => {
-  "use strict";
+// Paints the levels of a partitioning: cells by count on one canvas, what is picked or pointed at on another.
+import { BUCKETS, decodeLevel } from "./cells.js";
+import { project } from "./geometry.js";
+import { Ground, Scene } from "./scene.js";
 
-  const { project, decodeIntegers, decodePoints, decodeRings, basemapPaths, View, Scene, THEMES } = world;
+export const OPACITY = 0.78;
 
-  const BUCKETS = 32;
-  const OPACITY = 0.78;
+export const same = (a, b) => a === b || (a && b && a.level === b.level && a.cell === b.cell);
 
-  // One level: where its cells are, how many coordinates each holds, in colours on a logarithmic scale.
-  function decodeLevel(map, data) {
-    const rings = decodeRings(map, data);
-    const first = [0];
-    for (const parts of decodeIntegers(data.parts)) first.push(first[first.length - 1] + parts);
-    const counts = decodeIntegers(data.counts);
-    const centers = decodePoints(data.centers, data.perDegree);
-    const boxes = counts.map((_, i) => rings.box(first[i], first[i + 1]));
-    const known = counts.filter((count) => count > 0);
-    const fewest = known.reduce((a, b) => Math.min(a, b), Infinity);
-    const most = known.reduce((a, b) => Math.max(a, b), 0);
-    const share = (count) => (most > fewest ? Math.log(Math.max(count, fewest) / fewest) / Math.log(most / fewest) : 0.5);
-    const trace = (i, path) => rings.trace(path, first[i], first[i + 1]);
-    const buckets = Array.from({ length: BUCKETS }, () => null);
-    counts.forEach((count, i) => trace(i, (buckets[Math.round(share(count) * (BUCKETS - 1))] ??= new Path2D())));
-    const path = (i) => {
-      const one = new Path2D();
-      trace(i, one);
-      return one;
-    };
-    const parents = data.parents ? decodeIntegers(data.parents) : null;
-    return { ...data, counts, parents, boxes, buckets, path, fewest, most, center: (i) => centers.slice(2 * i, 2 * i + 2) };
+export class Chart extends Ground {
+  constructor(map, data) {
+    super(map, data);
+    this.decoded = data.levels.map(() => null);
+    this.level = data.levels.length - 1; // coarse to fine
+    this.picked = this.pointed = null; // { level, cell }
+    this.scene = new Scene(this);
+    // What is picked or pointed at changes often, the cells below it do not.
+    this.marks = new Scene({ data: { tiles: true }, paintCells() {}, paintMarks: (paint) => this.paintPicked(paint) });
   }
 
-  const same = (a, b) => a === b || (a && b && a.level === b.level && a.cell === b.cell);
+  at(level) {
+    return (this.decoded[level] ??= decodeLevel(this.map, this.data.levels[level]));
+  }
 
-  class Chart {
-    constructor(map, data) {
-      this.map = map;
-      this.data = data;
-      this.base = basemapPaths(map, window.geoexplainBasemap);
-      this.decoded = data.levels.map(() => null);
-      this.level = data.levels.length - 1; // coarse to fine
-      this.picked = this.pointed = null; // { level, cell }
-      this.scene = new Scene(this);
-      // What is picked or pointed at changes often, the cells below it do not.
-      this.marks = new Scene({ data: { tiles: true }, paintCells() {}, paintMarks: (paint) => this.paintPicked(paint) });
-    }
+  color(bucket) {
+    return this.paletteColor(bucket / (BUCKETS - 1));
+  }
 
-    at(level) {
-      return (this.decoded[level] ??= decodeLevel(this.map, this.data.levels[level]));
-    }
+  paintCells({ context, px }) {
+    this.at(this.level).buckets.forEach((path, bucket) => {
+      if (!path) return;
+      context.globalAlpha = OPACITY;
+      context.fillStyle = this.color(bucket);
+      context.fill(path); // holes run the other way round; where two cells overlap there is none
+      context.globalAlpha = 1;
+      context.lineWidth = 0.5 * px;
+      context.strokeStyle = this.data.dark ? "rgba(10,14,19,.55)" : "rgba(255,255,255,.6)";
+      context.stroke(path);
+    });
+  }
 
-    get theme() {
-      return THEMES[this.data.dark ? "dark" : "light"];
-    }
+  paintMarks() {}
 
-    color(bucket) {
-      const palette = this.data.palette[this.data.dark ? "dark" : "light"];
-      return palette[Math.round((bucket / (BUCKETS - 1)) * (palette.length - 1))];
-    }
-
-    paintCells({ context, px }) {
-      this.at(this.level).buckets.forEach((path, bucket) => {
-        if (!path) return;
-        context.globalAlpha = OPACITY;
-        context.fillStyle = this.color(bucket);
-        context.fill(path); // holes run the other way round; where two cells overlap there is none
-        context.globalAlpha = 1;
-        context.lineWidth = 0.5 * px;
-        context.strokeStyle = this.data.dark ? "rgba(10,14,19,.55)" : "rgba(255,255,255,.6)";
+  paintPicked({ context, px }) {
+    const outline = ({ level, cell }, color, width, dash = []) => {
+      const path = this.at(level).path(cell);
+      context.lineJoin = "round";
+      for (const [stroke, wide, gaps] of [
+        [this.theme.halo, width + 2, []],
+        [color, width, dash],
+      ]) {
+        context.setLineDash(gaps.map((length) => length * px));
+        context.lineWidth = wide * px;
+        context.strokeStyle = stroke;
         context.stroke(path);
-      });
-    }
-
-    paintMarks() {}
-
-    paintPicked({ context, px }) {
-      const outline = ({ level, cell }, color, width, dash = []) => {
-        const path = this.at(level).path(cell);
-        context.lineJoin = "round";
-        for (const [stroke, wide, gaps] of [[this.theme.halo, width + 2, []], [color, width, dash]]) {
-          context.setLineDash(gaps.map((length) => length * px));
-          context.lineWidth = wide * px;
-          context.strokeStyle = stroke;
-          context.stroke(path);
-        }
-        context.setLineDash([]);
-      };
-      if (this.picked) {
-        for (const above of this.chain(this.picked).slice(1).reverse()) outline(above, this.theme.target, 1.4, [5, 4]);
-        outline(this.picked, this.theme.target, 2.4);
       }
-      if (this.pointed && !same(this.pointed, this.picked)) outline(this.pointed, this.theme.top, 1.4);
+      context.setLineDash([]);
+    };
+    if (this.picked) {
+      for (const above of this.chain(this.picked).slice(1).reverse()) outline(above, this.theme.target, 1.4, [5, 4]);
+      outline(this.picked, this.theme.target, 2.4);
     }
-
-    // A cell and those that hold it, fine to coarse.
-    chain({ level, cell }) {
-      const found = [{ level, cell }];
-      while (level > 0 && this.at(level).parents) {
-        cell = this.at(level).parents[cell];
-        level -= 1;
-        found.push({ level, cell });
-      }
-      return found;
-    }
-
-    label({ level, cell }) {
-      return this.data.levels[level].labels[cell] || this.data.levels[level].keys[cell];
-    }
-
-    // The cell of the shown level under a point in degrees, of several the smallest; null for none.
-    cellAt(lat, lon) {
-      const { boxes, path } = this.at(this.level);
-      const y = project(this.map, lat, 0).y;
-      const turns = [-1, 0, 1].map((k) => project(this.map, lat, ((((lon + 180) % 360) + 360) % 360) - 180 + 360 * k).x);
-      const context = this.scene._context;
-      context.setTransform(1, 0, 0, 1, 0, 0);
-      let [best, smallest] = [null, Infinity];
-      boxes.forEach(({ left, right, top, bottom }, i) => {
-        const area = (right - left) * (bottom - top);
-        if (y < top || y > bottom || area >= smallest) return;
-        const inside = turns.some((x) => left <= x && x <= right && context.isPointInPath(path(i), x, y));
-        if (inside) [best, smallest] = [{ level: this.level, cell: i }, area];
-      });
-      return best;
-    }
+    if (this.pointed && !same(this.pointed, this.picked)) outline(this.pointed, this.theme.top, 1.4);
   }
-  for (const name of ["paintOcean", "paintLand", "paintLines"]) Chart.prototype[name] = View.prototype[name];
 
-  Object.assign(world, { Chart, BUCKETS, OPACITY, same });
-})((window.geoexplainWorld ??= {}));
+  // A cell and those that hold it, fine to coarse.
+  chain({ level, cell }) {
+    const found = [{ level, cell }];
+    while (level > 0 && this.at(level).parents) {
+      cell = this.at(level).parents[cell];
+      level -= 1;
+      found.push({ level, cell });
+    }
+    return found;
+  }
+
+  label({ level, cell }) {
+    return this.data.levels[level].labels[cell] || this.data.levels[level].keys[cell];
+  }
+
+  // The cell of the shown level under a point in degrees, of several the smallest; null for none.
+  cellAt(lat, lon) {
+    const { boxes, path } = this.at(this.level);
+    const y = project(this.map, lat, 0).y;
+    const turns = [-1, 0, 1].map((k) => project(this.map, lat, ((((lon + 180) % 360) + 360) % 360) - 180 + 360 * k).x);
+    const context = this.scene._context;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    let [best, smallest] = [null, Infinity];
+    boxes.forEach(({ left, right, top, bottom }, i) => {
+      const area = (right - left) * (bottom - top);
+      if (y < top || y > bottom || area >= smallest) return;
+      const inside = turns.some((x) => left <= x && x <= right && context.isPointInPath(path(i), x, y));
+      if (inside) [best, smallest] = [{ level: this.level, cell: i }, area];
+    });
+    return best;
+  }
+}

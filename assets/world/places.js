@@ -1,51 +1,49 @@
-// Places on the map: the one that is explained, and the one that the page around the map points at. Needs geometry.js.
-((world) => {
-  "use strict";
+// Places on the map: the one that is explained, and the one that the page around the map points at.
+import { decodeRings } from "./cells.js";
+import { decodeIntegers } from "./geometry.js";
 
-  const { decodeIntegers, decodeRings } = world;
-
-  // A place is { name, corners, rings, perDegree } with a border, { name, cells } with none, or null.
-  class Places {
-    constructor(view) {
-      this.view = view;
-      this.explained = this.pointed = null;
-    }
-
-    // What the page around says, taken for a place only where it is one.
-    read(place) {
-      if (!place || typeof place !== "object") return null;
-      const { count } = this.view.cells;
-      const name = String(place.name ?? "");
-      if (typeof place.rings === "string" && typeof place.corners === "string") {
-        const rings = decodeRings(this.view.map, place);
-        const path = new Path2D();
-        rings.trace(path, 0, rings.count);
-        return { name, key: place.rings, path: () => path };
-      }
-      const cells = typeof place.cells === "string" ? decodeIntegers(place.cells).filter((i) => i >= 0 && i < count) : [];
-      return cells.length ? { name, key: place.cells, path: (radius) => this.view.cellsPath(cells, radius) } : null;
-    }
-
-    // The one that is pointed at, if it is another than the explained one, is marked more lightly.
-    marked() {
-      const { explained, pointed } = this;
-      return [[explained, 2.4, 0.14], [pointed?.key === explained?.key ? null : pointed, 1.6, 0.2]].filter(([place]) => place);
-    }
-
-    // Below the cells, whose colours stay what they are.
-    paintFill(context, color, radius) {
-      context.fillStyle = color;
-      for (const [place, , opacity] of this.marked()) {
-        context.globalAlpha = opacity;
-        context.fill(place.path(radius));
-      }
-      context.globalAlpha = 1;
-    }
-
-    paintOutline(outline, color, radius) {
-      for (const [place, width] of this.marked()) outline(place.path(radius), color, width);
-    }
+// A place is { name, corners, rings, perDegree } with a border, { name, cells } with none, or null.
+export class Places {
+  constructor(view) {
+    this.view = view;
+    this.explained = this.pointed = null;
   }
 
-  Object.assign(world, { Places });
-})((window.geoexplainWorld ??= {}));
+  // What the page around says, taken for a place only where it is one.
+  read(place) {
+    if (!place || typeof place !== "object") return null;
+    const { count } = this.view.cells;
+    const name = String(place.name ?? "");
+    if (typeof place.rings === "string" && typeof place.corners === "string") {
+      const rings = decodeRings(this.view.map, place);
+      const path = new Path2D();
+      rings.trace(path, 0, rings.count);
+      return { name, key: place.rings, path: () => path };
+    }
+    const cells = typeof place.cells === "string" ? decodeIntegers(place.cells).filter((i) => i >= 0 && i < count) : [];
+    return cells.length ? { name, key: place.cells, path: (radius) => this.view.cellsPath(cells, radius) } : null;
+  }
+
+  // The one that is pointed at, if it is another than the explained one, is marked more lightly.
+  marked() {
+    const { explained, pointed } = this;
+    return [
+      [explained, 2.4, 0.14],
+      [pointed?.key === explained?.key ? null : pointed, 1.6, 0.2],
+    ].filter(([place]) => place);
+  }
+
+  // Below the cells, whose colours stay what they are.
+  paintFill(context, color, radius) {
+    context.fillStyle = color;
+    for (const [place, , opacity] of this.marked()) {
+      context.globalAlpha = opacity;
+      context.fill(place.path(radius));
+    }
+    context.globalAlpha = 1;
+  }
+
+  paintOutline(outline, color, radius) {
+    for (const [place, width] of this.marked()) outline(place.path(radius), color, width);
+  }
+}

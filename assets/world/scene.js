@@ -1,314 +1,156 @@
-// Paints one prediction on one canvas: ground, cells by probability, what is marked. Needs geometry.js and places.js.
-((world) => {
-  "use strict";
+// The canvas that a map is painted on, in as many turns of the Earth as are in view, and the ground: ocean, land, coasts.
+import { basemapPaths, project } from "./geometry.js";
 
-  const { project, decodeIntegers, decodePoints, trace, basemapPaths, decodeCells, nearestCell, Places } = world;
+export const THEMES = {
+  light: {
+    ocean: "#dfe8ee",
+    land: "#f6f5f1",
+    coast: "rgba(70,90,105,.6)",
+    border: "rgba(70,90,105,.28)",
+    grid: "rgba(70,90,105,.12)",
+    edge: "rgba(60,60,80,.13)",
+    top: "#1d2733",
+    halo: "rgba(255,255,255,.85)",
+    target: "#0b6bcb",
+    truth: "#0a7f4f",
+    found: "#0e7490",
+    point: "#ffffff",
+    ink: "#1d2733",
+  },
+  dark: {
+    ocean: "#131a22",
+    land: "#232c36",
+    coast: "rgba(170,190,205,.5)",
+    border: "rgba(170,190,205,.22)",
+    grid: "rgba(170,190,205,.09)",
+    edge: "rgba(200,200,220,.10)",
+    top: "#f2f5f8",
+    halo: "rgba(10,14,19,.85)",
+    target: "#5ab0ff",
+    truth: "#4fd39a",
+    found: "#3fd0e6",
+    point: "#131a22",
+    ink: "#f2f5f8",
+  },
+};
 
-  const THEMES = {
-    light: {
-      ocean: "#dfe8ee", land: "#f6f5f1", coast: "rgba(70,90,105,.6)", border: "rgba(70,90,105,.28)",
-      grid: "rgba(70,90,105,.12)", edge: "rgba(60,60,80,.13)", top: "#1d2733", halo: "rgba(255,255,255,.85)",
-      target: "#0b6bcb", truth: "#0a7f4f", found: "#0e7490", point: "#ffffff", ink: "#1d2733",
-    },
-    dark: {
-      ocean: "#131a22", land: "#232c36", coast: "rgba(170,190,205,.5)", border: "rgba(170,190,205,.22)",
-      grid: "rgba(170,190,205,.09)", edge: "rgba(200,200,220,.10)", top: "#f2f5f8", halo: "rgba(10,14,19,.85)",
-      target: "#5ab0ff", truth: "#4fd39a", found: "#3fd0e6", point: "#131a22", ink: "#f2f5f8",
-    },
-  };
-  const BUCKETS = 48;
-  const CIRCLE_POINTS_PER_ZOOM = 1.6;
+export const Scene = L.Renderer.extend({
+  options: { padding: 0.4, pane: "overlayPane" },
 
-  const opacity = (level) => 0.4 + 0.5 * (level / 255);
-
-  // Cells of similar probability share one path, the likely ones painted last.
-  function cellBuckets(cells) {
-    const order = Array.from({ length: BUCKETS }, () => []);
-    for (let i = 0; i < cells.count; i++) {
-      if (cells.levels[i]) order[Math.min(BUCKETS - 1, Math.floor((cells.levels[i] * BUCKETS) / 256))].push(i);
+  initialize(view) {
+    L.Renderer.prototype.initialize.call(this);
+    this._view = view;
+  },
+  _initContainer() {
+    this._container = document.createElement("canvas");
+    this._container.setAttribute("aria-hidden", "true");
+    this._context = this._container.getContext("2d");
+  },
+  _destroyContainer() {
+    this._container.remove();
+  },
+  _update() {
+    if (this._map._animatingZoom && this._bounds) return;
+    L.Renderer.prototype._update.call(this);
+    const size = this._bounds.getSize();
+    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    L.DomUtil.setPosition(this._container, this._bounds.min);
+    this._container.width = Math.round(size.x * ratio);
+    this._container.height = Math.round(size.y * ratio);
+    this._container.style.width = `${size.x}px`;
+    this._container.style.height = `${size.y}px`;
+    this.draw(ratio);
+  },
+  redraw() {
+    if (this._bounds) this._update();
+  },
+  draw(ratio) {
+    const { _map: map, _context: context, _bounds: bounds, _view: view } = this;
+    const scale = map.options.crs.scale(map.getZoom()) / map.options.crs.scale(0);
+    const origin = map.getPixelOrigin().add(bounds.min);
+    const west = project(map, 0, -180).x;
+    const world = project(map, 0, 180).x - west;
+    const first = Math.floor((origin.x / scale - west) / world);
+    const last = Math.floor(((origin.x + bounds.getSize().x) / scale - west) / world);
+    const turn = (k) =>
+      context.setTransform(
+        ratio * scale,
+        0,
+        0,
+        ratio * scale,
+        ratio * (k * world * scale - origin.x),
+        -ratio * origin.y,
+      );
+    // one more copy on each side: what starts in a neighbouring world may run on into this one
+    const copies = Array.from({ length: last - first + 3 }, (_, i) => first - 1 + i);
+    const paint = { context, scale, px: 1 / scale, zoom: map.getZoom(), west, world, map };
+    if (!view.data.tiles) {
+      for (const k of copies) {
+        turn(k);
+        view.paintOcean(paint);
+      }
+      // only then: land that runs on past 180° lies over the ocean of the next copy
+      for (const k of copies) {
+        turn(k);
+        view.paintLand(paint);
+      }
     }
-    return order;
+    for (const k of copies) {
+      turn(k);
+      view.paintCells(paint);
+    }
+    if (!view.data.tiles) {
+      for (const k of copies) {
+        turn(k);
+        view.paintLines(paint);
+      }
+    }
+    for (const k of copies) {
+      turn(k);
+      view.paintMarks(paint);
+    }
+  },
+});
+
+// The Earth below what is drawn on it. `data` has `tiles`, whether there is online ground instead, and `dark`.
+export class Ground {
+  constructor(map, data) {
+    this.map = map;
+    this.data = data;
+    if (!data.tiles) this.base = basemapPaths(map, window.geoexplainBasemap);
   }
 
-  const Scene = L.Renderer.extend({
-    options: { padding: 0.4, pane: "overlayPane" },
-
-    initialize(view) {
-      L.Renderer.prototype.initialize.call(this);
-      this._view = view;
-    },
-    _initContainer() {
-      this._container = document.createElement("canvas");
-      this._container.setAttribute("aria-hidden", "true");
-      this._context = this._container.getContext("2d");
-    },
-    _destroyContainer() {
-      this._container.remove();
-    },
-    _update() {
-      if (this._map._animatingZoom && this._bounds) return;
-      L.Renderer.prototype._update.call(this);
-      const size = this._bounds.getSize();
-      const ratio = Math.min(window.devicePixelRatio || 1, 2);
-      L.DomUtil.setPosition(this._container, this._bounds.min);
-      this._container.width = Math.round(size.x * ratio);
-      this._container.height = Math.round(size.y * ratio);
-      this._container.style.width = `${size.x}px`;
-      this._container.style.height = `${size.y}px`;
-      this.draw(ratio);
-    },
-    redraw() {
-      if (this._bounds) this._update();
-    },
-    draw(ratio) {
-      const { _map: map, _context: context, _bounds: bounds, _view: view } = this;
-      const scale = map.options.crs.scale(map.getZoom()) / map.options.crs.scale(0);
-      const origin = map.getPixelOrigin().add(bounds.min);
-      const west = project(map, 0, -180).x;
-      const world = project(map, 0, 180).x - west;
-      const first = Math.floor((origin.x / scale - west) / world);
-      const last = Math.floor(((origin.x + bounds.getSize().x) / scale - west) / world);
-      const turn = (k) => context.setTransform(
-        ratio * scale, 0, 0, ratio * scale, ratio * (k * world * scale - origin.x), -ratio * origin.y);
-      // one more copy on each side: what starts in a neighbouring world may run on into this one
-      const copies = Array.from({ length: last - first + 3 }, (_, i) => first - 1 + i);
-      const paint = { context, scale, px: 1 / scale, zoom: map.getZoom(), west, world, map };
-      if (!view.data.tiles) {
-        for (const k of copies) { turn(k); view.paintOcean(paint); }
-        // only then: land that runs on past 180° lies over the ocean of the next copy
-        for (const k of copies) { turn(k); view.paintLand(paint); }
-      }
-      for (const k of copies) { turn(k); view.paintCells(paint); }
-      if (!view.data.tiles) {
-        for (const k of copies) { turn(k); view.paintLines(paint); }
-      }
-      for (const k of copies) { turn(k); view.paintMarks(paint); }
-    },
-  });
-
-  class View {
-    constructor(map, data) {
-      this.map = map;
-      this.data = data;
-      this.target = data.target;
-      this.cells = decodeCells(map, data);
-      this.buckets = cellBuckets(this.cells);
-      this.bucketPaths = this.buckets.map(() => null);
-      if (!data.tiles) this.base = basemapPaths(map, window.geoexplainBasemap);
-      this.searching = true;
-      this.places = new Places(this);
-      this.lines = new Map([data, data.without].filter(Boolean).map(
-        (marks) => [marks, { circle: this.line(marks.circle), truth: this.line(marks.truth) }]));
-      this.scene = new Scene(this);
-    }
-
-    // Point, circle and way to the truth: of the answer with the search, or of that without.
-    get marks() {
-      return this.searching || !this.data.without ? this.data : this.data.without;
-    }
-
-    get search() {
-      return this.searching ? this.data.search : null;
-    }
-
-    line(mark) {
-      if (!mark) return null;
-      const points = decodePoints(mark.line);
-      const path = new Path2D();
-      trace(this.map, path, (i) => points[2 * i], (i) => points[2 * i + 1], 0, points.length / 2, { close: false });
-      return path;
-    }
-
-    get theme() {
-      return THEMES[this.data.dark ? "dark" : "light"];
-    }
-
-    color(level) {
-      const palette = this.data.palette[this.data.dark ? "dark" : "light"];
-      return palette[Math.min(palette.length - 1, Math.round((level / 255) * (palette.length - 1)))];
-    }
-
-    // As the cells look on land, where they are translucent.
-    legendGradient() {
-      const stops = Array.from({ length: 16 }, (_, i) => {
-        const level = (i / 15) * 255;
-        return this.color(level) + Math.round(255 * opacity(level)).toString(16).padStart(2, "0");
-      });
-      return `linear-gradient(to right, ${stops.join(",")}), ${this.theme.land}`;
-    }
-
-    radius(zoom) {
-      return Math.max(1.5, Math.min(9, CIRCLE_POINTS_PER_ZOOM * 2 ** (zoom - 1.5)));
-    }
-
-    cellPath(index, radius) {
-      return this.cellsPath([index], radius);
-    }
-
-    cellsPath(indices, radius) {
-      const { cells } = this;
-      const path = new Path2D();
-      for (const i of indices) {
-        if (cells.has(i)) cells.trace(i, path);
-        else {
-          path.moveTo(cells.xy[2 * i] + radius, cells.xy[2 * i + 1]);
-          path.arc(cells.xy[2 * i], cells.xy[2 * i + 1], radius, 0, 2 * Math.PI);
-        }
-      }
-      return path;
-    }
-
-    // Discs change with the zoom, rings do not.
-    bucketPath(bucket, radius) {
-      if (!this.cells.complete) return this.cellsPath(this.buckets[bucket], radius);
-      return (this.bucketPaths[bucket] ??= this.cellsPath(this.buckets[bucket], radius));
-    }
-
-    paintOcean({ context, px, west, world, map }) {
-      const north = project(map, 90, 0).y;
-      const south = project(map, -90, 0).y;
-      context.fillStyle = this.theme.ocean;
-      context.fillRect(west - px, north, world + 2 * px, south - north);
-      context.lineWidth = px;
-      context.strokeStyle = this.theme.grid;
-      context.stroke(this.base.grid);
-    }
-
-    paintLand({ context }) {
-      context.fillStyle = this.theme.land;
-      context.fill(this.base.land, "evenodd");
-    }
-
-    paintCells({ context, px, zoom }) {
-      const radius = this.radius(zoom) * px;
-      this.places.paintFill(context, this.theme.target, radius);
-      this.buckets.forEach((members, bucket) => {
-        if (!members.length) return;
-        const level = ((bucket + 0.5) / BUCKETS) * 255;
-        context.globalAlpha = opacity(level);
-        context.fillStyle = this.color(level);
-        const path = this.bucketPath(bucket, radius);
-        context.fill(path);
-        if (!this.cells.complete) return;
-        context.globalAlpha = 1;
-        context.lineWidth = 0.6 * px;
-        context.strokeStyle = this.theme.edge;
-        context.stroke(path);
-      });
-      context.globalAlpha = 1;
-    }
-
-    paintLines({ context, px, zoom }) {
-      context.lineJoin = "round";
-      context.lineWidth = (zoom < 2 ? 0.6 : 0.9) * px;
-      context.strokeStyle = this.theme.coast;
-      context.stroke(this.base.coast);
-      context.strokeStyle = this.theme.border;
-      context.stroke(this.base.border);
-    }
-
-    paintMarks({ context, px, zoom, map }) {
-      const { theme, data, marks, search } = this;
-      const lines = this.lines.get(marks);
-      context.lineJoin = "round";
-      const outline = (path, color, width, dash = []) => {
-        context.setLineDash([]);
-        context.lineWidth = (width + 2) * px;
-        context.strokeStyle = theme.halo;
-        context.stroke(path);
-        context.setLineDash(dash.map((length) => length * px));
-        context.lineWidth = width * px;
-        context.strokeStyle = color;
-        context.stroke(path);
-        context.setLineDash([]);
-      };
-      const radius = (this.radius(zoom) + 2) * px;
-      for (const i of data.top) outline(this.cellPath(i, radius), theme.top, 1.4);
-      this.places.paintOutline(outline, theme.target, radius);
-      if (this.target !== null) outline(this.cellPath(this.target, radius), theme.target, 2.6);
-      if (lines.circle) outline(lines.circle, theme.top, 1.3, [6, 5]);
-      if (lines.truth) outline(lines.truth, theme.truth, 2);
-      const { x, y } = project(map, ...marks.point);
-      if (search) this.paintSearch(search, outline, { context, px, map, x, y });
-      if (marks.truth) this.paintDiamond(context, project(map, ...marks.truth.point), px);
-      const dot = new Path2D();
-      dot.arc(x, y, 5 * px, 0, 2 * Math.PI);
-      outline(dot, theme.top, 2);
-      context.fillStyle = theme.point;
-      context.fill(dot);
-      context.fillStyle = theme.top;
-      context.beginPath();
-      context.arc(x, y, 2 * px, 0, 2 * Math.PI);
-      context.fill();
-    }
-
-    // The way from the centre of the cell to the answer, and the photos: those of the chosen cluster filled, on top.
-    paintSearch(search, outline, { context, px, map, x, y }) {
-      const { theme } = this;
-      const way = new Path2D();
-      const center = project(map, ...search.center);
-      way.moveTo(center.x, center.y);
-      way.lineTo(x, y);
-      outline(way, theme.found, 2);
-      const cross = new Path2D();
-      for (const side of [-1, 1]) {
-        cross.moveTo(center.x - 4 * px, center.y - 4 * side * px);
-        cross.lineTo(center.x + 4 * px, center.y + 4 * side * px);
-      }
-      outline(cross, theme.found, 2);
-      for (const chosen of [false, true]) {
-        search.points.forEach((point, i) => {
-          if (search.chosen[i] !== chosen) return;
-          const at = project(map, ...point);
-          const dot = new Path2D();
-          dot.arc(at.x, at.y, (chosen ? 4 : 3) * px, 0, 2 * Math.PI);
-          outline(dot, chosen ? theme.point : theme.found, chosen ? 1 : 1.6);
-          context.fillStyle = chosen ? theme.found : theme.point;
-          context.fill(dot);
-        });
-      }
-    }
-
-    paintDiamond(context, { x, y }, px) {
-      const size = 7 * px;
-      const path = new Path2D();
-      path.moveTo(x, y - size);
-      path.lineTo(x + size, y);
-      path.lineTo(x, y + size);
-      path.lineTo(x - size, y);
-      path.closePath();
-      context.lineJoin = "miter";
-      context.lineWidth = 3.5 * px;
-      context.strokeStyle = this.theme.halo;
-      context.stroke(path);
-      context.fillStyle = this.theme.truth;
-      context.fill(path);
-    }
-
-    // The cell under a point, or -1; the point in degrees, longitude of any turn.
-    cellAt(lat, lon) {
-      const here = project(this.map, lat, ((((lon + 180) % 360) + 360) % 360) - 180);
-      const world = project(this.map, 0, 180).x - project(this.map, 0, -180).x;
-      const turns = [-1, 0, 1].map((k) => here.x + k * world);
-      const context = this.scene._context;
-      context.setTransform(1, 0, 0, 1, 0, 0);
-      const inside = (i) => turns.some((x) => context.isPointInPath(this.cellPath(i, 0), x, here.y));
-      for (const i of this.cells.bordered || []) { // the smallest first
-        const { left, right, top, bottom } = this.cells.box(i);
-        if (top <= here.y && here.y <= bottom && turns.some((x) => left <= x && x <= right) && inside(i)) return i;
-      }
-      const index = nearestCell(this.cells, lat, lon);
-      if (this.cells.has(index)) return inside(index) ? index : -1;
-      const zoom = this.map.options.crs.scale(this.map.getZoom()) / this.map.options.crs.scale(0);
-      const [x, y] = [this.cells.xy[2 * index], this.cells.xy[2 * index + 1]];
-      return Math.hypot(x - here.x, y - here.y) * zoom < 10 ? index : -1;
-    }
-
-    probabilityText(index) {
-      this.percentOf ??= decodeIntegers(this.data.percent_of);
-      return this.data.percents[this.percentOf[index]];
-    }
+  get theme() {
+    return THEMES[this.data.dark ? "dark" : "light"];
   }
 
-  Object.assign(world, { View, Scene, THEMES });
-})((window.geoexplainWorld ??= {}));
+  // Of the palette from lowest to highest; `share` from 0 to 1.
+  paletteColor(share) {
+    const palette = this.data.palette[this.data.dark ? "dark" : "light"];
+    return palette[Math.min(palette.length - 1, Math.round(share * (palette.length - 1)))];
+  }
+
+  paintOcean({ context, px, west, world, map }) {
+    const north = project(map, 90, 0).y;
+    const south = project(map, -90, 0).y;
+    context.fillStyle = this.theme.ocean;
+    context.fillRect(west - px, north, world + 2 * px, south - north);
+    context.lineWidth = px;
+    context.strokeStyle = this.theme.grid;
+    context.stroke(this.base.grid);
+  }
+
+  paintLand({ context }) {
+    context.fillStyle = this.theme.land;
+    context.fill(this.base.land, "evenodd");
+  }
+
+  paintLines({ context, px, zoom }) {
+    context.lineJoin = "round";
+    context.lineWidth = (zoom < 2 ? 0.6 : 0.9) * px;
+    context.strokeStyle = this.theme.coast;
+    context.stroke(this.base.coast);
+    context.strokeStyle = this.theme.border;
+    context.stroke(this.base.border);
+  }
+}

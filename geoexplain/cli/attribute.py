@@ -9,7 +9,7 @@ from geoexplain.cli.batch import progress_bar
 from geoexplain.explainer.attribution import Attribution
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.explanation import Explanation
-from geoexplain.explainer.table import kind_of
+from geoexplain.explainer.table import explanation_kind
 from geoexplain.locator.model import GeoModel
 
 BRIGHTEST_QUANTILE = 0.99
@@ -17,7 +17,7 @@ BRIGHTEST_QUANTILE = 0.99
 
 def drawn(explanation: Explanation, model: GeoModel, name: str) -> Heatmap:
     """An explanation by its name, with a bar if it takes long."""
-    kind = kind_of(name)
+    kind = explanation_kind(name)
     with progress_bar(0, "passes", desc=kind.title, hidden=not kind.passes) as bar:
 
         def report(done: int, total: int) -> None:

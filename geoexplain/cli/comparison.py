@@ -17,7 +17,7 @@ from geoexplain.explainer.agreement import Agreement, agreement, draw_all
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.contrast import Contrast, SignedMap, contrast
 from geoexplain.explainer.explanation import Explanation, target_cell
-from geoexplain.explainer.table import COMBI_CAM, GRADIENT_CAM, of_family
+from geoexplain.explainer.table import COMBI_CAM, GRADIENT_CAM, kinds_of_family
 from geoexplain.explainer.target import CellGroup
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import odds_in_words, two_coloured, with_legend
@@ -57,7 +57,7 @@ def checked_against(args: argparse.Namespace, model: GeoModel, recipe: Recipe) -
         raise DataError(f"--against: expected --target to be a cell, got {recipe.target.label}: contrast two cells.")
     if against == recipe.target:
         raise DataError(f"--against: expected another cell than --target, got cell {against} for both.")
-    if not {COMBI_CAM, *of_family(GRADIENT_CAM)} & set(recipe.methods):
+    if not {COMBI_CAM, *kinds_of_family(GRADIENT_CAM)} & set(recipe.methods):
         raise DataError(f"--against: expected a method that can contrast, got none: add --method {COMBI_CAM}.")
     return against
 
@@ -109,7 +109,7 @@ def made_of(heatmap: Heatmap) -> tuple[Any, ...]:
 
 def signed_maps(held: Contrast, recipe: Recipe) -> dict[str, SignedMap]:
     """The contrast by every method asked for that can make one, Combi-CAM as it is set."""
-    maps = {method: held.heatmap(method) for method in recipe.methods if method in of_family(GRADIENT_CAM)}
+    maps = {method: held.heatmap(method) for method in recipe.methods if method in kinds_of_family(GRADIENT_CAM)}
     if COMBI_CAM in recipe.methods:
         maps = {
             COMBI_CAM: held.combi_cam(recipe.weights, method=recipe.maps_of, level=recipe.level, how=recipe.how),

@@ -24,14 +24,14 @@ from geoexplain.explainer.concepts import (
     ConceptInfluence,
     Influence,
     concept_influence,
-    dilated,
+    dilate,
 )
 from geoexplain.explainer.explanation import Explanation, explain, target_cell
-from geoexplain.explainer.labelled_mask import labelled_mask
+from geoexplain.explainer.labeled_mask import read_labeled_mask
 from geoexplain.explainer.natural_concepts import natural_concepts
 from geoexplain.explainer.segformer import load_segformer
 from geoexplain.explainer.segmenters import LandCover, Masks, Segmenter
-from geoexplain.explainer.table import canonical, kind_of, of_network
+from geoexplain.explainer.table import canonical_name, explanation_kind, network_kinds
 from geoexplain.geography.footprint import Footprint
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
@@ -74,7 +74,7 @@ explanation.png (the heatmap) and mask-<number>-<concept>.png for every concept 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `geoexplain concepts`."""
     parser.description = "Say on what in an image an explanation lies: on the coast, on the ice, on a tower?"
-    parser.epilog = EPILOG.replace("METHODS", ", ".join(of_network()))
+    parser.epilog = EPILOG.replace("METHODS", ", ".join(network_kinds()))
     parser.add_argument("image", metavar="IMAGE", help="JPEG, PNG, WebP, GIF or AVIF file")
     add_model(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the record and pictures")
@@ -82,8 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("which explanation")
     what.add_argument(
         "--method",
-        type=canonical,
-        choices=tuple(of_network()),
+        type=canonical_name,
+        choices=tuple(network_kinds()),
         default=DEFAULT_METHOD,
         metavar="METHOD",
         help="default: %(default)s",
@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
         predicted = explanation.prediction.lat_deg, explanation.prediction.lon_deg
         position = args.position and args.position.of_view(predicted, picture, model.preprocess)
         masks = find(model.preprocess.view(picture), position)
-        heatmap, title = drawn(explanation, model, args.method), kind_of(args.method).title
+        heatmap, title = drawn(explanation, model, args.method), explanation_kind(args.method).title
         influence = concept_influence(
             heatmap.values, masks, k=args.k, smallest_share=args.smallest_share, dilation_px=args.dilate
         )
@@ -146,9 +146,7 @@ def run(args: argparse.Namespace) -> int:
         lines += [f"  concepts     {source_of(kind, position)}", *table_of(influence, chance)]
         if args.out:
             write_pictures(args.out, explanation, model, heatmap, title=title, influence=influence, chance=chance)
-            write_masks(
-                args.out, explanation, model, {name: dilated(mask, args.dilate) for name, mask in masks.items()}
-            )
+            write_masks(args.out, explanation, model, {name: dilate(mask, args.dilate) for name, mask in masks.items()})
             (args.out / "concepts.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
             lines.append(f"  files in {args.out}")
         return Answer(record, "\n".join(lines))
@@ -184,7 +182,7 @@ def chosen_segmenter(args: argparse.Namespace) -> str:
 def segmenter_for(args: argparse.Namespace, kind: str, model: GeoModel) -> Callable[[Image.Image], Segmenter]:
     """What gives a picture's segmenter."""
     if kind == MASK:
-        return lambda picture: labelled_mask(args.mask, args.legend, picture, model.preprocess)
+        return lambda picture: read_labeled_mask(args.mask, args.legend, picture, model.preprocess)
     if kind == LANDCOVER:
         land: Segmenter = LandCover() if args.naturalearth is None else natural_concepts(args.naturalearth)
         return lambda _picture: land

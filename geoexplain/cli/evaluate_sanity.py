@@ -12,7 +12,7 @@ from geoexplain.evaluation.record import SUMMARY, TABLE
 from geoexplain.evaluation.sanity import DRAWS, Randomisation
 from geoexplain.evaluation.sanity_tables import SetSanity
 from geoexplain.explainer.intervals import FEWEST
-from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE, hundredths
+from geoexplain.explainer.sanity_verdict import DEPENDS_BELOW, SURVIVES_ABOVE, two_decimals_text
 from geoexplain.explainer.table import TUNED
 from geoexplain.words import counted
 
@@ -72,7 +72,7 @@ def lines_of(_randomisation: Randomisation, found: Mapping[str, SetSanity]) -> l
     heads = "".join(f"{step:>{w}}" for step, w in zip(steps, columns, strict=True))
     lines = [f"  {'':<{width}}{heads}  [95 %]"]
     for name, one in found.items():
-        values = ["–" if math.isnan(value) else hundredths(value) for value in one.resemblances]
+        values = ["–" if math.isnan(value) else two_decimals_text(value) for value in one.resemblances]
         cells = "".join(f"{value:>{w}}" for value, w in zip(values, columns, strict=True))
         lines.append(f"  {name:<{width}}{cells}  {span_of(one)}")
     lines.append(
@@ -88,7 +88,7 @@ def lines_of(_randomisation: Randomisation, found: Mapping[str, SetSanity]) -> l
 def span_of(one: SetSanity) -> str:
     """The interval of what is left when all weights are random: "[−0.03, 0.15]", a dash where there is none."""
     low, high = one.intervals[-1]
-    return f"[{hundredths(low)}, {hundredths(high)}]" if math.isfinite(low) else "–"
+    return f"[{two_decimals_text(low)}, {two_decimals_text(high)}]" if math.isfinite(low) else "–"
 
 
 COMMAND = QuestionCommand(

@@ -30,9 +30,9 @@ from geoexplain.explainer.table import (
     COMBI_CAM,
     GRADIENT_CAM,
     TUNED,
-    canonical,
-    of_family,
-    of_network,
+    canonical_name,
+    kinds_of_family,
+    network_kinds,
 )
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
@@ -85,13 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--method",
         action="append",
-        type=canonical,
-        choices=tuple(of_network()),
+        type=canonical_name,
+        choices=tuple(network_kinds()),
         metavar="METHOD",
-        help=f"{', '.join(of_network())}; may be given several times (default: {COMBI_CAM} and every gradient CAM). A "
-        f"CAM method on its own is the map of its deepest stage; {' and '.join(of_family(ATTRIBUTION))} attribute "
-        f"every pixel by itself, in {' and '.join(kind.passes for kind in of_family(ATTRIBUTION).values())} of the "
-        "network",
+        help=f"{', '.join(network_kinds())}; may be given several times (default: {COMBI_CAM} and every gradient CAM). "
+        f"A CAM method on its own is the map of its deepest stage; {' and '.join(kinds_of_family(ATTRIBUTION))} "
+        "attribute every pixel by itself, in "
+        f"{' and '.join(kind.passes for kind in kinds_of_family(ATTRIBUTION).values())} of the network",
     )
     what.add_argument(
         "--target",
@@ -106,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     combi = parser.add_argument_group(COMBI_CAM, f"how {COMBI_CAM} puts the maps of Grad-CAM together")
     combi.add_argument(
         "--preset",
-        type=canonical,
+        type=canonical_name,
         choices=(*presets(), TUNED),
         help=f"level, score, how and weights at once (default: {COMBI_CAM}); {TUNED} is that of a model for which "
         "`geoexplain tune` found weights, such as the bundled one",
@@ -198,13 +198,15 @@ def draw(explanation: Explanation, model: GeoModel, recipe: Recipe) -> dict[str,
         method: explanation.combi_cam(recipe.weights, method=recipe.maps_of, level=recipe.level, how=recipe.how)
         if method == COMBI_CAM
         else drawn(explanation, model, method)
-        for method in sorted(recipe.methods, key=lambda name: name in of_family(ATTRIBUTION))  # what takes long is last
+        for method in sorted(
+            recipe.methods, key=lambda name: name in kinds_of_family(ATTRIBUTION)
+        )  # what takes long is last
     }
 
 
 def save_maps(file: Path, explanation: Explanation, heatmaps: dict[str, Heatmap], comparison: Comparison) -> None:
     """Write raw maps and finished heatmaps as one .npz, keyed as the help of the command says."""
-    gradient = of_family(GRADIENT_CAM)
+    gradient = kinds_of_family(GRADIENT_CAM)
     maps = [one for method in gradient for level in LEVELS for one in explanation.maps(method, level)]
     maps += [one for heatmap in heatmaps.values() for one in heatmap.maps if one.method not in gradient]
     arrays = {f"{one.method}/{one.level}/{one.index}": one.values for one in maps}

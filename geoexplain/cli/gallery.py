@@ -12,7 +12,7 @@ from geoexplain.cli.arguments import add_model, chosen_model, complain, count
 from geoexplain.cli.batch import progress_bar
 from geoexplain.errors import DataError
 from geoexplain.files import Assignments, read_assignments
-from geoexplain.locator.gallery import by_cell, is_hdf5, open_folder
+from geoexplain.locator.gallery import gallery_by_cell, is_hdf5, open_folder
 from geoexplain.locator.gallery_build import Progress, build_gallery, check_new, convert_gallery
 from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.registry import assignments_of, unused_assignments
@@ -111,7 +111,7 @@ def convert(args: argparse.Namespace) -> int:
     """Copy an HDF5 file."""
     model = load_model(args.model, "cpu")
     table = open_hdf5(args.source)
-    gallery = by_cell(table, model.partition, find_assignments(args.assignments, args.model, args.source))
+    gallery = gallery_by_cell(table, model.partition, find_assignments(args.assignments, args.model, args.source))
     with progress_bar(len(gallery), "photos") as bar:
         rows = convert_gallery(gallery, model.name, model.partition, args.out, progress=follow(bar))
     print(f"{args.out}: {rows:,} of {len(gallery):,} photos, embedded by {model.name}")
@@ -153,7 +153,7 @@ def run_show(args: argparse.Namespace) -> int:
     show_rows(len(table), table.dim, table.dtype, "the file does not say")
     if args.model is not None:
         partition = load_model(args.model, "cpu").partition
-        offsets = by_cell(table, partition, find_assignments(None, args.model, file)).assignments.offsets
+        offsets = gallery_by_cell(table, partition, find_assignments(None, args.model, file)).assignments.offsets
         show_cells(partition.centers_deg, np.diff(offsets))
     return 0
 

@@ -22,7 +22,7 @@ from geoexplain.evaluation.recipes import Photos, Recipe, Views
 from geoexplain.evaluation.record import ANSWERS, SETTINGS, SUMMARY
 from geoexplain.imagery.earth import imagery_files
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.zoo import NAME, ZOO, model_file
+from geoexplain.locator.zoo import NAME, ZOO, has_model
 
 ENGINES = ("local", "ray")
 NAMES_SHOWN = 5
@@ -167,7 +167,7 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
         files = tuple(file.absolute() for file in images.files)
         images = Views(files, images.views, images.footprint_km, images.rotation_deg, images.seed)
     model = recipe.model
-    has_name = NAME.fullmatch(model) and (model in ZOO or model_file(model).is_file())
+    has_name = NAME.fullmatch(model) and (model in ZOO or has_model(model))
     return Recipe(model if has_name else str(Path(model).absolute()), images, recipe.device, recipe.hierarchical)
 
 

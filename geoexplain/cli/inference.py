@@ -12,7 +12,7 @@ from geoexplain.cli.recipe import Recipe
 from geoexplain.cli.refine import distance_km, positive_km
 from geoexplain.errors import DataError, ImageError
 from geoexplain.explainer.explanation import Explanation, explain, locate
-from geoexplain.explainer.table import COMBI_CAM, kind_of
+from geoexplain.explainer.table import COMBI_CAM, explanation_kind
 from geoexplain.explainer.tuned import presets
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel, LocalizableRule
@@ -197,4 +197,4 @@ def write_pictures(explanation: Explanation, model: GeoModel, pictures: dict[str
 
 def title(method: str) -> str:
     """What people call a method."""
-    return "Combi-CAM" if method == COMBI_CAM else kind_of(method).title
+    return "Combi-CAM" if method == COMBI_CAM else explanation_kind(method).title

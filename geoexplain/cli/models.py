@@ -8,10 +8,14 @@ import json
 import textwrap
 from pathlib import Path
 
+from geoexplain.cli.arguments import number
 from geoexplain.errors import DataError
 from geoexplain.locator.checkpoints import FORMATS
+from geoexplain.locator.shards import SHARD_BYTES, index_file
 from geoexplain.locator.zoo import ZOO, ModelStatus, home, models, weights_file
 from geoexplain.words import printable_lines
+
+MIB = 2**20
 
 EPILOG = f"""\
 `geoexplain models` lists every model, and says of those that are not there yet how to get them. `models add` checks
@@ -51,6 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rename.add_argument("model", metavar="NAME|FILE", help="a model, or its .safetensors file")
     rename.add_argument("--force", action="store_true", help="replace the places that are stored with it")
     rename.set_defaults(run=run_name_cells)
+    split = actions.add_parser("split", help="split a model's weights into files that any Git host takes")
+    split.description = (
+        "Replace a model's weights file by shards of less than --max-mib and an index, as Hugging Face names them. The "
+        "weights keep every bit; the model is named as before. Some hosts, such as Spaces, refuse 10 MiB and more."
+    )
+    split.add_argument("model", metavar="NAME|FILE", help="a model, or its .safetensors file")
+    split.add_argument(
+        "--max-mib",
+        type=number(float, 1, 1_000_000, "a number of MiB from 1"),
+        default=SHARD_BYTES / MIB,
+        metavar="MIB",
+        help="each shard is smaller (default: %(default)g)",
+    )
+    split.set_defaults(run=run_split)
     translate = actions.add_parser("convert", help="turn one of CERTH's pickles into .npz or .csv")
     translate.description = (
         "Turn initial_mu_kappa.pkl, cells_assignments.pkl or metadata_*.pkl into .npz or .csv. "
@@ -121,6 +139,17 @@ def run_name_cells(args: argparse.Namespace) -> int:
     file = weights_file(args.model)
     named = name_cells_beside(file, replace_places=args.force)
     print(f"{file.stem}: {len(named):,} cells named, with their places in {places_file(file).name}")
+    return 0
+
+
+def run_split(args: argparse.Namespace) -> int:
+    """Split a model's weights and say into what."""
+    from geoexplain.locator.checkpoints.splitting import split_model  # noqa: PLC0415
+
+    file = weights_file(args.model)
+    for shard in split_model(file, int(args.max_mib * MIB)):
+        print(f"{shard.name}: {shard.stat().st_size:,} bytes")
+    print(f"{index_file(file).name}: which shard holds what")
     return 0
 
 

@@ -10,7 +10,7 @@ from geoexplain.evaluation.evaluate import evaluate, write_report
 from geoexplain.evaluation.methods import tuned_weights_for
 from geoexplain.evaluation.question import LEFT_OUT, Answer, Findings, ImageAnswer, Question
 from geoexplain.evaluation.record import TABLE
-from geoexplain.explainer.table import canonical
+from geoexplain.explainer.table import canonical_name
 from geoexplain.words import printable_lines
 
 
@@ -48,7 +48,7 @@ class QuestionCommand(Generic[Answer, Findings]):
         parser.add_argument(
             "--methods",
             nargs="+",
-            type=canonical,
+            type=canonical_name,
             choices=self.question.known_methods(),
             default=list(self.question().methods),
             metavar="METHOD",

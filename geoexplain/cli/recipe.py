@@ -9,7 +9,7 @@ from geoexplain.cli.arguments import numbers
 from geoexplain.errors import DataError
 from geoexplain.explainer.explanation import target_cell
 from geoexplain.explainer.place import named_group
-from geoexplain.explainer.table import COMBI_CAM, GRADIENT_CAM, of_family
+from geoexplain.explainer.table import COMBI_CAM, GRADIENT_CAM, kinds_of_family
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.tuned import preset_of
 from geoexplain.locator.model import GeoModel
@@ -57,7 +57,7 @@ def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
         raise DataError(
             "expected something to write, got none: add --out DIR, --save-maps FILE.npz, --json or --agreement."
         )
-    methods = tuple(dict.fromkeys(args.method or (COMBI_CAM, *of_family(GRADIENT_CAM))))
+    methods = tuple(dict.fromkeys(args.method or (COMBI_CAM, *kinds_of_family(GRADIENT_CAM))))
     for option, value in (("--stages", args.stages), ("--weights", args.weights)):
         if value is not None and COMBI_CAM not in methods:
             raise DataError(f"{option} makes a {COMBI_CAM}, which is not asked for: add --method {COMBI_CAM}.")

@@ -13,14 +13,14 @@ from geoexplain.evaluation.tuning import held_out_gains, split, stage_weights, t
 from geoexplain.explainer.combine import COMBINATIONS
 from geoexplain.explainer.metrics import STEPS
 from geoexplain.explainer.objectives import OBJECTIVES
-from geoexplain.explainer.table import EXPLANATIONS, GRADIENT_CAM, TUNED, of_family
-from geoexplain.explainer.target import described
+from geoexplain.explainer.table import EXPLANATIONS, GRADIENT_CAM, TUNED, kinds_of_family
+from geoexplain.explainer.target import target_text
 from geoexplain.explainer.trace import LEVELS
-from geoexplain.explainer.tuning import TUNING_STEPS, Case, Tuning, prepare, tune
-from geoexplain.explainer.tuning_gain import gain_words, image_gain, measurements
+from geoexplain.explainer.tuning import TUNING_STEPS, Case, Tuning, prepare_case, tune
+from geoexplain.explainer.tuning_gain import gain_text, image_gain, measurement_count
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
-from geoexplain.locator.tuned import HeldOut, Interval, sidecar, write_tuned
+from geoexplain.locator.tuned import HeldOut, Interval, tuned_file, write_tuned
 from geoexplain.locator.zoo import weights_file
 from geoexplain.words import printable_lines
 
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what is tuned")
     what.add_argument(
         "--method",
-        choices=tuple(of_family(GRADIENT_CAM)),
+        choices=tuple(kinds_of_family(GRADIENT_CAM)),
         default="grad-cam",
         help="whose maps are combined (default: %(default)s)",
     )
@@ -113,8 +113,8 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         file = weights_file(args.model)
         write_tuned(args.out, stage_weights(tuning, tuned_on, held_out), file)
-        used = args.out.absolute() == sidecar(file).absolute()
-        hint = "" if used else f"; as {sidecar(file).name} beside {file.name} it is {TUNED} of {model.name}"
+        used = args.out.absolute() == tuned_file(file).absolute()
+        hint = "" if used else f"; as {tuned_file(file).name} beside {file.name} it is {TUNED} of {model.name}"
         print(printable_lines(f"written to {args.out}{hint}"))
     return 0
 
@@ -125,12 +125,12 @@ def on_one(args: argparse.Namespace) -> tuple[GeoModel, Tuning, str, str]:
         raise DataError("--images: expected it with --manifest, got it with one image: leave it out.")
     picture = open_image(args.image)
     model = chosen_model(args)
-    case = prepare(model, model.tensor(picture), None, args.method)
-    words = f"one image, {Path(args.image).name}, for {described(case.subject.target, model.partition.labels)}"
+    case = prepare_case(model, model.tensor(picture), None, args.method)
+    words = f"one image, {Path(args.image).name}, for {target_text(case.subject.target, model.partition.labels)}"
     found = tuned(args, [case])
-    with progress_bar(measurements(args.objective), "heatmaps", desc="comparing") as bar:
+    with progress_bar(measurement_count(args.objective), "heatmaps", desc="comparing") as bar:
         gain = image_gain(case, found.setting, args.objective, args.steps, progress=reporter(bar, "heatmaps"))
-    return model, found, words, f"  {gain_words(gain)}\n  Weights tuned on one image say nothing of others."
+    return model, found, words, f"  {gain_text(gain)}\n  Weights tuned on one image say nothing of others."
 
 
 def on_many(args: argparse.Namespace) -> tuple[GeoModel, Tuning, str, tuple[HeldOut, HeldOut] | None]:

@@ -107,7 +107,7 @@ def network_input(pixels: Sequence[Tensor], preprocess: Preprocess, device: torc
     """
     batch = torch.cat(list(pixels)).to(device)
     if batch.dtype == torch.uint8:
-        batch = preprocess.normalise(batch.permute(0, 3, 1, 2).to(torch.float32).div_(255))
+        batch = preprocess.normalize(batch.permute(0, 3, 1, 2).to(torch.float32).div_(255))
     return batch.contiguous(memory_format=torch.channels_last)
 
 

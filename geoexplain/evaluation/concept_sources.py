@@ -13,7 +13,7 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.evaluation.pictures import Picture
-from geoexplain.explainer.labelled_mask import MAX_LEGEND_BYTES, labelled_mask, read_legend
+from geoexplain.explainer.labeled_mask import MAX_LEGEND_BYTES, read_labeled_mask, read_legend
 from geoexplain.explainer.natural_concepts import NaturalConcepts, natural_concepts
 from geoexplain.explainer.segformer import SegFormer, load_segformer
 from geoexplain.explainer.segmenters import LandCover, Masks
@@ -93,7 +93,7 @@ class PaintedMasks:
         assert picture.file is not None
         mask = (self.masks_in / picture.file).with_suffix(MASK_SUFFIX)
         photo = open_image(self.images / picture.file)
-        return labelled_mask(mask, self.legend, photo, preprocess)(preprocess.view(photo))
+        return read_labeled_mask(mask, self.legend, photo, preprocess)(preprocess.view(photo))
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from geoexplain.explainer.concepts import (
     Estimate,
     concept_influence,
     concept_table,
-    dilated,
+    dilate,
 )
 from geoexplain.explainer.intervals import CONFIDENCE
 from geoexplain.locator.model import GeoModel
@@ -139,7 +139,7 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
         """What lies under every explanation; see Question."""
         point = image.prediction.lat_deg, image.prediction.lon_deg
         masks = {
-            concept: dilated(mask, self.dilation_px)
+            concept: dilate(mask, self.dilation_px)
             for concept, mask in without_empty(self.concepts.masks(model.preprocess, image.picture, point)).items()
         }
         found = {

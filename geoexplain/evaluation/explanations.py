@@ -30,7 +30,7 @@ from geoexplain.evaluation.question import (
 from geoexplain.evaluation.scoreboard import Scores, scores_of
 from geoexplain.explainer.faithfulness import METRICS, measure, metric_name
 from geoexplain.explainer.metrics import ROAD_STEPS, STEPS
-from geoexplain.explainer.subject import Measure, subject
+from geoexplain.explainer.subject import Measure, prepare_subject
 from geoexplain.locator.model import GeoModel
 
 MEASURE_DIGITS = 9
@@ -104,7 +104,7 @@ class Examination(Question[ImageMeasures, Scores]):
     def examine(self, model: GeoModel, image: TracedImage) -> dict[str, Any]:
         """Every explanation measured by every metric; see Question."""
         target, index = image.trace.target, image.picture.index
-        prepared = subject(model, image.tensor, target)
+        prepared = prepare_subject(model, image.tensor, target)
         values: dict[str, dict[str, float | None]] = {}
         reasons: dict[str, dict[str, str]] = {}
         for method in self.methods:

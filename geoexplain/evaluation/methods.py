@@ -8,48 +8,48 @@ from geoexplain.explainer import table
 from geoexplain.explainer.attribution import SAMPLES, STEPS
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.subject import Subject
-from geoexplain.explainer.table import ATTRIBUTION, BASELINE, CAMS, TUNED, ExplanationKind, of_family
+from geoexplain.explainer.table import ATTRIBUTION, BASELINE, CAMS, TUNED, ExplanationKind, kinds_of_family
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.explainer.tuned import candidate_of
-from geoexplain.explainer.tuning_gain import untuned
+from geoexplain.explainer.tuning_gain import untuned_kinds
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import StageWeights
 
 
 def untuned_methods() -> tuple[str, ...]:
     """CAMs and Combi-CAMs that every model has."""
-    return tuple(name for name in of_family(*CAMS) if name != TUNED)
+    return tuple(name for name in kinds_of_family(*CAMS) if name != TUNED)
 
 
 def baseline_methods() -> tuple[str, ...]:
     """Maps that know nothing of the network."""
-    return tuple(of_family(BASELINE))
+    return tuple(kinds_of_family(BASELINE))
 
 
 def attribution_methods() -> tuple[str, ...]:
     """Attributions of pixels."""
-    return tuple(of_family(ATTRIBUTION))
+    return tuple(kinds_of_family(ATTRIBUTION))
 
 
 def faithfulness_methods() -> tuple[str, ...]:
     """Explanations and baselines whose faithfulness can be measured."""
-    return tuple(of_family(*CAMS, BASELINE))
+    return tuple(kinds_of_family(*CAMS, BASELINE))
 
 
 def default_faithfulness_methods() -> tuple[str, ...]:
     """All but Score-CAM, which takes as many passes as all the others together, and what only some models have."""
-    return (*untuned(), *of_family(BASELINE))
+    return (*untuned_kinds(), *kinds_of_family(BASELINE))
 
 
 def sanity_methods() -> tuple[str, ...]:
     """Explanations that depend on a network, and can be compared with those of random ones."""
-    return tuple(of_family(*CAMS))
+    return tuple(kinds_of_family(*CAMS))
 
 
 def default_sanity_methods() -> tuple[str, ...]:
     """Those for which one trace of each random network is enough, without what only some models have."""
-    return tuple(untuned())
+    return tuple(untuned_kinds())
 
 
 def concept_methods() -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def concept_methods() -> tuple[str, ...]:
 
 def title_of(method: str) -> str:
     """The title of an explanation."""
-    return table.kind_of(method).title
+    return table.explanation_kind(method).title
 
 
 def candidates_by_name(model: GeoModel, methods: Sequence[str]) -> dict[str, ExplanationKind]:

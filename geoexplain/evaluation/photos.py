@@ -156,7 +156,7 @@ def batch_results(
             Entry(sample.index, None, replace(photo, status="unreadable", reason=sample.reason))
             for sample, photo in zip(samples, rows, strict=True)
         ]
-    seen = model.look(network_input(pixels, model.preprocess, model.device))  # features (N · crops, D)
+    seen = model.encode(network_input(pixels, model.preprocess, model.device))  # features (N · crops, D)
     crops = (len(samples), question.crops)
     of_photo = seen.features.unflatten(0, crops)  # (N, crops, D)
     statistics = [None] * len(samples) if seen.statistics is None else seen.statistics.unflatten(0, crops)

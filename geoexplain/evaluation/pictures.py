@@ -99,7 +99,7 @@ def view_source(
 
     def picture(index: int) -> Picture:
         pixels = render(imagery, points[index : index + 1], preprocess.size_px)[:, :3]
-        return replace(about(index), tensor=preprocess.normalise(pixels))
+        return replace(about(index), tensor=preprocess.normalize(pixels))
 
     def pictures(known: Collection[int]) -> Generator[Picture, None, None]:
         yield from (picture(index) for index in range(views) if index not in known)

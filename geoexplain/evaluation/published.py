@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geoexplain.errors import DataError
+from geoexplain.resources import DATA
 
-PUBLISHED = Path(__file__).parents[2] / "data" / "published"
+PUBLISHED = DATA / "published"
 """One table for each known set of photos."""
 
 COLUMNS = ("set", "model", "radius_km", "accuracy_percent", "source")

@@ -15,7 +15,7 @@ from geoexplain.evaluation.methods import candidates_by_name, default_sanity_met
 from geoexplain.evaluation.plot import plot_sanity
 from geoexplain.evaluation.question import CELL, PLACE, ImageAnswer, Question, TracedImage, examined_answers
 from geoexplain.evaluation.sanity_tables import SetSanity, over_images
-from geoexplain.explainer.sanity import parts, sanity_checks
+from geoexplain.explainer.sanity import sanity_checks, weighted_parts
 from geoexplain.explainer.sanity_verdict import Comparisons, mean_over_first
 from geoexplain.locator.model import GeoModel
 
@@ -103,7 +103,7 @@ class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
             seed=(self.seed, image.picture.index),
         )
         return {
-            "steps": [name for name, _ in parts(model)],
+            "steps": [name for name, _ in weighted_parts(model)],
             "correlations": {name: plain_values(check.compared.correlations) for name, check in checks.items()},
             "chances": {name: plain_values(check.compared.chances) for name, check in checks.items()},
             "similarities": {name: plain_values(check.compared.similarities) for name, check in checks.items()},

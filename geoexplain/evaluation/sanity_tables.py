@@ -14,10 +14,10 @@ from geoexplain.explainer.intervals import mean_interval
 from geoexplain.explainer.sanity_verdict import (
     NO_MAP,
     Comparisons,
-    finding,
+    classify_resemblances,
     mean_over_first,
-    sentence_of,
-    verdict_of,
+    verdict_name,
+    verdict_sentence,
 )
 
 
@@ -82,7 +82,7 @@ def over_images(
     left = np.stack([one.mean_resemblances() for one in each])  # (images, steps)
     arrays = [(one.correlations, one.chances, one.similarities) for one in each]
     everything = Comparisons(*(np.concatenate(part) for part in zip(*arrays, strict=True)))
-    found = finding(left[:, -1])
+    found = classify_resemblances(left[:, -1])
     return SetSanity(
         tuple(steps),
         mean_over_first(left),
@@ -90,8 +90,8 @@ def over_images(
         mean_over_first(np.stack([mean_over_first(one.correlations) for one in each])),
         mean_over_first(np.stack([one.mean_similarities() for one in each])),
         found,
-        verdict_of(found, flat=not images),
-        sentence_of(title, found, "image", everything.figures(), flat=not images),
+        verdict_name(found, flat=not images),
+        verdict_sentence(title, found, "image", everything.figures(), flat=not images),
         images,
         dict(sorted(Counter(verdicts).items())),
     )

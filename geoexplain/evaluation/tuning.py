@@ -14,9 +14,9 @@ from geoexplain.evaluation.pictures import Picture, Source
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.intervals import mean_interval
-from geoexplain.explainer.metrics import ROAD_STEPS, STEPS, Again
+from geoexplain.explainer.metrics import ROAD_STEPS, STEPS, Redraw
 from geoexplain.explainer.objectives import CHECKED_BY, CROSS_CHECK, OBJECTIVES, Objective, objective_name
-from geoexplain.explainer.tuning import Case, Setting, Tuning, again_of, heatmap_of, prepare
+from geoexplain.explainer.tuning import Case, Setting, Tuning, heatmap_of, prepare_case, redraw_of
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, StageWeights
 
@@ -55,14 +55,14 @@ def tuning_cases(
 ) -> list[Case]:
     """The chosen images of a source, each traced once for its most probable cell; those that cannot be read are not.
 
-    Raises DataError as `prepare` does, ExplanationCancelledError when called off.
+    Raises DataError as `prepare_case` does, ExplanationCancelledError when called off.
     """
     found = []
     for done, picture in enumerate(_pictures(source, chosen), 1):
         if cancelled is not None and cancelled():
             raise ExplanationCancelledError("Tuning was cancelled: start it again.")
         if picture.tensor is not None:
-            found.append(prepare(model, picture.tensor.to(model.device), None, method, cancelled=cancelled))
+            found.append(prepare_case(model, picture.tensor.to(model.device), None, method, cancelled=cancelled))
         if progress is not None:
             progress(done, len(chosen))
     return found
@@ -99,17 +99,17 @@ def held_out_gains(
         if cancelled is not None and cancelled():
             raise ExplanationCancelledError("Measuring tuned weights was cancelled: start it again.")
         if picture.tensor is not None:
-            case = prepare(model, picture.tensor.to(model.device), None, method, cancelled=cancelled)
+            case = prepare_case(model, picture.tensor.to(model.device), None, method, cancelled=cancelled)
             mine = heatmap_of(case, setting)
             if not mine.flat:
-                own.append(_values(case, mine, again_of(case, setting), measures.values()))
+                own.append(_values(case, mine, redraw_of(case, setting), measures.values()))
                 for name in references:
                     # A random map is drawn anew each time: it has nothing to be coherent with.
-                    drawn, again = (
+                    drawn, redraw = (
                         partial(draw_anew, model, case.subject.target, name, (seed, picture.index, time))
                         for time in (0, 1)
                     )
-                    others[name].append(_values(case, drawn(case.subject.tensor), again, measures.values()))
+                    others[name].append(_values(case, drawn(case.subject.tensor), redraw, measures.values()))
         if progress is not None:
             progress(done, len(chosen))
     found = [
@@ -124,9 +124,9 @@ def held_out_gains(
     return found[0], found[1]
 
 
-def _values(case: Case, heatmap: Heatmap, again: Again, measures: Iterable[tuple[Objective, int]]) -> list[float]:
+def _values(case: Case, heatmap: Heatmap, redraw: Redraw, measures: Iterable[tuple[Objective, int]]) -> list[float]:
     """A heatmap by several measures; NaN for no value."""
-    values = (by.value(case.subject, heatmap, again, steps) for by, steps in measures)
+    values = (by.value(case.subject, heatmap, redraw, steps) for by, steps in measures)
     return [np.nan if value is None else value for value in values]
 
 

@@ -86,7 +86,7 @@ def predictions_of(
     """What a model says of every view. Arguments and errors as for `evaluate_views`."""
     predictions: list[Prediction] = []
     for images in view_inputs(views, model.preprocess, batch=batch, progress=progress):
-        seen = model.look(images.to(model.device))
+        seen = model.encode(images.to(model.device))
         with torch.inference_mode():
             logits = model.head(seen.features).float().cpu()
         statistics = [None] * len(logits) if seen.statistics is None else list(seen.statistics.cpu())
@@ -133,7 +133,7 @@ def view_inputs(
         raise DataError(f"expected a batch that is a multiple of {BLOCK}, got {batch}: choose another.")
     for start in range(0, len(views), batch):
         stop = min(start + batch, len(views))
-        x = preprocess.normalise(views.render(start, stop, preprocess.size_px))
+        x = preprocess.normalize(views.render(start, stop, preprocess.size_px))
         yield x.contiguous(memory_format=torch.channels_last)
         if progress is not None:
             progress(stop, len(views))

@@ -1,1 +1,1 @@
-"""Why there: activations and gradients, class activation maps, and their combination."""
+"""Explanations of a prediction: traces, class activation maps, combinations, attributions, and metrics of heatmaps."""

@@ -1,4 +1,4 @@
-"""Do the methods agree? The rank correlation of every two heatmaps of one image and cell."""
+"""Agreement of methods: the rank correlation of every pair of heatmaps of one image and target."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from geoexplain.locator.model import GeoModel
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """How alike the heatmaps of one image and cell are. That they are alike does not make them true.
+    """How similar the heatmaps of one image and target are. Similar heatmaps are not necessarily faithful.
 
-    names         of the heatmaps
+    names         names of the heatmaps
     correlations  float64 (n, n) in [−1, 1]: Spearman's rank correlation over all pixels, 1 on the diagonal; NaN in the
-                  row and the column of a heatmap that is flat
-    limits        float64 (n, n) in [0, 1]: the |correlation| that unrelated maps as coarse as these two stay within, 99
-                  pairs of 100; NaN likewise, and on the diagonal
+                  row and the column of a flat heatmap
+    limits        float64 (n, n) in [0, 1]: chance level, the |correlation| that 99 of 100 pairs of unrelated maps as
+                  coarse as these two stay within; NaN in the same places and on the diagonal
     """
 
     names: tuple[str, ...]
@@ -35,12 +35,12 @@ class Agreement:
     limits: NDArray[np.float64]
 
     def beyond_chance(self) -> NDArray[np.bool_]:
-        """Of which pairs (n, n) it can be said that they agree, or disagree; not of a heatmap with itself."""
+        """Return which pairs (n, n) correlate, or anticorrelate, beyond chance; False on the diagonal."""
         return np.abs(self.correlations) > self.limits  # false for NaN
 
 
 def agreement(heatmaps: Mapping[str, Heatmap]) -> Agreement:
-    """The agreement of heatmaps of one size, by name."""
+    """Compute the agreement of heatmaps of one size, given by name."""
     ranked = {name: ranks(heatmap.values) for name, heatmap in heatmaps.items() if not heatmap.flat}
     places = [place for place, name in enumerate(heatmaps) if name in ranked]
     correlations = np.full((len(heatmaps), len(heatmaps)), np.nan)
@@ -61,11 +61,11 @@ def draw_all(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, Heatmap]:
-    """The heatmap of every candidate from the trace of an image (1, 3, H, W).
+    """Draw the heatmap of every candidate from the trace of an image (1, 3, H, W).
 
-    candidates  None: all of the model's that the trace is enough for; others run the network
-    progress    hears (heatmaps done, all of them)
-    cancelled   asked before each, and before every pass; if it says True, ExplanationCancelledError is raised
+    candidates  explanations by name; None: all of the model's that need the trace alone. Others run the network
+    progress    called as progress(done, total) with counts of heatmaps
+    cancelled   called before each heatmap and every pass; if it returns True, ExplanationCancelledError is raised
     """
     if candidates is None:
         candidates = traced_candidates(model)

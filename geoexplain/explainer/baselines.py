@@ -1,4 +1,4 @@
-"""Heatmaps that know nothing of the network: what every explanation has to beat."""
+"""Baselines: heatmaps computed without the network, which every explanation has to beat."""
 
 from collections.abc import Callable
 
@@ -15,12 +15,12 @@ GAUSSIAN_SIGMA = 0.25
 
 
 def random_map(image: NDArray[np.float32], seed: Seed) -> NDArray[np.float32]:
-    """Every pixel uniform in [0, 1) and independent of the others."""
+    """Return a map (H, W) of independent pixels, uniform in [0, 1)."""
     return np.random.default_rng(seed).random(image.shape[1:], dtype=np.float32)
 
 
-def centred_gaussian(image: NDArray[np.float32], _seed: Seed) -> NDArray[np.float32]:
-    """exp(−r² / 2), 1 at the centre, with distances in units of GAUSSIAN_SIGMA of each side."""
+def centered_gaussian(image: NDArray[np.float32], _seed: Seed) -> NDArray[np.float32]:
+    """Return exp(−r² / 2), 1 at the centre, with distances r in units of GAUSSIAN_SIGMA of each side."""
     height, width = image.shape[1:]
     south = ((np.arange(height) + 0.5) / height - 0.5) / GAUSSIAN_SIGMA
     east = ((np.arange(width) + 0.5) / width - 0.5) / GAUSSIAN_SIGMA
@@ -28,7 +28,7 @@ def centred_gaussian(image: NDArray[np.float32], _seed: Seed) -> NDArray[np.floa
 
 
 def edge_map(image: NDArray[np.float32], _seed: Seed) -> NDArray[np.float32]:
-    """Magnitude of the Sobel gradient of the channels' mean; the border continues its outermost pixels."""
+    """Return the magnitude of the Sobel gradient of the channels' mean; the border repeats the outermost pixels."""
     grey = image.mean(axis=0, dtype=np.float64)
     return np.hypot(sobel(grey, 0, mode="nearest"), sobel(grey, 1, mode="nearest")).astype(np.float32)
 
@@ -36,9 +36,9 @@ def edge_map(image: NDArray[np.float32], _seed: Seed) -> NDArray[np.float32]:
 def baseline_heatmap(
     name: str, compute: Callable[[NDArray[np.float32], Seed], NDArray[np.float32]], subject: Subject
 ) -> Heatmap:
-    """Values (H, W) ≥ 0 that `compute` makes of an image (3, H, W) and a seed as the heatmap of a subject.
+    """Return the heatmap of a subject with the values (H, W) ≥ 0 that `compute` returns for its image and seed.
 
-    The target is only noted.
+    The values do not depend on the target, which is only recorded.
     """
     values = compute(subject.tensor[0].detach().cpu().numpy(), subject.seed)
     flat = is_flat(values)

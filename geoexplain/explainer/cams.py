@@ -1,4 +1,4 @@
-"""Class activation maps: one pure function per method, from one stage's activation and gradient to a map."""
+"""Class activation maps (CAMs): one pure function per method, from one stage's activation and gradient to a map."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,32 +18,32 @@ FLAT_SPREAD = 1e-6
 """A map is flat if its values differ by no more than this fraction of its maximum: float32 rounding, not structure."""
 
 SCORE_CAM_MEMORY_BYTES = 512 * 2**20
-"""How much memory the masked images of Score-CAM and their activations may take at a time, unless told otherwise."""
+"""Default bound on the memory of one chunk of Score-CAM's masked images and their activations."""
 
 BYTES_PER_PIXEL = 600
 """Memory of one masked image and its forward pass per input pixel, without gradients. Measured on a CPU: 390 to 470 for
-EfficientNet-B0 at 224 px, 540 for B4 at 300 px; an EfficientNet's widest layer holds 24 to 36 floats per input pixel,
-and about four of that size live at a time."""
+EfficientNet-B0 at 224 px, 540 for B4 at 300 px. An EfficientNet's widest layer holds 24 to 36 floats per input pixel,
+and about four tensors of that size exist at a time."""
 
 LARGEST_CPU_CHUNK = 16
-"""Images per pass at most on a CPU: larger batches fall out of the cache and are slower per image."""
+"""Largest number of images per pass on a CPU: larger batches do not fit into its cache and are slower per image."""
 
 
 class ExplanationCancelledError(GeoExplainError):
-    """The person, or the program, called a running explanation off."""
+    """The user, or the program, cancelled a running explanation."""
 
 
 @dataclass(frozen=True, eq=False)
 class StageMap:
     """The map of one method at one stage or block.
 
-    values  float32 (h, w), ≥ 0, at the stage's own resolution; RAW magnitude, never normalised
-    index   position among its level, counted from 1 at the input
+    values  float32 (h, w), ≥ 0, at the stage's own resolution; raw magnitude, never normalised
+    index   position within its level, counted from 1 at the input
     level   "stage" or "block"
-    method  its name in EXPLANATIONS
-    target  the explained cell
+    method  name of the method in EXPLANATIONS
+    target  the explained cell or cells
     score   "probability" or "logit"; "log-odds" in a contrast
-    flat    True if the map holds no structure, so that there is nothing to show
+    flat    True if the map is constant up to rounding, so that there is nothing to show
     """
 
     values: np.ndarray
@@ -56,47 +56,47 @@ class StageMap:
 
 
 def is_flat(values: np.ndarray) -> bool:
-    """True if a map ≥ 0 of any shape is constant up to rounding (see FLAT_SPREAD)."""
+    """Return True if a map ≥ 0 of any shape is constant up to rounding (see FLAT_SPREAD)."""
     highest = values.max()
     return bool(highest - values.min() <= FLAT_SPREAD * highest)
 
 
 def weighted_activations(weights: Tensor, activation: Tensor) -> Tensor:
-    """ReLU(Σ_k w_k A_k): weights (C,) and activation (C, h, w) → (h, w)."""
+    """Return ReLU(Σ_k w_k A_k) (h, w) for weights (C,) and an activation (C, h, w)."""
     return torch.einsum("c,chw->hw", weights, activation).relu()
 
 
 def grad_cam(stage: Stage) -> Tensor:
-    """Grad-CAM: each channel weighs its mean gradient. Map (h, w). Selvaraju et al. 2017, eq. 1 and 2."""
+    """Compute Grad-CAM (h, w): each channel's weight is its mean gradient. Selvaraju et al. 2017, eq. 1 and 2."""
     return weighted_activations(stage.gradient.mean(dim=(1, 2)), stage.activation)
 
 
 def grad_cam_plus_plus(stage: Stage) -> Tensor:
-    """Grad-CAM++: positive gradients weighed by α. Map (h, w). Chattopadhay et al. 2018, eq. 19.
+    """Compute Grad-CAM++ (h, w): positive gradients weighted by α. Chattopadhay et al. 2018, eq. 19.
 
-    α = g² / (2 g² + (Σ_ab A_ab) g³), 0 where g = 0 or the denominator vanishes.
+    α = g² / (2 g² + (Σ_ab A_ab) g³), and 0 where g = 0 or the denominator is 0.
     """
     gradient = stage.gradient
-    # g² is cancelled: gradients of a probability are so small that g² and g³ underflow. For the same reason there
-    # is no constant in the denominator; the package grad-cam adds 1e-6, which outweighs 2 g² once |g| < 1e-3.
+    # The fraction is reduced by g², since gradients of a probability are so small that g² and g³ underflow. For the
+    # same reason the denominator has no constant: the package grad-cam adds 1e-6, more than 2 g² for |g| < 7e-4.
     denominator = 2 + stage.activation.sum(dim=(1, 2), keepdim=True) * gradient  # (C, h, w)
     weighted = torch.where(denominator == 0, 0.0, gradient.relu() / denominator)
     return weighted_activations(weighted.sum(dim=(1, 2)), stage.activation)
 
 
 def layer_cam(stage: Stage) -> Tensor:
-    """LayerCAM: each position weighs its own positive gradient. Map (h, w). Jiang et al. 2021, eq. 5 and 6."""
+    """Compute LayerCAM (h, w): each position's weight is its positive gradient. Jiang et al. 2021, eq. 5 and 6."""
     return (stage.gradient.relu() * stage.activation).sum(dim=0).relu()
 
 
 def channel_softmax(scores: Tensor) -> Tensor:
-    """Scores (C,) of the masked images → weights (C,), as in the Score-CAM paper."""
-    # The paper subtracts the score of an empty image first: a constant, which a softmax does not see.
+    """Return the softmax of the masked images' scores (C,) as weights (C,), as in the Score-CAM paper."""
+    # The paper subtracts the score of an empty image first: a constant, which does not change a softmax.
     return torch.softmax(scores, dim=0)
 
 
 def raw_probability(scores: Tensor) -> Tensor:
-    """Probabilities (C,) of the masked images as weights (C,), as in the Score-CAM authors' code."""
+    """Return the masked images' probabilities (C,) unchanged as weights (C,), as in the Score-CAM authors' code."""
     return scores
 
 
@@ -110,9 +110,9 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 def score_weighted_cam(
     activation: Tensor, score_masked: Callable[[Tensor], Tensor], weighting: str = "channel softmax"
 ) -> Tensor:
-    """Score-CAM: each channel weighs the score of the input masked by it. Map (h, w). Wang et al. 2020, eq. 2 to 6.
+    """Compute Score-CAM (h, w): a channel's weight is the masked input's score. Wang et al. 2020, eq. 2 to 6.
 
-    activation    of a stage (C, h, w)
+    activation    activation of a stage (C, h, w)
     score_masked  activation → score (C,) of the input masked by each channel, such as masked_scores()
     weighting     key in WEIGHTINGS
     """
@@ -130,16 +130,16 @@ def score_cam(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> StageMap:
-    """The Score-CAM map of one stage or block: one forward pass per channel, in chunks, without gradients.
+    """Compute the Score-CAM map of one stage or block: one forward pass per channel, in chunks, without gradients.
 
     tensor        the normalised image (1, 3, H, W) that `trace` was made from
     stage         one of `trace.stages` or `trace.blocks`; its channels C are the masks
     weighting     "channel softmax" (the paper) of the trace's score, or "raw probability" (its authors' code)
-    memory_bytes  bound on the memory of one chunk; at least one image is run at a time
+    memory_bytes  bound on the memory of one chunk, which holds at least one image
     progress      called as progress(done, total) with counts of channels after every chunk
-    cancelled     asked before every chunk; if it says True, ExplanationCancelledError is raised
+    cancelled     called before every chunk; if it returns True, ExplanationCancelledError is raised
 
-    Raises DataError for another weighting, ExplanationCancelledError when called off.
+    Raises DataError for another weighting, ExplanationCancelledError when cancelled.
     """
     if weighting not in WEIGHTINGS:
         raise DataError(f"expected a weighting out of {tuple(WEIGHTINGS)}, got {weighting!r}: choose one of these.")
@@ -170,11 +170,11 @@ def masked_scores(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Tensor:
-    """Score (C,) of the image (1, 3, H, W) masked by each channel of an activation (C, h, w).
+    """Compute the score (C,) of the image (1, 3, H, W) masked by each channel of an activation (C, h, w).
 
     A mask is the channel upsampled to the image (bilinear, corners aligned) and min–max scaled to [0, 1]; masked-out
-    pixels are zero in normalised space, that is of mean colour. A channel without structure masks everything out.
-    Bounds and callbacks as in score_cam().
+    pixels are zero in normalised space, that is of mean colour. A flat channel masks out the whole image.
+    `memory_bytes`, `progress` and `cancelled` are as in score_cam().
     """
     image = tensor.to(model.device)
     height, width = image.shape[2:]
@@ -196,23 +196,23 @@ def masked_scores(
 
 
 def images_per_pass(device: torch.device, size_hw: tuple[int, int], memory_bytes: int = SCORE_CAM_MEMORY_BYTES) -> int:
-    """How many inputs of a size one forward pass may take, at least 1: bounded by memory, and on a CPU by the cache."""
+    """Return how many inputs of a size fit into one forward pass, at least 1; on a CPU at most LARGEST_CPU_CHUNK."""
     fitting = max(1, memory_bytes // (BYTES_PER_PIXEL * size_hw[0] * size_hw[1]))
     return min(fitting, LARGEST_CPU_CHUNK) if device.type == "cpu" else fitting
 
 
 def channel_masks(activation: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Channels (C, h, w) → masks (C, 1, H, W) in [0, 1]: upsampled, then min–max scaled; zeros for a flat channel."""
+    """Turn channels (C, h, w) into masks (C, 1, H, W) in [0, 1]: upsampled, min–max scaled; a flat channel is zeros."""
     masks = F.interpolate(activation[:, None], size_hw, mode="bilinear", align_corners=True)
     lowest, highest = masks.aminmax(dim=3, keepdim=True)
     lowest, highest = lowest.amin(dim=2, keepdim=True), highest.amax(dim=2, keepdim=True)  # (C, 1, 1, 1)
     spread = highest - lowest
-    # Interpolating a constant leaves rounding behind, which min–max scaling would blow up to a pattern.
+    # Interpolating a constant leaves rounding errors, which min–max scaling would amplify to a pattern.
     flat = spread <= FLAT_SPREAD * torch.maximum(highest.abs(), lowest.abs())
     return torch.where(flat, 0.0, (masks - lowest) / spread)
 
 
 def stage_map(trace: Trace, stage: Stage, method: str, values: Tensor) -> StageMap:
-    """Values (h, w) ≥ 0 as the map of one method at one of a trace's stages or blocks."""
+    """Return values (h, w) ≥ 0 as the map of one method at one of a trace's stages or blocks."""
     array = values.cpu().numpy()
     return StageMap(array, stage.index, stage.level, method, trace.explained, trace.score, is_flat(array))

@@ -1,4 +1,4 @@
-"""Combi-CAM: the maps of several stages and a weight for each → one heatmap. No network in here."""
+"""Combi-CAM: combines the maps of several stages, with a weight for each, to one heatmap. Runs no network."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,18 +19,18 @@ TANH_GAMMA = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """A finished heatmap.
+    """A finished heatmap at the size of the network's input.
 
     values   float32 (H, W), ≥ 0, not normalised for display; all zeros if `flat`
-    method   key of the CAM method whose maps were combined
-    target   the explained cell, or several as one
+    method   name of the method, of whose maps a Combi-CAM is made
+    target   the explained cell or cells
     score    "probability" or "logit"; "log-odds" in a contrast
-    level    "stage" or "block"
-    how      key in COMBINATIONS
-    weights  one per stage or block, from the input on
-    flat     True if the combination holds no structure, so that there is nothing to show
-    maps     the raw maps that were combined; none of an attribution or a baseline
-    attribution  the attribution of every pixel that it shows, if it shows one
+    level    "stage" or "block"; "image" for an attribution or a baseline
+    how      key in COMBINATIONS; "none" for an attribution or a baseline
+    weights  one per stage or block, in order from the input
+    flat     True if the values are constant up to rounding, so that there is nothing to show
+    maps     the raw maps that were combined; empty for an attribution or a baseline
+    attribution  the attribution that the heatmap shows, if any
     """
 
     values: np.ndarray
@@ -47,7 +47,7 @@ class Heatmap:
 
 @dataclass(frozen=True)
 class Preset:
-    """Every choice that makes a Combi-CAM; `weights` gives them for any number of maps ≥ 1."""
+    """The settings of a Combi-CAM; `weights(n)` returns the weights of n ≥ 1 maps."""
 
     level: str
     score: str
@@ -56,37 +56,37 @@ class Preset:
     method: str = "grad-cam"
 
 
-def over_maximum(values: np.ndarray) -> np.ndarray:
-    """A map (h, w) ≥ 0 divided by its maximum; zeros if it is flat."""
+def divide_by_maximum(values: np.ndarray) -> np.ndarray:
+    """Divide a map (h, w) ≥ 0 by its maximum; return zeros if it is flat."""
     return np.zeros_like(values) if is_flat(values) else values / values.max()
 
 
-def over_range(values: np.ndarray) -> np.ndarray:
-    """A map (h, w) ≥ 0 min–max scaled to [0, 1]; zeros if it is flat."""
+def scale_to_range(values: np.ndarray) -> np.ndarray:
+    """Scale a map (h, w) ≥ 0 to [0, 1] (min–max); return zeros if it is flat."""
     return np.zeros_like(values) if is_flat(values) else (values - values.min()) / (values.max() - values.min())
 
 
 DIVISORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "nothing": lambda values: values,
-    "maximum": over_maximum,
-    "range": over_range,
+    "maximum": divide_by_maximum,
+    "range": scale_to_range,
 }
-"""What a raw map can be divided by."""
+"""Divisors of a raw map."""
 
 FOLDS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"sum": np.add, "maximum": np.maximum}
-"""How the weighed maps become one."""
+"""How the weighted maps become one."""
 
 
 @dataclass(frozen=True)
 class Combination:
-    """One way of combining, as plain data, which Python and the browser follow alike.
+    """One way of combining maps, as plain data that both Python and the browser interpret.
 
-    title    for menus
-    divide   key in DIVISORS: what each raw map (h, w) is divided by, at its own resolution
-    gamma    γ > 0 of tanh(γ M), taken of the divided map M; None takes none
-    fold     key in FOLDS: what becomes of the maps once they are upsampled and weighed
+    title    title for menus
+    divide   key in DIVISORS: the divisor of each raw map (h, w), at its own resolution
+    gamma    γ > 0 in tanh(γ M), applied to the divided map M; None: no tanh
+    fold     key in FOLDS: how the upsampled, weighted maps become one
 
-    Raises DataError for another divisor, γ or fold: the browser knows none but these.
+    Raises DataError for another divisor, γ or fold, since the browser implements only these.
     """
 
     title: str
@@ -108,7 +108,7 @@ class Combination:
             )
 
     def scale(self, values: np.ndarray) -> np.ndarray:
-        """A raw map (h, w) ≥ 0 made ready to be weighed; zeros if it is flat and divided by something."""
+        """Divide a raw map (h, w) ≥ 0 and apply the tanh; return zeros for a flat map, unless it is not divided."""
         divided = DIVISORS[self.divide](values)
         return divided if self.gamma is None else np.tanh(self.gamma * divided)
 
@@ -122,75 +122,77 @@ COMBINATIONS: dict[str, Combination] = {
 """Every way of combining. Menus, command-line choices, the browser's blending and tests read this table."""
 
 
-def every(n: int) -> tuple[float, ...]:
-    """Weights for n ≥ 1 maps: 1 for each."""
+def equal_weights(n: int) -> tuple[float, ...]:
+    """Return weights for n ≥ 1 maps: 1 for each."""
     return (1.0,) * n
 
 
-def deepest(n: int) -> tuple[float, ...]:
-    """Weights for n ≥ 1 maps: 1 for the last, 0 for the others."""
+def deepest_weights(n: int) -> tuple[float, ...]:
+    """Return weights for n ≥ 1 maps: 1 for the last, 0 for the others."""
     return (0.0,) * (n - 1) + (1.0,)
 
 
-def shallow_half(n: int) -> tuple[float, ...]:
-    """Weights for n ≥ 1 maps: 1 for the first n / 2, rounded down but at least one, 0 for the others."""
+def shallow_weights(n: int) -> tuple[float, ...]:
+    """Return weights for n ≥ 1 maps: 1 for the first n / 2, rounded down but at least one, 0 for the others."""
     shallow = max(1, n // 2)
     return (1.0,) * shallow + (0.0,) * (n - shallow)
 
 
 def upsample(values: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """A map (h, w) at another size (H, W), float32: bilinear, corners aligned, as everywhere."""
-    # A copy, since torch cannot view an array that is read-only.
+    """Upsample a map (h, w) to float32 (H, W): bilinear, corners aligned, as everywhere in this project."""
+    # torch.tensor copies, since torch cannot share memory with a read-only array.
     grid = torch.tensor(values, dtype=torch.float32)[None, None]
     return F.interpolate(grid, tuple(size_hw), mode="bilinear", align_corners=True)[0, 0].numpy()
 
 
 def combine(maps: Sequence[StageMap], weights: Sequence[float], how: str, size_hw: tuple[int, int]) -> Heatmap:
-    """Weigh and combine the maps of one method over stages or blocks: Combi-CAM for any weights.
+    """Combine the maps of one method over stages or blocks to a heatmap: Combi-CAM with any weights.
 
-    maps     at least one; all of one method, target, score and level
+    maps     at least one map; all of one method, target, score and level
     weights  one per map, finite and ≥ 0; 0 leaves a map out
     how      key in COMBINATIONS: each map is scaled at its own resolution ("sum": not at all; "max": divided by its
              maximum; "minmax": to 0–1; "tanh": tanh(2 M / max M)), upsampled with the corners aligned, multiplied by
-             its weight, and added up ("tanh": the maximum is taken instead)
+             its weight, and added ("tanh": the maximum is taken instead)
     size_hw  height and width of the heatmap in pixels
 
-    A map that is flat adds nothing to "max", "minmax" and "tanh". With weight 1 on one map and 0 elsewhere, "sum"
-    gives that map itself. The browser blends in the same order, in assets/studio/blend.js, from the raw float32 maps by
-    the row of COMBINATIONS; this function is its reference, and a test holds the two together for every row.
+    A flat map adds nothing to "max", "minmax" and "tanh". With weight 1 on one map and 0 elsewhere, "sum" gives that
+    map itself. The browser blends the raw float32 maps in the same order, in assets/studio/blend.js, by the row of
+    COMBINATIONS. This function is its reference, and a test compares the two for every row.
 
-    Raises DataError for no maps, maps that do not belong together, or wrong weights or way of combining.
+    Raises DataError for no maps, maps that differ in method, target, score or level, and wrong weights or way of
+    combining.
     """
     _check(maps, weights, how)
     scale = COMBINATIONS[how].scale
-    return folded(maps, [scale(stage_map.values) for stage_map in maps], weights, how, size_hw)
+    return fold_maps(maps, [scale(stage_map.values) for stage_map in maps], weights, how, size_hw)
 
 
 def combine_pair(
     maps: Sequence[StageMap], others: Sequence[StageMap], weights: Sequence[float], how: str, size_hw: tuple[int, int]
 ) -> tuple[Heatmap, Heatmap]:
-    """`combine` for two cells' maps of the same stages or blocks, so that the heatmaps may be held against each other.
+    """Combine two cells' maps of the same stages or blocks to two heatmaps that can be subtracted.
 
-    What `how` divides by is common to both maps of a stage: each by its own, the fainter would look as strong.
+    As `combine`, but `how` divides both maps of a stage by the same value: otherwise the weaker map would look as
+    strong as the other.
     """
     _check(maps, weights, how)
     _check(others, weights, how)
     scale = COMBINATIONS[how].scale
     pairs = [scale(np.stack([one.values, other.values])) for one, other in zip(maps, others, strict=True)]
     return (
-        folded(maps, [one for one, _ in pairs], weights, how, size_hw),
-        folded(others, [other for _, other in pairs], weights, how, size_hw),
+        fold_maps(maps, [one for one, _ in pairs], weights, how, size_hw),
+        fold_maps(others, [other for _, other in pairs], weights, how, size_hw),
     )
 
 
-def folded(
+def fold_maps(
     maps: Sequence[StageMap],
     scaled: Sequence[np.ndarray],
     weights: Sequence[float],
     how: str,
     size_hw: tuple[int, int],
 ) -> Heatmap:
-    """The heatmap of maps whose values have been scaled for `how` already: upsampled, weighed and folded into one."""
+    """Fold maps into one heatmap: upsample and weight their values, which are already scaled for `how`."""
     fold = FOLDS[COMBINATIONS[how].fold]
     total = np.zeros(size_hw, dtype=np.float32)
     for values, weight in zip(scaled, weights, strict=True):
@@ -217,9 +219,15 @@ def _check(maps: Sequence[StageMap], weights: Sequence[float], how: str) -> None
     if not maps:
         raise DataError("expected at least one map to combine, got none: choose at least one stage.")
     if len({(m.method, m.target, m.score, m.level) for m in maps}) > 1:
-        raise DataError("expected maps of one method, target, score and level, got a mixture: combine each by itself.")
+        kinds = sorted({f"{m.method} of {m.score} by {m.level}" for m in maps})
+        raise DataError(
+            f"expected maps of one method, target, score and level, got {', '.join(kinds)} for "
+            f"{len({m.target for m in maps})} targets: combine each kind by itself."
+        )
     if len(weights) != len(maps):
-        raise DataError(f"expected {len(maps)} weights, one per {maps[0].level}, got {len(weights)}: give one each.")
+        raise DataError(
+            f"expected {len(maps)} weights, one per {maps[0].level}, got {len(weights)}: give one for each."
+        )
     for weight in weights:
         if not (math.isfinite(weight) and weight >= 0):
             raise DataError(f"expected weights that are finite and at least 0, got {weight}: use 0 to leave a map out.")

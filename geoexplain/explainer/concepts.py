@@ -1,6 +1,6 @@
-"""Concept influence: does an explanation lie on what a mask names, more than the mask's size alone would explain?
+"""Concept influence: whether an explanation lies on a concept more than the size of its mask would explain.
 
-Theiner et al., WACV 2022, sect. 3.2. Any map of the image will do: the saliency of an attribution, or a CAM heatmap.
+Theiner et al., WACV 2022, sect. 3.2. The explanation can be the saliency of an attribution or a CAM's heatmap.
 """
 
 import math
@@ -18,28 +18,28 @@ from geoexplain.words import exact_percent, extremes, percent
 
 TOP_K = 1000
 SMALLEST_SHARE = 0.05
-"""Settings of the paper: the thousand strongest pixels; concepts that cover less than 5 % of the image are ignored."""
+"""Settings of the paper: the 1000 strongest pixels; concepts that cover less than 5 % of the image are ignored."""
 
 SMALLEST_COUNT = 50
 ERROR_BINS_KM = ((0.0, 25.0), (25.0, 750.0), (750.0, 2500.0))
-"""Settings of the paper's table: concepts seen in at least 50 images, by the error [low, high) of the prediction."""
+"""Settings of the paper's table: concepts in at least 50 images, in bins [low, high) of the prediction's error."""
 
 LARGEST_DILATION_PX = 1000
 FEWEST_FOR_BOOTSTRAP = 20
 BOOTSTRAP_BLOCK = 2**20
-"""How many values are drawn at a time: 8 MB."""
+"""Number of values that are drawn at a time: 8 MB."""
 
 
 @dataclass(frozen=True)
 class ConceptInfluence:
     """How much of one explanation lies on one concept.
 
-    concept  its name
-    share    of the image that its mask covers, 0 to 1, after dilation
+    concept  name of the concept
+    share    share of the image that its mask covers, 0 to 1, after dilation
     tki      top-k intersection: share of the k strongest pixels that lie in the mask; None if the map is flat
-    ci       tki / share: above 1, the concept holds more of the explanation than its size would; None without a tki
-             or with an empty mask
-    ignored  why it does not count, in words; "" if it does
+    ci       tki / share; above 1, more of the explanation lies on the concept than its size explains. None if tki is
+             None or the mask is empty
+    ignored  why the concept is ignored, in words; "" if it is not
     """
 
     concept: str
@@ -53,10 +53,10 @@ class ConceptInfluence:
 class Influence:
     """The concept influence of one explanation of one image.
 
-    concepts  one for each mask, in the order of the masks
+    concepts  one per mask, in the order of the masks
     top       bool (H, W), the k strongest pixels
-    tied      how many of these are as strong as some that are not among them: chosen by their index, not their value
-    flat      True if the map holds no structure, so that every concept is ignored and `top` means nothing
+    tied      number of these that equal some pixels outside `top`: chosen by their index instead of their value
+    flat      True if the map is constant up to rounding, so that every concept is ignored and `top` is meaningless
     """
 
     concepts: tuple[ConceptInfluence, ...]
@@ -73,28 +73,31 @@ def concept_influence(
     smallest_share: float = SMALLEST_SHARE,
     dilation_px: int = 0,
 ) -> Influence:
-    """Concept influence ci = tki / (|mask| / |image|) of an explanation on every concept.
+    """Compute the concept influence ci = tki / (|mask| / |image|) of an explanation for every concept.
 
     values          the explanation (H, W), finite and ≥ 0
     masks           concept → bool (H, W); they may overlap
-    k               how many of the strongest pixels are looked at, 1 to H W
-    smallest_share  a concept that covers less of the image, after dilation, is ignored; 0 to 1
-    dilation_px     pixels that every mask grows by beforehand, 0 to LARGEST_DILATION_PX; see dilated()
+    k               number of strongest pixels to use, 1 to H W
+    smallest_share  a concept that covers a smaller share of the image, after dilation, is ignored; 0 to 1
+    dilation_px     pixels that every mask is dilated by first, 0 to LARGEST_DILATION_PX; see dilate()
 
-    Raises DataError for another shape or type of map or mask, or a setting out of its range.
+    Raises DataError for another shape or type of map or mask, or a setting outside its range.
     """
     strength = np.asarray(values)
     if strength.ndim != 2 or not strength.size or not np.issubdtype(strength.dtype, np.floating):
-        raise DataError(f"expected an explanation (H, W) of floats, got {strength.dtype} of shape {strength.shape}.")
+        raise DataError(
+            f"expected an explanation (H, W) of floats, got {strength.dtype} of shape {strength.shape}: pass a "
+            "saliency or a heatmap."
+        )
     if not np.isfinite(strength).all() or strength.min() < 0:
         raise DataError(
             f"expected an explanation of finite values ≥ 0, got {extremes(strength.ravel())}: pass a saliency or "
             "a heatmap."
         )
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= strength.size:
-        raise DataError(f"expected k from 1 to the image's {strength.size} pixels, got {k!r}: choose a smaller one.")
+        raise DataError(f"expected k from 1 to the image's {strength.size} pixels, got {k!r}: choose another.")
     if not 0 <= smallest_share <= 1:  # also false for NaN
-        raise DataError(f"expected a smallest share from 0 to 1, got {smallest_share}.")
+        raise DataError(f"expected a smallest share from 0 to 1, got {smallest_share}: {SMALLEST_SHARE} is usual.")
     top = top_pixels(strength, k)
     weakest = strength[top].min()
     at_limit = strength == weakest
@@ -105,31 +108,31 @@ def concept_influence(
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != strength.shape:
             raise DataError(
                 f"concept {concept!r}: expected a mask of bool {strength.shape}, the explanation's shape, "
-                f"got {getattr(mask, 'dtype', type(mask).__name__)} {np.shape(mask)}."
+                f"got {getattr(mask, 'dtype', type(mask).__name__)} {np.shape(mask)}: convert the mask."
             )
-        grown = dilated(mask, dilation_px)
+        grown = dilate(mask, dilation_px)
         concepts.append(_influence(concept, grown, top, smallest_share, flat))
     return Influence(tuple(concepts), top, chosen if there > chosen else 0, flat)
 
 
 def top_pixels(values: NDArray[np.floating], k: int) -> NDArray[np.bool_]:
-    """The k largest of `values` (H, W) as a mask, bool (H, W): exactly k, of equal values those of the lowest index."""
-    # A threshold would take every pixel of a map that is zero almost everywhere, as maps behind a ReLU are.
+    """Return exactly the k largest of `values` (H, W) as a mask, bool (H, W); of equal values those of lowest index."""
+    # A threshold would select every pixel of a map that is zero almost everywhere, as maps after a ReLU are.
     order = np.argsort(-values.ravel(), kind="stable")
     top = np.zeros(values.size, dtype=np.bool_)
     top[order[:k]] = True
     return top.reshape(values.shape)
 
 
-def dilated(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    """A mask (H, W) grown by `pixels` in each of the eight directions: dilation by a square of 2 pixels + 1.
+def dilate(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+    """Dilate a mask (H, W) by a square of 2 `pixels` + 1: it grows by `pixels` in each of the eight directions.
 
-    The code of Theiner et al. means the same, but misses a diagonal neighbour and whatever lies at the border.
-    Raises DataError for a number out of 0 to LARGEST_DILATION_PX.
+    The code of Theiner et al. intends the same, but misses a diagonal neighbour and the border.
+    Raises DataError for a number outside 0 to LARGEST_DILATION_PX.
     """
     if isinstance(pixels, bool) or not isinstance(pixels, int) or not 0 <= pixels <= LARGEST_DILATION_PX:
-        raise DataError(f"expected a dilation from 0 to {LARGEST_DILATION_PX} px, got {pixels!r}.")
-    if pixels == 0:  # which would mean "until nothing changes" to scipy
+        raise DataError(f"expected a dilation from 0 to {LARGEST_DILATION_PX} px, got {pixels!r}: 0 leaves it out.")
+    if pixels == 0:  # scipy takes 0 iterations as "until nothing changes"
         return mask
     return binary_dilation(mask, np.ones((3, 3), dtype=np.bool_), iterations=pixels)
 
@@ -152,7 +155,7 @@ def _influence(
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over images, and the interval that its bootstrap gives; NaN where there are too few images for one."""
+    """A figure over images with its bootstrap interval, which is NaN if there are too few images."""
 
     value: float
     low: float
@@ -163,10 +166,10 @@ class Estimate:
 class ConceptRow:
     """One concept in one bin of the prediction's error.
 
-    concept          its name
+    concept          name of the concept
     low_km, high_km  the bin: low ≤ error < high
-    images           in how many images of the bin it counts
-    median, mean     of its ci over these; None if they are too few
+    images           number of images of the bin in which the concept is not ignored
+    median, mean     median and mean of its ci over these; None if they are too few
     """
 
     concept: str
@@ -181,9 +184,9 @@ class ConceptRow:
 class ConceptTable:
     """Concept influence over a set of images.
 
-    rows     every bin of every concept that counts in some image: concepts by name, bins in order
-    images   of each bin, whatever concepts are in them
-    outside  images whose error lies in no bin
+    rows     every bin of every concept that is not ignored in all images: concepts by name, bins in order
+    images   number of images in each bin, with any concepts
+    outside  number of images whose error lies in no bin
     """
 
     rows: tuple[ConceptRow, ...]
@@ -200,28 +203,30 @@ def concept_table(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> ConceptTable:
-    """Median and mean concept influence over images, by concept and by the error of the prediction.
+    """Compute median and mean concept influence over images, by concept and by the error of the prediction.
 
-    results         of each image, the error of its prediction in km and the influence of its concepts, in any order
-    bins_km         (low, high) in km with 0 ≤ low < high, not overlapping: an error belongs where low ≤ error < high
-    smallest_count  images that a concept must count in, within the bin, to be given a figure; at least 1
-    resamples       of the percentile bootstrap over images; at least 1
-    confidence      of the intervals, between 0 and 1
-    seed            of the bootstrap: the same images give the same table
+    results         for each image, the error of its prediction in km and the influence of its concepts, in any order
+    bins_km         bins (low, high) in km with 0 ≤ low < high that do not overlap; a bin holds low ≤ error < high
+    smallest_count  smallest number of images of a bin, with the concept not ignored, for a figure; at least 1
+    resamples       number of resamples of the percentile bootstrap over images; at least 1
+    confidence      confidence of the intervals, between 0 and 1
+    seed            seed of the bootstrap: the same images give the same table
 
-    Raises DataError for an error that is not finite and ≥ 0, or a setting out of its range.
+    Raises DataError for an error that is not finite and ≥ 0, or a setting outside its range.
     """
     _check_bins(bins_km)
     if smallest_count < 1 or resamples < 1 or not 0 < confidence < 1:
         raise DataError(
             "expected a smallest count and resamples of at least 1 and a confidence between 0 and 1, "
-            f"got {smallest_count}, {resamples} and {confidence}."
+            f"got {smallest_count}, {resamples} and {confidence}: {SMALLEST_COUNT}, 1000 and 0.95 are usual."
         )
-    found: dict[str, list[list[float]]] = {}
+    influences: dict[str, list[list[float]]] = {}
     images, outside = [0] * len(bins_km), 0
     for error_km, concepts in results:
         if not (math.isfinite(error_km) and error_km >= 0):
-            raise DataError(f"expected errors in km that are finite and at least 0, got {error_km}.")
+            raise DataError(
+                f"expected errors in km that are finite and at least 0, got {error_km}: leave the image out."
+            )
         index = next((i for i, (low, high) in enumerate(bins_km) if low <= error_km < high), None)
         if index is None:
             outside += 1
@@ -229,10 +234,10 @@ def concept_table(
         images[index] += 1
         for one in concepts:
             if one.ci is not None and not one.ignored:
-                found.setdefault(one.concept, [[] for _ in bins_km])[index].append(one.ci)
+                influences.setdefault(one.concept, [[] for _ in bins_km])[index].append(one.ci)
     rows = []
-    for concept in sorted(found):
-        for (low, high), values in zip(bins_km, found[concept], strict=True):
+    for concept in sorted(influences):
+        for (low, high), values in zip(bins_km, influences[concept], strict=True):
             few = len(values) < smallest_count
             median, mean = (None, None) if few else bootstrap(values, resamples, confidence, seed)
             rows.append(ConceptRow(concept, low, high, len(values), median, mean))
@@ -240,10 +245,10 @@ def concept_table(
 
 
 def bootstrap(values: Sequence[float], resamples: int, confidence: float, seed: int) -> tuple[Estimate, Estimate]:
-    """Median and mean of n ≥ 1 values, each with its percentile interval over as many draws with replacement.
+    """Compute median and mean of n ≥ 1 values, each with a percentile interval from resamples of n values.
 
-    The order of the values does not matter. Fewer than FEWEST_FOR_BOOTSTRAP have no interval: it would be too narrow,
-    that of one value a point. Efron 1979.
+    The order of the values does not matter. Fewer than FEWEST_FOR_BOOTSTRAP values get no interval, since it would be
+    too narrow: that of one value would be a point. Efron 1979.
     """
     if len(values) < FEWEST_FOR_BOOTSTRAP:
         return (
@@ -269,4 +274,7 @@ def _check_bins(bins_km: Sequence[tuple[float, float]]) -> None:
     ordered = sorted(bins_km)
     whole = all(0 <= low < high for low, high in ordered)  # also false for NaN
     if not ordered or not whole or any(one[1] > other[0] for one, other in pairwise(ordered)):
-        raise DataError(f"expected bins of errors from low to high km that do not overlap, got {tuple(bins_km)}.")
+        raise DataError(
+            f"expected bins (low, high) in km, 0 ≤ low < high, that do not overlap, got {tuple(bins_km)}: "
+            f"{ERROR_BINS_KM} is usual."
+        )

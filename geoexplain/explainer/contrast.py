@@ -1,4 +1,4 @@
-"""Why here and not there: what in an image speaks for one cell rather than another."""
+"""Contrast: what in an image supports one cell rather than another."""
 
 from dataclasses import dataclass, field, replace
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import FLAT_SPREAD
-from geoexplain.explainer.combine import Heatmap, combine_pair, deepest, every
+from geoexplain.explainer.combine import Heatmap, combine_pair, deepest_weights, equal_weights
 from geoexplain.explainer.explanation import Explanation, target_cell
 from geoexplain.explainer.target import log_odds
 from geoexplain.explainer.trace import Trace, trace
@@ -16,12 +16,12 @@ from geoexplain.locator.model import GeoModel
 
 @dataclass(frozen=True, eq=False)
 class SignedMap:
-    """What speaks for one cell rather than another, and where.
+    """What supports one cell rather than another, and where in the image.
 
-    here    the heatmap of what speaks for the explained cell
-    there   that of what speaks for the other one; both in one unit, so that they may be subtracted
-    values  float32 (H, W), here − there: above 0 what speaks for the explained cell; all zeros if `flat`
-    flat    True if that holds no structure, so that there is nothing to show
+    here    heatmap of what supports the explained cell
+    there   heatmap of what supports the other cell; both have the same unit, so that they can be subtracted
+    values  float32 (H, W), here − there: above 0 where the image supports the explained cell; all zeros if `flat`
+    flat    True if `values` are constant up to rounding, so that there is nothing to show
     """
 
     here: Heatmap
@@ -32,11 +32,11 @@ class SignedMap:
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """One image, two cells: how far one is ahead of the other, and every map of why.
+    """The explanation of one cell of an image against another.
 
-    here      the explanation of log p_here − log p_there
-    there     that of log p_there − log p_here: same pass, every gradient turned round
-    log_odds  log p_here − log p_there, the natural logarithm; above 0 if `here` is the more probable
+    here      explanation of log p_here − log p_there
+    there     explanation of log p_there − log p_here: from the same pass, with every gradient negated
+    log_odds  log p_here − log p_there, natural logarithm; above 0 if `here` is more probable
     """
 
     here: Explanation = field(repr=False)
@@ -54,12 +54,15 @@ class Contrast:
         return self.there.target
 
     def swapped(self) -> "Contrast":
-        """The same question asked the other way round. No network pass."""
+        """Return the same contrast with the two cells swapped. No network pass."""
         return Contrast(self.there, self.here, -self.log_odds)
 
     def heatmap(self, method: str) -> SignedMap:
-        """A gradient method on its own: the maps of the deepest stage. No network pass; errors as of Explanation."""
-        return self.combi_cam(deepest(len(self.here.trace.stages)), method=method, level="stage")
+        """Draw a gradient method on its own: the maps of the deepest stage. No network pass.
+
+        Raises DataError as `Explanation.heatmap` does.
+        """
+        return self.combi_cam(deepest_weights(len(self.here.trace.stages)), method=method, level="stage")
 
     def combi_cam(
         self,
@@ -69,37 +72,37 @@ class Contrast:
         level: str = "block",
         how: str = "sum",
     ) -> SignedMap:
-        """Combi-CAM of both cells by the same weights, one from the other. No network pass.
+        """Draw the difference of both cells' Combi-CAMs with the same weights. No network pass.
 
-        As for `Explanation.combi_cam`; what `how` divides a stage's map by is common to both cells.
+        As `Explanation.combi_cam`; `how` divides both cells' maps of a stage by the same value.
         """
         maps, others = self.here.maps(method, level), self.there.maps(method, level)
-        chosen = every(len(maps)) if weights is None else weights
-        return signed(*combine_pair(maps, others, chosen, how, self.here.size_hw))
+        chosen = equal_weights(len(maps)) if weights is None else weights
+        return subtract_heatmaps(*combine_pair(maps, others, chosen, how, self.here.size_hw))
 
 
 def contrast(explanation: Explanation, model: GeoModel, against: int | tuple[float, float]) -> Contrast:
-    """Hold the explained cell of an image against another one, with one forward and one gradient pass.
+    """Contrast the explained cell of an image with another one, with one forward and one gradient pass.
 
-    explanation  by `model`; its target is the cell that is held against the other, whatever score it explains
-    against      the other cell, or (latitude, longitude) in degrees of a place in it
+    explanation  an explanation by `model`; its target is contrasted with the other cell, whatever score it explains
+    against      the other cell, or a position (latitude, longitude) in degrees in it
 
-    The maps of the explained cell are made of the gradient g of log p_here − log p_there, those of the other of −g: a
-    method that keeps what raises a score thus shows what favours either. Selvaraju et al., IJCV 2020
-    (sect. 3.3), turn the gradient round likewise for what speaks against a class; here what it speaks for has a name.
-    Raises DataError for a cell that does not exist, or the explained one.
+    The maps of the explained cell come from the gradient g of log p_here − log p_there, those of the other cell from
+    −g. A method that keeps what raises a score thus shows what supports each cell. Selvaraju et al., IJCV 2020
+    (sect. 3.3), negate the gradient in the same way to show evidence against a class; here, that is evidence for the
+    other cell. Raises DataError for a cell that does not exist, or the explained one.
     """
     other = target_cell(model, against)
     if other is None:
-        raise DataError("expected a cell to hold the explained one against, got none: choose another cell.")
+        raise DataError("expected a cell to contrast the explained one with, got none: choose another cell.")
     traced = trace(model, explanation.tensor, explanation.target, against=other)
     odds = float(log_odds(traced.logits, traced.target, other))
-    there = turned_round(traced, other)
+    there = reversed_trace(traced, other)
     return Contrast(replace(explanation, trace=traced), replace(explanation, trace=there), odds)
 
 
-def turned_round(traced: Trace, target: int) -> Trace:
-    """The trace of the same pass and of the score's negative, which is that of `target`."""
+def reversed_trace(traced: Trace, target: int) -> Trace:
+    """Return the trace of the negative score, that of `target`, from the same pass."""
     return replace(
         traced,
         blocks=tuple(replace(stage, gradient=-stage.gradient) for stage in traced.blocks),
@@ -108,8 +111,8 @@ def turned_round(traced: Trace, target: int) -> Trace:
     )
 
 
-def signed(here: Heatmap, there: Heatmap) -> SignedMap:
-    """One heatmap less another of the same size and unit."""
+def subtract_heatmaps(here: Heatmap, there: Heatmap) -> SignedMap:
+    """Subtract `there` from `here`, heatmaps of the same size and unit."""
     values = here.values - there.values
     flat = bool(np.ptp(values) <= FLAT_SPREAD * max(here.values.max(), there.values.max()))
     return SignedMap(here, there, np.zeros_like(values) if flat else values, flat)

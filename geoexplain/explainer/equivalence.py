@@ -1,4 +1,4 @@
-"""Which of several ranges holds a mean? An answer only if its whole interval lies in one of them."""
+"""Equivalence test: which of several ranges holds a mean, answered only if its whole interval lies in one range."""
 
 import math
 from collections.abc import Mapping
@@ -14,14 +14,15 @@ TOO_FEW = "too few"
 
 @dataclass(frozen=True)
 class Equivalence:
-    """What values say of the range that their mean lies in.
+    """Result of an equivalence test of a mean.
 
-    verdict    the name of the range, or TOO_FEW
-    possible   the ranges that the interval reaches into, in order: one of them unless the verdict is TOO_FEW
-    mean       of the values; NaN for none
+    verdict    name of the range that the mean lies in, or TOO_FEW
+    possible   ranges that the interval overlaps, in order: a single one unless the verdict is TOO_FEW
+    mean       mean of the values; NaN for no values
     low, high  its 95 % interval; infinite for one value
-    count      how many values
-    more       how many more would settle it, if they are like these: 0 if it is settled, None for more than are counted
+    count      number of values
+    more       number of further values, if they are like these, that would give a verdict: 0 if there is one already,
+               None if even MOST values in all would not
     """
 
     verdict: str
@@ -34,26 +35,27 @@ class Equivalence:
 
 
 def equivalence(values: NDArray[np.float64], ranges: Mapping[str, tuple[float, float]]) -> Equivalence:
-    """Say in which of some ranges the mean of independent values (N,) lies.
+    """Decide in which of several ranges the mean of independent values (N,) lies.
 
-    That a difference is "not significant" says nothing: the fewer and the more scattered the values, the sooner it is
-    so. Here few and scattered values say nothing (Schuirmann, J. Pharmacokinet. Biopharm. 15, 1987, for one range).
+    A difference that is "not significant" is no evidence of equality: the fewer and the more scattered the values, the
+    more often that happens. Here, few and scattered values give no verdict (Schuirmann, J. Pharmacokinet. Biopharm. 15,
+    1987, for one range).
 
-    ranges  name → (low, high), which border on one another in rising order and reach from −∞ to ∞
+    ranges  name → (low, high): adjacent ranges in ascending order that cover −∞ to ∞
     """
     low, high = mean_interval(values)
 
-    def holding(low: float, high: float) -> str | None:
+    def range_holding(low: float, high: float) -> str | None:
         return next((name for name, (least, most) in ranges.items() if least <= low and high <= most), None)
 
-    found = holding(low, high) if len(values) >= FEWEST else None
+    verdict = range_holding(low, high) if len(values) >= FEWEST else None
     possible = tuple(name for name, (least, most) in ranges.items() if low <= most and high >= least)
     return Equivalence(
-        found or TOO_FEW,
-        (found,) if found else possible,
+        verdict or TOO_FEW,
+        (verdict,) if verdict else possible,
         float(values.mean()) if len(values) else math.nan,
         low,
         high,
         len(values),
-        further_values(values, lambda low, high: holding(low, high) is not None),
+        further_values(values, lambda low, high: range_holding(low, high) is not None),
     )

@@ -1,4 +1,4 @@
-"""One image, one cell: the prediction, and every map that one forward and one gradient pass give."""
+"""Locate and explain one image: its prediction, and every map that one forward and one gradient pass give."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import StageMap
-from geoexplain.explainer.combine import Heatmap, combine, deepest, every
+from geoexplain.explainer.combine import Heatmap, combine, deepest_weights, equal_weights
 from geoexplain.explainer.subject import Subject
-from geoexplain.explainer.table import canonical, draw, stage_maps
+from geoexplain.explainer.table import canonical_name, draw, stage_maps
 from geoexplain.explainer.target import CellGroup
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.images import ImageSource, open_image
@@ -19,17 +19,17 @@ from geoexplain.locator.prediction import Prediction, crop_logits, predict
 from geoexplain.locator.retrieval import SearchWithinCell
 
 Target = int | tuple[float, float] | CellGroup | None
-"""What is explained: a cell, the cell of a point, (latitude, longitude) in degrees, several cells as one (those of a
-place), or None for the top one."""
+"""The target as a caller gives it: a cell; a position (latitude, longitude) in degrees, for the cell that holds it;
+several cells as one, such as those of a place; or None for the most probable cell."""
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What a model says of an image, and what it takes to draw any gradient method's maps without the network.
+    """A model's prediction for an image, and all data that gradient methods need to draw maps without the network.
 
-    image       the RGB image as it was opened, upright
-    tensor      what the network saw (1, 3, H, W)
-    prediction  where, whatever cell is explained
+    image       the RGB image, upright
+    tensor      the network's input (1, 3, H, W)
+    prediction  the predicted location, independent of the target
     trace       activations and gradients of every stage and block
     """
 
@@ -40,12 +40,12 @@ class Explanation:
 
     @property
     def target(self) -> int:
-        """The explained cell; of a group the most probable one."""
+        """The explained cell; of several cells the most probable one."""
         return self.trace.target
 
     @property
     def share(self) -> float:
-        """Probability, in [0, 1], of what is explained: of the cell, or of all cells of the group together."""
+        """Probability of the target, in [0, 1]: of the cell, or of all explained cells together."""
         group = self.trace.group
         return float(self.prediction.probabilities[[self.target] if group is None else list(group.cells)].sum())
 
@@ -55,11 +55,11 @@ class Explanation:
         return self.trace.size_hw
 
     def maps(self, method: str, level: str) -> tuple[StageMap, ...]:
-        """The raw maps of one gradient method at every "stage" or "block". No network pass.
+        """Compute the raw maps of one gradient method at every "stage" or "block". No network pass.
 
         Raises DataError for another level, or a method that needs the network.
         """
-        return stage_maps(self.trace, canonical(method), level)
+        return stage_maps(self.trace, canonical_name(method), level)
 
     def draw(
         self,
@@ -69,20 +69,20 @@ class Explanation:
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Heatmap:
-        """Any explanation of EXPLANATIONS of what was traced: its image, cell and score.
+        """Draw any explanation of EXPLANATIONS for the traced image, target and score.
 
-        model      the one that was explained
-        progress   called as progress(done, total) by those that run the network many times over
-        cancelled  asked again and again by the same; if it says True, ExplanationCancelledError is raised
+        model      the model that was explained
+        progress   called as progress(done, total) by explanations that run the network many times
+        cancelled  called repeatedly by the same explanations; if it returns True, ExplanationCancelledError is raised
 
-        Raises DataError for another name, ExplanationCancelledError when called off.
+        Raises DataError for another name, ExplanationCancelledError when cancelled.
         """
         return draw(name, Subject(model, self.tensor, self.trace, progress=progress, cancelled=cancelled))
 
     def heatmap(self, method: str) -> Heatmap:
-        """A gradient method on its own, as its paper shows it: the map of the deepest stage. Errors as for `maps`."""
+        """Draw a gradient method on its own, as in its paper: the map of the deepest stage. Raises as `maps` does."""
         maps = self.maps(method, "stage")
-        return combine(maps, deepest(len(maps)), "sum", self.size_hw)
+        return combine(maps, deepest_weights(len(maps)), "sum", self.size_hw)
 
     def combi_cam(
         self,
@@ -92,12 +92,12 @@ class Explanation:
         level: str = "block",
         how: str = "sum",
     ) -> Heatmap:
-        """Combi-CAM for any weights, one per stage or block (None: 1 for each). As published by default.
+        """Draw Combi-CAM with any weights, one per stage or block (None: 1 for each). The defaults are as published.
 
-        The score is the one that was explained. Raises DataError as `combine` and `stage_maps` do.
+        The score is that of the trace. Raises DataError as `combine` and `stage_maps` do.
         """
         maps = self.maps(method, level)
-        return combine(maps, every(len(maps)) if weights is None else weights, how, self.size_hw)
+        return combine(maps, equal_weights(len(maps)) if weights is None else weights, how, self.size_hw)
 
 
 def explain(
@@ -111,11 +111,11 @@ def explain(
 ) -> Explanation:
     """Locate an image and explain one cell, or several as one, with one forward and one gradient pass.
 
-    image   a path, bytes, file, Pillow image or array, as `geoexplain.images.open_image` takes them
-    target  see Target
+    image   a path, bytes, file, Pillow image or array, as `geoexplain.images.open_image` accepts them
+    target  the cell or cells to explain, see Target
     score   "probability" or "logit"
-    rule    when the image counts as localizable; None is the model's own
-    search  looks for the point among the photos of the top cell
+    rule    when the image counts as localizable; None: the model's own rule
+    search  Search within Cell, which moves the point to the most similar photos of the top cell
 
     Raises ImageError for an image that cannot be used, DataError for a target or score that does not exist.
     """
@@ -130,13 +130,16 @@ def explain(
 
 
 def target_cell(model: GeoModel, target: int | tuple[float, float] | None) -> int | None:
-    """A cell or coordinates as the index of a cell; None stays None. Raises DataError for coordinates not on Earth."""
+    """Return the index of a cell, given as such or by a position in it; None stays None.
+
+    Raises DataError for a position that is not on Earth.
+    """
     if not isinstance(target, tuple):
         return target
     if len(target) != 2 or not (-90 <= target[0] <= 90 and -180 <= target[1] <= 180):
         raise DataError(
             f"expected a target latitude in [-90, 90] and longitude in [-180, 180], got {target}: "
-            "give latitude first, in degrees."
+            "give the latitude first, in degrees."
         )
     return model.partition.cell_at(*target)
 
@@ -150,12 +153,12 @@ def locate(
     crops: int = 1,
     how: str = "max",
 ) -> Prediction:
-    """Where a model places an image, with one forward pass.
+    """Locate an image with one forward pass.
 
     rule, search  as for `explain`
-    crops         1: the whole image; 5: its corners and its centre, as `Preprocess.five_crops` cuts them; the search
-                  then takes the mean of their features
-    how           a rule of CROP_RULES by which five become one
+    crops         1: the whole image; 5: its corners and its centre, as `Preprocess.five_crops` cuts them. The search
+                  then uses the mean of their features
+    how           key in CROP_RULES: how the logits of five crops become one
 
     Raises ImageError for an image that cannot be used, DataError for another number of crops or another rule.
     """
@@ -163,7 +166,7 @@ def locate(
         raise DataError(f"expected 1 or 5 crops, got {crops}: choose one of these.")
     picture = open_image(image)
     views = model.tensor(picture) if crops == 1 else model.preprocess.five_crops(picture)
-    seen = model.look(views)  # features (crops, D)
+    seen = model.encode(views)  # features (crops, D)
     return predict(
         model,
         crop_logits(model, seen.features, how),

@@ -1,4 +1,4 @@
-"""Is the heatmap true of the network? The table of metrics, and several of them measured at once."""
+"""Faithfulness of heatmaps: the table of metrics, and a function that measures several of them at once."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.metrics import (
     ROAD_STEPS,
     STEPS,
-    Again,
+    Redraw,
     adcc_of_drop,
     deletion,
     insertion,
@@ -17,28 +17,28 @@ from geoexplain.explainer.metrics import (
     road,
     share_dropped,
 )
-from geoexplain.explainer.subject import Measure, MeasuredSubject, checked
+from geoexplain.explainer.subject import Measure, MeasuredSubject, check_heatmap
 
 
 @dataclass(frozen=True, eq=False)
 class Measuring:
-    """One heatmap that is being measured; what several metrics share is computed once.
+    """One heatmap during its measurement; results that several metrics share are computed once.
 
-    again              as `adcc` takes it
-    steps, road_steps  of deletion and insertion, and of ROAD
-    seed               of ROAD's noise
+    redraw             draws the heatmap of another image, as for `adcc`
+    steps, road_steps  number of steps of deletion and insertion, and of ROAD
+    seed               seed of ROAD's noise
     """
 
     subject: MeasuredSubject
     heatmap: Heatmap
-    again: Again
+    redraw: Redraw
     steps: int = STEPS
     road_steps: int = ROAD_STEPS
     seed: int = 0
 
     @cached_property
     def drop(self) -> float | str:
-        """(p − p') / p of the image that the heatmap masks, negative for an increase; or why there is none."""
+        """(p − p') / p of the image masked by the heatmap, negative for an increase; or why there is none."""
         return share_dropped(self.subject, self.heatmap)
 
     @cached_property
@@ -49,16 +49,16 @@ class Measuring:
 
 @dataclass(frozen=True)
 class Metric:
-    """One way of measuring a heatmap.
+    """One metric of heatmaps: a row of the table METRICS.
 
-    title    for tables
-    higher   whether a higher value is better
-    source   where it is defined
-    measure  what gives it
-    images   from its number of steps (0 where there are none) to how many images it takes through the network
-    steps    "curve" (steps of deletion and insertion), "road", or None where there are none
-    most     the largest value that there can be; the least is 0
-    shared   what it shares with the other metrics that say the same here, and takes through the network once
+    title    title for tables
+    higher   True if a higher value is better
+    source   the paper that defines it
+    measure  computes it for a heatmap
+    images   number of steps (0 if it has none) → number of images that it takes through the network
+    steps    "curve" (steps of deletion and insertion), "road", or None if it has no steps
+    most     largest possible value; the smallest is 0
+    shared   name of a result that it shares with other metrics, whose images go through the network once
     """
 
     title: str
@@ -108,7 +108,7 @@ METRICS: dict[str, Metric] = {
         "ADCC",
         True,
         "Poppi et al., CVPR Workshops 2021",
-        lambda it: adcc_of_drop(it.subject, it.heatmap, it.again, it.drop),
+        lambda it: adcc_of_drop(it.subject, it.heatmap, it.redraw, it.drop),
         shared="drop",
     ),
     "road-morf": Metric(
@@ -134,7 +134,7 @@ METRICS: dict[str, Metric] = {
 
 
 def metric_name(metric: str, steps: int = STEPS, road_steps: int = ROAD_STEPS) -> str:
-    """A metric with its number of steps: "deletion@50", "road-morf@5", "adcc"."""
+    """Return a metric's name with its number of steps: "deletion@50", "road-morf@5", "adcc"."""
     count = _steps_of(metric, steps, road_steps)
     return f"{metric}@{count}" if count else metric
 
@@ -144,7 +144,7 @@ def _steps_of(metric: str, steps: int, road_steps: int) -> int:
 
 
 def images_needed(metrics: Collection[str], steps: int, road_steps: int) -> int:
-    """How many images go through the network to measure one heatmap, without those that explain another image."""
+    """Return how many images go through the network to measure one heatmap, without those of `redraw`."""
     needed = {
         METRICS[name].shared or name: METRICS[name].images(_steps_of(name, steps, road_steps)) for name in metrics
     }
@@ -154,24 +154,23 @@ def images_needed(metrics: Collection[str], steps: int, road_steps: int) -> int:
 def measure(
     subject: MeasuredSubject,
     heatmap: Heatmap,
-    again: Again,
+    redraw: Redraw,
     metrics: Collection[str] | None = None,
     *,
     steps: int = STEPS,
     road_steps: int = ROAD_STEPS,
     seed: int = 0,
 ) -> tuple[Measure, ...]:
-    """Measure one heatmap by several metrics, keys of METRICS (None: all), in its order.
+    """Measure one heatmap by several metrics, keys of METRICS (None: all); the results are in the table's order.
 
-    `again` is that of `adcc`, `steps` those of deletion and insertion, `seed` that of ROAD's noise.
-    Raises DataError for another metric, and as the metrics do.
+    The other arguments are as for Measuring. Raises DataError for another metric, and as the metrics do.
     """
     metrics = METRICS if metrics is None else metrics
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown:
         raise DataError(f"expected metrics out of {tuple(METRICS)}, got {unknown[0]!r}: choose some of these.")
-    checked(subject, heatmap)
-    measuring = Measuring(subject, heatmap, again, steps, road_steps, seed)
+    check_heatmap(subject, heatmap)
+    measuring = Measuring(subject, heatmap, redraw, steps, road_steps, seed)
     return tuple(
         replace(row.measure(measuring), name=metric_name(name, steps, road_steps))
         for name, row in METRICS.items()

@@ -1,4 +1,4 @@
-"""Filling in removed pixels from those around them, so that no shape of the removed region is left to be seen."""
+"""Imputation: fill in removed pixels from their neighbours, so that the shape of the removed region is not visible."""
 
 from functools import lru_cache
 
@@ -11,21 +11,21 @@ NOISE = 0.01
 """Standard deviation of the noise on filled-in pixels, in normalised space (Rong et al. 2022)."""
 
 EDGE, CORNER = 1 / 6, 1 / 12
-NEIGHBOURS = (
+NEIGHBORS = (
     *((dy, dx, EDGE) for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1))),
     *((dy, dx, CORNER) for dy, dx in ((-1, -1), (-1, 1), (1, -1), (1, 1))),
 )
-"""Row and column steps to the eight neighbours of a pixel, and their weights, which add up to 1."""
+"""Row and column offsets of the eight neighbours of a pixel, and their weights, which sum to 1."""
 
 UNDIVIDED_PX = 4
-"""Blocks of the grid up to this size are not dissected further."""
+"""Rectangles of the grid up to this side are not divided further."""
 
 
 def linear_imputation(image: NDArray[np.floating], removed: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Every removed pixel as the weighted mean of its neighbours: x_i = Σ_j w_j x_j, w renormalised at the borders.
+    """Replace removed pixels by the weighted mean of their neighbours: x_i = Σ_j w_j x_j, w renormalised at borders.
 
-    image    (C, H, W); the values of removed pixels are not looked at
-    removed  (H, W), at least one pixel is kept
+    image    (C, H, W); the values of removed pixels are ignored
+    removed  (H, W); at least one pixel must not be removed
 
     Returns (C, H, W). One sparse factorisation serves all channels. Rong et al., ICML 2022.
     """
@@ -36,26 +36,26 @@ def linear_imputation(image: NDArray[np.floating], removed: NDArray[np.bool_]) -
     places = np.flatnonzero(removed)
     places = places[np.argsort(elimination_order(*removed.shape)[places])]
     rows, columns = (axis + 1 for axis in np.unravel_index(places, removed.shape))
-    # Numbers of the unknowns, −1 for a known pixel, −2 beyond the border.
+    # Index of the unknown at each pixel, −1 for a known pixel, −2 beyond the border.
     number = np.full((removed.shape[0] + 2, removed.shape[1] + 2), -2)
     number[1:-1, 1:-1] = -1
     number[rows, columns] = np.arange(count)
     values = np.pad(filled, ((0, 0), (1, 1), (1, 1)))
-    # Multiplied by the sum of their weights, the equations are symmetric: (D − W) x = known neighbours.
+    # Multiplied by the sum of the weights, the equations are symmetric: (D − W) x = known neighbours.
     weight_sum, known = np.zeros(count), np.zeros((count, len(filled)))
     i_parts, j_parts, w_parts = [np.arange(count)], [np.arange(count)], [weight_sum]
-    for dy, dx, weight in NEIGHBOURS:
-        neighbour = number[rows + dy, columns + dx]
-        weight_sum += weight * (neighbour > -2)
-        at = neighbour == -1
+    for dy, dx, weight in NEIGHBORS:
+        neighbor = number[rows + dy, columns + dx]
+        weight_sum += weight * (neighbor > -2)
+        at = neighbor == -1
         known[at] += weight * values[:, rows[at] + dy, columns[at] + dx].T
-        unknown = np.flatnonzero(neighbour >= 0)
+        unknown = np.flatnonzero(neighbor >= 0)
         i_parts.append(unknown)
-        j_parts.append(neighbour[unknown])
+        j_parts.append(neighbor[unknown])
         w_parts.append(np.full(len(unknown), -weight))
     indices = (np.concatenate(i_parts), np.concatenate(j_parts))
     system = scipy.sparse.csc_matrix((np.concatenate(w_parts), indices), shape=(count, count))
-    # Symmetric and diagonally dominant: no pivoting is needed, and the unknowns stand in a good order already.
+    # Symmetric and diagonally dominant: no pivoting is needed, and the unknowns are already in a good order.
     factors = splu(system, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     filled[:, rows - 1, columns - 1] = factors.solve(known).T
     return filled
@@ -63,10 +63,10 @@ def linear_imputation(image: NDArray[np.floating], removed: NDArray[np.bool_]) -
 
 @lru_cache(maxsize=4)
 def elimination_order(height: int, width: int) -> NDArray[np.int64]:
-    """Each pixel's place (H · W,) in the order of elimination that fills in least: nested dissection.
+    """Return each pixel's position (H · W,) in an elimination order with little fill-in: nested dissection.
 
-    Two halves of a grid come first and the line between them last, and so on within each half. It serves any region
-    of the grid, so that no ordering has to be searched for. George, SIAM J. Numer. Anal. 10 (1973).
+    The two halves of a grid come first and the line between them last, recursively within each half. The order serves
+    any region of the grid, so that none has to be computed per region. George, SIAM J. Numer. Anal. 10 (1973).
     """
     lines: list[NDArray[np.int64]] = []
 
@@ -90,7 +90,7 @@ def elimination_order(height: int, width: int) -> NDArray[np.int64]:
 def noisy_linear_imputation(
     image: NDArray[np.floating], removed: NDArray[np.bool_], generator: np.random.Generator
 ) -> NDArray[np.float32]:
-    """`linear_imputation` plus normal noise of standard deviation NOISE on the removed pixels: float32 (C, H, W)."""
+    """Apply `linear_imputation` and add normal noise of deviation NOISE to the removed pixels; float32 (C, H, W)."""
     filled = linear_imputation(image, removed)
     filled[:, removed] += generator.normal(0, NOISE, (len(filled), int(removed.sum())))
     return filled.astype(np.float32)

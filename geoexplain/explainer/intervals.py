@@ -1,4 +1,4 @@
-"""How far a mean of few values can be trusted, and how many more values would settle a question."""
+"""Confidence intervals of means of few values, and the number of further values that would settle a question."""
 
 import math
 from collections.abc import Callable
@@ -8,34 +8,34 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
-"""Of every interval, unless told otherwise."""
+"""Default confidence of an interval."""
 
 FEWEST = 5
-"""Values below which nothing is said in words, however close to one another they lie."""
+"""Smallest number of values for a verdict in words, however close to one another they are."""
 
 MOST = 1000
-"""Values up to which `further_values` counts."""
+"""Largest number of values that `further_values` considers."""
 
 SKEWNESS = 1.0
-"""Skewness that an interval allows for, in either direction: that of |x| for a normal x is 0.995."""
+"""Skewness that intervals allow for, in either direction. The skewness of |x| for a normal x is 0.995."""
 
 
 def half_width(count: int, deviation: float, confidence: float = CONFIDENCE) -> float:
-    """Half of the interval of a mean of `count` ≥ 2 values with this standard deviation (ddof 1).
+    """Compute half the width of the interval of a mean of `count` ≥ 2 values with this standard deviation (ddof 1).
 
-    Student's t, plus the first term by which the t of skewed values departs from it, SKEWNESS (1 + 2 t²) / (6 √n)
-    (Hall, The Bootstrap and Edgeworth Expansion, 1992, chapter 2). Without it the interval of 5 values of |x| misses
-    the mean in 8 % of the cases instead of 5, nearly always by being too low. The term is added on both sides, since
-    the skewness of so few values cannot be estimated: where there is none, the interval is somewhat too wide.
+    The width is Student's t plus the first correction for skewed values, SKEWNESS (1 + 2 t²) / (6 √n) (Hall, The
+    Bootstrap and Edgeworth Expansion, 1992, chapter 2). Without it, the interval of 5 values of |x| misses the mean in
+    8 % of cases instead of 5 %, nearly always because it is too low. The correction is added on both sides, since the
+    skewness of so few values cannot be estimated: without skewness, the interval is somewhat too wide.
     """
     t = float(stdtrit(count - 1, (1 + confidence) / 2))
     return (t + SKEWNESS * (1 + 2 * t * t) / (6 * math.sqrt(count))) * deviation / math.sqrt(count)
 
 
 def mean_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The interval (low, high) of the mean of independent values (N,), as `half_width` says.
+    """Compute the interval (low, high) of the mean of independent values (N,), with `half_width`.
 
-    Of one value nothing is known: (−∞, ∞). NaN for no values.
+    Returns (−∞, ∞) for one value, (NaN, NaN) for none.
     """
     if not len(values):
         return math.nan, math.nan
@@ -48,10 +48,10 @@ def mean_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -
 def further_values(
     values: NDArray[np.float64], settled: Callable[[float, float], bool], confidence: float = CONFIDENCE
 ) -> int | None:
-    """How many more values like these (N,) would let `settled(low, high)` say yes to the interval of their mean.
+    """Estimate how many more values like these (N,) would make `settled(low, high)` true of their mean's interval.
 
-    The mean and the standard deviation are taken to stay what they are, so that this is an expectation. At least
-    FEWEST values in all; 0 if they settle it as they are, None if not even MOST in all would.
+    The estimate assumes that the mean and the standard deviation stay the same, and that FEWEST values in all are
+    needed at least. Returns 0 if these values suffice, None if even MOST values in all would not.
     """
     count = len(values)
     if count < 2:

@@ -1,4 +1,4 @@
-"""Hide what a heatmap marks, or all else, and see what becomes of the probability: a function for every metric."""
+"""Metrics of faithfulness: hide the pixels that a heatmap marks, or the others, and measure the probability."""
 
 from collections.abc import Callable
 
@@ -8,33 +8,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.combine import Heatmap, over_range
+from geoexplain.explainer.combine import Heatmap, scale_to_range
 from geoexplain.explainer.imputation import noisy_linear_imputation
 from geoexplain.explainer.subject import (
     FLAT_MAP,
     Measure,
     MeasuredSubject,
-    checked,
-    positions,
+    check_heatmap,
+    pixel_ranks,
     target_probabilities,
 )
 
 STEPS = 50
-"""Steps of deletion and insertion, unless told otherwise."""
+"""Default number of steps of deletion and insertion."""
 
 ROAD_STEPS = 5
-"""Shares of pixels that ROAD removes, evenly between 0 and 1, unless told otherwise: 10, 30, 50, 70, 90 %."""
+"""Default number of shares of pixels that ROAD removes, evenly between 0 and 1: 10, 30, 50, 70, 90 %."""
 
-Again = Callable[[Tensor], Heatmap]
-"""Explains another image (1, 3, H, W), for the same cell and with the same method."""
+Redraw = Callable[[Tensor], Heatmap]
+"""Draws the heatmap of another image (1, 3, H, W) for the same target and with the same method."""
 
 
 def deletion(subject: MeasuredSubject, heatmap: Heatmap, steps: int = STEPS) -> Measure:
-    """Area under p while pixels become zero in normalised space, the most important first. Lower is better.
+    """Compute the area under p as pixels become zero in normalised space, most important first. Lower is better.
 
-    Petsiuk et al. 2018; trapezoids over the share of pixels, 0 … 1 in `steps` steps. `steps` − 1 images
-    go through the network: the first and the last point are the subject's. No value for a flat heatmap. Raises
-    DataError for a heatmap of another size or cell, or steps below 1.
+    Petsiuk et al. 2018; trapezoidal rule over the share of pixels, 0 … 1 in `steps` steps. `steps` − 1 images go
+    through the network: the first and the last point are known from the subject. No value for a flat heatmap. Raises
+    DataError for a heatmap of another size or target, or steps below 1.
     """
     ends = subject.probability, subject.blank_probability
     blank = torch.zeros_like(subject.tensor)
@@ -42,9 +42,9 @@ def deletion(subject: MeasuredSubject, heatmap: Heatmap, steps: int = STEPS) -> 
 
 
 def insertion(subject: MeasuredSubject, heatmap: Heatmap, steps: int = STEPS) -> Measure:
-    """Area under p while the pixels of the blurred image become those of the image. Higher is better.
+    """Compute the area under p as the pixels of the blurred image become those of the image. Higher is better.
 
-    Otherwise as `deletion`. Petsiuk et al. 2018.
+    Petsiuk et al. 2018; otherwise as `deletion`.
     """
     ends = subject.blurred_probability, subject.probability
     return _curve("insertion", subject, heatmap, steps, important=subject.tensor, rest=subject.blurred, ends=ends)
@@ -61,14 +61,14 @@ def _curve(
     ends: tuple[float, float],
 ) -> Measure:
     if steps < 1:
-        raise DataError(f"expected at least 1 step, got {steps}.")
+        raise DataError(f"expected at least 1 step, got {steps}: choose more.")
     name = f"{metric}@{steps}"
-    checked(subject, heatmap)
+    check_heatmap(subject, heatmap)
     if heatmap.flat:
         return Measure(name, None, FLAT_MAP)
     pixels = heatmap.values.size
-    counts = [step * pixels // steps for step in range(steps + 1)]  # pixels that are changed, exactly
-    place = torch.from_numpy(positions(heatmap.values)).to(subject.tensor.device)[None, None]  # (1, 1, H, W)
+    counts = [step * pixels // steps for step in range(steps + 1)]  # exact numbers of changed pixels
+    place = torch.from_numpy(pixel_ranks(heatmap.values)).to(subject.tensor.device)[None, None]  # (1, 1, H, W)
     important, rest = (x.contiguous(memory_format=torch.channels_last) for x in (important, rest))
 
     def images(start: int, stop: int) -> Tensor:
@@ -82,19 +82,19 @@ def _curve(
 
 
 def road(subject: MeasuredSubject, heatmap: Heatmap, steps: int = ROAD_STEPS, seed: int = 0) -> tuple[Measure, Measure]:
-    """ROAD: mean p while shares of the pixels are removed, most relevant first (lower is better) and least (higher).
+    """Compute ROAD, mean p as pixels are removed: most relevant first (lower is better), and least relevant (higher).
 
-    The shares are (1/2, 3/2, …) / `steps`; at each, exactly so many pixels from the top, or the bottom, of one ranking
-    are imputed from those that stay, with the noise of `seed`. 2 `steps` images go through the network. Rong et al.
-    2022; they plot accuracy over a data set, of which p is the counterpart for one image. No values for a flat
-    heatmap. Raises DataError for a heatmap of another size or cell, or steps below 1.
+    The removed shares are (1/2, 3/2, …) / `steps`. At each share, exactly that share of pixels, from the top or the
+    bottom of one ranking, is imputed from the other pixels, with noise by `seed`. 2 `steps` images go through the
+    network. Rong et al. 2022 plot accuracy over a data set; p is its counterpart for one image. No values for a flat
+    heatmap. Raises DataError for a heatmap of another size or target, or steps below 1.
     """
     names = f"road-morf@{steps}", f"road-lerf@{steps}"
-    found = _road(subject, heatmap, steps, seed, both=True)
-    if found is None:
+    curve = _road(subject, heatmap, steps, seed, both=True)
+    if curve is None:
         return Measure(names[0], None, FLAT_MAP), Measure(names[1], None, FLAT_MAP)
-    shares, left = found
-    morf, lerf = left[:steps], left[steps:]
+    shares, probabilities = curve
+    morf, lerf = probabilities[:steps], probabilities[steps:]
     return (
         Measure(names[0], float(morf.mean()), None, shares, morf),
         Measure(names[1], float(lerf.mean()), None, shares, lerf),
@@ -102,94 +102,94 @@ def road(subject: MeasuredSubject, heatmap: Heatmap, steps: int = ROAD_STEPS, se
 
 
 def road_removal(subject: MeasuredSubject, heatmap: Heatmap, steps: int = ROAD_STEPS, seed: int = 0) -> Measure:
-    """The first of the two measures of `road`, most relevant first, in `steps` images."""
+    """Compute the first of the two measures of `road`, most relevant first, with `steps` images."""
     name = f"road-morf@{steps}"
-    found = _road(subject, heatmap, steps, seed, both=False)
-    if found is None:
+    curve = _road(subject, heatmap, steps, seed, both=False)
+    if curve is None:
         return Measure(name, None, FLAT_MAP)
-    shares, left = found
-    return Measure(name, float(left.mean()), None, shares, left)
+    shares, probabilities = curve
+    return Measure(name, float(probabilities.mean()), None, shares, probabilities)
 
 
 def _road(
     subject: MeasuredSubject, heatmap: Heatmap, steps: int, seed: int, *, both: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Shares (steps,) and p (steps,), with `both` followed by those of least relevant first; None for a flat map."""
+    """Return shares (steps,) and p (steps,) or, with `both`, p (2 steps,), least relevant last; None for a flat map."""
     if steps < 1:
-        raise DataError(f"expected at least 1 step, got {steps}.")
-    checked(subject, heatmap)
+        raise DataError(f"expected at least 1 step, got {steps}: choose more.")
+    check_heatmap(subject, heatmap)
     if heatmap.flat:
         return None
     pixels = heatmap.values.size
     counts = [(2 * step + 1) * pixels // (2 * steps) for step in range(steps)]
-    place = positions(heatmap.values)
+    place = pixel_ranks(heatmap.values)
     removed = [place < count for count in counts]
     removed += [place >= pixels - count for count in counts] if both else []
     image = subject.tensor[0].cpu().numpy()
 
     def images(start: int, stop: int) -> Tensor:
-        some = [
+        imputed = [
             noisy_linear_imputation(image, removed[i], np.random.default_rng((seed, i))) for i in range(start, stop)
         ]
-        return torch.from_numpy(np.stack(some)).to(subject.tensor.device)
+        return torch.from_numpy(np.stack(imputed)).to(subject.tensor.device)
 
     return np.array(counts) / pixels, target_probabilities(subject, len(removed), images)
 
 
 def drop_and_increase(subject: MeasuredSubject, heatmap: Heatmap) -> tuple[Measure, Measure]:
-    """Average drop and average increase of one image, in percent: 100 max(0, p − p') / p, and 100 if p' > p, else 0.
+    """Compute average drop and increase of one image in percent: 100 max(0, p − p') / p, and 100 if p' > p, else 0.
 
     p' is the probability of the image times the heatmap scaled to [0, 1], in normalised space, where 0 is the mean
-    colour. Over many images their means are the metrics of Chattopadhay et al. 2018. A heatmap that is
-    high everywhere does well in the drop, so that it says little by itself. One image goes through the network.
-    No values for a flat heatmap, or p = 0. Raises DataError for a heatmap of another size or cell.
+    colour. Means over many images are the metrics of Chattopadhay et al. 2018. A heatmap that is high everywhere has a
+    small drop, so the drop alone is weak evidence. One image goes through the network. No values for a flat heatmap,
+    or p = 0. Raises DataError for a heatmap of another size or target.
     """
-    checked(subject, heatmap)
+    check_heatmap(subject, heatmap)
     return measures_of_drop(share_dropped(subject, heatmap))
 
 
 def measures_of_drop(drop: float | str) -> tuple[Measure, Measure]:
-    """Average drop and average increase from what `share_dropped` says."""
+    """Return average drop and average increase from the result of `share_dropped`."""
     if isinstance(drop, str):
         return Measure("average-drop", None, drop), Measure("average-increase", None, drop)
     return Measure("average-drop", 100 * max(0.0, drop)), Measure("average-increase", 100.0 if drop < 0 else 0.0)
 
 
-def adcc(subject: MeasuredSubject, heatmap: Heatmap, again: Again) -> Measure:
-    """ADCC in [0, 1], higher is better: the harmonic mean of coherency, 1 − complexity and 1 − drop.
+def adcc(subject: MeasuredSubject, heatmap: Heatmap, redraw: Redraw) -> Measure:
+    """Compute ADCC in [0, 1], higher is better: the harmonic mean of coherency, 1 − complexity and 1 − drop.
 
-    Complexity is the mean of the heatmap scaled to [0, 1]; coherency (r + 1) / 2, r being Pearson's correlation with
-    the heatmap `again` gives of the image that was masked by the first; the drop is that of `drop_and_increase`, as a
-    share. Poppi et al. 2021 (the authors' code leaves out one reciprocal). A heatmap that does not depend on the image,
-    such as the centred Gaussian, is perfectly coherent. One image goes through the network, besides `again`.
-    No value for flat heatmaps, or p = 0. Raises DataError for a heatmap of another size or cell.
+    Complexity is the mean of the heatmap scaled to [0, 1]. Coherency is (r + 1) / 2, where r is Pearson's correlation
+    with the heatmap that `redraw` gives for the image masked by this heatmap. The drop is that of `drop_and_increase`,
+    as a share. Poppi et al. 2021 (the authors' code omits one reciprocal). A heatmap that does not depend on the
+    image, such as the centred Gaussian, is perfectly coherent. One image goes through the network, plus those of
+    `redraw`. No value for flat heatmaps, or p = 0. Raises DataError for a heatmap of another size or target.
     """
-    checked(subject, heatmap)
-    return adcc_of_drop(subject, heatmap, again, share_dropped(subject, heatmap))
+    check_heatmap(subject, heatmap)
+    return adcc_of_drop(subject, heatmap, redraw, share_dropped(subject, heatmap))
 
 
-def adcc_of_drop(subject: MeasuredSubject, heatmap: Heatmap, again: Again, drop: float | str) -> Measure:
-    """ADCC from what `share_dropped` says."""
+def adcc_of_drop(subject: MeasuredSubject, heatmap: Heatmap, redraw: Redraw, drop: float | str) -> Measure:
+    """Compute ADCC from the result of `share_dropped`."""
     if isinstance(drop, str):
         return Measure("adcc", None, drop)
-    masked = again(_masked(subject, heatmap))
+    masked = redraw(_masked(subject, heatmap))
     if masked.flat:
         return Measure("adcc", None, "the heatmap of the masked image is flat: there is no correlation with it")
     pearson = np.corrcoef(heatmap.values.ravel().astype(np.float64), masked.values.ravel().astype(np.float64))[0, 1]
     parts = (
         float(pearson + 1) / 2,
-        1 - float(over_range(heatmap.values).mean(dtype=np.float64)),
+        1 - float(scale_to_range(heatmap.values).mean(dtype=np.float64)),
         1 - max(0.0, drop),
     )
     return Measure("adcc", 3 / sum(1 / part for part in parts) if min(parts) > 0 else 0.0)
 
 
 def _masked(subject: MeasuredSubject, heatmap: Heatmap) -> Tensor:
-    return subject.tensor * torch.from_numpy(over_range(heatmap.values)).to(subject.tensor)
+    return subject.tensor * torch.from_numpy(scale_to_range(heatmap.values)).to(subject.tensor)
 
 
 def share_dropped(subject: MeasuredSubject, heatmap: Heatmap) -> float | str:
-    """(p − p') / p, negative for an increase; or why there is none."""
+    """Return (p − p') / p, negative for an increase; or the reason why there is no value."""
     if heatmap.flat:
         return FLAT_MAP
     if subject.probability == 0:

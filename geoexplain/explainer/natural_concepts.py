@@ -1,4 +1,4 @@
-"""Concepts with a name on the map: deserts, ranges, glaciers, cities and others, from Natural Earth's own files."""
+"""Named concepts of the map: deserts, mountain ranges, glaciers, cities and others, from Natural Earth's files."""
 
 import hashlib
 from collections.abc import Mapping
@@ -29,21 +29,21 @@ REGION_CONCEPTS: dict[str, tuple[str, ...]] = {
     "peninsula": ("pen/cape", "peninsula"),
     "island": ("island",),
 }
-"""Concept → the classes (column featurecla) of the layer of regions. Left aside are continents and other areas that
-say where something is rather than what, and groups of islands, whose outlines hold more sea than land."""
+"""Concept → classes (column featurecla) of the layer of regions. Not included are continents and other areas that
+describe a location instead of a kind of land, and groups of islands, whose outlines contain more sea than land."""
 
 CONCEPTS = (*REGION_CONCEPTS, "glacier", "urban area")
 
 
 @dataclass(frozen=True, eq=False)
 class NaturalConcepts:
-    """A segmenter: the land cover of a view from above and, where its place is known, what Natural Earth names there.
+    """A segmenter: the land cover of a view and, if its position is known, Natural Earth's named concepts.
 
-    trees       concept → tree over its prepared polygons, those of CONCEPTS whose layer was there
-    sha256      of the files that they come from, in hexadecimal
-    land_cover  says the rest
+    trees       concept → tree over its prepared polygons, for those of CONCEPTS whose layer was in the folder
+    sha256      hash of the files that they come from, in hexadecimal
+    land_cover  segmenter of the land cover
 
-    The outlines of regions are drawn for labels, coarse and overlapping; here they end at the sea.
+    The outlines of regions are made for labels, coarse and overlapping; here they are clipped to the land.
     """
 
     trees: Mapping[str, shapely.STRtree] = field(repr=False)
@@ -51,7 +51,7 @@ class NaturalConcepts:
     land_cover: LandCover = field(default_factory=LandCover)
 
     def __call__(self, image: Image.Image, position: Footprint | None = None) -> Masks:
-        """Masks (H, W) of LandCover and of every concept, absent ones empty. Raises DataError as LandCover does."""
+        """Return masks (H, W) of LandCover and every concept, empty if absent; raises DataError as LandCover does."""
         masks = self.land_cover(image, position)
         if position is None:
             return masks
@@ -61,14 +61,14 @@ class NaturalConcepts:
 
 
 def natural_concepts(folder: Path) -> NaturalConcepts:
-    """Read the layers LAYERS, as many of them as the folder holds, at whatever scale read_layer() finds.
+    """Read those of LAYERS that a folder holds, at the scale that read_layer() finds.
 
-    Raises DataError as read_layer() does, and for a folder that holds none of them.
+    Raises DataError as read_layer() does, and for a folder without any of them.
     """
     layers = {name: layer for name in LAYERS if (layer := read_layer(folder, name)) is not None}
     if not layers:
         raise DataError(
-            f"{folder}: expected Natural Earth's files, such as ne_50m_{REGIONS}.zip or ne_50m_{CITIES}.zip, found "
+            f"{folder}: expected Natural Earth's files, such as ne_50m_{REGIONS}.zip or ne_50m_{CITIES}.zip, got "
             "none: download them from naturalearthdata.com."
         )
     shapes: dict[str, list[shapely.Geometry]] = {}
@@ -82,7 +82,7 @@ def natural_concepts(folder: Path) -> NaturalConcepts:
         if name in layers:
             shapes[concept] = [shape for feature in layers[name].features for shape in _areas(feature)]
     digest = hashlib.sha256("".join(layer.sha256 for layer in layers.values()).encode()).hexdigest()
-    return NaturalConcepts({concept: _tree(found) for concept, found in shapes.items()}, digest)
+    return NaturalConcepts({concept: _tree(polygons) for concept, polygons in shapes.items()}, digest)
 
 
 def _areas(feature: Feature) -> list[shapely.Geometry]:

@@ -1,4 +1,4 @@
-"""A place as what is explained: its cells together."""
+"""A place as the target of an explanation: all its cells together."""
 
 from difflib import get_close_matches
 
@@ -8,18 +8,19 @@ from geoexplain.geography.placetree import PlaceTree, find_place
 from geoexplain.locator.model import GeoModel
 
 MOST_PATHS = 4
+"""Number of places that an error message lists at most."""
 
 
 def place_group(tree: PlaceTree, place: int) -> CellGroup:
-    """The cells of a place of a tree as what is explained. Raises DataError for a place that does not exist."""
+    """Return the cells of a place of a tree as a target. Raises DataError for a place that does not exist."""
     cells = tree.cells(place)
     return CellGroup(tree.words(place), tuple(cells.tolist()))
 
 
 def named_group(model: GeoModel, name: str) -> CellGroup:
-    """The cells of a place of a model by its name, "Jordan" or "Lyon, France"; of several the coarsest.
+    """Return the cells of a model's place by its name, "Jordan" or "Lyon, France"; of nested places the coarsest.
 
-    Raises DataError when the model's cells lie in no such place, or in several.
+    Raises DataError if none of the model's cells lies in such a place, or if the name is ambiguous.
     """
     for tree in model.trees:
         places = find_place(tree, name)
@@ -30,6 +31,6 @@ def named_group(model: GeoModel, name: str) -> CellGroup:
         if coarsest:
             return place_group(tree, coarsest[0])
     known = {label for tree in model.trees for label in tree.labels}
-    near = get_close_matches(name.split(",", maxsplit=1)[0].strip(), known, n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ": choose a country, a region, or a city."
+    similar = get_close_matches(name.split(",", maxsplit=1)[0].strip(), known, n=3)
+    hint = f"; did you mean {' or '.join(similar)}?" if similar else ": choose a country, a region, or a city."
     raise DataError(f"expected a place that cells of {model.name} lie in, got {name[:80]!r}{hint}")

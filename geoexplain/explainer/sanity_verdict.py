@@ -1,4 +1,7 @@
-"""What is left of a map when all weights are random: it depends on them, survives, partly, or too few draws to tell."""
+"""Verdicts of the sanity check: a map depends on the weights, partly, survives them, or there are too few draws.
+
+A verdict compares the map of the trained network with maps of networks whose weights are all random.
+"""
 
 import math
 from collections.abc import Sequence
@@ -17,15 +20,15 @@ from geoexplain.words import about, counted, listed
 DEPENDS, PARTLY, SURVIVES = "depends", "partly", "survives"
 NO_MAP = "none"
 DEPENDS_BELOW, SURVIVES_ABOVE = 0.2, 0.5
-"""Resemblance to the original, all weights being random, below which a map is said to depend on them, and above which
-it is said to survive them. Our own choice: Adebayo et al. give none."""
+"""Resemblance to the original map when all weights are random: below the first value a map depends on the weights,
+above the second it survives them. These limits are our own choice: Adebayo et al. give none."""
 
 RANGES = {
     DEPENDS: (-math.inf, DEPENDS_BELOW),
     PARTLY: (DEPENDS_BELOW, SURVIVES_ABOVE),
     SURVIVES: (SURVIVES_ABOVE, math.inf),
 }
-"""What a mean resemblance says, by the range that holds its whole interval."""
+"""Verdict → the range (low, high) of resemblances that must hold the whole interval of the mean."""
 
 PHRASES = {
     DEPENDS: "depends on what was learnt",
@@ -36,11 +39,11 @@ PHRASES = {
 
 @dataclass(frozen=True, eq=False)
 class Comparisons:
-    """Maps of random networks compared with the original one: float64 arrays of one shape, draws first.
+    """Comparisons of random networks' maps with the original map: float64 arrays of one shape, draws on the first axis.
 
     correlations  Spearman's rank correlation ρ; NaN where one of the two maps is flat
-    chances       mean |ρ| of unrelated maps that are as coarse; 0 where the drawn map is flat, NaN where the original
-                  is, and where nothing was compared
+    chances       chance level: mean |ρ| of unrelated maps as coarse as these; 0 where the random network's map is flat,
+                  NaN where the original is flat or nothing was compared
     similarities  SSIM; NaN where one of the two maps is flat
     """
 
@@ -49,7 +52,7 @@ class Comparisons:
     similarities: NDArray[np.float64]
 
     def compare(self, original: Heatmap, drawn: Heatmap, at: tuple[int, ...]) -> None:
-        """Compare two heatmaps of one size, and keep the figures at one place of the arrays."""
+        """Compare two heatmaps of one size, and store the figures at index `at` of the arrays."""
         if original.flat:
             return
         if drawn.flat:
@@ -60,25 +63,25 @@ class Comparisons:
         self.similarities[at] = structural_similarity(original.values, drawn.values)
 
     def resemblances(self) -> NDArray[np.float64]:
-        """What the maps have in common beyond chance, (|ρ| − chance) / (1 − chance), in the shape of the arrays.
+        """Compute the resemblance beyond chance, (|ρ| − chance) / (1 − chance), in the shape of the arrays.
 
-        1 for the same map, also upside down: the sign of ρ depends on the draw, and over draws signs would cancel. On
-        average 0 for unrelated maps, whose |ρ| is 0.25 where they are as coarse as 7 × 7; scaled as Cohen's κ is. 0
-        where the drawn map is flat, NaN where nothing was compared.
+        It is 1 for the same map and for its negative, since the sign of ρ depends on the draw and signs would cancel
+        over draws. It is 0 on average for unrelated maps, whose |ρ| is 0.25 for maps as coarse as 7 × 7. The scaling is
+        that of Cohen's κ. It is 0 where the random network's map is flat, and NaN where nothing was compared.
         """
         beyond = (np.abs(self.correlations) - self.chances) / (1 - self.chances)
         return np.where(np.isnan(self.correlations), 0 * self.chances, beyond)
 
     def mean_resemblances(self) -> NDArray[np.float64]:
-        """Mean over the draws that were compared; NaN where the original map is flat."""
+        """Compute the mean resemblance over the draws that were compared; NaN where the original map is flat."""
         return mean_over_first(self.resemblances())
 
     def mean_similarities(self) -> NDArray[np.float64]:
-        """Mean SSIM over the draws; NaN where every map is flat."""
+        """Compute the mean SSIM over the draws; NaN where every map is flat."""
         return mean_over_first(self.similarities)
 
     def figures(self) -> str:
-        """What the resemblance at the last step is made of, in words."""
+        """Return the figures behind the resemblance at the last step as text."""
         absolute, chance, similarity = (
             float(mean_over_first(figure)[..., -1].mean())
             for figure in (np.abs(self.correlations), self.chances, self.similarities)
@@ -88,62 +91,66 @@ class Comparisons:
         return f"mean |ρ| {absolute:.2f}, of unrelated maps {chance:.2f}; SSIM {similarity:.2f}"
 
 
-def finding(left: NDArray[np.float64]) -> Equivalence:
-    """What resemblances (N,), all weights being random, say of a map; NaN counts for nothing."""
-    return equivalence(left[np.isfinite(left)], RANGES)
+def classify_resemblances(resemblances: NDArray[np.float64]) -> Equivalence:
+    """Classify the mean of resemblances (N,) of networks whose weights are all random; NaN is ignored."""
+    return equivalence(resemblances[np.isfinite(resemblances)], RANGES)
 
 
-def verdict_of(found: Equivalence, *, flat: bool) -> str:
-    """DEPENDS, PARTLY, SURVIVES or TOO_FEW; NO_MAP of an original map that is flat."""
-    return NO_MAP if flat else found.verdict
+def verdict_name(result: Equivalence, *, flat: bool) -> str:
+    """Return DEPENDS, PARTLY, SURVIVES or TOO_FEW; NO_MAP if the original map is flat."""
+    return NO_MAP if flat else result.verdict
 
 
-def sentence_of(title: str, found: Equivalence, unit: str, figures: str, *, flat: bool) -> str:
-    """A verdict in words, with the figures that decide it.
+def verdict_sentence(title: str, result: Equivalence, unit: str, figures: str, *, flat: bool) -> str:
+    """Return a verdict in words, with the figures that it is based on.
 
     unit     what was counted, in the singular: "draw" or "image"
-    figures  as of Comparisons
-    flat     whether the original map is flat
+    figures  as Comparisons.figures() returns them
+    flat     True if the original map is flat
     """
     if flat:
         return f"{title}: the map is flat, so there is nothing to check."
-    few = found.verdict == TOO_FEW
-    words = f"too few {unit}s to tell whether it {in_words(found.possible)}" if few else f"it {PHRASES[found.verdict]}"
-    more = f" {more_text(found, unit)}" if few else ""
+    few = result.verdict == TOO_FEW
+    verdict = (
+        f"too few {unit}s to tell whether it {verdicts_text(result.possible)}"
+        if few
+        else f"it {PHRASES[result.verdict]}"
+    )
+    more = f" {more_text(result, unit)}" if few else ""
     return (
-        f"{title}: {words}. With all weights random the resemblance is {hundredths(found.mean)} "
-        f"({interval_text(found)}; {counted(found.count, unit)}; {figures}).{more}"
+        f"{title}: {verdict}. With all weights random the resemblance is {two_decimals_text(result.mean)} "
+        f"({interval_text(result)}; {counted(result.count, unit)}; {figures}).{more}"
     )
 
 
-def interval_text(found: Equivalence) -> str:
-    """The interval of a mean: "95 %: −0.03 to 0.15", or that there is none."""
-    if not math.isfinite(found.low):
+def interval_text(result: Equivalence) -> str:
+    """Return the interval of a mean as text: "95 %: −0.03 to 0.15", or "no interval"."""
+    if not math.isfinite(result.low):
         return "no interval"
-    return f"95 %: {hundredths(found.low)} to {hundredths(found.high)}"
+    return f"95 %: {two_decimals_text(result.low)} to {two_decimals_text(result.high)}"
 
 
-def hundredths(value: float) -> str:
-    """A number to two decimals, without a sign if they are 0."""
+def two_decimals_text(value: float) -> str:
+    """Return a number to two decimals, without a sign if they are 0."""
     return f"{round(value, 2) + 0.0:.2f}"  # −0.0 + 0.0 is 0.0
 
 
-def more_text(found: Equivalence, unit: str) -> str:
-    """How many more draws, or images, should settle what is not settled."""
-    if found.more is None:
+def more_text(result: Equivalence, unit: str) -> str:
+    """Say how many more draws, or images, should give a verdict."""
+    if result.more is None:
         return f"Even {MOST:,} {unit}s would not tell: it lies on the border."
-    if found.count < 2:
-        return f"At least {found.more} more {unit}s are needed."
-    return f"{about(found.more, f'more {unit}')} should tell."
+    if result.count < 2:
+        return f"At least {result.more} more {unit}s are needed."
+    return f"{about(result.more, f'more {unit}')} should tell."
 
 
-def in_words(verdicts: Sequence[str]) -> str:
-    """Verdicts as what is possible: "depends on what was learnt or is partly the image's own"."""
+def verdicts_text(verdicts: Sequence[str]) -> str:
+    """Return the possible verdicts in words: "depends on what was learnt or is partly the image's own"."""
     phrases = [PHRASES[verdict].partition(":")[0] for verdict in verdicts]
     return listed(phrases, "or")
 
 
 def mean_over_first(figures: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the first axis of what is not NaN; NaN where everything is."""
+    """Compute the mean over the first axis, without NaN; NaN where all values are NaN."""
     counts = np.isfinite(figures).sum(axis=0)
     return np.where(counts, np.nansum(figures, axis=0) / np.maximum(counts, 1), np.nan)

@@ -1,4 +1,4 @@
-"""Concepts in photos: semantic segmentation by SegFormer, as trained on ADE20K, through the package transformers."""
+"""Concepts in photos: semantic segmentation by SegFormer, as trained on ADE20K, with the package transformers."""
 
 import json
 import re
@@ -21,10 +21,10 @@ from geoexplain.images import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from geoexplain.words import printable
 
 CONFIG, WEIGHTS, PREPROCESSING = "config.json", "model.safetensors", "preprocessor_config.json"
-"""What is read of a folder, and downloaded of a model of the hub: no other file of it is opened."""
+"""The only files that are read from a folder, or downloaded from the hub."""
 
 LEAST_PX = 100
-"""Pixels, of the network's view, that a concept must cover to be one: fewer are mostly noise of the segmentation."""
+"""Smallest number of pixels, of the network's view, that a concept covers: fewer are mostly segmentation noise."""
 
 USUAL_SIDE_PX = 512
 LARGEST_SIDE_PX = 2048
@@ -35,13 +35,13 @@ MAX_JSON_BYTES = 2**20
 
 @dataclass(frozen=True, eq=False)
 class SegFormer:
-    """A segmenter of photos: each pixel is of the class that SegFormer (Xie et al., NeurIPS 2021) finds likeliest.
+    """A segmenter of photos: gives each pixel its most probable class by SegFormer (Xie et al., NeurIPS 2021).
 
     network     images (1, 3, h, w) → an object whose `logits` are (1, classes, h/4, w/4)
-    labels      the name of every class
-    preprocess  what it wants to see; an image is scaled to it without changing its shape
+    labels      name of every class
+    preprocess  the network's preprocessing; an image keeps its aspect ratio
     least_px    a concept that covers fewer pixels of the image is left out
-    sha256      of the file of its weights; "" if it came from none
+    sha256      hash of the weights' file; "" if they come from no file
     """
 
     network: nn.Module
@@ -51,14 +51,14 @@ class SegFormer:
     sha256: str = ""
 
     def __call__(self, image: Image.Image, position: Footprint | None = None) -> Masks:  # noqa: ARG002
-        """Masks (H, W) of the concepts found, in the order of the classes; classes of one name are one concept.
+        """Return masks (H, W) of the concepts found, in the order of the classes; classes of one name are one concept.
 
         Raises ImageError for an image that is not RGB.
         """
         weights = next(self.network.parameters())
         with torch.inference_mode():
             logits = self.network(self.preprocess.tensor(image).to(weights)).logits.float()
-            # As the authors do: the class is chosen after interpolation, so that borders are not made of blocks.
+            # As in the authors' code, the class is chosen after interpolation, so that borders are smooth.
             upsampled = F.interpolate(logits, (image.height, image.width), mode="bilinear", align_corners=False)
             classes = upsampled[0].argmax(dim=0).cpu().numpy()
         masks: Masks = {}
@@ -71,13 +71,13 @@ class SegFormer:
 def load_segformer(
     source: str | Path, *, allow_download: bool = False, device: torch.device | str = "cpu", least_px: int = LEAST_PX
 ) -> SegFormer:
-    """A SegFormer for semantic segmentation, from a folder or, by its name, from the Hugging Face hub.
+    """Load a SegFormer for semantic segmentation from a folder or, by its name, from the Hugging Face hub.
 
     source          a folder that holds config.json and model.safetensors, or a name such as "owner/model"
-    allow_download  without it, a name is only looked up among what has been downloaded before
+    allow_download  False: a name must have been downloaded before
 
-    Nothing but safetensors is read, and no code from the files runs. Raises DataError when the package transformers is
-    missing, when there is no such folder or model, and when it is no segmentation model or is damaged.
+    Reads weights as safetensors alone, and runs no code from the files. Raises DataError if the package transformers is
+    missing, if there is no such folder or model, and if the model is damaged or no segmentation model.
     """
     try:
         import transformers  # noqa: PLC0415 - optional, and takes seconds to import
@@ -91,9 +91,9 @@ def load_segformer(
     preprocess = _preprocess(_json(folder, PREPROCESSING) if (folder / PREPROCESSING).exists() else {})
     if not (folder / WEIGHTS).is_file():
         raise DataError(f"SegFormer: expected a file {WEIGHTS}, got none: choose a model that comes as safetensors.")
-    network, found = _network(transformers, folder)
-    if missing := sorted({*found["missing_keys"], *found["unexpected_keys"]}):
-        raise _damaged(f"{len(missing)} of its weights are missing or foreign, such as {printable(missing[0])}")
+    network, loading = _network(transformers, folder)
+    if missing := sorted({*loading["missing_keys"], *loading["unexpected_keys"]}):
+        raise _damaged(f"{len(missing)} of its weights are missing or unknown, such as {printable(missing[0])}")
     if not all(torch.isfinite(values).all() for values in network.state_dict().values()):
         raise _damaged("some of its weights are not finite")
     digest = sha256(folder / WEIGHTS)
@@ -101,10 +101,10 @@ def load_segformer(
 
 
 def _network(transformers: Any, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """What transformers makes of a folder, and which weights were missing or foreign."""
+    """Load a folder with transformers; the second value lists missing and unknown weights."""
     with _silent(transformers):
         try:
-            network, found = transformers.SegformerForSemanticSegmentation.from_pretrained(
+            network, loading = transformers.SegformerForSemanticSegmentation.from_pretrained(
                 folder,
                 local_files_only=True,
                 use_safetensors=True,
@@ -112,9 +112,9 @@ def _network(transformers: Any, folder: Path) -> tuple[nn.Module, dict[str, Any]
                 output_loading_info=True,
                 dtype=torch.float32,
             )
-        except Exception:  # noqa: BLE001 - whatever it raises on a damaged or hostile file means the same
+        except Exception:  # noqa: BLE001 - any exception means that the file is damaged or hostile
             raise _damaged("it could not be loaded") from None
-    return network, found
+    return network, loading
 
 
 def _folder(source: str | Path, allow_download: bool) -> Path:
@@ -138,26 +138,28 @@ def _folder(source: str | Path, allow_download: bool) -> Path:
                 f"SegFormer: expected a folder, or a model that has been downloaded before, got {name!r}: "
                 "allow the download, or give a folder."
             ) from None
-    except Exception:  # noqa: BLE001, S110 - no such model, no permission, no network: said below
+    except Exception:  # noqa: BLE001, S110 - no such model, no permission, no network: reported below
         pass
     raise DataError(
-        f"SegFormer: expected to download {name!r} from the Hugging Face hub, could not: check the name and the "
+        f"SegFormer: expected to download {name!r} from the Hugging Face hub, but it failed: check the name and the "
         "connection, or give a folder."
     )
 
 
 def _json(folder: Path, name: str) -> dict[str, Any]:
     try:
-        found = json.loads(read_bytes(folder / name, MAX_JSON_BYTES))
+        content = json.loads(read_bytes(folder / name, MAX_JSON_BYTES))
     except (ValueError, RecursionError):
         raise DataError(f"SegFormer: expected JSON in {name}, got something else: is the file damaged?") from None
-    if not isinstance(found, dict):
-        raise DataError(f"SegFormer: expected one object in {name}, got something else: is the file damaged?")
-    return found
+    if not isinstance(content, dict):
+        raise DataError(
+            f"SegFormer: expected one JSON object in {name}, got a {type(content).__name__}: is the file damaged?"
+        )
+    return content
 
 
 def _labels(config: dict[str, Any]) -> tuple[str, ...]:
-    """The name of every class. Raises DataError for the configuration of another kind of model."""
+    """Return the name of every class. Raises DataError for the configuration of another kind of model."""
     kind, made = config.get("model_type"), config.get("architectures")
     if kind != "segformer" or "SegformerForSemanticSegmentation" not in (made if isinstance(made, list) else []):
         raise DataError(
@@ -173,18 +175,18 @@ def _labels(config: dict[str, Any]) -> tuple[str, ...]:
             f"SegFormer: expected 1 to {MOST_LABELS:,} names in id2label, got "
             f"{len(names) if isinstance(names, dict) else printable(str(names))}: complete {CONFIG}."
         )
-    found = [names.get(str(number)) for number in range(len(names))]
-    if not all(isinstance(name, str) and name.strip() for name in found):
-        nameless = [number for number, name in enumerate(found) if not (isinstance(name, str) and name.strip())]
+    labels = [names.get(str(number)) for number in range(len(names))]
+    if not all(isinstance(label, str) and label.strip() for label in labels):
+        nameless = [number for number, label in enumerate(labels) if not (isinstance(label, str) and label.strip())]
         raise DataError(
-            f"SegFormer: expected a name for every class from 0 to {len(found) - 1}, got none for {nameless[0]}: "
+            f"SegFormer: expected a name for every class from 0 to {len(labels) - 1}, got none for {nameless[0]}: "
             f"complete {CONFIG}."
         )
-    return tuple(printable(str(name).strip(), LONGEST_NAME) for name in found)
+    return tuple(printable(str(label).strip(), LONGEST_NAME) for label in labels)
 
 
 def _preprocess(settings: dict[str, Any]) -> Preprocess:
-    """What the network was trained to see; the shorter side alone, since the authors keep an image's shape."""
+    """Return the preprocessing, with the size of the shorter side, since the authors keep the aspect ratio."""
     size = settings.get("size", USUAL_SIDE_PX)
     sides = list(size.values()) if isinstance(size, dict) else [size]
     mean, std = settings.get("image_mean", IMAGENET_MEAN), settings.get("image_std", IMAGENET_STD)
@@ -208,7 +210,7 @@ def _damaged(reason: str) -> DataError:
 
 @contextmanager
 def _silent(transformers: Any) -> Iterator[None]:
-    """Without the bars and reports of loading."""
+    """Suppress the progress bars and reports of loading."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""What one image says of several explanations: which stand out from chance. It ranks none of them."""
+"""Which explanations of one image a metric finds better than chance. It does not rank them."""
 
 import math
 from collections.abc import Collection
@@ -14,37 +14,37 @@ from geoexplain.explainer.subject import Measure
 from geoexplain.explainer.trial import Trial
 
 SMALLEST = 0.001
-"""What a value of 0 counts as where logits are taken, as a share of the largest."""
+"""Smallest share of the largest value that logits are computed of, in place of 0."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What one metric says on one image.
+    """The result of one metric on one image.
 
-    limit     the value beyond which a method stands out from unrelated maps as coarse as the methods' own; None if
-              none can, because these are too few or all have the same value
-    standing  names of the methods that stand out and are better than every baseline
-    ahead     titles of the baselines that are better than every method
+    limit        value beyond which a method stands out from unrelated maps as coarse as the methods' own; None if
+                 there are too few such maps, or all have the same value
+    outstanding  names of the methods that stand out and are better than every baseline
+    ahead        titles of the baselines that are better than every method
     """
 
     limit: float | None
-    standing: tuple[str, ...]
+    outstanding: tuple[str, ...]
     ahead: tuple[str, ...]
 
 
-def standing(trial: Trial, metric: str, name: str) -> Standing:
-    """What a metric, key of METRICS, says; `name` is that of its measures.
+def find_standing(trial: Trial, metric: str, name: str) -> Standing:
+    """Find the methods that stand out by a metric, key of METRICS; `name` is the name of its measures.
 
-    The limit is that of a prediction interval: as many more unrelated maps as there are methods would all stay within
-    it in 95 % of the cases, if the logit of their values, which lie between 0 and a largest one, is normal (Student's
-    t, one-sided, Bonferroni). Which of the methods that stand out is ahead of the others is not said: on one image
-    nothing tells whether it always would be.
+    The limit is that of a prediction interval: a further unrelated map per method would stay within it, all of them
+    in 95 % of cases, if the logit of their values, as shares of the metric's largest value, is normal (Student's t,
+    one-sided, Bonferroni). The methods that stand out are not ranked: one image does not show whether the order would
+    hold for others.
     """
     row = METRICS[metric]
     sign = 1 if row.higher else -1
-    values = {one.name: value for one in trial.tried if (value := _value(one.measures, name)) is not None}
-    methods = [one for one in trial.tried if not one.baseline and one.name in values]
-    baselines = [one for one in trial.tried if one.baseline and one.name in values]
+    values = {one.name: value for one in trial.explanations if (value := _value(one.measures, name)) is not None}
+    methods = [one for one in trial.explanations if not one.baseline and one.name in values]
+    baselines = [one for one in trial.explanations if one.baseline and one.name in values]
     chance = [value / row.most for measures in trial.chance if (value := _value(measures, name)) is not None]
     limit = _limit(np.array(chance), sign, len(methods))
     best_method = max((sign * values[one.name] for one in methods), default=-math.inf)

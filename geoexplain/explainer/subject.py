@@ -1,4 +1,4 @@
-"""An image and a cell: what an explanation is drawn from, and what all measurements of heatmaps share."""
+"""An image and its target: the input of an explanation, and what all measurements of its heatmaps share."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.attribution import SAMPLES, STEPS
 from geoexplain.explainer.cams import ExplanationCancelledError, images_per_pass
 from geoexplain.explainer.combine import Heatmap
-from geoexplain.explainer.target import Explained, described, existing, target_score
+from geoexplain.explainer.target import Explained, target_score, target_text, validate_target
 from geoexplain.explainer.trace import Trace
 from geoexplain.locator.model import GeoModel
 
@@ -22,27 +22,27 @@ BLUR_PX, BLUR_SIGMA = 11, 5.0
 """The Gaussian kernel that insertion starts from (Petsiuk et al. 2018)."""
 
 MEMORY_BYTES = 512 * 2**20
-"""How much memory one network pass may take, unless told otherwise: 16 images of 224 px. PyTorch runs the 1 × 1
-convolutions of fewer than 16 images, on a single CPU thread, by a path that takes half as long again."""
+"""Default bound on the memory of one network pass: 16 images of 224 px. With fewer than 16 images, PyTorch's 1 × 1
+convolutions take 1.5 times as long on a single CPU thread."""
 
-FLAT_MAP = "the heatmap is flat: it puts no pixel before another"
+FLAT_MAP = "the heatmap is flat: it ranks no pixel above another"
 
 
 Seed = int | Sequence[int]
-"""What NumPy takes as a seed: one number ≥ 0, or several that together make one."""
+"""A seed as NumPy accepts it: one number ≥ 0, or several that together make one seed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What an explanation is drawn from: an image, what is explained of it, and how to report or cancel.
+    """The input of an explanation: an image, its target, and callbacks to report progress or cancel.
 
     model      the network
     tensor     the normalised image (1, 3, H, W)
-    trace      its activations and gradients, by the score of what is explained
-    seed       of what is drawn at random: a random map, the noise of SmoothGrad²
-    steps, samples  of the attributions; see integrated_gradients() and smoothgrad_squared()
-    progress   called as progress(done, total) by what runs the network many times over
-    cancelled  asked again and again by the same; if it says True, ExplanationCancelledError is raised
+    trace      its activations, and the gradients of the target's score
+    seed       seed of a random map, or of the noise of SmoothGrad²
+    steps, samples  settings of the attributions; see integrated_gradients() and smoothgrad_squared()
+    progress   called as progress(done, total) by explanations that run the network many times
+    cancelled  called repeatedly by the same explanations; if it returns True, ExplanationCancelledError is raised
     """
 
     model: GeoModel
@@ -56,24 +56,24 @@ class Subject:
 
     @property
     def target(self) -> Explained:
-        """The explained cell, or several as one."""
+        """The explained cell or cells."""
         return self.trace.explained
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredSubject:
-    """An image and the cell whose heatmaps are measured, with what all measurements share.
+    """An image and a target whose heatmaps are measured, with what all measurements share.
 
     model                  the network
     tensor                 the normalised image (1, 3, H, W), on the model's device
-    target                 the cell whose softmax probability p is watched, 0 … K − 1, or several as one
+    target                 the cell, 0 … K − 1, or cells whose softmax probability p the measurements use
     blurred                the image after a Gaussian blur, (1, 3, H, W)
     probability            p of the image
     blank_probability      p of an image of zeros in normalised space, that is of mean colour
     blurred_probability    p of the blurred image
-    memory_bytes           bound on the memory of one network pass; at least one image is run at a time
-    progress               hears the number of images of every pass
-    cancelled              asked before every pass; if it says True, ExplanationCancelledError is raised
+    memory_bytes           bound on the memory of one network pass, which takes at least one image
+    progress               called with the number of images of every pass
+    cancelled              called before every pass; if it returns True, ExplanationCancelledError is raised
     """
 
     model: GeoModel
@@ -95,12 +95,12 @@ class MeasuredSubject:
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """One figure of one heatmap.
+    """The value of one metric for one heatmap.
 
     name           metric and number of steps, such as "deletion@50"
-    value          None where there is nothing to say
-    reason         why there is no value
-    shares         float64 (N,): shares of the pixels removed or restored, for metrics that are made from a curve
+    value          None if the metric is undefined
+    reason         why there is no value; None if there is one
+    shares         float64 (N,): shares of the pixels removed or restored, for metrics that integrate a curve
     probabilities  float64 (N,): p at each of these shares
     """
 
@@ -111,7 +111,7 @@ class Measure:
     probabilities: NDArray[np.float64] | None = field(default=None, repr=False)
 
 
-def subject(
+def prepare_subject(
     model: GeoModel,
     tensor: Tensor,
     target: Explained,
@@ -120,13 +120,13 @@ def subject(
     progress: Callable[[int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> MeasuredSubject:
-    """Prepare an image (1, 3, H, W) and a cell, or several as one, for measuring heatmaps: three images in one pass.
+    """Prepare an image (1, 3, H, W) and a target for measuring heatmaps, with three images in one network pass.
 
-    Raises DataError for another shape or cell, ExplanationCancelledError when called off.
+    Raises DataError for another shape or target, ExplanationCancelledError when cancelled.
     """
     if tensor.dim() != 4 or tensor.shape[:2] != (1, 3):
         raise DataError(f"expected one image as a tensor (1, 3, H, W), got {tuple(tensor.shape)}: pass images singly.")
-    target = existing(target, len(model.partition))
+    target = validate_target(target, len(model.partition))
     image = tensor.to(model.device)
     blurred = gaussian_blur(image)
     unknown = math.nan
@@ -141,7 +141,7 @@ def subject(
 
 
 def gaussian_blur(image: Tensor) -> Tensor:
-    """An image (1, 3, H, W) under a Gaussian of BLUR_PX pixels; the border continues its outermost pixels."""
+    """Blur an image (1, 3, H, W) with a Gaussian kernel of BLUR_PX pixels; the border repeats the outermost pixels."""
     # Padding with zeros instead would draw a frame of mean colour around the image.
     steps = torch.arange(BLUR_PX, device=image.device) - BLUR_PX // 2
     kernel = torch.exp(-(steps**2) / (2 * BLUR_SIGMA**2))
@@ -154,25 +154,28 @@ def gaussian_blur(image: Tensor) -> Tensor:
 def target_probabilities(
     subject: MeasuredSubject, count: int, images: Callable[[int, int], Tensor]
 ) -> NDArray[np.float64]:
-    """Probabilities (count,) of `images(start, stop)`, each (stop − start, 3, H, W): in chunks, no gradients."""
+    """Compute the target's probability (count,) for images, in chunks and without gradients.
+
+    `images(start, stop)` returns those of one chunk, (stop − start, 3, H, W).
+    """
     chunk = images_per_pass(subject.tensor.device, subject.size_hw, subject.memory_bytes)
-    found = []
+    probabilities = []
     for start in range(0, count, chunk):
         if subject.cancelled is not None and subject.cancelled():
             raise ExplanationCancelledError("Measuring the explanation was cancelled: start it again.")
         stop = min(start + chunk, count)
         with torch.inference_mode():
             batch = images(start, stop).contiguous(memory_format=torch.channels_last)
-            found.append(target_score(subject.model.logits(batch), subject.target, "probability").cpu())
+            probabilities.append(target_score(subject.model.logits(batch), subject.target, "probability").cpu())
         if subject.progress is not None:
             subject.progress(stop - start)
-    return torch.cat(found).double().numpy() if found else np.zeros(0)
+    return torch.cat(probabilities).double().numpy() if probabilities else np.zeros(0)
 
 
-def positions(values: NDArray[np.floating]) -> NDArray[np.int64]:
-    """The place (H, W) of every pixel in descending order of a heatmap (H, W), from 0; of equal ones the first leads.
+def pixel_ranks(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return the rank (H, W) of every pixel of a heatmap (H, W): 0 for the highest value, ties in order of position.
 
-    A threshold would not do: above it may lie any number of pixels, and at the zeros of a ReLU lie most of them.
+    Metrics need an exact number of pixels. A threshold selects any number: at the zeros of a ReLU, most of them.
     """
     order = np.argsort(-values.ravel(), kind="stable")
     place = np.empty(order.size, dtype=np.int64)
@@ -180,8 +183,8 @@ def positions(values: NDArray[np.floating]) -> NDArray[np.int64]:
     return place.reshape(values.shape)
 
 
-def checked(subject: MeasuredSubject, heatmap: Heatmap) -> None:
-    """Raise DataError for a heatmap of another size or cell than the subject's."""
+def check_heatmap(subject: MeasuredSubject, heatmap: Heatmap) -> None:
+    """Raise DataError if a heatmap's size or target differs from the subject's."""
     if heatmap.values.shape != subject.size_hw:
         raise DataError(
             f"expected a heatmap of {subject.size_hw} px, the size of the image, got {heatmap.values.shape}: "
@@ -189,6 +192,6 @@ def checked(subject: MeasuredSubject, heatmap: Heatmap) -> None:
         )
     if heatmap.target != subject.target:
         raise DataError(
-            f"expected a heatmap of {described(subject.target)}, got one of {described(heatmap.target)}: "
-            "explain the same cell."
+            f"expected a heatmap of {target_text(subject.target)}, got one of {target_text(heatmap.target)}: "
+            "explain the same target."
         )

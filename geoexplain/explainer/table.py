@@ -10,9 +10,17 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.attribution import SAMPLES, STEPS, Attribution, integrated_gradients, smoothgrad_squared
-from geoexplain.explainer.baselines import baseline_heatmap, centred_gaussian, edge_map, random_map
+from geoexplain.explainer.baselines import baseline_heatmap, centered_gaussian, edge_map, random_map
 from geoexplain.explainer.cams import StageMap, grad_cam, grad_cam_plus_plus, layer_cam, score_cam, stage_map
-from geoexplain.explainer.combine import COMBINATIONS, Heatmap, Preset, combine, deepest, every, shallow_half
+from geoexplain.explainer.combine import (
+    COMBINATIONS,
+    Heatmap,
+    Preset,
+    combine,
+    deepest_weights,
+    equal_weights,
+    shallow_weights,
+)
 from geoexplain.explainer.subject import Seed, Subject
 from geoexplain.explainer.trace import Stage, Trace, trace
 from geoexplain.locator.model import GeoModel
@@ -25,32 +33,32 @@ FAMILIES = GRADIENT_CAM, PERTURBATION_CAM, COMBINATION, ATTRIBUTION, BASELINE = 
     "attribution of pixels",
     "baseline",
 )
-"""What an explanation is made from: gradients of a stage, further passes for a stage, the maps of several stages, the
-gradients of every pixel; or, knowing nothing of the network, the image alone."""
+"""Families of explanations, by what they are computed from: the gradients of a stage, further passes for a stage, the
+maps of several stages, the gradients of every pixel; or the image alone, without the network."""
 
 CAMS = GRADIENT_CAM, PERTURBATION_CAM, COMBINATION
-"""The families whose heatmaps are made of maps of stages or blocks."""
+"""The families whose heatmaps come from maps of stages or blocks."""
 
 COMBI_CAM = "combi-cam"
-"""Combi-CAM as published, and what Combi-CAM is where nobody has set it."""
+"""Combi-CAM as published, which is the default."""
 
 TUNED = "combi-cam-tuned"
-"""The Combi-CAM that only models have for which weights were tuned."""
+"""Combi-CAM with tuned weights, which only some models have."""
 
 PUBLISHED_SOURCE = "Faget, Lisani, Colom, VISAPP 2026"
 
 
 @dataclass(frozen=True)
 class ExplanationKind:
-    """One way of explaining.
+    """One kind of explanation: a row of the table EXPLANATIONS.
 
-    title    for menus and tables
+    title    title for menus and tables
     family   one of FAMILIES
-    source   where it is defined
-    passes   how often it runs the network beyond one trace, in words for a menu; empty if the trace is enough
-    draw     subject → heatmap; raises ExplanationCancelledError when called off
-    compute  of a gradient CAM: Stage → map (h, w), ≥ 0, raw magnitude
-    preset   what the controls of Combi-CAM are set to for it; None if it is not offered there
+    source   the paper that defines it
+    passes   number of network passes beyond one trace, in words for a menu; empty if the trace is enough
+    draw     subject → heatmap; raises ExplanationCancelledError when cancelled
+    compute  for a gradient CAM: Stage → map (h, w), ≥ 0, raw magnitude
+    preset   settings of the Combi-CAM controls for it; None if it is not offered as a preset
 
     Raises DataError for another family, or a gradient CAM without `compute`.
     """
@@ -79,27 +87,29 @@ class ExplanationKind:
 def gradient_cam(
     name: str, title: str, source: str, compute: Callable[[Stage], Tensor], preset: Preset | None = None
 ) -> ExplanationKind:
-    """The row of a CAM method that takes a stage's activation and gradient. On its own it is the deepest stage."""
-    return ExplanationKind(title, GRADIENT_CAM, source, "", partial(_deepest_stage, name, compute), compute, preset)
+    """Return the row of a CAM method that uses activation and gradient; its heatmap is the deepest stage's."""
+    return ExplanationKind(
+        title, GRADIENT_CAM, source, "", partial(_draw_deepest_stage, name, compute), compute, preset
+    )
 
 
 def combination(title: str, source: str, preset: Preset) -> ExplanationKind:
-    """The row of a Combi-CAM by a preset: its own method, level, score, way of combining and weights."""
+    """Return the row of a Combi-CAM by a preset: its own method, level, score, way of combining and weights."""
     return ExplanationKind(title, COMBINATION, source, "", partial(draw_preset, preset), preset=preset)
 
 
 def baseline(
     name: str, title: str, source: str, compute: Callable[[NDArray[np.float32], Seed], NDArray[np.float32]]
 ) -> ExplanationKind:
-    """The row of a map that knows nothing of the network: image (3, H, W) and seed → values (H, W) ≥ 0."""
+    """Return the row of a baseline, which does not use the network: image (3, H, W) and seed → values (H, W) ≥ 0."""
     return ExplanationKind(title, BASELINE, source, "", partial(baseline_heatmap, name, compute))
 
 
 def draw_preset(preset: Preset, subject: Subject) -> Heatmap:
-    """Combi-CAM by a preset.
+    """Draw Combi-CAM by a preset.
 
-    The network is traced once more where the preset explains another score than the usual one; a score that somebody
-    has chosen, and that the subject was traced for, counts before the preset's.
+    If the preset's score is not "probability", the network is traced again for it. The trace's own score takes
+    precedence if it is not "probability", since the user has chosen it.
     """
     traced = subject.trace
     if traced.score == "probability" and preset.score != "probability":
@@ -108,15 +118,15 @@ def draw_preset(preset: Preset, subject: Subject) -> Heatmap:
     return combine(maps, preset.weights(len(maps)), preset.how, traced.size_hw)
 
 
-def _deepest_stage(name: str, compute: Callable[[Stage], Tensor], subject: Subject) -> Heatmap:
+def _draw_deepest_stage(name: str, compute: Callable[[Stage], Tensor], subject: Subject) -> Heatmap:
     traced = subject.trace
     maps = tuple(stage_map(traced, stage, name, compute(stage)) for stage in traced.stages)
-    return combine(maps, deepest(len(maps)), "sum", traced.size_hw)
+    return combine(maps, deepest_weights(len(maps)), "sum", traced.size_hw)
 
 
-def _score_cam(subject: Subject) -> Heatmap:
+def _draw_score_cam(subject: Subject) -> Heatmap:
     traced = subject.trace
-    found = score_cam(
+    deepest_map = score_cam(
         subject.model,
         subject.tensor,
         traced,
@@ -124,11 +134,11 @@ def _score_cam(subject: Subject) -> Heatmap:
         progress=subject.progress,
         cancelled=subject.cancelled,
     )
-    return replace(combine([found], (1.0,), "sum", traced.size_hw), weights=deepest(len(traced.stages)))
+    return replace(combine([deepest_map], (1.0,), "sum", traced.size_hw), weights=deepest_weights(len(traced.stages)))
 
 
-def _integrated_gradients(subject: Subject) -> Heatmap:
-    return _attributed(
+def _draw_integrated_gradients(subject: Subject) -> Heatmap:
+    return _attribution_heatmap(
         integrated_gradients(
             subject.model,
             subject.tensor,
@@ -141,9 +151,9 @@ def _integrated_gradients(subject: Subject) -> Heatmap:
     )
 
 
-def _smoothgrad_squared(subject: Subject) -> Heatmap:
+def _draw_smoothgrad_squared(subject: Subject) -> Heatmap:
     seed = subject.seed
-    return _attributed(
+    return _attribution_heatmap(
         smoothgrad_squared(
             subject.model,
             subject.tensor,
@@ -158,22 +168,22 @@ def _smoothgrad_squared(subject: Subject) -> Heatmap:
     )
 
 
-def _attributed(found: Attribution) -> Heatmap:
-    values = np.zeros_like(found.saliency) if found.flat else found.saliency
+def _attribution_heatmap(attribution: Attribution) -> Heatmap:
+    values = np.zeros_like(attribution.saliency) if attribution.flat else attribution.saliency
     return Heatmap(
         values,
-        found.method,
-        found.target,
-        found.score,
+        attribution.method,
+        attribution.target,
+        attribution.score,
         level="image",
         how="none",
         weights=(),
-        flat=found.flat,
-        attribution=found,
+        flat=attribution.flat,
+        attribution=attribution,
     )
 
 
-def _tuned(subject: Subject) -> Heatmap:
+def _draw_tuned(subject: Subject) -> Heatmap:
     return draw_preset(preset_of_weights(tuned_weights(subject.model)), subject)
 
 
@@ -183,36 +193,42 @@ EXPLANATIONS: dict[str, ExplanationKind] = {
         "Grad-CAM",
         "Selvaraju et al., ICCV 2017",
         grad_cam,
-        Preset("stage", "probability", "sum", deepest),
+        Preset("stage", "probability", "sum", deepest_weights),
     ),
     "grad-cam++": gradient_cam("grad-cam++", "Grad-CAM++", "Chattopadhay et al., WACV 2018", grad_cam_plus_plus),
     "layer-cam": gradient_cam("layer-cam", "LayerCAM", "Jiang et al., IEEE TIP 2021", layer_cam),
     "score-cam": ExplanationKind(
-        "Score-CAM", PERTURBATION_CAM, "Wang et al., CVPR Workshops 2020", "a pass per channel", _score_cam
+        "Score-CAM", PERTURBATION_CAM, "Wang et al., CVPR Workshops 2020", "a pass per channel", _draw_score_cam
     ),
-    COMBI_CAM: combination("Combi-CAM, as published", PUBLISHED_SOURCE, Preset("block", "probability", "sum", every)),
+    COMBI_CAM: combination(
+        "Combi-CAM, as published", PUBLISHED_SOURCE, Preset("block", "probability", "sum", equal_weights)
+    ),
     "combi-cam-all": combination(
-        "Combi-CAM, all stages alike", PUBLISHED_SOURCE, Preset("stage", "probability", "max", every)
+        "Combi-CAM, all stages alike", PUBLISHED_SOURCE, Preset("stage", "probability", "max", equal_weights)
     ),
     "combi-cam-shallow": combination(
-        "Combi-CAM, shallow half", PUBLISHED_SOURCE, Preset("stage", "probability", "max", shallow_half)
+        "Combi-CAM, shallow half", PUBLISHED_SOURCE, Preset("stage", "probability", "max", shallow_weights)
     ),
-    TUNED: ExplanationKind("Combi-CAM, tuned", COMBINATION, PUBLISHED_SOURCE, "", _tuned),
+    TUNED: ExplanationKind("Combi-CAM, tuned", COMBINATION, PUBLISHED_SOURCE, "", _draw_tuned),
     "integrated-gradients": ExplanationKind(
-        "Integrated Gradients", ATTRIBUTION, "Sundararajan et al., ICML 2017", f"{STEPS} passes", _integrated_gradients
+        "Integrated Gradients",
+        ATTRIBUTION,
+        "Sundararajan et al., ICML 2017",
+        f"{STEPS} passes",
+        _draw_integrated_gradients,
     ),
     "smoothgrad-squared": ExplanationKind(
-        "SmoothGrad²", ATTRIBUTION, "Hooker et al., NeurIPS 2019", f"{STEPS * SAMPLES} passes", _smoothgrad_squared
+        "SmoothGrad²", ATTRIBUTION, "Hooker et al., NeurIPS 2019", f"{STEPS * SAMPLES} passes", _draw_smoothgrad_squared
     ),
     "random": baseline("random", "Random map", "every pixel by itself", random_map),
-    "gaussian": baseline("gaussian", "Centred Gaussian", "the middle of the image", centred_gaussian),
+    "gaussian": baseline("gaussian", "Centred Gaussian", "the middle of the image", centered_gaussian),
     "edges": baseline("edges", "Edges of the image (Sobel)", "Sobel and Feldman 1968", edge_map),
 }
 """Every explanation. Menus, command-line choices, panels, evaluations, tables and tests read this.
 
 A CAM method on its own is the map of its deepest stage. "combi-cam" is Faget, Lisani, Colom (VISAPP 2026): the raw
-Grad-CAMs of all blocks, summed. Raw maps differ by orders of magnitude between shallow and deep stages, so that the
-Combi-CAMs in which every chosen stage is to be seen divide each by its maximum."""
+Grad-CAMs of all blocks, summed. Raw maps differ by orders of magnitude between shallow and deep stages. Therefore the
+other Combi-CAMs divide each map by its maximum, so that every chosen stage is visible."""
 
 ALIASES = {
     "as-published": COMBI_CAM,
@@ -221,55 +237,55 @@ ALIASES = {
     "deep-only": "grad-cam",
     "tuned": TUNED,
 }
-"""Former names, which are understood wherever an explanation or a preset is named."""
+"""Former name → name; accepted wherever an explanation or a preset is named."""
 
 
-def canonical(name: str) -> str:
-    """The name in EXPLANATIONS of an explanation by its present or a former name; any other name as it is."""
+def canonical_name(name: str) -> str:
+    """Return an explanation's name in EXPLANATIONS by its present or a former name; other names stay unchanged."""
     return name if name in EXPLANATIONS else ALIASES.get(name, name)
 
 
-def kind_of(name: str) -> ExplanationKind:
-    """The row of an explanation by its present or a former name. Raises DataError for another name."""
-    found = EXPLANATIONS.get(canonical(name))
-    if found is None:
+def explanation_kind(name: str) -> ExplanationKind:
+    """Return the row of an explanation by its present or a former name. Raises DataError for another name."""
+    kind = EXPLANATIONS.get(canonical_name(name))
+    if kind is None:
         raise DataError(f"expected an explanation out of {tuple(EXPLANATIONS)}, got {name!r}: choose one of these.")
-    return found
+    return kind
 
 
-def of_family(*families: str) -> dict[str, ExplanationKind]:
-    """The rows of some families out of FAMILIES, in the order of the table."""
+def kinds_of_family(*families: str) -> dict[str, ExplanationKind]:
+    """Return the rows of some of FAMILIES, in the order of the table."""
     return {name: kind for name, kind in EXPLANATIONS.items() if kind.family in families}
 
 
-def of_network() -> dict[str, ExplanationKind]:
-    """The rows that explain the network: all but the baselines."""
+def network_kinds() -> dict[str, ExplanationKind]:
+    """Return the rows that explain the network: all but the baselines."""
     return {name: kind for name, kind in EXPLANATIONS.items() if kind.family != BASELINE}
 
 
-def slow() -> dict[str, ExplanationKind]:
-    """The rows that run the network many times over, and therefore report progress and can be called off."""
+def slow_kinds() -> dict[str, ExplanationKind]:
+    """Return the rows that run the network many times, and therefore report progress and can be cancelled."""
     return {name: kind for name, kind in EXPLANATIONS.items() if kind.passes}
 
 
 def draw(name: str, subject: Subject) -> Heatmap:
-    """The heatmap of an explanation by its present or a former name.
+    """Draw the heatmap of an explanation, given by its present or a former name.
 
-    Raises DataError for another name, or TUNED where no weights were tuned for the model;
-    ExplanationCancelledError when called off.
+    Raises DataError for another name, or for TUNED if no weights were tuned for the model;
+    ExplanationCancelledError when cancelled.
     """
-    return kind_of(name).draw(subject)
+    return explanation_kind(name).draw(subject)
 
 
 def stage_maps(traced: Trace, method: str, level: str) -> tuple[StageMap, ...]:
-    """The maps of one gradient CAM at every stage or block, from the input on. No network pass.
+    """Compute the maps of one gradient CAM at every stage or block, in order from the input. No network pass.
 
     method  name of a gradient CAM
     level   "stage" or "block"
 
     Raises DataError for another method or level.
     """
-    known = of_family(GRADIENT_CAM)
+    known = kinds_of_family(GRADIENT_CAM)
     if method not in known:
         raise DataError(f"expected a method out of {tuple(known)}, got {method!r}: choose one of these.")
     compute = known[method].compute
@@ -278,10 +294,10 @@ def stage_maps(traced: Trace, method: str, level: str) -> tuple[StageMap, ...]:
 
 
 def tuned_weights(model: GeoModel) -> StageWeights:
-    """The weights tuned for a model.
+    """Return the weights that were tuned for a model.
 
-    Raises DataError, which says why there are none, for a model without, or if they are for a CAM method or a way of
-    combining that there is not.
+    Raises DataError, with the reason, if the model has none, or if they are for an unknown CAM method or way of
+    combining.
     """
     tuned = model.tuned
     if tuned is None:
@@ -291,7 +307,7 @@ def tuned_weights(model: GeoModel) -> StageWeights:
             "make them."
         )
     for what, name, known in (
-        ("a method", tuned.method, of_family(GRADIENT_CAM)),
+        ("a method", tuned.method, kinds_of_family(GRADIENT_CAM)),
         ("a way of combining", tuned.how, COMBINATIONS),
     ):
         if name not in known:
@@ -303,7 +319,7 @@ def tuned_weights(model: GeoModel) -> StageWeights:
 
 
 def is_tuned(model: GeoModel) -> bool:
-    """Whether `tuned_weights` gives some for a model."""
+    """Return True if a model has weights that `tuned_weights` accepts."""
     try:
         tuned_weights(model)
     except DataError:
@@ -312,5 +328,5 @@ def is_tuned(model: GeoModel) -> bool:
 
 
 def preset_of_weights(tuned: StageWeights) -> Preset:
-    """Tuned weights as a preset."""
+    """Return tuned weights as a preset."""
     return Preset(tuned.level, tuned.score, tuned.how, lambda _n: tuned.weights, tuned.method)

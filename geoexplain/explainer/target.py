@@ -1,4 +1,4 @@
-"""What is explained of a prediction: a cell, or a place of several; its score; one cell against another."""
+"""The target of an explanation: a cell, or several cells as one; its score; one cell against another."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -11,24 +11,24 @@ from geoexplain.errors import DataError
 from geoexplain.words import extremes
 
 SCORES: dict[str, Callable[[Tensor], Tensor]] = {
-    # float64, since in float32 the gradient p (1 − p) of a confident prediction rounds to 0 and every map turns flat.
+    # float64, since in float32 the gradient p (1 − p) of a confident prediction rounds to 0 and every map is flat.
     "probability": lambda logits: torch.softmax(logits.double(), dim=-1),
     "logit": lambda logits: logits,
 }
-"""What is explained: name → function of the logits (N, K) that gives the score of each cell (N, K)."""
+"""Scores that can be explained: name → function from logits (N, K) to the score of each cell (N, K)."""
 
 LOG_ODDS = "log-odds"
-"""What is explained of two cells: how far one is ahead of the other. Not among SCORES: one cell alone has none."""
+"""The score of a contrast of two cells. It is not in SCORES, since it is undefined for a single cell."""
 
 
 @dataclass(frozen=True)
 class CellGroup:
-    """Cells that are explained as one: a place such as a country.
+    """Cells that are explained as one, such as those of a country.
 
-    label  what people call it
-    cells  indices of its cells, at least one, each once; kept ascending
+    label  name of the group
+    cells  indices of its cells, at least one, each once; sorted on creation
 
-    Raises DataError for no cell, or one twice.
+    Raises DataError for no cells, or duplicates.
     """
 
     label: str
@@ -44,20 +44,20 @@ class CellGroup:
 
 
 Explained = int | CellGroup
-"""What a score is of: one cell, or several together."""
+"""A target: one cell, or several together."""
 
 
 def log_odds(logits: Tensor, target: int, against: int) -> Tensor:
-    """How far one cell is ahead of another: log p_target − log p_against (N,) from the logits (N, K), in float64."""
+    """Compute log p_target − log p_against (N,), float64, from the logits (N, K)."""
     log_shares = torch.log_softmax(logits.double(), dim=-1)
     return log_shares[:, target] - log_shares[:, against]
 
 
 def target_score(logits: Tensor, target: Explained, score: str) -> Tensor:
-    """Score (N,) of one cell, or of several together, from the logits (N, K).
+    """Compute the score (N,) of one cell, or of several together, from the logits (N, K).
 
-    The probability of several cells is the sum of theirs; their logit is log Σ exp of theirs, which is what one class
-    in their place would need to get that probability.
+    The probability of several cells is the sum of their probabilities. Their logit is log Σ exp of their logits: the
+    logit with which a single class in their place would have that probability.
     Raises DataError for a score that is not in SCORES.
     """
     if score not in SCORES:
@@ -68,13 +68,13 @@ def target_score(logits: Tensor, target: Explained, score: str) -> Tensor:
     return own.sum(dim=1) if score == "probability" else own.logsumexp(dim=1)
 
 
-def checked_target(target: Explained | None, logits: Tensor) -> Explained:
-    """A cell of the logits (1, K), or several; None is the most probable one. Raises DataError for any other."""
-    return int(logits.detach().argmax()) if target is None else existing(target, logits.shape[-1])
+def resolve_target(target: Explained | None, logits: Tensor) -> Explained:
+    """Return a valid target for logits (1, K); None becomes the most probable cell. Raises DataError for any other."""
+    return int(logits.detach().argmax()) if target is None else validate_target(target, logits.shape[-1])
 
 
-def existing(target: Explained, cells: int) -> Explained:
-    """A cell as an index from 0 to `cells` − 1, or a group of such. Raises DataError for any other."""
+def validate_target(target: Explained, cells: int) -> Explained:
+    """Return a cell as an index from 0 to `cells` − 1, or a group of such cells. Raises DataError for any other."""
     if isinstance(target, CellGroup):
         if not 0 <= target.cells[0] <= target.cells[-1] < cells:
             raise DataError(
@@ -92,23 +92,23 @@ def existing(target: Explained, cells: int) -> Explained:
     return cell
 
 
-def best_of(target: Explained, logits: Tensor) -> int:
-    """The explained cell, or the most probable one of a group, from the logits (1, K); of equal ones the first."""
+def most_probable_cell(target: Explained, logits: Tensor) -> int:
+    """Return a target's cell, or its most probable cell by the logits (1, K); of equal ones the first."""
     if isinstance(target, int):
         return target
     return target.cells[int(logits.detach()[0, list(target.cells)].argmax())]
 
 
-def described(target: Explained, labels: Sequence[str] = ()) -> str:
-    """What is explained, in words: "cell 12" or, with the K cells' labels, "cell 12 (near Lyon, France)"; "Jordan"."""
+def target_text(target: Explained, labels: Sequence[str] = ()) -> str:
+    """Name a target: "cell 12" or, with the K cells' labels, "cell 12 (near Lyon, France)"; of a group its label."""
     if isinstance(target, CellGroup):
         return target.label
     return f"cell {target} ({labels[target]})" if labels else f"cell {target}"
 
 
-def checked_other(against: int, target: int, logits: Tensor) -> int:
-    """A cell to hold against the explained one, as an index. Raises DataError for no cell, or the explained one."""
-    other = existing(against, logits.shape[-1])
+def validate_other(against: int, target: int, logits: Tensor) -> int:
+    """Return the other cell of a contrast as an index. Raises DataError for no cell, or the explained one."""
+    other = validate_target(against, logits.shape[-1])
     if isinstance(other, CellGroup) or other == target:
         raise DataError(f"expected two different cells to contrast, got cell {target} twice: choose another cell.")
     return other

@@ -11,27 +11,27 @@ from geoexplain.explainer.target import (
     LOG_ODDS,
     CellGroup,
     Explained,
-    best_of,
-    checked_other,
-    checked_target,
     log_odds,
+    most_probable_cell,
+    resolve_target,
     target_score,
+    validate_other,
 )
 from geoexplain.locator.gate import channel_statistics
 from geoexplain.locator.model import GeoModel
 
 LEVELS = ("stage", "block")
-"""Where maps can be taken: after every stage (its last block), or after every block."""
+"""Levels at which maps are computed: after every stage (its last block), or after every block."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """The output of one block, and how the score changes with it.
+    """The activation of one stage or block, and the gradient of the score with respect to it.
 
     activation  float32 (C, h, w), detached
-    gradient    float32 (C, h, w): derivative of the score with respect to the activation
+    gradient    float32 (C, h, w)
     level       "stage" or "block"
-    index       position among its level, counted from 1 at the input
+    index       position within its level, counted from 1 at the input
     """
 
     activation: Tensor
@@ -42,17 +42,17 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Everything that one forward and one gradient pass tell about one image and one cell, or place.
+    """The result of one forward and one gradient pass for one image and one target.
 
-    blocks    the output of every block, in order from the input
-    stages    the output of every stage's last block; shares its tensors with `blocks`
+    blocks    every block, in order from the input
+    stages    every stage, that is its last block; shares its tensors with `blocks`
     features  float32 (1, D)
     logits    float32 (1, K)
-    target    the explained cell, 0 … K − 1; of a group the most probable one
-    score     "probability" or "logit"; "log-odds" if it was traced against another cell
-    size_hw   height and width in pixels of the tensor that the network saw
-    group     the cells that are explained together; None for one alone
-    statistics  float32 (1, F), what the model's gate reads; None without a gate
+    target    the explained cell, 0 … K − 1; of several cells the most probable one
+    score     "probability" or "logit"; "log-odds" in a contrast
+    size_hw   height and width in pixels of the network's input
+    group     the cells that are explained together; None for a single cell
+    statistics  float32 (1, F), input of the model's gate; None without a gate
     """
 
     blocks: tuple[Stage, ...]
@@ -67,11 +67,11 @@ class Trace:
 
     @property
     def explained(self) -> Explained:
-        """What the score is of: the target alone, or its group."""
+        """The cell or cells that the score belongs to: `target`, or `group` if there is one."""
         return self.target if self.group is None else self.group
 
     def at(self, level: str) -> tuple[Stage, ...]:
-        """`stages` for "stage", `blocks` for "block". Raises DataError for another level."""
+        """Return `stages` for "stage", `blocks` for "block". Raises DataError for another level."""
         if level not in LEVELS:
             raise DataError(f"expected a level out of {LEVELS}, got {level!r}: choose one of these.")
         return self.stages if level == "stage" else self.blocks
@@ -85,24 +85,24 @@ def trace(
     *,
     against: int | None = None,
 ) -> Trace:
-    """Run the network once, and once backwards from the score of one cell, or of several together, to every block.
+    """Run the network forward once, and backward once from the target's score to every block.
 
     tensor   normalised image (1, 3, H, W)
-    target   the cell to explain, 0 … K − 1, or several as one; None is the most probable one
+    target   the cell to explain, 0 … K − 1, or several cells as one; None: the most probable cell
     score    "probability" (softmax, as in the authors' code of Combi-CAM) or "logit" (the field's standard)
-    against  another cell: what is explained is then "log-odds", how far the first is ahead of it, whatever the score;
-             of a group its most probable cell is
+    against  another cell: the score is then "log-odds", log p_target − log p_against, whatever `score` says. Of several
+             target cells, the most probable one is contrasted
 
-    Nothing is left behind in the model: no hook, no `.grad`; calls may run in parallel threads.
-    Raises DataError for another shape, cell or score, or a cell against itself.
+    Leaves no hook and no `.grad` in the model; calls may run in parallel threads.
+    Raises DataError for another shape, target or score, or a cell against itself.
     """
     if tensor.dim() != 4 or tensor.shape[:2] != (1, 3):
         raise DataError(f"expected one image as a tensor (1, 3, H, W), got {tuple(tensor.shape)}: pass images singly.")
     backbone = model.backbone
     stage_ends = list(accumulate(backbone.stage_lengths))
     first, *others = backbone.blocks
-    # The graph starts behind the first block: its output is the earliest activation that is asked for, and the
-    # stem and the first block, at the largest resolution, would be the dearest part of the gradient pass.
+    # The graph starts after the first block. Its output is the earliest activation that is needed, and the stem and
+    # the first block, at the largest resolution, would be the most expensive part of the gradient pass.
     with torch.no_grad():
         activations = [first(backbone.stem(tensor.to(model.device)))]  # (1, C, h, w)
     with torch.enable_grad():
@@ -111,13 +111,13 @@ def trace(
             activations.append(block(activations[-1]))
         features = backbone.pool(activations[-1])  # (1, D)
         logits = model.head(features)  # (1, K)
-        explained = checked_target(target, logits)
-        cell = best_of(explained, logits)
+        explained = resolve_target(target, logits)
+        cell = most_probable_cell(explained, logits)
         if against is None:
             scored = target_score(logits, explained, score)
         else:
             explained = cell
-            score, scored = LOG_ODDS, log_odds(logits, cell, checked_other(against, cell, logits))
+            score, scored = LOG_ODDS, log_odds(logits, cell, validate_other(against, cell, logits))
         gradients = torch.autograd.grad(scored.sum(), activations)
     statistics = None
     if model.gate is not None:

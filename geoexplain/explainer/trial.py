@@ -1,4 +1,4 @@
-"""One image, every explanation of it, every metric: what a scoreboard shows."""
+"""Draw every explanation of one image and measure it by every metric, as a scoreboard shows them."""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,28 +10,28 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError, is_flat
-from geoexplain.explainer.chance import moved
+from geoexplain.explainer.chance import shift_at_random
 from geoexplain.explainer.combine import Heatmap, Preset
 from geoexplain.explainer.faithfulness import METRICS, images_needed, measure
 from geoexplain.explainer.metrics import ROAD_STEPS, STEPS
-from geoexplain.explainer.subject import Measure, MeasuredSubject, Seed, Subject, subject
-from geoexplain.explainer.table import BASELINE, ExplanationKind, combination, kind_of, of_family
+from geoexplain.explainer.subject import Measure, MeasuredSubject, Seed, Subject, prepare_subject
+from geoexplain.explainer.table import BASELINE, ExplanationKind, combination, explanation_kind, kinds_of_family
 from geoexplain.explainer.target import Explained
 from geoexplain.explainer.trace import Trace, trace
 from geoexplain.locator.model import GeoModel
 
 CHANCE_MAPS = 10
-"""Unrelated maps that are measured besides, unless told otherwise: their scatter is what a method has to exceed."""
+"""Default number of unrelated maps that are also measured: a method has to exceed their scatter."""
 
 
 @dataclass(frozen=True, eq=False)
-class Tried:
-    """One explanation, or baseline, and how it did.
+class MeasuredExplanation:
+    """One explanation, or baseline, with its measures.
 
-    name, title  of the candidate or baseline
-    baseline     True if it knows nothing of the network
-    heatmap      what was measured
-    drawing_s    seconds that drawing it took, the trace included, which all gradient methods share
+    name, title  name and title of the candidate or baseline
+    baseline     True if it does not use the network
+    heatmap      the heatmap that was measured
+    drawing_s    seconds to draw it, including the trace, which all gradient methods share
     measures     one per metric, in the order of METRICS
     """
 
@@ -45,16 +45,16 @@ class Tried:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """All explanations of one image and cell, measured.
+    """All explanations of one image and target, measured.
 
-    subject  what they were measured on
-    tried    the candidates, then the baselines
-    chance   the measures of maps that are as coarse as the candidates' and unrelated to the image: the candidates' own,
-             moved elsewhere
+    subject       the image and target that they were measured on
+    explanations  the candidates, then the baselines
+    chance        measures of maps as coarse as the candidates' and unrelated to the image: the candidates' own maps,
+                  shifted
     """
 
     subject: MeasuredSubject
-    tried: tuple[Tried, ...]
+    explanations: tuple[MeasuredExplanation, ...]
     chance: tuple[tuple[Measure, ...], ...]
 
 
@@ -73,88 +73,93 @@ def try_explanations(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Trial:
-    """Draw and measure every candidate and baseline for one image (1, 3, H, W) and cell; the probability is explained.
+    """Draw and measure every candidate and baseline for one image (1, 3, H, W) and target, by its probability.
 
-    baselines  names of baselines; None is all of them
-    metrics    keys of METRICS; None is all of them
-    chance     how many unrelated maps are measured besides; none if every candidate's is flat
-    progress   hears (maps measured, all), with fractions of one rounded down to hundredths: (250, 900) is two and a
-               half of nine
-    cancelled  is asked before every pass of the network
+    baselines  names of baselines; None: all of them
+    metrics    keys of METRICS; None: all of them
+    chance     number of unrelated maps that are also measured; none are if every candidate's map is flat
+    progress   called as progress(done, total) in hundredths of a map, rounded down: (250, 900) is two and a half maps
+               of nine
+    cancelled  called before every network pass; if it returns True, ExplanationCancelledError is raised
 
-    Raises DataError for a cell, a metric or steps that are not there, ExplanationCancelledError when called off.
+    Raises DataError for an unknown cell, metric or baseline and steps below 1, ExplanationCancelledError when
+    cancelled.
     """
     metrics = tuple(METRICS) if metrics is None else metrics
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown or not metrics or min(steps, road_steps) < 1:
         raise DataError(
-            f"expected metrics out of {tuple(METRICS)} and at least 1 step, got {tuple(metrics)}, {steps} and "
-            f"{road_steps}."
+            f"expected metrics out of {tuple(METRICS)} and at least 1 step, got {tuple(metrics)}, {steps} steps and "
+            f"{road_steps} ROAD steps: choose at least one metric and one step."
         )
-    known = of_family(BASELINE)
-    rows = {**candidates, **{name: kind_of(name) for name in (known if baselines is None else baselines)}}
+    known = kinds_of_family(BASELINE)
+    rows = {**candidates, **{name: explanation_kind(name) for name in (known if baselines is None else baselines)}}
     total = len(rows) + chance
     each = images_needed(metrics, steps, road_steps)
     done = images = 0
 
-    def heard(count: int) -> None:
+    def report(count: int) -> None:
         nonlocal images
         images += count
         if progress is not None:
             progress(100 * done + min(99, 100 * images // each), 100 * total)
 
-    looked_at = subject(model, tensor, target, cancelled=cancelled, progress=heard)
+    measured_subject = prepare_subject(model, tensor, target, cancelled=cancelled, progress=report)
     begun = time.perf_counter()
-    traced = trace(model, looked_at.tensor, target, "probability")
+    traced = trace(model, measured_subject.tensor, target, "probability")
     tracing_s = time.perf_counter() - begun
-    tried = []
+    measured = []
     for name, row in rows.items():
         images = 0
         if cancelled is not None and cancelled():
             raise ExplanationCancelledError("Measuring the explanations was cancelled: start it again.")
         begun = time.perf_counter()
-        heatmap = row.draw(Subject(model, looked_at.tensor, traced, (seed, 0), cancelled=cancelled))
-        again = partial(drawn_again, model, traced, row, (seed, 1), cancelled=cancelled)
+        heatmap = row.draw(Subject(model, measured_subject.tensor, traced, (seed, 0), cancelled=cancelled))
+        redraw = partial(redraw_explanation, model, traced, row, (seed, 1), cancelled=cancelled)
         drawing_s = time.perf_counter() - begun + (tracing_s if name in candidates else 0.0)
-        measures = measure(looked_at, heatmap, again, metrics, steps=steps, road_steps=road_steps, seed=seed)
-        tried.append(Tried(name, row.title, row.family == BASELINE, heatmap, drawing_s, measures))
+        measures = measure(measured_subject, heatmap, redraw, metrics, steps=steps, road_steps=road_steps, seed=seed)
+        measured.append(MeasuredExplanation(name, row.title, row.family == BASELINE, heatmap, drawing_s, measures))
         done, images = done + 1, 0
-        heard(0)
+        report(0)
     by_chance = []
-    for heatmap in moved_heatmaps([one.heatmap for one in tried if not one.baseline], chance, seed):
+    for heatmap in shifted_heatmaps([one.heatmap for one in measured if not one.baseline], chance, seed):
         images = 0
-        # The same map of the masked image: what has nothing to do with the image does not change with it.
-        again = partial(_unchanged, heatmap)
-        by_chance.append(measure(looked_at, heatmap, again, metrics, steps=steps, road_steps=road_steps, seed=seed))
+        # The masked image has the same map, since a map that is unrelated to the image does not change with it.
+        redraw = partial(_return_same, heatmap)
+        by_chance.append(
+            measure(measured_subject, heatmap, redraw, metrics, steps=steps, road_steps=road_steps, seed=seed)
+        )
         done, images = done + 1, 0
-        heard(0)
+        report(0)
     done = total
-    heard(0)
-    return Trial(looked_at, tuple(tried), tuple(by_chance))
+    report(0)
+    return Trial(measured_subject, tuple(measured), tuple(by_chance))
 
 
-def moved_heatmaps(heatmaps: Sequence[Heatmap], count: int, seed: int = 0) -> list[Heatmap]:
-    """So many heatmaps that are as coarse as these and unrelated to the image: each in turn, moved elsewhere.
+def shifted_heatmaps(heatmaps: Sequence[Heatmap], count: int, seed: int = 0) -> list[Heatmap]:
+    """Return `count` heatmaps as coarse as these and unrelated to the image: each of them in turn, shifted at random.
 
-    None if all are flat. Where a map that is zero almost everywhere is moved to where it is zero, it is flat.
+    Returns an empty list if all are flat. A map that is zero almost everywhere may become flat when it is shifted.
     """
-    found = [one for one in heatmaps if not one.flat]
+    sources = [one for one in heatmaps if not one.flat]
     generator = np.random.default_rng(seed)
-    values = [moved(found[place % len(found)].values, generator) for place in range(count if found else 0)]
-    return [replace(found[place % len(found)], values=one, flat=is_flat(one)) for place, one in enumerate(values)]
+    values = [
+        shift_at_random(sources[index % len(sources)].values, generator) for index in range(count if sources else 0)
+    ]
+    return [replace(sources[index % len(sources)], values=one, flat=is_flat(one)) for index, one in enumerate(values)]
 
 
-def of_setting(method: str, level: str, how: str, weights: Sequence[float]) -> ExplanationKind:
-    """Combi-CAM as somebody has set it. Drawing raises DataError for a setting that there is not."""
-    given = tuple(weights)
-    return combination("Combi-CAM, as set above", "", Preset(level, "probability", how, lambda _n: given, method))
+def custom_combination(method: str, level: str, how: str, weights: Sequence[float]) -> ExplanationKind:
+    """Return a Combi-CAM with the user's settings. Drawing it raises DataError for invalid settings."""
+    chosen = tuple(weights)
+    return combination("Combi-CAM, as set above", "", Preset(level, "probability", how, lambda _n: chosen, method))
 
 
-def _unchanged(heatmap: Heatmap, _tensor: Tensor) -> Heatmap:
+def _return_same(heatmap: Heatmap, _tensor: Tensor) -> Heatmap:
     return heatmap
 
 
-def drawn_again(
+def redraw_explanation(
     model: GeoModel,
     traced: Trace,
     row: ExplanationKind,
@@ -163,9 +168,9 @@ def drawn_again(
     *,
     cancelled: Callable[[], bool] | None = None,
 ) -> Heatmap:
-    """An explanation of another image (1, 3, H, W), for the same cell: what `adcc` takes as `again`.
+    """Draw an explanation of another image (1, 3, H, W) for the same target, as `adcc` takes it as `redraw`.
 
-    A baseline is drawn by `seed`, without a pass of the network.
+    A baseline is drawn with `seed`, without a network pass.
     """
     if row.family != BASELINE:
         traced = trace(model, tensor, traced.explained, "probability")

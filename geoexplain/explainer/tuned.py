@@ -1,4 +1,4 @@
-"""What a model has of the table of explanations: weights are tuned for some models only."""
+"""The presets and candidates of one model: those of the table of explanations, and its tuned weights if it has any."""
 
 from dataclasses import replace
 from functools import partial
@@ -11,10 +11,10 @@ from geoexplain.explainer.table import (
     EXPLANATIONS,
     TUNED,
     ExplanationKind,
-    canonical,
+    canonical_name,
     draw_preset,
     is_tuned,
-    of_family,
+    kinds_of_family,
     preset_of_weights,
     tuned_weights,
 )
@@ -22,52 +22,52 @@ from geoexplain.locator.model import GeoModel
 
 
 def presets() -> dict[str, Preset]:
-    """Every preset that all models have, by the name of its explanation; combinations first."""
-    found = {name: kind.preset for name, kind in EXPLANATIONS.items() if kind.preset is not None}
-    combined = of_family(COMBINATION)
-    return {name: found[name] for name in sorted(found, key=lambda name: name not in combined)}
+    """Return every preset that all models have, by the name of its explanation; combinations first."""
+    unsorted = {name: kind.preset for name, kind in EXPLANATIONS.items() if kind.preset is not None}
+    combined = kinds_of_family(COMBINATION)
+    return {name: unsorted[name] for name in sorted(unsorted, key=lambda name: name not in combined)}
 
 
 def presets_of(model: GeoModel) -> dict[str, Preset]:
-    """`presets`, and TUNED if weights were tuned for the model."""
+    """Return `presets`, and TUNED if weights were tuned for the model."""
     return {**presets(), TUNED: preset_of_weights(tuned_weights(model))} if is_tuned(model) else presets()
 
 
 def preset_of(model: GeoModel, name: str) -> Preset:
-    """One of `presets_of`, by its present or a former name.
+    """Return one of `presets_of`, by its present or a former name.
 
-    Raises DataError for TUNED where there is none, and for another name.
+    Raises DataError for TUNED if no weights were tuned for the model, and for another name.
     """
-    if canonical(name) == TUNED:
+    if canonical_name(name) == TUNED:
         tuned_weights(model)
-    if canonical(name) not in presets_of(model):
+    if canonical_name(name) not in presets_of(model):
         raise DataError(f"expected a preset out of {tuple(presets_of(model))}, got {name!r}: choose one of these.")
-    return presets_of(model)[canonical(name)]
+    return presets_of(model)[canonical_name(name)]
 
 
 def candidates_of(model: GeoModel) -> dict[str, ExplanationKind]:
-    """Every CAM and Combi-CAM that a model has: TUNED only if weights were tuned for it."""
-    found = of_family(*CAMS)
-    tuned = found.pop(TUNED, None)
+    """Return every CAM and Combi-CAM of a model, with TUNED only if weights were tuned for it."""
+    kinds = kinds_of_family(*CAMS)
+    tuned = kinds.pop(TUNED, None)
     if tuned is not None and is_tuned(model):
-        # The weights stay this model's own when it is drawn for another network, as the sanity check does.
+        # Drawing uses this model's weights for any network, since the sanity check draws for random copies.
         preset = preset_of_weights(tuned_weights(model))
-        found[TUNED] = replace(tuned, draw=partial(draw_preset, preset))
-    return found
+        kinds[TUNED] = replace(tuned, draw=partial(draw_preset, preset))
+    return kinds
 
 
 def traced_candidates(model: GeoModel) -> dict[str, ExplanationKind]:
-    """Those of `candidates_of` for which one trace is enough."""
+    """Return those of `candidates_of` that need a single trace."""
     return {name: kind for name, kind in candidates_of(model).items() if not kind.passes}
 
 
 def candidate_of(model: GeoModel, name: str) -> ExplanationKind:
-    """One of `candidates_of`, by its present or a former name.
+    """Return one of `candidates_of`, by its present or a former name.
 
-    Raises DataError for TUNED where there is none, and for another name.
+    Raises DataError for TUNED if no weights were tuned for the model, and for another name.
     """
-    if canonical(name) == TUNED:
+    if canonical_name(name) == TUNED:
         tuned_weights(model)
-    if canonical(name) not in candidates_of(model):
+    if canonical_name(name) not in candidates_of(model):
         raise DataError(f"expected a method out of {tuple(candidates_of(model))}, got {name!r}: choose one of these.")
-    return candidates_of(model)[canonical(name)]
+    return candidates_of(model)[canonical_name(name)]

@@ -1,4 +1,4 @@
-"""Read files of unknown origin, original research pickles among them, without running anything in them."""
+"""Read untrusted files, original research pickles included, without executing anything in them."""
 
 from geoexplain.files.companions import (
     Assignments,

@@ -1,8 +1,8 @@
-"""The three kinds of data published beside the CERTH model: cell centres, rows of the gallery, true positions.
+"""Read and write the data published with the CERTH model: cell centres, gallery rows of each cell, true positions.
 
-Facts from visloc-estimation (Kordopatis-Zilos et al., ICMR 2021): `initial_mu_kappa.pkl` is a list of (latitude,
-longitude), one per cell; `cells_assignments.pkl` is a dict, cell → set of row numbers of the gallery, without the
-cells that have no rows; `metadata_*.pkl` is a dict, image id → {"lat", "lon"} as numbers or as text.
+The formats of visloc-estimation (Kordopatis-Zilos et al., ICMR 2021) are: `initial_mu_kappa.pkl`, a list of (latitude,
+longitude), one for each cell; `cells_assignments.pkl`, a dict from cell to the set of its row numbers in the gallery,
+without cells that have no rows; `metadata_*.pkl`, a dict from image id to {"lat", "lon"} as numbers or text.
 """
 
 import math
@@ -19,7 +19,7 @@ from geoexplain.files.pickles import read_pickle
 from geoexplain.words import printable
 
 MAX_CELLS = 1_000_000
-"""No partition has more; a cell numbered beyond it would make a table of any size."""
+"""Upper bound of the number of cells. Without it, one large cell number in a file would make a table of any size."""
 
 MAX_ROWS = 2**40
 
@@ -28,13 +28,13 @@ _SIZED = (dict, list, set, tuple)
 
 @dataclass(frozen=True, eq=False)
 class Assignments:
-    """Which rows of a gallery lie in which of K cells.
+    """Rows of a gallery that lie in each of K cells.
 
     offsets  int64 (K + 1,), not descending, from 0 to R: the rows of cell c are rows[offsets[c]:offsets[c + 1]]
-    rows     int64 (R,), row numbers ≥ 0; those of one cell in the order in which they were given
+    rows     int64 (R,), row numbers ≥ 0; within one cell in their original order
 
-    K may be smaller than the number of cells of the partition: cells beyond the last one have no rows.
-    Raises DataError when these do not fit together.
+    K may be smaller than the number of cells of the partition: cells ≥ K have no rows.
+    Raises DataError if `offsets` and `rows` are inconsistent.
     """
 
     offsets: NDArray[np.int64] = field(repr=False)
@@ -59,7 +59,7 @@ class Assignments:
             )
 
     def rows_of(self, cell: int) -> NDArray[np.int64]:
-        """The rows (n,) of a cell ≥ 0, n ≥ 0; DataError for a negative one."""
+        """Return the rows (n,) of a cell ≥ 0, n ≥ 0; raise DataError for a negative cell."""
         if cell < 0:
             raise DataError(f"assignments: expected a cell of at least 0, got {cell}: give a cell of the model.")
         if cell >= len(self.offsets) - 1:
@@ -67,14 +67,14 @@ class Assignments:
         return self.rows[self.offsets[cell] : self.offsets[cell + 1]]
 
     def over(self, cells: int) -> "Assignments":
-        """The same assignments with K = `cells`; DataError when a cell beyond has rows."""
+        """Return the same assignments with K = `cells`; raise DataError if a cell ≥ `cells` has rows."""
         self.check(cells=cells)
         offsets = self.offsets[: cells + 1]
         beyond = np.full(cells + 1 - len(offsets), len(self.rows))
         return Assignments(np.concatenate([offsets, beyond]), self.rows)
 
     def check(self, *, cells: int, rows: int | None = None) -> None:
-        """Raise DataError unless cells are below `cells`, those of the model, and rows below `rows`, the gallery's."""
+        """Raise DataError unless cells are below `cells` (the model's) and rows below `rows` (the gallery's)."""
         last_cell = int(np.searchsorted(self.offsets, len(self.rows))) - 1
         last_row = int(self.rows.max(initial=-1))
         if last_cell >= cells:
@@ -90,8 +90,8 @@ class Assignments:
 def read_centers(file: Path) -> NDArray[np.float64]:
     """Read cell centres, float64 (K, 2) with latitude and longitude in degrees, K ≥ 1.
 
-    `file` is the original pickle, or an .npz that `save_centers` wrote. Raises DataError for any other content, a
-    position that is none on Earth, or more than MAX_CELLS cells.
+    `file` is the original pickle, or an .npz that `save_centers` wrote. Raises DataError for any other content, for
+    positions out of range, and for more than MAX_CELLS cells.
     """
     if is_archive(file):
         (centers,) = read_arrays(file, {"centers_deg": (np.float64, 2)})
@@ -100,7 +100,7 @@ def read_centers(file: Path) -> NDArray[np.float64]:
 
 
 def centers_from(data: object, name: str) -> NDArray[np.float64]:
-    """Cell centres (K, 2) from what a file called `name` held; see `read_centers`."""
+    """Convert the unpickled content of the file `name` to cell centres (K, 2); see `read_centers`."""
     if not isinstance(data, list) or not 1 <= len(data) <= MAX_CELLS:
         _refuse(name, f"a list of 1 to {MAX_CELLS:,} cell centres", data)
     centers = np.empty((len(data), 2))
@@ -113,16 +113,15 @@ def centers_from(data: object, name: str) -> NDArray[np.float64]:
 
 
 def save_centers(centers_deg: NDArray[np.float64], file: Path) -> None:
-    """Write cell centres (K, 2) in degrees as an .npz that `read_centers` reads, to the last bit."""
+    """Write cell centres (K, 2) in degrees as an .npz from which `read_centers` restores the same bits."""
     write_arrays(file, {"centers_deg": np.asarray(centers_deg, dtype=np.float64)})
 
 
 def read_assignments(file: Path, cells: int | None = None) -> Assignments:
-    """Read which gallery rows lie in which cell: from the original pickle, or an .npz that `save_assignments` wrote.
+    """Read the gallery rows of each cell from the original pickle, or from an .npz that `save_assignments` wrote.
 
-    Rows of one cell are in the order that Python gives the sets of the pickle. `cells` is the number of cells of the
-    partition; None takes the cells up to the last one that has rows. Raises DataError for any other content, or a
-    cell beyond `cells`.
+    Rows of one cell are in the iteration order of the pickle's sets. `cells` is the number of cells of the partition;
+    None ends with the last cell that has rows. Raises DataError for any other content, and for a cell ≥ `cells`.
     """
     if is_archive(file):
         assignments = Assignments(*read_arrays(file, {"offsets": (np.int64, 1), "rows": (np.int64, 1)}))
@@ -131,7 +130,7 @@ def read_assignments(file: Path, cells: int | None = None) -> Assignments:
 
 
 def assignments_from(data: object, name: str, cells: int | None = None) -> Assignments:
-    """Assignments from what a file called `name` held; see `read_assignments`."""
+    """Convert the unpickled content of the file `name` to assignments; see `read_assignments`."""
     if not isinstance(data, dict) or not data:
         _refuse(name, "a dict from cell to rows of the gallery", data)
     last = MAX_CELLS if cells is None else cells
@@ -150,21 +149,21 @@ def assignments_from(data: object, name: str, cells: int | None = None) -> Assig
 
 
 def save_assignments(assignments: Assignments, file: Path) -> None:
-    """Write assignments as an .npz that `read_assignments` reads; DataError when it cannot be written."""
+    """Write assignments as an .npz that `read_assignments` reads; raise DataError if it cannot be written."""
     write_arrays(file, {"offsets": assignments.offsets, "rows": assignments.rows})
 
 
 def read_metadata(file: Path) -> dict[str, tuple[float, float]]:
     """Read the true positions of a benchmark's images: id → (latitude, longitude) in degrees, in the file's order.
 
-    `file` is an original pickle; ids stand as they do there, some with `.jpg` and some without. Raises DataError for
-    any other content, or a position that is none on Earth.
+    `file` is an original pickle. Ids are not changed: some end in `.jpg`, some do not. Raises DataError for any other
+    content, and for positions out of range.
     """
     return metadata_from(read_pickle(file), file.name)
 
 
 def metadata_from(data: object, name: str) -> dict[str, tuple[float, float]]:
-    """Positions by image id from what a file called `name` held; see `read_metadata`."""
+    """Convert the unpickled content of the file `name` to positions by image id; see `read_metadata`."""
     if not isinstance(data, dict) or not data:
         _refuse(name, "a dict from image id to {'lat', 'lon'}", data)
     positions: dict[str, tuple[float, float]] = {}
@@ -183,7 +182,7 @@ def metadata_from(data: object, name: str) -> dict[str, tuple[float, float]]:
 
 
 def _number(value: object) -> float:
-    """The number that a number or a text stands for; NaN for anything else."""
+    """Return a number or numeric text as a float; NaN for anything else."""
     try:
         return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
     except ValueError:

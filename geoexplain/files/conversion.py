@@ -1,4 +1,4 @@
-"""The original pickles, once and for all, as files that any program may open."""
+"""Convert the original pickles to CSV and .npz files."""
 
 import csv
 import io
@@ -19,13 +19,13 @@ from geoexplain.words import printable
 
 
 def convert(file: Path, out: Path) -> str:
-    """Convert an original pickle, by what it holds, and say in a few words what was written.
+    """Convert an original pickle to the format that fits its content, and return a short summary of what was written.
 
-    Cell centres become a CSV table (label, latitude, longitude; the label is the cell's number) or an .npz; assignments
-    an .npz; metadata a CSV table (id, latitude, longitude), which is also a manifest of photos. Numbers keep every
-    digit. An existing `out` is replaced, at once and whole.
+    Cell centres become a CSV table (label, latitude, longitude; the label is the cell's number) or an .npz, assignments
+    an .npz, and metadata a CSV table (id, latitude, longitude) that is also a manifest of photos. Numbers keep every
+    digit. An existing `out` is replaced atomically.
 
-    Raises DataError when `file` is none of these, when `out` has another suffix, or cannot be written.
+    Raises DataError if `file` is none of these, or if `out` has another suffix or cannot be written.
     """
     data = read_pickle(file)
     if isinstance(data, list):

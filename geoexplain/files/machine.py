@@ -1,8 +1,8 @@
-"""The stack machine that a pickle is a program for, without the instruction that runs things.
+"""A restricted unpickler that builds plain data only and never calls what a file names.
 
-It knows the opcodes of plain data, and the few calls that NumPy's scalars and older protocols' sets are stored as,
-which it carries out itself: nothing is looked up, imported or called on behalf of a file.
-Opcodes as documented in Python's `pickletools`.
+A pickle is a program for a stack machine. This machine implements the opcodes of plain data, and itself carries out the
+few calls as which NumPy scalars and the sets of older protocols are stored. It looks up, imports and calls nothing on
+behalf of a file. Opcodes are documented in Python's `pickletools`.
 """
 
 import pickletools
@@ -20,19 +20,19 @@ MAX_CONTAINERS = 500_000
 MAX_MEMO = 1_000_000
 MAX_DEPTH = 16
 MAX_SHARED = 16
-"""One byte of a program can make an object of 200; these bound what a whole program can make."""
+"""Limits on memory and time: one byte of a pickle can create an object of 200 bytes."""
 
 
 class Refused(Exception):  # noqa: N818 - becomes a DataError once the name of the file is known
-    """What was found instead of plain data."""
+    """The pickle holds something other than plain data; the message says what."""
 
 
 class Damaged(Exception):  # noqa: N818
-    """The program does not hang together."""
+    """The pickle is inconsistent or incomplete."""
 
 
 class _Call(Enum):
-    """What a pickle may ask for by name. A mark on the stack: there is nothing in it that could be called."""
+    """Functions that a pickle may name. Members are only marks on the stack; none of them can be called."""
 
     SCALAR = auto()
     DTYPE = auto()
@@ -68,7 +68,7 @@ _NUMBERS = {
 
 @dataclass
 class _DType:
-    """A NumPy dtype, of which nothing is needed but how to read its bytes; the order of bytes is told later."""
+    """The type code and byte order of a NumPy dtype; a later opcode sets the byte order."""
 
     code: str
     order: str = ""
@@ -85,32 +85,31 @@ class _DType:
 
 _CONTAINERS = (dict, list, set, tuple)
 _KEYS = {bool, bytes, float, int, str}
-"""What may stand in a set or before a colon: types that cost nothing to hash."""
+"""Types allowed as members of a set and as keys of a dict: hashing them is cheap."""
 
 _LEAVES = {*_KEYS, type(None)}
 _INTEGERS = range(-(2**63), 2**64)
-"""Beyond 64 bits, numbers can be chosen that all hash alike, and a set of them takes hours to fill."""
+"""Integers of more than 64 bits are refused: they can be chosen to have equal hashes, and a set of them takes hours."""
 
 
-def unpickled(data: bytes) -> object:
-    """The plain data that a pickle of protocol 2 to 5 stands for.
+def unpickle(data: bytes) -> object:
+    """Return the plain data in a pickle of protocol 2 to 5.
 
-    Raises Refused or Damaged, or what Python raises for a bad operand: IndexError, KeyError, TypeError, ValueError,
-    struct.error.
+    Raises Refused or Damaged, or for invalid operands IndexError, KeyError, TypeError, ValueError or struct.error.
     """
     return _Machine(data).run()
 
 
 class _Machine:
-    """The program, the stack it works on, and what it asked to remember."""
+    """State of the machine: the program, its position, the stack and the memo."""
 
     def __init__(self, data: bytes):
         self.data = data
-        self.at = 2  # behind PROTO
+        self.at = 2  # after PROTO
         self.stack: list[Any] = []
         self.below: list[list] = []  # the stacks under each MARK
         self.memo: dict[int, object] = {}
-        self.shared: set[int] = set()  # containers in several places, by id(); the memo keeps them alive
+        self.shared: set[int] = set()  # id() of containers used in several places; the memo keeps them alive
         self.containers = 0
 
     def run(self) -> object:
@@ -129,7 +128,7 @@ class _Machine:
         if len(self.stack) != 1 or self.below:
             raise Damaged
         if self.at != len(self.data):
-            raise Refused(f"{len(self.data) - self.at:,} more bytes after its end")
+            raise Refused(f"{len(self.data) - self.at:,} bytes after its end")
         _check_plain(self.stack[0])
         return self.stack[0]
 
@@ -166,7 +165,7 @@ class _Machine:
         self.push(value)
 
     def mark(self) -> None:
-        # Marks end with the container they begin, so honest ones are nested no deeper than the data.
+        # A mark ends with the container that it begins, so in valid pickles marks nest no deeper than the data.
         if len(self.below) >= 2 * MAX_DEPTH:
             raise Refused(f"data nested deeper than {MAX_DEPTH} levels")
         self.below.append(self.stack)
@@ -207,8 +206,8 @@ class _Machine:
     def recall(self, place: int) -> None:
         value = self.memo[place]
         if isinstance(value, _CONTAINERS):
-            # A list of ten lists, each ten times the list below, is 10^n values in a few bytes. A position that two
-            # images share does no harm, as long as it stays what it is.
+            # Lists that repeat one list ten times, nested n deep, make 10^n values of a few bytes. A small flat
+            # container in two places, such as a position of two images, is harmless as long as nothing is added to it.
             members = value.values() if isinstance(value, dict) else value
             if len(value) > MAX_SHARED or not set(map(type, members)) <= _LEAVES:
                 raise Refused("one large or nested list, tuple, dict or set in two places")
@@ -244,7 +243,7 @@ class _Machine:
         elif call is _Call.DTYPE:
             code, *_flags = arguments
             if code not in _NUMBERS and not re.fullmatch(r"U[1-9][0-9]{0,3}", code, re.ASCII):
-                raise Refused(f"NumPy data of the kind '{printable(code)}', neither numbers nor text")
+                raise Refused(f"NumPy data of the type '{printable(code)}', neither numbers nor text")
             self.push(_DType(code))
         else:
             dtype, data = arguments
@@ -256,10 +255,10 @@ class _Machine:
         dtype, state = self.last(2)
         if not isinstance(dtype, _DType) or type(state) is not tuple:
             raise Damaged
-        # NumPy's dtype.__setstate__: version, order of bytes, subdtype, names, fields, size, alignment, flags, …
+        # NumPy's dtype.__setstate__: version, byte order, subdtype, names, fields, size, alignment, flags, …
         _version, order, *parts = state
         if order not in ("<", ">", "|") or parts[:3] != [None, None, None]:
-            raise Refused("NumPy data of several fields")
+            raise Refused("NumPy data with several fields")
         dtype.order = order.replace("|", "<")
         self.push(dtype)
 

@@ -1,34 +1,34 @@
-"""An original research pickle → plain Python data, and nothing else happens.
+"""Read plain Python data from an untrusted pickle without executing it.
 
-A pickle is a program. Python's own machine for it can call whatever the program names; ours cannot.
+Python's own unpickler calls any function that a pickle names; the one in `geoexplain.files.machine` calls none.
 """
 
 import struct
 from pathlib import Path
 
 from geoexplain.errors import DataError
-from geoexplain.files.machine import Damaged, Refused, unpickled
+from geoexplain.files.machine import Damaged, Refused, unpickle
 from geoexplain.files.reading import read_bytes
 from geoexplain.words import printable
 
 MAX_BYTES = 16 * 2**20
-"""The largest of the original pickles has 4 MB."""
+"""Largest accepted pickle; the largest of the original ones has 4 MB."""
 
 
 def read_pickle(file: Path, max_bytes: int = MAX_BYTES) -> object:
     """Read a pickle (protocols 2 to 5) of plain data: dicts, lists, tuples, sets, str, bytes, int, float, bool, None.
 
-    NumPy scalars of numbers and text become the Python value they stand for. Nothing in the file is run, whatever it
-    asks for. Memory stays within about 500 MB for any file, and near 15 times its size for an honest one.
+    NumPy scalars of numbers and text become Python values. Nothing in the file is executed. Memory use stays within
+    about 500 MB for any file, and near 15 times the file's size for a valid one.
 
     Args:
         file: a regular file of at most `max_bytes` bytes.
-        max_bytes: what is larger is refused before it is read.
+        max_bytes: larger files are refused before they are read.
 
     Raises:
-        DataError: the file is missing, too large, not a pickle, damaged, cut short or longer than its pickle; it asks
-            for any other function or class, or for data of another kind; it is nested deeper than MAX_DEPTH, holds
-            one container of more than 16 values in two places, or too much of anything.
+        DataError: the file is missing, too large, not a pickle, damaged, truncated, or has data after its pickle; it
+            names any other function or class, or holds other data; it is nested deeper than MAX_DEPTH, uses one
+            container of more than MAX_SHARED values in two places, or exceeds another limit of the machine.
     """
     name = printable(file.name)
     data = read_bytes(file, max_bytes)
@@ -38,12 +38,12 @@ def read_pickle(file: Path, max_bytes: int = MAX_BYTES) -> object:
             "is this the right file?"
         )
     try:
-        return unpickled(data)
+        return unpickle(data)
     except Refused as refused:
         raise DataError(
             f"{name}: expected a pickle of plain data, got {refused}: get the file from its authors again."
         ) from None
-    # IndexError: nothing left on the stack or in the file. KeyError: nothing remembered under that number.
+    # IndexError: the stack or the file is exhausted. KeyError: the memo has no such entry.
     except (Damaged, IndexError, KeyError, TypeError, ValueError, struct.error):
         raise DataError(
             f"{name}: expected a whole pickle, got one that is damaged or cut short: get the file again."

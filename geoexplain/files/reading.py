@@ -1,4 +1,4 @@
-"""Read files of unknown origin under a bound on their size, and compute their digests."""
+"""Read untrusted files up to a maximum size, and compute digests of files."""
 
 import hashlib
 import os
@@ -11,7 +11,10 @@ from geoexplain.words import printable
 
 
 def read_bytes(file: Path, max_bytes: int) -> bytes:
-    """The content of a regular file of at most `max_bytes` bytes; DataError when it is none, or cannot be read."""
+    """Return the content of a regular file of at most `max_bytes` bytes.
+
+    Raises DataError if the file is larger, is not a regular file, or cannot be read.
+    """
     name = printable(file.name)
     try:
         # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.
@@ -22,7 +25,7 @@ def read_bytes(file: Path, max_bytes: int) -> bytes:
                 raise DataError(f"{name}: expected a file, got a device or a pipe: give the path of a file.")
             if facts.st_size > max_bytes:
                 _refuse_size(name, max_bytes, facts.st_size)
-            # Never read(max_bytes): a buffer of that size is made first. One byte more tells whether it grew meanwhile.
+            # read(max_bytes) would allocate that size first. One extra byte detects that the file has grown.
             data = opened.read(facts.st_size + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a valid path"
@@ -37,7 +40,7 @@ def _refuse_size(name: str, max_bytes: int, size: int) -> NoReturn:
 
 
 def sha256(file: Path) -> str:
-    """Hexadecimal SHA-256 digest of a file."""
+    """Return the hexadecimal SHA-256 digest of a file."""
     digest = hashlib.sha256()
     with file.open("rb") as data:
         while chunk := data.read(2**20):

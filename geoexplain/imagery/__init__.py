@@ -1,1 +1,1 @@
-"""Whole-earth imagery, and the views of Earth from above sampled from it: cameras, skies and seasons included."""
+"""Whole-earth imagery, and views of Earth from above sampled from it with random cameras, skies and colours."""

@@ -1,4 +1,4 @@
-"""Where the rays of a picture meet the Earth: straight down in an equidistant map, or through a camera in space."""
+"""Projections from the pixels of a view to the ground: an equidistant map seen from above, or a camera in space."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from geoexplain.geography.sphere import EARTH_RADIUS_KM
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """From where N views are taken.
+    """Positions of the cameras of N views.
 
-    tilt_deg    float32 (N,), angle at the centre between the vertical and the camera, 0 to below 90
+    tilt_deg    float32 (N,), angle at the centre between the vertical and the camera, in [0, 90)
     toward_deg  float32 (N,), bearing from the centre towards the point below the camera
-    nearness    float32 (N,), Earth radii over the distance between centre and camera; 0 is infinitely far away
+    nearness    float32 (N,), Earth's radius divided by the distance between centre and camera; 0 is infinitely far
     """
 
     tilt_deg: Tensor
@@ -22,21 +22,21 @@ class Camera:
     nearness: Tensor
 
     def __getitem__(self, some: slice | Tensor) -> "Camera":
-        """Some of the cameras, in order."""
+        """Return the selected cameras, in order."""
         return Camera(self.tilt_deg[some], self.toward_deg[some], self.nearness[some])
 
     def to(self, device: torch.device) -> "Camera":
-        """The same cameras on a device."""
+        """Return the same cameras on a device."""
         return Camera(self.tilt_deg.to(device), self.toward_deg.to(device), self.nearness.to(device))
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """What N views of S × S pixels show, each tensor (N, S, S).
+    """Ground positions of the pixels of N views of S × S pixels; each tensor is (N, S, S).
 
-    lat, lon    of the place in a pixel, in radians; beside the Earth, of the place nearest to the ray
+    lat, lon    position of the pixel in radians; for a ray that misses the Earth, the position nearest to the ray
     slant       cosine of the angle between the vertical there and the direction of the camera, in [0, 1]
-    height      0 on the ground; beside the Earth, how far above the ground the ray passes, in Earth radii
+    height      0 on the ground; for a ray that misses the Earth, its least height above the ground, in Earth radii
     """
 
     lat: Tensor
@@ -45,11 +45,11 @@ class Ground:
     height: Tensor
 
     def __getitem__(self, rows: Tensor) -> "Ground":
-        """Some of the views, in order."""
+        """Return the selected views, in order."""
         return Ground(self.lat[rows], self.lon[rows], self.slant[rows], self.height[rows])
 
     def scatter(self, rows: Tensor, other: "Ground") -> "Ground":
-        """These views with `rows` (M,) replaced by the M of another Ground."""
+        """Return these views with `rows` (M,) replaced by the M views of another Ground."""
         return Ground(
             self.lat.index_copy(0, rows, other.lat),
             self.lon.index_copy(0, rows, other.lon),
@@ -59,10 +59,10 @@ class Ground:
 
 
 def equidistant_ground(lat_0: Tensor, lon_0: Tensor, footprint_km: Tensor, rotation: Tensor, *, size_px: int) -> Ground:
-    """Azimuthal equidistant projection around N centres (Snyder 1987, p. 195).
+    """Compute the azimuthal equidistant projection around N centres (Snyder 1987, p. 195).
 
-    lat_0, lon_0, rotation  (N,) in radians; the upper edge looks to bearing `rotation`
-    footprint_km            (N,), side of the square that is seen
+    lat_0, lon_0, rotation  (N,) in radians; `rotation` is the bearing of the upper edge
+    footprint_km            (N,), side of the visible square
     """
     east, south = _ticks(size_px, lat_0.device)
     shape = (-1, 1, 1)
@@ -73,7 +73,7 @@ def equidistant_ground(lat_0: Tensor, lon_0: Tensor, footprint_km: Tensor, rotat
     sine, cosine = distance.sin() / distance, distance.cos()
     sin_0, cos_0 = lat_0.sin().view(shape), lat_0.cos().view(shape)
     up, aside, ahead = cosine * sin_0 + y * sine * cos_0, x * sine, cos_0 * cosine - y * sine * sin_0
-    # Not the arc sine of `up`, which in float32 is 2 km off near a pole.
+    # The arc sine of `up` would be wrong by 2 km near a pole in float32.
     lat = torch.atan2(up, torch.hypot(aside, ahead))
     lon = lon_0.view(shape) + torch.atan2(aside, ahead)
     return Ground(lat, lon, torch.ones_like(lat), torch.zeros_like(lat))
@@ -82,14 +82,14 @@ def equidistant_ground(lat_0: Tensor, lon_0: Tensor, footprint_km: Tensor, rotat
 def camera_ground(
     lat_0: Tensor, lon_0: Tensor, footprint_km: Tensor, rotation: Tensor, *, camera: Camera, size_px: int
 ) -> Ground:
-    """The perspective of N cameras that look at N centres.
+    """Compute the perspective projection of N cameras that look at N centres.
 
-    `footprint_km` (N,) is the width of what is seen at the centre's distance: of the plane that stands there on the
-    line of sight. The bearing `rotation`, along the ground, points straight up in the picture. The rest is as for
+    `footprint_km` (N,) is the width of the view in the plane through the centre perpendicular to the line of sight. The
+    bearing `rotation`, along the ground, points straight up in the view. Other arguments are those of
     `equidistant_ground`.
 
-    A ray through the point P of the plane that stands on the line of sight at the centre meets the sphere at P + u D,
-    |P + u D| = 1, with D = d − nearness · (P − centre) towards the camera; nothing cancels, however far the camera is.
+    A ray through the point P of that plane meets the sphere at P + u D, |P + u D| = 1, with D = d − nearness · (P −
+    centre) and d the unit vector from the centre to the camera. This form stays exact for distant cameras.
     """
     tilt, toward = torch.deg2rad(camera.tilt_deg), torch.deg2rad(camera.toward_deg)
     up, east, north = _local_axes(lat_0, lon_0)  # (N, 3) each
@@ -115,11 +115,11 @@ def camera_ground(
     above = sum(p * p for p in points) - 1
     discriminant = along * along - ray_squared * above
     u = (discriminant.clamp_min(0).sqrt() - along) / ray_squared
-    # The camera is at u = 1 / nearness: what the line meets behind it, it does not see.
+    # The camera is at u = 1 / nearness and does not see intersections behind it.
     behind = near * u > 1
     u = torch.where(behind, 1 / near, u)
     qx, qy, qz = (p + u * d for p, d in zip(points, rays, strict=True))
-    # Beside the Earth, q is where the ray passes closest to its middle.
+    # For a ray that misses the Earth, q is its point closest to the Earth's centre.
     level = qx * qx + qy * qy
     length = torch.sqrt(level + qz * qz).clamp_min(1e-9)
     slant = (qx * rays[0] + qy * rays[1] + qz * rays[2]) / (length * ray_squared.sqrt())
@@ -128,7 +128,7 @@ def camera_ground(
 
 
 def _ticks(size_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Middles of the pixels, from −½ to ½: to the right and down, (S, S) each."""
+    """Return the centres of the pixels, from −½ to ½, to the right and down, (S, S) each."""
     ticks = (torch.arange(size_px, device=device) + 0.5) / size_px - 0.5
     down, right = torch.meshgrid(ticks, ticks, indexing="ij")
     return right, down

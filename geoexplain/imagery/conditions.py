@@ -1,4 +1,4 @@
-"""The conditions under which a model is asked: other widths, rotations and tilts, clouds, colours, markings."""
+"""Conditions under which a model is evaluated: widths, rotations, tilts, clouds, colours and markings of views."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,23 +18,23 @@ from geoexplain.imagery.views import sample_view_points
 from geoexplain.words import exact_km
 
 BLOCK = 32
-"""Views are rendered in blocks of so many: what happens to one does not depend on how many are asked for at once."""
+"""Number of views rendered together. The size is fixed, so that a view does not depend on the number requested."""
 
 MOST_DRAWS = 60
-"""How often a cloud cover is drawn again until its mean opacity is between its bounds."""
+"""Maximum number of attempts to draw a cloud cover with a mean opacity within its bounds."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One way to take pictures of the Earth.
+    """One kind of random views.
 
-    title         what people read
-    footprint_km  width, log-uniform; None takes the one that is asked for
-    rotation_deg  how far north is off the top, at least and at most, to either side; None as asked for
-    tilt_deg      of a camera far away, at least and at most; None looks straight down
-    effects       what happens to every view, by names of EFFECTS
-    cover         mean opacity of the clouds over a view, at least and at most
-    mixture       whether the views are those of training, with everything that happens to them there
+    title         name for people
+    footprint_km  range of widths, log-uniform; None takes the caller's
+    rotation_deg  range of angles between north and the top, to either side; None takes the caller's
+    tilt_deg      range of tilts of a distant camera; None looks straight down
+    effects       effects applied to every view, by their names in EFFECTS
+    cover         range of the mean opacity of the clouds over a view
+    mixture       whether the views are drawn and changed as in training
     """
 
     title: str
@@ -46,22 +46,22 @@ class Condition:
     mixture: bool = False
 
     def sampling(self, footprint_km: tuple[float, float], rotation_deg: float) -> str:
-        """How wide its views are and how far they are turned, in words; the arguments are for what it leaves open."""
+        """Describe widths and rotations of the views in words; the arguments replace ranges that are None."""
         if self.mixture:
             return "as wide, turned and aslant as training draws them"
         low, high = self.footprint_km or footprint_km
         least, most = self.rotation_deg or (0.0, rotation_deg)
         turned = f"±{most:g}°" if not least else f"{least:g} to {most:g}° to either side"
-        return f"footprint {low:g}–{exact_km(high)}, rotation {turned}"
+        return f"footprint {low:,g}–{exact_km(high)}, rotation {turned}"
 
     @property
     def needs_surroundings(self) -> bool:
-        """Whether something is laid over the views."""
+        """Whether the views need Surroundings."""
         return self.mixture or bool(self.effects)
 
     @property
     def needs_clouds(self) -> bool:
-        """Whether a map of clouds may be laid over the views."""
+        """Whether the views need a map of clouds."""
         return self.mixture or "clouds" in self.effects
 
 
@@ -87,12 +87,12 @@ CONDITIONS: dict[str, Condition] = {
 
 @dataclass(frozen=True, eq=False)
 class ViewSet:
-    """Views of known place, rendered when they are asked for.
+    """Views of known position, rendered on request.
 
-    name       what they are of
+    name       names of the images that they show
     truth_deg  float64 (N, 2), latitude and longitude of the centres in degrees
-    render     start, stop, side in px → RGB (stop − start, 3, S, S) in [0, 1] of the views from start to before stop;
-               start is a multiple of BLOCK
+    render     (start, stop, side in px) → RGB (stop − start, 3, S, S) in [0, 1] of the views in [start, stop); start is
+               a multiple of BLOCK
     """
 
     name: str
@@ -113,16 +113,15 @@ def views_under(
     rotation_deg: float,
     around: Surroundings | None = None,
 ) -> ViewSet:
-    """`views` random views of whole-earth imagery under a condition, the same for the same seed.
+    """Sample `views` random views of whole-earth imagery under a condition; equal seeds give equal views.
 
-    A plain view is what `sample_view_points` and `render` give. `footprint_km`, log-uniform, and ±`rotation_deg` are
-    for conditions that leave them open. `around` is what conditions with effects lay over views.
+    Views without effects are those of `sample_view_points` and `render`. `footprint_km` (log-uniform) and
+    ±`rotation_deg` apply to conditions that do not set them. `around` holds clouds and markings for effects.
 
-    Raises DataError for less than one view, and for a condition that needs surroundings, or clouds, where there are
-    none.
+    Raises DataError for less than one view, and for a condition that needs surroundings or clouds if there are none.
     """
     if views < 1:
-        raise DataError(f"expected at least 1 view, got {views}.")
+        raise DataError(f"expected at least 1 view, got {views}: request one or more.")
     if condition.needs_surroundings and around is None:
         raise DataError(f"views {condition.title}: expected surroundings to lay over them, got none: pass around=.")
     if condition.needs_clouds and (around is None or around.clouds is None):
@@ -156,7 +155,7 @@ def views_under(
 
 
 def _render_blocks(block: Callable[[int, int], Tensor], start: int, stop: int, size_px: int) -> Tensor:
-    """Whole blocks, cut where fewer views are asked for: half a block would draw other random numbers."""
+    """Render whole blocks and cut the result to the requested views; half a block would draw other random numbers."""
     return torch.cat([block(first, size_px) for first in range(start, stop, BLOCK)])[: stop - start]
 
 
@@ -176,7 +175,7 @@ def _mixture_views(imagery: Imagery, views: int, seed: int, around: Surroundings
 
 
 def _block_generator(seed: int, start: int, device: torch.device) -> torch.Generator:
-    # Another one for every block, and for every seed that a generator takes.
+    # Each block of each seed gets its own generator.
     return torch.Generator(device=device).manual_seed((1_000_003 * (seed + 1) + start) % 2**63)
 
 
@@ -187,7 +186,7 @@ def _either_side(count: int, bounds_deg: tuple[float, float], generator: torch.G
 
 
 def _far_camera(count: int, bounds_deg: tuple[float, float], generator: torch.Generator) -> Camera:
-    """Cameras from any side, so far away that nothing is foreshortened but by the tilt."""
+    """Return infinitely distant cameras on random sides, so that only the tilt foreshortens the view."""
     low, high = bounds_deg
     tilt, toward = torch.rand(2, count, generator=generator)
     return Camera(low + (high - low) * tilt, 360 * toward - 180, torch.zeros(count))
@@ -196,7 +195,7 @@ def _far_camera(count: int, bounds_deg: tuple[float, float], generator: torch.Ge
 def _clouds_within(
     scene: Scene, around: Surroundings, generator: torch.Generator, *, bounds: tuple[float, float]
 ) -> Tensor:
-    """The views under clouds whose mean opacity lies within bounds; after MOST_DRAWS those closest to them."""
+    """Cover the views with clouds of a mean opacity within bounds, or as close to them as MOST_DRAWS attempts get."""
     assert around.clouds is not None
     low, high = bounds
     best = cloud_cover(scene, around.clouds, generator)

@@ -1,4 +1,4 @@
-"""Real pictures of the whole disc of the Earth, as NASA's EPIC camera takes them, and views cut from them."""
+"""Photographs of the whole disc of the Earth by NASA's EPIC camera, and views cut from them."""
 
 import json
 import math
@@ -23,43 +23,43 @@ from geoexplain.words import exact_km, exact_percent, printable
 
 LARGEST_JSON_BYTES = 2**20
 DARK = 0.08
-"""Brightness, in [0, 1], up to which a pixel is space: above the noise of compression, below the night side's edge."""
+"""Maximum brightness, in [0, 1], of a pixel of space: above compression noise, below the edge of the night side."""
 
 GROUND = 0.995
-"""Earth's radius at the middle of a picture over the radius of the bright disc, whose edge is air; fitted to coasts,
-which then lie within about a pixel."""
+"""Ratio of the Earth's radius, at the scale of the centre, to the radius of the bright disc, whose edge is atmosphere.
+Fitted to coastlines, which then match within about a pixel."""
 
 LEAST_FILLED, MOST_FILLED = 0.7, 0.82
-"""Share of its bounding box that is bright in a picture of the whole disc: a circle fills π / 4."""
+"""Bounds of the bright share of the disc's bounding box; a circle fills π / 4."""
 
 LARGEST_ASPECT = 1.05
-"""Longer over shorter side of that box."""
+"""Maximum ratio of the longer to the shorter side of that box."""
 
-CLOUD_BRIGHTNESS, CLOUD_COLOUR, CLOUD_PX = 0.55, 0.2, 64
-"""A pixel is cloud when every channel is brighter than the first and they differ by less than the second; looked for in
-views of so many pixels."""
+CLOUD_BRIGHTNESS, CLOUD_COLOR, CLOUD_PX = 0.55, 0.2, 64
+"""A pixel is cloud if every channel exceeds CLOUD_BRIGHTNESS and the channels differ by less than CLOUD_COLOR, in views
+of CLOUD_PX × CLOUD_PX pixels."""
 
 NEAREST_KM, FARTHEST_KM = 13_000, 1_000_000_000
-"""Of a camera that sees a whole disc, from the Earth's centre."""
+"""Bounds of the distance between the Earth's centre and a camera that sees a whole disc."""
 
 SMALLEST_DISC_PX = 64
 
 MOST_ROUNDS = 50
-"""How often views of a disc are drawn until enough are clear."""
+"""Maximum number of rounds of drawing views of a disc until enough are clear."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True, eq=False)
 class Disc:
-    """One picture of the whole Earth, north up.
+    """One photograph of the whole Earth, north up.
 
-    name         of its file
-    rgb          float32 (3, H, W), in [0, 1]
-    lat_deg, lon_deg  the point under the camera
-    distance_km  of the camera from the Earth's centre
-    middle_px    x and y of that point, from the picture's upper left corner
-    radius_px    Earth's radius in pixels at the scale of the middle
+    name              file name
+    rgb               float32 (3, H, W), in [0, 1]
+    lat_deg, lon_deg  position below the camera
+    distance_km       distance of the camera from the Earth's centre
+    middle_px         x and y of that position, from the upper left corner
+    radius_px         Earth's radius in pixels at the scale of the middle
     """
 
     name: str
@@ -72,13 +72,13 @@ class Disc:
 
 
 def load_disc(file: Path) -> Disc:
-    """Read a picture of EPIC with the facts in the JSON file of the same stem, as NASA's interface gives them.
+    """Read an EPIC photograph and its metadata from the JSON file of the same stem, in the format of NASA's API.
 
-    These are `centroid` or `centroid_coordinates` (lat, lon in degrees), and `distance_km` or `dscovr_j2000_position`
-    (x, y, z in km). The disc is found in the picture, as the bounding box of what is not dark.
+    The metadata are `centroid` or `centroid_coordinates` (lat, lon in degrees), and `distance_km` or
+    `dscovr_j2000_position` (x, y, z in km). The disc is located as the bounding box of the pixels that are not dark.
 
-    Raises ImageError for a picture that cannot be read, DataError when the facts are missing or wrong, or when no whole
-    disc is found.
+    Raises ImageError if the photograph cannot be read, and DataError if metadata are missing or invalid, or if it does
+    not show a whole disc.
     """
     facts = _facts(file.with_suffix(".json"))
     rgb = torch.from_numpy(np.asarray(open_image(file)).copy()).permute(2, 0, 1).float() / 255
@@ -105,11 +105,11 @@ def _refuse_picture(file: Path) -> NoReturn:
 
 
 def _facts(file: Path) -> tuple[float, float, float]:
-    """Latitude and longitude in degrees, and distance in km, from a file that nobody vouches for."""
-    wanted = "centroid (lat, lon in degrees) and distance_km"
+    """Read latitude and longitude in degrees, and distance in km, from an untrusted file."""
+    content = "centroid (lat, lon in degrees) and distance_km"
     if not file.is_file():
         raise DataError(
-            f"expected {wanted} in {printable(file.name)} beside the picture, found no such file: get it as well."
+            f"expected {content} in {printable(file.name)} next to the picture, found no such file: get it as well."
         )
     try:
         data = json.loads(read_bytes(file, LARGEST_JSON_BYTES))
@@ -117,7 +117,9 @@ def _facts(file: Path) -> tuple[float, float, float]:
         distance = data.get("distance_km") or math.hypot(*_xyz(data["dscovr_j2000_position"]))
         lat, lon, distance = float(point["lat"]), float(point["lon"]), float(distance)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise DataError(f"{printable(file.name)}: expected {wanted}, got a file without them.") from None
+        raise DataError(
+            f"{printable(file.name)}: expected {content}, got a file without them: get it from NASA again."
+        ) from None
     if not (abs(lat) <= 90 and abs(lon) <= 360 and NEAREST_KM < distance < FARTHEST_KM):  # false for NaN
         raise DataError(
             f"{printable(file.name)}: expected a latitude within 90°, a longitude within 360° and a distance from "
@@ -139,7 +141,7 @@ def sample_disc_points(
     rotation_deg: float = 30.0,
     farthest_deg: float = 60.0,
 ) -> ViewPoints:
-    """`count` random views like those of `sample_view_points`, with centres up to `farthest_deg` from the disc's."""
+    """Sample `count` views like `sample_view_points`, with centres up to `farthest_deg` from the disc's centre."""
     points = sample_view_points(count, 1, generator, footprint_km=footprint_km, rotation_deg=rotation_deg)
     farthest_km = math.radians(farthest_deg) * EARTH_RADIUS_KM
     centers = np.empty((0, 2))
@@ -151,15 +153,15 @@ def sample_disc_points(
 
 
 def render_disc(disc: Disc, points: ViewPoints, size_px: int) -> Tensor:
-    """Views of a disc as RGB (N, 3, size_px, size_px) in [0, 1]; what lies behind its limb is black.
+    """Render views of a disc as RGB (N, 3, size_px, size_px) in [0, 1]; the ground beyond the limb is black.
 
-    With D the camera's distance from the Earth's centre and R the Earth's radius, a point at angle c from the one under
-    the camera lies r sin c (D − R) / (D − R cos c) from the middle, r being `radius_px`. The limb is where
-    cos c = R / D, at r √((D − R) / (D + R)).
+    Let D be the camera's distance from the Earth's centre, R the Earth's radius and r `radius_px`. A point at the angle
+    c from the point below the camera is r sin c (D − R) / (D − R cos c) pixels from the middle. The limb is at
+    cos c = R / D, at a distance of r √((D − R) / (D + R)).
     """
     ground = ground_seen(points, size_px, disc.rgb.device)
     x, y, seen = _on_disc(disc, ground)
-    # Pixels of a wide view are larger than the disc's: then four of these make one.
+    # Pixels of a wide view are larger than those of the disc, so four of the disc's are averaged.
     wide = points.footprint_km / size_px > 2 * EARTH_RADIUS_KM / disc.radius_px
     views = _sample(disc.rgb, x, y)
     if wide.any():
@@ -169,12 +171,12 @@ def render_disc(disc: Disc, points: ViewPoints, size_px: int) -> Tensor:
 
 
 def _sample(picture: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """A picture (3, H, W) at x and y (N, S, S), in pixels from its upper left corner, bilinear: (N, 3, S, S)."""
+    """Sample a picture (3, H, W) bilinearly at x and y (N, S, S), in pixels from the upper left: (N, 3, S, S)."""
     height, width = picture.shape[1:]
     grid = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1)
-    # All views below one another: a picture per view would not fit into memory.
-    found = F.grid_sample(picture[None], grid.view(1, -1, *grid.shape[2:]), mode="bilinear", align_corners=False)
-    return found.view(picture.shape[0], *x.shape).transpose(0, 1)
+    # All views are stacked vertically in one grid: one copy of the picture for each view would not fit into memory.
+    views = F.grid_sample(picture[None], grid.view(1, -1, *grid.shape[2:]), mode="bilinear", align_corners=False)
+    return views.view(picture.shape[0], *x.shape).transpose(0, 1)
 
 
 def _on_disc(disc: Disc, ground: Ground) -> tuple[Tensor, Tensor, Tensor]:
@@ -189,20 +191,22 @@ def _on_disc(disc: Disc, ground: Ground) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def cloud_share(rgb: Tensor) -> Tensor:
-    """Share (N,) of the pixels of RGB (N, 3, H, W) that are bright and without colour, as clouds, ice and snow are."""
+    """Return the share (N,) of bright, colourless pixels of RGB (N, 3, H, W): clouds, but also ice and snow."""
     bright = rgb.amin(dim=1) > CLOUD_BRIGHTNESS
-    plain = rgb.amax(dim=1) - rgb.amin(dim=1) < CLOUD_COLOUR
+    plain = rgb.amax(dim=1) - rgb.amin(dim=1) < CLOUD_COLOR
     return (bright & plain).float().mean(dim=(1, 2))
 
 
 def disc_files(paths: Sequence[Path]) -> list[Path]:
-    """The files among `paths`, and the pictures in the folders that have a JSON file of the same stem beside them.
+    """Return the files among `paths`, and from folders those pictures that have a JSON file of the same stem.
 
-    Raises DataError when there are paths, but no pictures.
+    Raises DataError if there are paths but no pictures.
     """
     files = [file for path in paths for file in (_with_facts(path) if path.is_dir() else [path])]
     if paths and not files:
-        raise DataError("--discs: expected pictures with a JSON file of the same stem beside them, found none.")
+        raise DataError(
+            "--discs: expected pictures, each next to a JSON file of the same stem, found none: check the folder."
+        )
     return files
 
 
@@ -220,30 +224,33 @@ def disc_views(
     rotation_deg: float,
     cloud_below: float = 1.0,
 ) -> ViewSet:
-    """`views` random views, as many of each disc, whose share of cloud is below `cloud_below` if that is less than 1.
+    """Sample `views` random views, equally many from each disc, with a share of cloud below `cloud_below`.
 
-    Raises DataError for less than one view or disc, and when clear views are hardly to be found.
+    1 accepts any share. Raises DataError for less than one view or disc, and if MOST_ROUNDS rounds do not find enough
+    clear views.
     """
     if views < 1 or not discs:
-        raise DataError(f"expected at least 1 view of at least 1 disc, got {views} of {len(discs)}.")
+        raise DataError(
+            f"expected at least 1 view of at least 1 disc, got {views} of {len(discs)}: request one or more."
+        )
     chosen: list[tuple[Disc, ViewPoints]] = []
     for number, disc in enumerate(discs):
         generator = torch.Generator().manual_seed((1000 * seed + number) % 2**63)
-        wanted = views // len(discs) + (number < views % len(discs))
+        missing = views // len(discs) + (number < views % len(discs))
         for _ in range(MOST_ROUNDS):
-            if not wanted:
+            if not missing:
                 break
-            points = sample_disc_points(disc, wanted, generator, footprint_km=footprint_km, rotation_deg=rotation_deg)
-            clear = list(range(wanted))
+            points = sample_disc_points(disc, missing, generator, footprint_km=footprint_km, rotation_deg=rotation_deg)
+            clear = list(range(missing))
             if cloud_below < 1:
                 shares = cloud_share(render_disc(disc, points, CLOUD_PX))
                 clear = torch.nonzero(shares < cloud_below).flatten().tolist()
             chosen += [(disc, points[i : i + 1]) for i in clear]
-            wanted -= len(clear)
-        if wanted:
+            missing -= len(clear)
+        if missing:
             raise DataError(
                 f"{disc.name}: expected views under less than {exact_percent(cloud_below)} cloud, found too few: "
-                "ask for fewer, or for cloudier ones."
+                "request fewer, or allow more cloud."
             )
     truth = torch.cat([points.centers_deg for _, points in chosen])
 

@@ -1,4 +1,4 @@
-"""Whole-earth imagery: equirectangular images with their halvings, packed so that any view is one gather."""
+"""Whole-earth imagery: equirectangular images and their image pyramids, packed so that one gather renders any view."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from torch import Tensor
 from geoexplain.errors import DataError
 
 MAX_LEVELS = 5
-"""An image and at most four halvings of it: 2,700 rows down to 169."""
+"""Maximum number of levels of a pyramid: the image and four halvings, such as 2,700 rows down to 169."""
 
 
 @dataclass(frozen=True, eq=False)
 class Imagery:
-    """Equirectangular images of one size with their halvings, packed for one gather.
+    """Equirectangular images of one size with their pyramids, packed for one gather.
 
-    texels   uint8 (P, C) of every pixel of every image and level. For pictures of the Earth C is 4: red, green, blue,
-             water (0 land … 255 open water); for clouds and borders it is 1
-    offsets  int64 (levels,): where a level starts; inside, images follow one another, then rows from north to south
-    heights  int64 (levels,): rows of one image of a level; it is twice as wide
-    names    file names, in the order in which `source` counts them
+    texels   uint8 (P, C), all pixels of all levels and images. For images of the Earth, C is 4: red, green, blue, water
+             (0 land … 255 open water); for clouds and borders C is 1
+    offsets  int64 (levels,): first texel of a level, which holds image after image, each with rows from north to south
+    heights  int64 (levels,): rows of an image at a level; it is twice as wide
+    names    file names, indexed by `source`
     """
 
     texels: Tensor
@@ -36,12 +36,12 @@ class Imagery:
 
     @property
     def device(self) -> torch.device:
-        """Where the texels lie, and where views of them are rendered."""
+        """The device of the texels, on which views are rendered."""
         return self.texels.device
 
 
 def imagery_files(folder: Path) -> list[Path]:
-    """The JPEG, PNG and TIFF files of a folder by name; raises DataError when there is none."""
+    """Return the JPEG, PNG and TIFF files of a folder, sorted by name; raise DataError if there is none."""
     files = sorted(p for p in folder.glob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".tif", ".tiff"})
     if not files:
         raise DataError(
@@ -53,8 +53,8 @@ def imagery_files(folder: Path) -> list[Path]:
 def load_imagery(files: Sequence[Path], device: str | torch.device = "cpu", height: int = 2700) -> Imagery:
     """Read whole-earth images (twice as wide as high, north up, 180° W at the left edge) into one Imagery.
 
-    All become as high as the highest of them, but at most `height` rows. Raises DataError for no files, and for a
-    file that cannot be read or is not equirectangular.
+    All are resized to the largest height among them, at most `height` rows. Raises DataError for an empty list, and for
+    a file that cannot be read or is not equirectangular.
     """
     height = _common_height(files, height)
     pixels = [_read(file, height) for file in files]
@@ -64,7 +64,7 @@ def load_imagery(files: Sequence[Path], device: str | torch.device = "cpu", heig
 
 
 def load_clouds(files: Sequence[Path], device: str | torch.device = "cpu", height: int = 2048) -> Imagery:
-    """Read whole-earth maps of clouds, white on black, into one Imagery of one channel; as `load_imagery` otherwise."""
+    """Read whole-earth maps of clouds, white on black, like `load_imagery`, into one Imagery of one channel."""
     height = _common_height(files, height)
     grey = [_read(file, height).float().mean(dim=-1, keepdim=True).round().to(torch.uint8) for file in files]
     return pack(torch.stack(grey).to(device), tuple(file.name for file in files))
@@ -86,14 +86,14 @@ def _read(file: Path, height: int) -> Tensor:
             grey = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8)) if deep else image
             rgb = grey.convert("RGB")
     except (OSError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
+        raise DataError(f"{file.name}: expected a readable image, got '{error}': check the file.") from error
     if rgb.height != height:
         rgb = rgb.resize((2 * height, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.asarray(rgb).copy())
 
 
 def pack(images: Tensor, names: tuple[str, ...]) -> Imagery:
-    """Images uint8 (M, H, 2 H, C) with their halvings as an Imagery."""
+    """Build the pyramids of images uint8 (M, H, 2 H, C), and pack them into an Imagery."""
     levels = [images]
     while len(levels) < MAX_LEVELS and levels[-1].shape[1] % 2 == 0:
         levels.append(_halve(levels[-1]))
@@ -108,9 +108,12 @@ def _equirectangular_height(file: Path) -> int:
         with Image.open(file) as image:
             width, height = image.size
     except (OSError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file.name}: expected a readable image, got: {error}.") from error
+        raise DataError(f"{file.name}: expected a readable image, got '{error}': check the file.") from error
     if width != 2 * height:
-        raise DataError(f"{file.name}: expected an equirectangular image, twice as wide as high, got {width}×{height}.")
+        raise DataError(
+            f"{file.name}: expected an equirectangular image, twice as wide as high, got {width}×{height}: choose "
+            "another image."
+        )
     return int(height)
 
 
@@ -124,10 +127,11 @@ def _halve(images: Tensor) -> Tensor:
 
 
 def _water_mask(pixels: Sequence[Tensor]) -> Tensor:
-    """uint8 (H, W, 1), 255 where every image with a flat sea shows the sea's colour: one colour over a fifth of it.
+    """Return the water mask, uint8 (H, W, 1): 255 where every image with a uniform sea shows the colour of its sea.
 
-    Blue Marble's months paint all water in one near-black blue. A rendering with a sea floor has no such colour and
-    is left out; if all are like that the mask is empty and nothing is recoloured.
+    A colour is that of a uniform sea if it covers at least a fifth of the image. Blue Marble's monthly images paint all
+    water in one near-black blue. Renderings with a sea floor have no such colour and are not used; if there are only
+    such renderings, the mask is empty and no sea is recoloured.
     """
     water = None
     for rgb in pixels:

@@ -1,4 +1,4 @@
-"""Everything that happens to views in training, in order, each to a share of the views."""
+"""Effects applied to views in training, in order, each to a share of the views."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from geoexplain.imagery.camera import Ground
-from geoexplain.imagery.colour import develop, flatten_land, jitter_colour, recolour_sea, remap_colours
+from geoexplain.imagery.color import develop, flatten_land, jitter_color, recolor_sea, remap_colors
 from geoexplain.imagery.earth import Imagery
 from geoexplain.imagery.markings import Markings, draw_borders, draw_graticule, write_names
 from geoexplain.imagery.scene import Scene
@@ -17,9 +17,9 @@ from geoexplain.imagery.sky import cloud_cover, cloud_veil, cumulus, glint, haze
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What is laid over views, on their device.
+    """Clouds and markings for effects, on the device of the views.
 
-    clouds    maps of clouds, white on black; None leaves the sky clear of opaque clouds
+    clouds    maps of clouds, white on black; None: no opaque clouds
     markings  borders and names
     """
 
@@ -29,10 +29,10 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Effect:
-    """One thing that happens to views.
+    """One random change of views.
 
-    share  of the views that it happens to, in [0, 1]
-    apply  scene of N views, surroundings, generator on their device → RGB (N, 3, S, S)
+    share  probability that it is applied to a view, in [0, 1]
+    apply  (scene of N views, surroundings, generator on their device) → RGB (N, 3, S, S)
     """
 
     share: float
@@ -46,10 +46,10 @@ def _clouds(scene: Scene, around: Surroundings, generator: torch.Generator) -> T
 
 
 EFFECTS: dict[str, Effect] = {
-    "sea": Effect(0.6, lambda scene, _, draw: recolour_sea(scene.rgb, scene.water, draw)),
-    "colours": Effect(0.55, lambda scene, _, draw: remap_colours(scene.rgb, draw)),
+    "sea": Effect(0.6, lambda scene, _, draw: recolor_sea(scene.rgb, scene.water, draw)),
+    "colours": Effect(0.55, lambda scene, _, draw: remap_colors(scene.rgb, draw)),
     "outlines": Effect(0.06, lambda scene, _, draw: flatten_land(scene.rgb, scene.water, draw)),
-    "exposure": Effect(1.0, lambda scene, _, draw: jitter_colour(scene.rgb, draw).clamp(0, 1)),
+    "exposure": Effect(1.0, lambda scene, _, draw: jitter_color(scene.rgb, draw).clamp(0, 1)),
     "developed": Effect(0.35, lambda scene, _, draw: develop(scene.rgb, draw)),
     "borders": Effect(0.08, lambda scene, around, draw: draw_borders(scene, around.markings, draw)),
     "graticule": Effect(0.06, lambda scene, _, draw: draw_graticule(scene, draw)),
@@ -73,10 +73,9 @@ EFFECTS: dict[str, Effect] = {
 def photograph(
     scene: Scene, around: Surroundings, generator: torch.Generator, effects: Mapping[str, Effect] = EFFECTS
 ) -> Tensor:
-    """Views as real pictures might show them: RGB (N, 3, S, S) in [0, 1], each changed its own way.
+    """Apply random effects to the views of a scene, each in its own way; return RGB (N, 3, S, S) in [0, 1].
 
-    `generator` lies on the views' device and decides which views an effect happens to, and how. The scene is left as
-    it is.
+    `generator`, on the device of the views, decides which views an effect changes, and how. The scene is not changed.
     """
     rgb = scene.rgb
     for effect in effects.values():
@@ -92,11 +91,11 @@ def photograph(
 
 
 WITHOUT_GROUND = ("colours", "exposure", "developed", "grey", "frame", "blur", "noise", "compression")
-"""The effects that need no place: what happens to any picture."""
+"""Effects that need no ground positions and apply to any picture."""
 
 
 def photograph_other(rgb: Tensor, around: Surroundings, generator: torch.Generator) -> Tensor:
-    """Pictures (N, 3, S, S) in [0, 1] that show no ground, changed by cameras and files as views are; likewise."""
+    """Apply the effects WITHOUT_GROUND to pictures (N, 3, S, S) in [0, 1] that are no views, as `photograph` does."""
     nowhere = torch.zeros(len(rgb), *rgb.shape[2:], device=rgb.device)
     ground = Ground(nowhere, nowhere, nowhere + 1, nowhere)
     scene = Scene(rgb, nowhere.unsqueeze(1), ground, nowhere[:, 0, 0] + 1)

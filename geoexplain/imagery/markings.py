@@ -1,4 +1,4 @@
-"""What people draw over pictures of the Earth: borders, graticules, names."""
+"""Borders, graticules and names drawn over views, as on maps and annotated images."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,18 +22,18 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 SHEETS, SHEET_PX = 256, 192
 FONT_PX = (6, 26)
-"""Smallest and largest size of the names on a sheet."""
+"""Minimum and maximum size of the names on a sheet."""
 
 SPACINGS_DEG = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
-"""How far apart lines of latitude and longitude may be; each divides 360°."""
+"""Distances between lines of latitude and longitude; each divides 360°."""
 
 
 @dataclass(frozen=True, eq=False)
 class Markings:
-    """What may be drawn over views, made once.
+    """Prepared borders and names that are drawn over views.
 
-    borders  the borders and coasts of countries, as an imagery of one image and one channel, on the views' device
-    sheets   uint8 (M, P, P) on the CPU, names written at random places; 255 is ink
+    borders  borders and coasts of countries as an Imagery of one image and one channel, on the device of the views
+    sheets   uint8 (M, P, P) on the CPU, names at random places; 255 is ink
     """
 
     borders: Imagery
@@ -41,24 +41,24 @@ class Markings:
 
 
 def load_markings(device: str | torch.device = "cpu", height: int = 1350) -> Markings:
-    """Borders of Natural Earth 1:50m on `height` rows, and sheets of names of cities and countries.
+    """Rasterise borders of Natural Earth 1:50m on `height` rows, and sheets of names of cities and countries.
 
-    Made once per process, in a few seconds; `device` is that of the views.
+    The result is cached for the process, since it takes a few seconds; `device` is that of the views.
     """
     return Markings(pack(_borders(height).to(device), ("borders",)), _sheets())
 
 
 def draw_borders(scene: Scene, markings: Markings, generator: torch.Generator) -> Tensor:
-    """The views with the borders and coasts of countries, in one random colour each."""
+    """Draw borders and coasts of countries over the views, in one random colour each; return RGB (N, 3, S, S)."""
     level = level_of(markings.borders, scene.footprint_km, scene.rgb.shape[-1])
     source = torch.zeros_like(level)
-    # A line is two texels wide; where a pixel is larger than that, it would fade.
+    # A line is two texels wide; the factor keeps it visible where a pixel is larger than that.
     ink = (2.5 * texels_at(markings.borders, source, scene.ground, level)).clamp(0, 1)
     return _with_ink(scene.rgb, ink, generator)
 
 
 def draw_graticule(scene: Scene, generator: torch.Generator) -> Tensor:
-    """The views with lines of latitude and longitude, a round number of degrees apart, about a pixel wide."""
+    """Draw lines of latitude and longitude at SPACINGS_DEG over the views, about a pixel wide."""
     n, size_px = len(scene), scene.rgb.shape[-1]
     width_deg = torch.rad2deg(scene.footprint_km / EARTH_RADIUS_KM)
     lines = 1.5 + 6 * torch.rand(n, generator=generator, device=width_deg.device)
@@ -74,13 +74,13 @@ def draw_graticule(scene: Scene, generator: torch.Generator) -> Tensor:
 
 
 def write_names(scene: Scene, markings: Markings, generator: torch.Generator) -> Tensor:
-    """The views with a piece of a random sheet of names over each, in one random colour."""
+    """Draw a piece of a random sheet of names over each view, in one random colour."""
     ink = name_ink(len(scene), scene.rgb.shape[-1], markings, generator)
     return _with_ink(scene.rgb, ink.to(scene.rgb.device), generator)
 
 
 def name_ink(count: int, size_px: int, markings: Markings, generator: torch.Generator) -> Tensor:
-    """Ink (count, 1, size_px, size_px) in [0, 1], on the CPU, of random pieces of random sheets of names."""
+    """Cut random pieces from random sheets of names: ink (count, 1, size_px, size_px) in [0, 1], on the CPU."""
     sheets, sheet_px = len(markings.sheets), markings.sheets.shape[-1]
     pieces = []
     for _ in range(count):
@@ -95,7 +95,7 @@ def name_ink(count: int, size_px: int, markings: Markings, generator: torch.Gene
 def _with_ink(rgb: Tensor, ink: Tensor, generator: torch.Generator) -> Tensor:
     n = len(rgb)
     color = torch.rand(n, 3, 1, 1, generator=generator, device=rgb.device)
-    plain = torch.rand(n, 1, 1, 1, generator=generator, device=rgb.device) < 0.6  # most ink is black or white
+    plain = torch.rand(n, 1, 1, 1, generator=generator, device=rgb.device) < 0.6  # these are black or white
     color = torch.where(plain, color.mean(dim=1, keepdim=True).round(), color)
     strength = 0.4 + 0.6 * torch.rand(n, 1, 1, 1, generator=generator, device=rgb.device)
     return torch.lerp(rgb, color.expand_as(rgb), strength * ink)
@@ -103,25 +103,25 @@ def _with_ink(rgb: Tensor, ink: Tensor, generator: torch.Generator) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _borders(height: int) -> Tensor:
-    """uint8 (1, height, 2 height, 1), 255 on the lines."""
+    """Rasterise the borders: uint8 (1, height, 2 height, 1), 255 on the lines."""
     canvas = Image.new("L", (2 * height, height))
     draw = ImageDraw.Draw(canvas)
     for shape in load_gazetteer().shapes.geometries:
         for part in shapely.get_parts(shape):
             points = shapely.get_coordinates(part.exterior)
             xy = np.stack([(points[:, 0] + 180) / 360 * 2 * height, (90 - points[:, 1]) / 180 * height], axis=1)
-            for turn in (0, 2 * height):  # countries that the antimeridian cuts go on beyond 180° E
+            for turn in (0, 2 * height):  # countries across the antimeridian continue beyond 180° E
                 draw.line([(x - turn, y) for x, y in xy.tolist()], fill=255, width=2)
     return torch.from_numpy(np.asarray(canvas).copy()).view(1, height, 2 * height, 1)
 
 
 @lru_cache(maxsize=1)
 def _sheets() -> Tensor:
-    """uint8 (SHEETS, SHEET_PX, SHEET_PX), the same in every process."""
+    """Draw the sheets of names: uint8 (SHEETS, SHEET_PX, SHEET_PX), the same in every process."""
     rng = np.random.default_rng(0)
     gazetteer = load_gazetteer()
-    names = [name for name in (*gazetteer.cities, *gazetteer.countries) if name.isascii()]  # what the font has
-    # Pillow reads its font anew for every size that it is asked for.
+    names = [name for name in (*gazetteer.cities, *gazetteer.countries) if name.isascii()]  # the font has no others
+    # Loaded once for each size, since Pillow reads its font file on every call.
     fonts = {size: ImageFont.load_default(size=size) for size in range(FONT_PX[0], FONT_PX[1] + 1)}
     return torch.stack([torch.from_numpy(_sheet(names, fonts, rng)) for _ in range(SHEETS)])
 

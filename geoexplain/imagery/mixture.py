@@ -1,4 +1,4 @@
-"""Which views a network is trained on: from narrow to wide, straight down and oblique, of one rendering or of two."""
+"""The random mixture of views for training: narrow and wide, vertical and oblique, of one rendering or two blended."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,21 +13,21 @@ from geoexplain.imagery.views import LARGEST_FOOTPRINT_KM, ViewPoints, sample_ce
 from geoexplain.words import exact_km
 
 NEAREST_CAMERA, FARTHEST_CAMERA = 0.8, 15.0
-"""Distance between camera and centre, in widths of the view: from a wide-angle lens to a telescope."""
+"""Bounds of the distance between camera and centre, in widths of the view: from a wide-angle lens to a telescope."""
 
 
 @dataclass(frozen=True)
 class ViewMixture:
-    """How views are drawn for training. Widths in km, angles in degrees, shares in [0, 1].
+    """Distribution of views for training. Widths are in km, angles in degrees, shares in [0, 1].
 
-    footprint_km  width of most views, log-uniform
-    extreme_km    width of a share `extreme` of them, log-uniform
-    rotation_deg  north is up to this many degrees off the top
-    turned        share of views turned any way
-    oblique       share of views through a camera, whose tilt is uniform up to `tilt_deg`
-    blended       share of views that mix two renderings of the same place
-    softened      share of views that may be taken from a coarser level of the imagery: half of these by one level, a
-                  quarter by two, a quarter stay at their own
+    footprint_km  range of the widths of most views, log-uniform
+    extreme_km    range of the widths of a share `extreme` of the views, log-uniform
+    rotation_deg  maximum angle between north and the top of a view
+    turned        share of views with any rotation
+    oblique       share of views through a camera with a tilt that is uniform up to `tilt_deg`
+    blended       share of views that blend two renderings of the same ground
+    softened      share of views that may come from a coarser level of the imagery: half of these by one level, a
+                  quarter by two, a quarter not at all
 
     Raises DataError for values out of range.
     """
@@ -59,14 +59,14 @@ class ViewMixture:
 
 @dataclass(frozen=True, eq=False)
 class MixedPoints:
-    """What N views of a mixture look at.
+    """Sampled parameters of N views of a mixture.
 
-    plain    rows (A,) of the equidistant views, and what they look at
-    oblique  rows (B,) of those through a camera, and what they look at; A + B = N
+    plain        rows (A,) of the equidistant views, and their view points
+    oblique      rows (B,) of the views through a camera, and their view points; A + B = N
     centers_deg  float64 (N, 2), latitude and longitude in degrees
-    second   int64 (N,), another image that is mixed in
-    share    float32 (N,), how much of it, in [0, 1]
-    softer   int64 (N,), levels coarser than the view's own
+    second       int64 (N,), the image that is blended in
+    share        float32 (N,), its weight, in [0, 1]
+    softer       int64 (N,), number of levels coarser than the view's own
     """
 
     plain: tuple[Tensor, ViewPoints]
@@ -78,13 +78,15 @@ class MixedPoints:
 
 
 def sample_mixture(count: int, weights: Tensor, generator: torch.Generator, mixture: ViewMixture) -> MixedPoints:
-    """`count` random views of a mixture, centred on or near land.
+    """Sample `count` random views of a mixture, centred on or near land, on the CPU.
 
-    `weights` (M,) ≥ 0 says how often each of M images is drawn. Sampled on the CPU. Raises DataError for weights
-    that are negative, not finite, or all 0.
+    `weights` (M,) ≥ 0 are the relative frequencies of the M images. Raises DataError if weights are negative, not
+    finite, or all 0.
     """
     if not (torch.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
-        raise DataError(f"expected weights of images of at least 0, one of them above, got {weights.tolist()}.")
+        raise DataError(
+            f"expected weights of images of at least 0, one of them above, got {weights.tolist()}: correct them."
+        )
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=generator)
@@ -103,7 +105,7 @@ def sample_mixture(count: int, weights: Tensor, generator: torch.Generator, mixt
     source, second = torch.multinomial(weights.float(), 2 * count, replacement=True, generator=generator).chunk(2)
     share = torch.where(chance(mixture.blended), uniform(0, 1), torch.zeros(count))
     softer = (chance(mixture.softened) * uniform(0, 2)).round().long()
-    # Half of the cameras stand beyond the picture's lower edge and look up to it, as people do, the others anywhere.
+    # Half of the cameras are beyond the view's lower edge, as in most photographs; the others are on random sides.
     below = rotation + 180 + uniform(-30, 30)
     toward = torch.where(chance(0.5), below, uniform(-180, 180))
     distance = width / EARTH_RADIUS_KM * log_uniform(NEAREST_CAMERA, FARTHEST_CAMERA)

@@ -1,4 +1,4 @@
-"""Pictures that are no views of Earth from above: generated ones, and whatever a folder holds."""
+"""Pictures that are not views of Earth from above, generated or from a folder, to train the gate on."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ from geoexplain.images import open_image
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
 
 KEPT_PX = 160
-"""Shorter side of the pictures that are kept for training."""
+"""Length of the shorter side of loaded pictures."""
 
 WIDEST = 2.0
-"""Longer over shorter side; what is longer is cropped around its middle."""
+"""Maximum ratio of the longer to the shorter side; longer pictures are cropped around their centre."""
 
 
 def other_files(folder: Path) -> list[Path]:
-    """The pictures in a folder and its subfolders, by name. Raises DataError when there is none."""
+    """Return the pictures in a folder and its subfolders, sorted by path; raise DataError if there is none."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
         raise DataError(
@@ -34,9 +34,9 @@ def other_files(folder: Path) -> list[Path]:
 
 
 def load_others(files: Sequence[Path]) -> list[Tensor]:
-    """Pictures as uint8 (3, H, W), the shorter side KEPT_PX; those that cannot be read are left out.
+    """Read pictures as uint8 (3, H, W) with a shorter side of KEPT_PX; files that cannot be read are left out.
 
-    Raises DataError when none of the files can be read.
+    Raises DataError if none of the files can be read.
     """
     pictures = []
     for file in files:
@@ -59,9 +59,9 @@ def load_others(files: Sequence[Path]) -> list[Tensor]:
 def sample_others(
     count: int, size_px: int, pictures: Sequence[Tensor], markings: Markings, generator: torch.Generator
 ) -> Tensor:
-    """RGB (count, 3, size_px, size_px) in [0, 1]: pieces of pictures, 6 in 10, and generated ones.
+    """Sample RGB (count, 3, size_px, size_px) in [0, 1]: about 60 % pieces of `pictures`, the others generated.
 
-    `generator` lies on the CPU.
+    Without pictures all are generated. `generator` is on the CPU.
     """
     of_files = int((torch.rand(count, generator=generator) < 0.6).sum()) if pictures else 0
     parts = [_piece(pictures, size_px, generator) for _ in range(of_files)]
@@ -101,7 +101,7 @@ def _gradient(count: int, size_px: int, _: Markings, generator: torch.Generator)
 
 
 def _field(count: int, size_px: int, channels: int, generator: torch.Generator) -> Tensor:
-    """Random fields of about unit variance, from a few blots to grains of a pixel."""
+    """Draw random fields of about unit variance, from a few large blots to grains of one pixel."""
     exponent = uniform(count, 0.3, 2.5, generator)
     total, norm = torch.zeros(count, channels, size_px, size_px), torch.zeros(count, 1, 1, 1)
     cells = 2
@@ -122,7 +122,7 @@ def _smooth(count: int, size_px: int, _: Markings, generator: torch.Generator) -
 
 
 def _islands(count: int, size_px: int, _: Markings, generator: torch.Generator) -> Tensor:
-    """Lands and seas of no planet, with some relief."""
+    """Draw invented land and sea with some relief."""
     height = _field(count, size_px, 1, generator)
     land = ((height - uniform(count, -0.6, 0.6, generator)) * uniform(count, 4, 40, generator)).sigmoid()
     relief = uniform(count, 0, 0.15, generator) * _field(count, size_px, 1, generator)
@@ -148,13 +148,13 @@ def _stripes(count: int, size_px: int, _: Markings, generator: torch.Generator) 
 def _page(count: int, size_px: int, markings: Markings, generator: torch.Generator) -> Tensor:
     paper = 1 - uniform(count, 0, 0.25, generator) * _colors(count, generator)
     ink = torch.maximum(name_ink(count, size_px, markings, generator), name_ink(count, size_px, markings, generator))
-    dark = chance(count, 0.25, generator)  # light on dark, as screens have it
+    dark = chance(count, 0.25, generator)  # light text on a dark page, as on screens
     page = torch.lerp(paper, (0.4 * _colors(count, generator)).expand(-1, -1, size_px, size_px), ink)
     return torch.lerp(page, 1 - page, dark)
 
 
 def _shapes(count: int, size_px: int, markings: Markings, generator: torch.Generator) -> Tensor:
-    """Overlapping boxes and ellipses of plain colours: windows, signs, drawings."""
+    """Draw overlapping boxes and ellipses of plain colours, as in windows, signs and drawings."""
     x, y = _plane(size_px)
     rgb = _flat(count, size_px, markings, generator)
     for _ in range(9):

@@ -1,4 +1,4 @@
-"""What a batch of views shows of the ground, before sky, camera and file change it: colours, water and places."""
+"""Scenes: colours, water and ground positions of a batch of views, before effects are applied."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from geoexplain.imagery.mixture import MixedPoints
 from geoexplain.imagery.views import ViewPoints, ground_seen, level_of, texels_at
 
 Sampler = Callable[[Imagery, Tensor, Ground, Tensor], Tensor]
-"""`texels_at`, or what computes the same."""
+"""`texels_at`, or an equivalent such as its compiled form."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +20,9 @@ class Scene:
     """N views of S × S pixels.
 
     rgb           (N, 3, S, S), in [0, 1]
-    water         (N, 1, S, S), from 0 (land) to 1 (open water); 0 everywhere where the imagery cannot tell
-    ground        the place in every pixel
-    footprint_km  (N,)
+    water         (N, 1, S, S), from 0 (land) to 1 (open water); 0 everywhere if the imagery has no water mask
+    ground        ground positions of the pixels
+    footprint_km  (N,), widths of the views
     """
 
     rgb: Tensor
@@ -34,16 +34,16 @@ class Scene:
         return len(self.rgb)
 
     def __getitem__(self, rows: Tensor) -> "Scene":
-        """Some of the views, in order."""
+        """Return the selected views, in order."""
         return Scene(self.rgb[rows], self.water[rows], self.ground[rows], self.footprint_km[rows])
 
     def with_rgb(self, rgb: Tensor) -> "Scene":
-        """The same places in other colours."""
+        """Return the same scene with other colours."""
         return replace(self, rgb=rgb)
 
 
 def plain_scene(imagery: Imagery, points: ViewPoints, size_px: int) -> Scene:
-    """Views of single renderings."""
+    """Render the scene of view points, each of one image of the imagery."""
     ground = ground_seen(points, size_px, imagery.device)
     width = points.footprint_km.to(imagery.device)
     texels = texels_at(imagery, points.source, ground, level_of(imagery, width, size_px))
@@ -51,7 +51,7 @@ def plain_scene(imagery: Imagery, points: ViewPoints, size_px: int) -> Scene:
 
 
 def mixed_scene(imagery: Imagery, points: MixedPoints, size_px: int, sample: Sampler = texels_at) -> Scene:
-    """Views of a mixture: equidistant and oblique ones, blends and softer levels among them.
+    """Render the scene of sampled views of a mixture, equidistant and oblique, blended and softened.
 
     `sample` may be a compiled `texels_at`, which takes half the time on a CPU.
     """

@@ -1,4 +1,4 @@
-"""What cameras and files do to a picture: blur, noise, compression, a single grey channel, a frame."""
+"""Effects of cameras and file formats on a picture: blur, noise, greyscale, frames and JPEG compression."""
 
 import math
 
@@ -25,7 +25,7 @@ JPEG_TABLE = torch.tensor(
 
 
 def blur(rgb: Tensor, generator: torch.Generator) -> Tensor:
-    """Gaussian blur of RGB (N, 3, S, S), σ uniform from 0.2 px to 0.6 % of the side, or to 0.8 px if that is more."""
+    """Blur RGB (N, 3, S, S) by a Gaussian, σ uniform from 0.2 px to 0.6 % of the side, or to 0.8 px if that is more."""
     n, channels, size, _ = rgb.shape
     radius = 3
     sigma = uniform(n, 0.2, max(0.8, 0.006 * size), generator)
@@ -39,19 +39,19 @@ def blur(rgb: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def noise(rgb: Tensor, generator: torch.Generator, most: float = 0.035) -> Tensor:
-    """Add white noise to RGB (N, 3, S, S), its deviation uniform up to `most`; clipped to [0, 1]."""
+    """Add white noise with a standard deviation uniform up to `most` to RGB (N, 3, S, S); clipped to [0, 1]."""
     drawn = torch.randn(rgb.shape, generator=generator, device=rgb.device)
     return (rgb + uniform(len(rgb), 0.0, most, generator) * drawn).clamp(0, 1)
 
 
 def grey(rgb: Tensor, generator: torch.Generator) -> Tensor:
-    """RGB (N, 3, S, S) as one random mean of its channels, three times."""
+    """Convert RGB (N, 3, S, S) to grey, with random weights of the channels; the result has three equal channels."""
     weights = torch.rand(len(rgb), 3, 1, 1, generator=generator, device=rgb.device) + 0.1
     return (rgb * weights / weights.sum(dim=1, keepdim=True)).sum(dim=1, keepdim=True).expand_as(rgb)
 
 
 def frame(rgb: Tensor, generator: torch.Generator, widest: float = 0.1) -> Tensor:
-    """A black, white or coloured border around RGB (N, 3, S, S), up to `widest` of the side on each edge."""
+    """Draw a grey or coloured border around RGB (N, 3, S, S), up to `widest` of the side on each edge."""
     n, _, size, _ = rgb.shape
     color = torch.rand(n, 3, 1, 1, generator=generator, device=rgb.device)
     color = torch.where(chance(n, 0.7, generator) > 0, color[:, :1].round(), color)
@@ -67,7 +67,7 @@ def frame(rgb: Tensor, generator: torch.Generator, widest: float = 0.1) -> Tenso
 def jpeg(rgb: Tensor, generator: torch.Generator) -> Tensor:
     """Compress RGB (N, 3, S, S) in [0, 1] at a random quality from 30 to 95.
 
-    Views whose side is no multiple of 8 are left as they are.
+    Views whose side is not a multiple of 8 are returned unchanged.
     """
     if rgb.shape[-1] % 8:
         return rgb
@@ -75,10 +75,11 @@ def jpeg(rgb: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def jpeg_loss(rgb: Tensor, quality: Tensor) -> Tensor:
-    """What JPEG leaves of RGB (N, 3, S, S) in [0, 1], S a multiple of 8, at `quality` (N, 1, 1, 1) from 1 to 100.
+    """Apply the loss of JPEG to RGB (N, 3, S, S) in [0, 1], S a multiple of 8, at `quality` (N, 1, 1, 1) from 1 to 100.
 
-    Each 8×8 block's cosine coefficients are rounded to multiples of the standard's table, scaled as libjpeg does
-    (ITU-T T.81, A.3). On RGB without chroma subsampling, which keeps it one matrix product per block on any device.
+    The cosine coefficients of each 8×8 block are rounded to multiples of the standard's table, scaled as in libjpeg
+    (ITU-T T.81, A.3). RGB is used instead of YCbCr, without chroma subsampling, so that the loss is a few matrix
+    products on any device.
     """
     n, channels, size, _ = rgb.shape
     k = torch.arange(8, dtype=torch.float32, device=rgb.device)

@@ -1,4 +1,4 @@
-"""What lies between the ground and a camera in space: clouds, haze, glint, shade, and the black beside the Earth."""
+"""Effects between the ground and a camera in space: clouds, haze, glint, shade, and black space around the Earth."""
 
 import math
 
@@ -12,19 +12,19 @@ from geoexplain.imagery.scene import Scene
 from geoexplain.imagery.views import ViewPoints, render
 
 CLOUD_WIDTHS = (0.6, 2.5)
-"""Width of the piece of sky over a view, in widths of the view: clouds come in all sizes."""
+"""Bounds of the width of the piece of sky over a view, in widths of the view, so that clouds have many sizes."""
 
 NARROWEST_SKY_KM, WIDEST_SKY_KM = 900.0, 9000.0
-"""The map of clouds has pixels of some 10 km, and no more than half a globe is seen at once."""
+"""Bounds of that width: the map of clouds has pixels of about 10 km, and at most half of the globe is visible."""
 
 GLOW_RADII = 0.006
-"""Scale of the glow above the limb, in Earth radii: some 40 km."""
+"""Scale height of the glow above the limb, in Earth radii: about 40 km."""
 
 
 def cloud_cover(scene: Scene, clouds: Imagery, generator: torch.Generator) -> Tensor:
-    """Opacity (N, 1, S, S) in [0, 1] of a random piece of a map of clouds over each view, from 60° S to 60° N.
+    """Draw the opacity (N, 1, S, S) in [0, 1] of a random piece of a map of clouds, 60° S to 60° N, for each view.
 
-    `generator` lies on the views' device.
+    `generator` is on the device of the views.
     """
     n, size_px, device = len(scene), scene.rgb.shape[-1], generator.device
     unit = torch.rand(4, n, generator=generator, device=device)
@@ -43,7 +43,7 @@ def cloud_cover(scene: Scene, clouds: Imagery, generator: torch.Generator) -> Te
 
 
 def opaque_clouds(scene: Scene, cover: Tensor, generator: torch.Generator) -> Tensor:
-    """The views under clouds of an opacity (N, 1, S, S), white to light grey, a little darker where they are thick."""
+    """Cover the views with clouds of an opacity (N, 1, S, S), white to light grey, slightly darker where thick."""
     n = len(scene)
     thickness = F.avg_pool2d(cover, 3, 1, 1, count_include_pad=False)
     bright = uniform(n, 0.7, 1.0, generator) * (1 - uniform(n, 0.0, 0.2, generator) * thickness)
@@ -51,7 +51,7 @@ def opaque_clouds(scene: Scene, cover: Tensor, generator: torch.Generator) -> Te
 
 
 def cumulus(scene: Scene, generator: torch.Generator) -> Tensor:
-    """The views under small cumulus: bright flecks of a few pixels where a fine random field is high."""
+    """Cover the views with small cumulus: bright flecks of a few pixels where a fine random field is high."""
     n, size_px = len(scene), scene.rgb.shape[-1]
     cells = max(8, size_px // 4)
     fine = torch.randn(n, 1, cells, cells, generator=generator, device=scene.rgb.device)
@@ -62,7 +62,7 @@ def cumulus(scene: Scene, generator: torch.Generator) -> Tensor:
 
 
 def cloud_veil(scene: Scene, generator: torch.Generator) -> Tensor:
-    """The views under thin cloud: white mixed in by a smooth random field, up to 70 % where thickest."""
+    """Cover the views with thin cloud: white, blended by a smooth random field, up to 70 %."""
     n, size_px = len(scene), scene.rgb.shape[-1]
     field = smooth_field(n, size_px, generator)
     cover = (field - uniform(n, -0.5, 1.5, generator)).clamp(0, 1) * uniform(n, 0.1, 0.7, generator)
@@ -70,9 +70,9 @@ def cloud_veil(scene: Scene, generator: torch.Generator) -> Tensor:
 
 
 def haze(scene: Scene, generator: torch.Generator, deepest: float = 0.7) -> Tensor:
-    """The views through air of an optical depth up to `deepest`, bluish to white, thicker where seen aslant.
+    """Add haze of a random optical depth up to `deepest`, bluish to white, denser along oblique rays.
 
-    Of air of depth τ a share 1 − exp(−τ / μ) is seen instead of the ground, μ the cosine of the slant, at least 0.1.
+    Haze of depth τ hides a share 1 − exp(−τ / μ) of the ground, with μ the cosine of the slant, at least 0.1.
     """
     n, device = len(scene), scene.rgb.device
     depth = deepest * uniform(n, 0.05, 1.0, generator)
@@ -84,7 +84,7 @@ def haze(scene: Scene, generator: torch.Generator, deepest: float = 0.7) -> Tens
 
 
 def glint(scene: Scene, generator: torch.Generator) -> Tensor:
-    """The sun's reflection on the water of the views: a bright spot anywhere, strongest in its middle."""
+    """Add the sun's reflection to the water of the views: a bright spot at a random place."""
     n, size_px = len(scene), scene.rgb.shape[-1]
     ticks = torch.linspace(0, 1, size_px, device=scene.rgb.device)
     x = (ticks.view(1, 1, 1, -1) - uniform(n, -0.1, 1.1, generator)) / uniform(n, 0.08, 0.4, generator)
@@ -94,7 +94,7 @@ def glint(scene: Scene, generator: torch.Generator) -> Tensor:
 
 
 def shade(scene: Scene, generator: torch.Generator) -> Tensor:
-    """The views under a low sun: brightness falls along a random direction, down to a third."""
+    """Darken the views along a random direction, down to about a third, as a low sun does."""
     n, size_px = len(scene), scene.rgb.shape[-1]
     ticks = torch.linspace(-1, 1, size_px, device=scene.rgb.device)
     angle = uniform(n, 0.0, 2 * math.pi, generator)
@@ -103,7 +103,7 @@ def shade(scene: Scene, generator: torch.Generator) -> Tensor:
 
 
 def space(scene: Scene, generator: torch.Generator) -> Tensor:
-    """The views with black space beside the Earth, and a bluish glow along its limb."""
+    """Paint space around the Earth black, with a bluish glow along the limb."""
     n, device = len(scene), scene.rgb.device
     height = scene.ground.height.unsqueeze(1)
     color = torch.tensor([0.45, 0.65, 0.95], device=device).view(1, 3, 1, 1)

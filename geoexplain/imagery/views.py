@@ -1,9 +1,8 @@
-"""Views of Earth from above, sampled on the fly from whole-earth imagery, on whatever device the imagery is put."""
+"""Views of Earth from above, sampled from whole-earth imagery and rendered on its device."""
 
 import math
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,18 +13,19 @@ from geoexplain.errors import DataError
 from geoexplain.geography.sphere import EARTH_RADIUS_KM
 from geoexplain.imagery.camera import Camera, Ground, camera_ground, equidistant_ground
 from geoexplain.imagery.earth import Imagery
+from geoexplain.resources import ASSETS
 from geoexplain.words import exact_km
 
-LAND_MASK = Path(__file__).parents[2] / "assets" / "world" / "land-mask.png"
+LAND_MASK = ASSETS / "world" / "land-mask.png"
 
 LARGEST_FOOTPRINT_KM = 20_000.0
-"""Half of the Earth's circumference; beyond it a view's corners would meet behind its horizon."""
+"""Maximum width of a view, half of the Earth's circumference; corners of wider views would meet on the far side."""
 
 
 def sample_centers(count: int, generator: torch.Generator, near_km: float = 60.0) -> np.ndarray:
-    """`count` centres (count, 2) in degrees, uniform in area over land and water within `near_km` of land.
+    """Sample centres (count, 2) in degrees, uniform in area over land and over water within `near_km` of land.
 
-    Land is Natural Earth's 1:50m land, rasterised at a quarter of a degree; water is near when one of the points
+    Land is Natural Earth's 1:50m land, rasterised at a quarter of a degree. Water is near land if one of the points
     `near_km` away in eight directions is land. Sampled on the CPU from `generator`.
     """
     land = _land_mask()
@@ -49,20 +49,20 @@ def sample_centers(count: int, generator: torch.Generator, near_km: float = 60.0
 
 @cache
 def _land_mask() -> np.ndarray:
-    """Bool (720, 1440), rows from north to south, 180° W at the left edge."""
+    """Read the land mask: bool (720, 1440), rows from north to south, 180° W at the left edge."""
     with Image.open(LAND_MASK) as image:
         return np.asarray(image.convert("1"))
 
 
 @dataclass(frozen=True, eq=False)
 class ViewPoints:
-    """What N views look at.
+    """Centres, widths, rotations and images of N views.
 
     centers_deg   float64 (N, 2), latitude and longitude in degrees
-    footprint_km  float32 (N,), side of the square that is seen
-    rotation_deg  float32 (N,), bearing of the picture's upper edge: 0 is north up, 90 is east up
-    source        int64 (N,), which image of the imagery is seen
-    camera        from where, for perspective views; None for equidistant maps
+    footprint_km  float32 (N,), side of the visible square
+    rotation_deg  float32 (N,), bearing of the upper edge: 0 is north up, 90 is east up
+    source        int64 (N,), index of the image in the imagery
+    camera        the cameras of perspective views; None for equidistant views
     """
 
     centers_deg: Tensor
@@ -72,7 +72,7 @@ class ViewPoints:
     camera: Camera | None = None
 
     def __getitem__(self, some: slice | Tensor) -> "ViewPoints":
-        """Some of the views, in order."""
+        """Return the selected views, in order."""
         camera = None if self.camera is None else self.camera[some]
         return ViewPoints(
             self.centers_deg[some], self.footprint_km[some], self.rotation_deg[some], self.source[some], camera
@@ -90,14 +90,15 @@ def sample_view_points(
     footprint_km: tuple[float, float] = (400.0, 2500.0),
     rotation_deg: float = 30.0,
 ) -> ViewPoints:
-    """`count` random views of any of `sources` images, centred on or near land.
+    """Sample `count` random views of any of `sources` images, centred on or near land.
 
-    Footprints are log-uniform in `footprint_km`, rotations uniform in ±`rotation_deg`. Raises DataError for
-    footprints that are not 0 < low ≤ high ≤ LARGEST_FOOTPRINT_KM.
+    Footprints are log-uniform in `footprint_km`, rotations uniform in ±`rotation_deg`. Raises DataError unless
+    0 < low ≤ high ≤ LARGEST_FOOTPRINT_KM for the footprints.
     """
     if not 0 < footprint_km[0] <= footprint_km[1] <= LARGEST_FOOTPRINT_KM:
         raise DataError(
-            f"expected footprints from low to high within 0 and {exact_km(LARGEST_FOOTPRINT_KM)}, got {footprint_km}."
+            f"expected footprints from low to high within 0 and {exact_km(LARGEST_FOOTPRINT_KM)}, got {footprint_km}: "
+            "correct these."
         )
     centers = torch.from_numpy(sample_centers(count, generator))
     shrink, turn = torch.rand(2, count, generator=generator)
@@ -107,18 +108,18 @@ def sample_view_points(
 
 
 def render(imagery: Imagery, points: ViewPoints, size_px: int) -> Tensor:
-    """Views as float32 (N, C, size_px, size_px) in [0, 1] on the imagery's device, with the channels of its texels.
+    """Render views as float32 (N, C, size_px, size_px) in [0, 1] on the imagery's device, with its C channels.
 
-    For pictures of the Earth these are red, green, blue and water, for clouds one. Bilinear within the level whose
-    pixels are nearest in size to the view's. What a camera sees beside the Earth is what lies nearest to the ray;
-    `ground_seen` tells where that is.
+    Images of the Earth have the channels red, green, blue and water; clouds have one. Sampling is bilinear within the
+    level whose pixel size is nearest to the view's. A pixel beside the Earth shows the ground nearest to its ray;
+    `Ground.height` marks these pixels.
     """
     ground = ground_seen(points, size_px, imagery.device)
     return texels_at(imagery, points.source, ground, level_of(imagery, points.footprint_km, size_px))
 
 
 def ground_seen(points: ViewPoints, size_px: int, device: torch.device) -> Ground:
-    """The places in the pixels of N views."""
+    """Compute the ground positions of the pixels of N views."""
     lat_0, lon_0 = torch.deg2rad(points.centers_deg.to(device)).float().unbind(-1)
     footprint, rotation = points.footprint_km.to(device).float(), torch.deg2rad(points.rotation_deg.to(device)).float()
     if points.camera is None:
@@ -127,16 +128,17 @@ def ground_seen(points: ViewPoints, size_px: int, device: torch.device) -> Groun
 
 
 def level_of(imagery: Imagery, footprint_km: Tensor, size_px: int) -> Tensor:
-    """The level (N,) of an imagery whose pixels are nearest in size to those of views so wide."""
+    """Return the level (N,) of the imagery whose pixel size is nearest to that of views of a width `footprint_km`."""
     top = imagery.heights[0].item()
     scale = (footprint_km.to(imagery.device).float() / size_px) / (math.pi * EARTH_RADIUS_KM / top)
     return scale.clamp_min(1e-6).log2().round().long().clamp(0, len(imagery.heights) - 1)
 
 
 def texels_at(imagery: Imagery, source: Tensor, ground: Ground, level: Tensor) -> Tensor:
-    """The imagery at the places of N views as float32 (N, C, S, S) in [0, 1]; bilinear within a view's `level` (N,).
+    """Sample the imagery at the ground positions of N views: float32 (N, C, S, S) in [0, 1].
 
-    `source` (N,) says which image; `ground` and `level` lie on the imagery's device.
+    Sampling is bilinear within the `level` (N,) of each view. `source` (N,) is the index of its image. `ground` and
+    `level` are on the imagery's device.
     """
     shape = (-1, 1, 1)
     height = imagery.heights[level].view(shape)

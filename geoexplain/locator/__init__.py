@@ -1,1 +1,1 @@
-"""Which cell: backbone, head, model, checkpoints and predictions."""
+"""Geolocation models: backbone, head, checkpoints, predictions, gallery and gate."""

@@ -1,4 +1,4 @@
-"""timm networks as a stem, a list of stages of blocks, and a head: the form in which they can be explained."""
+"""Split timm networks into a stem, stages of blocks, and a head, so that every block can be explained."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,18 +12,18 @@ from geoexplain.errors import CheckpointError
 from geoexplain.images import Preprocess
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-"""The residual networks that torchvision and timm build alike."""
+"""ResNets with the same layers in torchvision and timm."""
 
 
 class Backbone(nn.Module):
-    """A convolutional network cut at every block.
+    """A convolutional network split into its blocks.
 
     stem          (N, 3, H, W) → first activation
-    stages        ModuleList of ModuleLists of blocks, run in turn; a stage ends where timm's stage ends
-    head          last block's output → (N, feature_dim, h, w), averaged over h × w to the features
+    stages        ModuleList of ModuleLists of blocks, run in order; the stages are those of timm
+    head          output of the last block → (N, feature_dim, h, w), whose mean over h × w is the features
     feature_dim   D, the number of features
     architecture  timm's name of the network
-    bn_eps, padding_for_px  as for `create_backbone`
+    bn_eps, padding_for_px  see `create_backbone`
     """
 
     bn_eps: float | None = None
@@ -36,27 +36,27 @@ class Backbone(nn.Module):
 
     @property
     def blocks(self) -> list[nn.Module]:
-        """All blocks in order, whatever their stage."""
+        """All blocks of all stages, in order."""
         return [block for stage in self.stages for block in stage.children()]
 
     @property
     def stage_lengths(self) -> list[int]:
-        """How many blocks each stage has."""
+        """Number of blocks of each stage."""
         return [len(list(stage.children())) for stage in self.stages]
 
     def pool(self, x: Tensor) -> Tensor:
-        """Output of the last block (N, C, h, w) → features (N, D)."""
+        """Compute features (N, D) from the output of the last block (N, C, h, w)."""
         return self.head(x).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised images (N, 3, H, W) → features (N, D)."""
+        """Compute features (N, D) of normalized images (N, 3, H, W)."""
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
         return self.pool(x)
 
-    def staged(self, x: Tensor, stages: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
-        """Features (N, D), and the outputs (N, C_s, h_s, w_s) of some stages, counted from 1, in the order given."""
+    def forward_stages(self, x: Tensor, stages: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Compute features (N, D), and the outputs (N, C_s, h_s, w_s) of `stages`, counted from 1, in that order."""
         x = self.stem(x)
         outputs = {}
         for number, stage in enumerate(self.stages, 1):
@@ -70,11 +70,11 @@ class Backbone(nn.Module):
 def create_backbone(
     architecture: str = "efficientnet_b0", *, bn_eps: float | None = None, padding_for_px: int | None = None
 ) -> Backbone:
-    """An untrained backbone by its timm name: an EfficientNet, or one of RESNETS.
+    """Create an untrained backbone by its timm name: an EfficientNet, or one of RESNETS.
 
-    bn_eps          constant of the batch normalisation; None is the architecture's own
-    padding_for_px  freezes TensorFlow's "same" padding, which depends on the size of the input, at what it is for
-                    square images of this side, as `efficientnet_pytorch` does; None pads for every input anew
+    bn_eps          epsilon of the batch normalization; None is the architecture's default
+    padding_for_px  fixes TensorFlow's "same" padding, which depends on the size of the input, to that of square images
+                    of this side, as `efficientnet_pytorch` does; None computes it for every input
 
     Raises CheckpointError for another name.
     """
@@ -84,32 +84,32 @@ def create_backbone(
             f"got {architecture[:100]!r}: timm.list_models('*efficientnet*') lists them."
         )
     network: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
-    if bn_eps is not None:  # not all of timm's networks take it as an option
+    if bn_eps is not None:  # some timm networks do not accept it as an option
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = bn_eps
     if padding_for_px is not None:
         freeze_same_padding(network, padding_for_px)
-    backbone = cut(network, architecture)
+    backbone = split_network(network, architecture)
     backbone.bn_eps, backbone.padding_for_px = bn_eps, padding_for_px
     return backbone
 
 
 def stage_channels(backbone: Backbone) -> list[int]:
-    """How many channels the output of each stage of a network has, as it is built, read off its last convolution."""
-    # By the attribute: timm's conditional convolutions are no Conv2d.
+    """Return the number of channels of the output of each stage: those of the stage's last convolution."""
+    # Convolutions are recognised by this attribute, since timm's conditional convolutions are not of type Conv2d.
     layers = [[module for module in stage.modules() if hasattr(module, "out_channels")] for stage in backbone.stages]
     return [int(convolutions[-1].out_channels) for convolutions in layers]  # type: ignore[arg-type]
 
 
 def preprocess_for(architecture: str, size_px: int) -> Preprocess:
-    """How a timm network wants its input, by its name: the mean and deviation that its ImageNet weights know."""
+    """Return the preprocessing of a timm network, with the mean and standard deviation of its ImageNet weights."""
     config: Any = timm.get_pretrained_cfg(architecture, allow_unregistered=False)
     return Preprocess(size_px=size_px, mean=tuple(config.mean), std=tuple(config.std))
 
 
-def cut(network: Any, architecture: str) -> Backbone:
-    """A timm EfficientNet or ResNet, cut at every block; the parts are the network's own."""
+def split_network(network: Any, architecture: str) -> Backbone:
+    """Split a timm EfficientNet or ResNet into a Backbone; modules are shared with `network`."""
     if architecture in RESNETS:
         stem = nn.Sequential(network.conv1, network.bn1, network.act1, network.maxpool)
         layers = (network.layer1, network.layer2, network.layer3, network.layer4)
@@ -122,9 +122,10 @@ def cut(network: Any, architecture: str) -> Backbone:
 
 
 class PaddedConv2d(nn.Conv2d):
-    """A convolution behind a fixed padding that need not be the same on both sides.
+    """A convolution with a fixed padding that may differ between the two sides.
 
-    Takes over the weights of `convolution`; `before` and `after` are the pixels added above and below, left and right.
+    It shares the weights of `convolution`. `before` pixels are added above and to the left, `after` below and to the
+    right.
     """
 
     def __init__(self, convolution: nn.Conv2d, before: int, after: int):
@@ -135,20 +136,21 @@ class PaddedConv2d(nn.Conv2d):
             convolution.stride,  # type: ignore[arg-type]
             groups=convolution.groups,
             bias=convolution.bias is not None,
-            device="meta",  # the weights are taken over in the next lines
+            device="meta",  # the next lines set the weights
         )
         self.weight, self.bias = convolution.weight, convolution.bias
         self.around = (before, after, before, after)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C', H', W')."""
+        """Map (N, C, H, W) to (N, C', H', W')."""
         return super().forward(F.pad(x, self.around))
 
 
 def freeze_same_padding(network: nn.Module, size_px: int) -> None:
-    """Replace every "same" convolution of a network, in the order they run, by one padded as for `size_px` inputs.
+    """Replace every "same" convolution of a network, in order, by one with the fixed padding for `size_px` inputs.
 
-    Such a convolution of stride s turns n pixels into ⌈n / s⌉ and pads (⌈n / s⌉ − 1) s + k − n, the odd one after.
+    With stride s and kernel size k, such a convolution maps n pixels to ⌈n / s⌉ and pads (⌈n / s⌉ − 1) s + k − n, the
+    odd one at the end.
     """
     strided = [name for name, module in network.named_modules() if isinstance(module, Conv2dSame)]
     for name in strided:
@@ -162,5 +164,5 @@ def freeze_same_padding(network: nn.Module, size_px: int) -> None:
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """Put a module in evaluation mode and let none of its parameters ask for a gradient; returns the module."""
+    """Put a module in evaluation mode and disable the gradients of its parameters; return the module."""
     return module.eval().requires_grad_(False)

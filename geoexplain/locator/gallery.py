@@ -1,8 +1,8 @@
-"""A gallery: embeddings of photos whose places are known, by cell of a partition; and its own format, a folder.
+"""Galleries: embeddings of photos of known position, by cell of a partition, and the folder format that stores them.
 
 The folder holds features.npy (N, D), float16 or float32, rows sorted by cell; positions.npy (N, 2), float64 degrees;
 cells.npy (K + 1,), int64: the rows of cell k are cells[k] … cells[k + 1] − 1; centers.npy (K, 2), float64 degrees: the
-cells' centres, by which the partition is told from others; and gallery.json with format, model, dim, rows and cells.
+cells' centres, which identify the partition; and gallery.json with format, model, dim, rows and cells.
 """
 
 import json
@@ -38,22 +38,22 @@ _HEADER = re.compile(
     rb"'shape': \((?P<shape>(?:\d{1,20},? ?){0,4})\), \} *\n",
     re.DOTALL,
 )
-"""What NumPy writes before the numbers (its format 1.0); its own reader would evaluate it as a Python literal."""
+"""Header of an array in NumPy's file format 1.0. NumPy's own reader would evaluate it as a Python literal."""
 
 SAME_CENTER_KM = 0.01
-"""Tables of cells are rounded; cells are the same when their centres are."""
+"""Maximum distance between the centres of equal cells, since tables of cells are rounded."""
 
 
 class Gallery(Protocol):
-    """N photos, each with the embedding a model gives it and where it was taken; threads may share one."""
+    """Embeddings and positions of N photos; threads may share a gallery."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name of the gallery in messages."""
 
     @property
     def model(self) -> str | None:
-        """Name of the model whose embeddings it holds; None when the file does not say."""
+        """Name of the model that computed the embeddings; None if unknown."""
 
     @property
     def dim(self) -> int:
@@ -62,21 +62,21 @@ class Gallery(Protocol):
     def __len__(self) -> int: ...
 
     def rows_of(self, cell: int) -> NDArray[np.int64]:
-        """The rows in [0, N) that lie in a cell, int64 (n,); none for a cell that the gallery does not know."""
+        """Return the rows of a cell, int64 (n,) in [0, N); none for a cell that the gallery does not have."""
 
     def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The embeddings (n, dim) of some rows (n,). Raises DataError when they cannot be read or are not finite."""
+        """Read the embeddings (n, dim) of rows (n,). Raises DataError if they cannot be read or are not finite."""
 
     def positions_deg(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Latitude and longitude (n, 2) in degrees of some rows (n,)."""
+        """Return latitudes and longitudes (n, 2) in degrees of rows (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class FolderGallery:
-    """A gallery in its own format: the rows of a cell lie side by side.
+    """A gallery in the folder format; the rows of a cell are contiguous.
 
-    The embeddings are mapped into memory for as long as a reading takes, so that a process does not seem to hold all it
-    has ever read.
+    The embeddings are memory-mapped only while they are read; otherwise the process would appear to use all memory that
+    it has ever read.
     """
 
     folder: Path
@@ -93,7 +93,7 @@ class FolderGallery:
 
     @property
     def dtype(self) -> np.dtype:
-        """How the embeddings are stored: float16 or float32."""
+        """Type of the stored embeddings: float16 or float32."""
         return _embeddings(self.folder, len(self), self.dim).dtype
 
     def __len__(self) -> int:
@@ -107,12 +107,12 @@ class FolderGallery:
 
     def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """See Gallery."""
-        found = _embeddings(self.folder, len(self), self.dim)[rows].astype(np.float32)
-        if not np.isfinite(found).all():
+        embeddings = _embeddings(self.folder, len(self), self.dim)[rows].astype(np.float32)
+        if not np.isfinite(embeddings).all():
             raise DataError(
                 f"gallery {self.name}: expected finite embeddings, got NaN or infinite ones: build it again."
             )
-        return found
+        return embeddings
 
     def positions_deg(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """See Gallery."""
@@ -120,7 +120,7 @@ class FolderGallery:
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a path is to be read as HDF5."""
+    """Return whether a path is read as an HDF5 file."""
     return path.suffix.lower() in HDF5_SUFFIXES and not path.is_dir()
 
 
@@ -129,10 +129,10 @@ def open_gallery(
 ) -> FolderGallery | Hdf5Gallery:
     """Open the gallery in a folder or an HDF5 file (.hdf5, .h5) for the cells of a partition.
 
-    Which rows of an HDF5 file lie in which cell `assignments` say; without them every row lies in the cell whose centre
-    is nearest. A folder says so itself, and `assignments` are not looked at.
+    `assignments` are the rows of each cell in an HDF5 file; without them, each row belongs to the cell with the nearest
+    centre. A folder contains its own, and `assignments` are ignored.
 
-    Raises DataError when there is no gallery, it is damaged, or it belongs to other cells than the partition's.
+    Raises DataError if there is no gallery, or if it is damaged or belongs to another partition.
     """
     if path.is_dir():
         gallery = open_folder(path)
@@ -143,11 +143,11 @@ def open_gallery(
             f"gallery {path.name}: expected a folder made by `geoexplain gallery build`, or a file that ends in "
             f"{' or '.join(HDF5_SUFFIXES)}, found neither: check the path."
         )
-    return by_cell(open_hdf5(path), partition, assignments)
+    return gallery_by_cell(open_hdf5(path), partition, assignments)
 
 
-def by_cell(table: Hdf5Table, partition: Partition, assignments: Assignments | None = None) -> Hdf5Gallery:
-    """The rows of an HDF5 file as a gallery for the cells of a partition, as `open_gallery` describes."""
+def gallery_by_cell(table: Hdf5Table, partition: Partition, assignments: Assignments | None = None) -> Hdf5Gallery:
+    """Return the rows of an HDF5 file as a gallery for the cells of a partition; see `open_gallery`."""
     if assignments is None:
         return Hdf5Gallery(table, nearest_cells(partition, table.positions))
     assignments.check(cells=len(partition), rows=len(table))
@@ -155,7 +155,7 @@ def by_cell(table: Hdf5Table, partition: Partition, assignments: Assignments | N
 
 
 def open_folder(folder: Path) -> FolderGallery:
-    """Open a gallery in its own format, whatever its cells. Raises DataError when it is none, or is damaged."""
+    """Open a gallery in the folder format, with any cells. Raises DataError if it is damaged or not a gallery."""
     facts = _description(folder)
     rows, dim, cells = facts["rows"], facts["dim"], facts["cells"]
     _embeddings(folder, rows, dim)
@@ -164,14 +164,13 @@ def open_folder(folder: Path) -> FolderGallery:
     if offsets[0] != 0 or offsets[-1] != rows or (offsets[1:] < offsets[:-1]).any():
         raise DataError(
             f"gallery {folder.name}: {CELLS}: expected numbers that rise from 0 to {rows}, got some from "
-            f"{extremes(offsets)} that do not: "
-            "build the gallery again."
+            f"{extremes(offsets)} that do not: build the gallery again."
         )
     return FolderGallery(folder, facts["model"], dim, offsets, centers_deg, positions)
 
 
 def nearest_cells(partition: Partition, positions_deg: NDArray[np.float64]) -> Assignments:
-    """Points (N, 2) in degrees by the cell whose centre is nearest, in their own order within a cell."""
+    """Assign points (N, 2) in degrees to the cells with the nearest centres, in their original order within a cell."""
     _, owner = KDTree(partition.unit_vectors).query(unit_vectors(positions_deg))
     counts = np.bincount(owner, minlength=len(partition))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -200,7 +199,7 @@ def _description(folder: Path) -> Mapping[str, Any]:
         content = stream.read(MAX_DESCRIPTION_BYTES + 1)
     try:
         facts = json.loads(content) if len(content) <= MAX_DESCRIPTION_BYTES else None
-    except (ValueError, RecursionError):  # the latter from brackets within brackets
+    except (ValueError, RecursionError):  # RecursionError: deeply nested brackets
         facts = None
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise DataError(
@@ -216,7 +215,7 @@ def _description(folder: Path) -> Mapping[str, Any]:
     for key, passed in tests.items():
         if not passed:
             raise DataError(
-                f"gallery {folder.name}: {DESCRIPTION}: expected {key} to make sense, "
+                f"gallery {folder.name}: {DESCRIPTION}: expected a valid value of {key!r}, "
                 f"got {str(facts.get(key))[:100]!r}: build the gallery again."
             )
     return facts
@@ -237,9 +236,9 @@ def _positions(folder: Path, name: str, rows: int) -> NDArray[np.float64]:
 
 
 def _array(folder: Path, name: str, shape: tuple[int, ...], dtypes: tuple[type, ...]) -> NDArray[Any]:
-    """A .npy file of the folder, memory-mapped once its header and its size are as they have to be."""
+    """Check header and size of a .npy file of the folder, and memory-map it."""
     types = {np.dtype(dtype).str: np.dtype(dtype) for dtype in dtypes}
-    wanted = f"{' or '.join(dtype.name for dtype in types.values())} of shape {shape}"
+    expected = f"{' or '.join(dtype.name for dtype in types.values())} of shape {shape}"
     where = f"gallery {folder.name}: {name}"
     file = folder / name
     if not file.is_file():
@@ -247,12 +246,12 @@ def _array(folder: Path, name: str, shape: tuple[int, ...], dtypes: tuple[type, 
     with file.open("rb") as stream:
         header = _HEADER.match(stream.read(LONGEST_HEADER))
     if header is None:
-        raise DataError(f"{where}: expected a NumPy file, {wanted}, got something else: build the gallery again.")
-    found = tuple(int(side) for side in header["shape"].split(b",") if side.strip())
+        raise DataError(f"{where}: expected a NumPy file, {expected}, got something else: build the gallery again.")
+    got_shape = tuple(int(side) for side in header["shape"].split(b",") if side.strip())
     dtype, by_columns = header["dtype"].decode(), header["by_columns"] == b"True"
-    if found != shape or dtype not in types or by_columns:
+    if got_shape != shape or dtype not in types or by_columns:
         raise DataError(
-            f"{where}: expected {wanted}, got {dtype} of shape {found}{' by columns' if by_columns else ''}: "
+            f"{where}: expected {expected}, got {dtype} of shape {got_shape}{' by columns' if by_columns else ''}: "
             "build the gallery again."
         )
     size, whole = file.stat().st_size, header.end() + math.prod(shape) * types[dtype].itemsize

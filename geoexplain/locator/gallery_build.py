@@ -1,4 +1,4 @@
-"""Photos whose places are known, or a gallery in HDF5 → a gallery in the own format, all of it or nothing."""
+"""Build galleries in the folder format from photos of known position or from HDF5 files."""
 
 import json
 import secrets
@@ -25,7 +25,7 @@ from geoexplain.locator.model import GeoModel
 from geoexplain.photos import Photo
 
 BATCHES_AT_A_TIME = 4
-"""Photos of so many batches are prepared together, since only those of one shape share a batch."""
+"""Number of batches whose photos are preprocessed together, since only photos of one shape can share a batch."""
 ROWS_AT_A_TIME = 4096
 
 Progress = Callable[[int, int], None]
@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of a gallery: their cells (n,), not descending, positions (n, 2) in degrees and embeddings (n, E)."""
+    """Rows of a gallery: cells (n,), not descending; positions (n, 2) in degrees; embeddings (n, E)."""
 
     cells: NDArray[np.int64]
     positions_deg: NDArray[np.float64]
@@ -42,7 +42,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Built:
-    """What became of a gallery: its number of rows, and (photo, what is wrong with it) of those that were left out."""
+    """Result of building a gallery: number of rows, and (photo, reason) of the photos that were left out."""
 
     rows: int
     skipped: tuple[tuple[Photo, str], ...]
@@ -51,12 +51,13 @@ class Built:
 def build_gallery(
     model: GeoModel, photos: Sequence[Photo], out: Path, *, batch: int = 16, progress: Progress | None = None
 ) -> Built:
-    """Embed photos and write them as the gallery `out`, a folder that must not exist yet.
+    """Compute the embeddings of photos and write them as the gallery `out`, a folder that must not exist yet.
 
-    A photo belongs to the cell whose centre is nearest; embeddings are stored in float16. Photos that cannot be read
-    are left out. Up to `batch` ≥ 1 photos go through the network together. `progress` hears (photos done, all).
-    Raises DataError when `out` exists, no photo can be read, or an embedding is not finite. Nothing is left behind
-    when it fails or is interrupted.
+    A photo belongs to the cell with the nearest centre; embeddings are stored in float16. Photos that cannot be read
+    are left out. Batches have up to `batch` ≥ 1 photos. `progress` is called with (photos done, total).
+
+    Raises DataError if `out` exists, no photo can be read, or an embedding is not finite. After a failure or an
+    interruption, no files remain.
     """
     skipped: list[tuple[Photo, str]] = []
     positions_deg = np.array([(photo.lat_deg, photo.lon_deg) for photo in photos], dtype=np.float64).reshape(-1, 2)
@@ -73,12 +74,12 @@ def build_gallery(
                     tensors[place] = model.tensor(open_image(photos[place].file))
                 except (GeoExplainError, OSError) as error:
                     skipped.append((photos[place], _sentence(error)))
-            found = _embeddings(model, tensors, batch)
-            kept = [index for index, place in enumerate(places) if place in found]
+            embeddings = _embeddings(model, tensors, batch)
+            kept = [index for index, place in enumerate(places) if place in embeddings]
             if kept:
                 rows = [places[index] for index in kept]
                 yield Block(
-                    cells[start : start + window][kept], positions_deg[rows], np.stack([found[r] for r in rows])
+                    cells[start : start + window][kept], positions_deg[rows], np.stack([embeddings[r] for r in rows])
                 )
             if progress is not None:
                 progress(min(start + window, len(photos)), len(photos))
@@ -90,10 +91,11 @@ def build_gallery(
 def convert_gallery(
     source: Hdf5Gallery, model: str, partition: Partition, out: Path, *, progress: Progress | None = None
 ) -> int:
-    """Write an HDF5 gallery as the gallery `out` in the own format, number by number; return the rows written.
+    """Convert an HDF5 gallery to the folder format, with the same numbers; return the number of rows written.
 
-    Rows that lie in no cell are left out. `model` names whose embeddings they are. `progress` hears (rows, all).
-    Raises DataError when `out` exists, there is no row, or the source cannot be read; nothing is left behind then.
+    Rows without a cell are left out. `model` is the name of the model that computed the embeddings. `progress` is
+    called with (rows done, total). Raises DataError if `out` exists, there is no row, or the source cannot be read; no
+    files remain then.
     """
     total = len(source.assignments.rows)
 
@@ -114,9 +116,9 @@ def convert_gallery(
 def write_gallery(
     out: Path, model: str, partition: Partition, blocks: Iterable[Block], dtype: np.dtype, *, most: int
 ) -> int:
-    """Write blocks of rows, by ascending cell and at most `most` rows, as the gallery `out`; return their number.
+    """Write blocks of at most `most` rows, by ascending cell, as the gallery `out`; return the number of rows.
 
-    Raises DataError when `out` exists, there is no row, or a number is not finite in `dtype`.
+    Raises DataError if `out` exists, there is no row, or a number is not finite in `dtype`.
     """
     counts = np.zeros(len(partition), dtype=np.int64)
     positions: list[NDArray[np.float64]] = []
@@ -133,9 +135,11 @@ def write_gallery(
                 positions.append(block.positions_deg)
                 rows += len(stored)
             if not rows:
-                raise DataError(f"gallery {out.name}: expected at least one photo that can be read, got none.")
+                raise DataError(
+                    f"gallery {out.name}: expected at least one photo that can be read, got none: check the photos."
+                )
             stream.seek(0)
-            _write_header(stream, dtype, (rows, dim))  # as long as the first one: NumPy leaves room for the number
+            _write_header(stream, dtype, (rows, dim))  # of the same length, since NumPy pads for larger numbers
         np.save(folder / POSITIONS, np.concatenate(positions))
         np.save(folder / CELLS, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
         np.save(folder / CENTERS, partition.centers_deg)
@@ -145,14 +149,14 @@ def write_gallery(
 
 
 def check_new(out: Path) -> None:
-    """Raise DataError unless there is nothing yet where a gallery is to be written."""
+    """Raise DataError if the path of a new gallery exists already."""
     if out.exists() or not out.name:
         raise DataError(f"{out}: expected a folder that does not exist yet, found something: choose another.")
 
 
 @contextmanager
 def _folder(out: Path) -> Iterator[Path]:
-    """A folder that becomes `out` once it is complete, and is gone if it does not come to that."""
+    """Create a temporary folder that is renamed to `out` on success and removed on failure."""
     check_new(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
@@ -181,17 +185,17 @@ def _stored(out: Path, embeddings: NDArray, dtype: np.dtype) -> NDArray:
 
 
 def _embeddings(model: GeoModel, tensors: dict[int, Tensor], batch: int) -> dict[int, NDArray[np.float32]]:
-    """Embeddings (E,) of tensors (1, 3, H, W) by their key; tensors of one shape go through the network together."""
+    """Compute the embeddings (E,) of tensors (1, 3, H, W), by key; tensors of one shape share batches."""
     shapes: defaultdict[torch.Size, list[int]] = defaultdict(list)
     for key, tensor in tensors.items():
         shapes[tensor.shape].append(key)
-    found: dict[int, NDArray[np.float32]] = {}
+    embeddings: dict[int, NDArray[np.float32]] = {}
     for keys in shapes.values():
         for start in range(0, len(keys), batch):
             some = keys[start : start + batch]
             embedded = model.embedding(model.features(torch.cat([tensors[key] for key in some])))
-            found.update(zip(some, embedded.float().cpu().numpy(), strict=True))
-    return found
+            embeddings.update(zip(some, embedded.float().cpu().numpy(), strict=True))
+    return embeddings
 
 
 def _sentence(error: GeoExplainError | OSError) -> str:

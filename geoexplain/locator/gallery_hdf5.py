@@ -1,8 +1,8 @@
-"""A gallery as its authors keep it: one HDF5 file with the datasets features (N, D) and labels (N, 2), lat and lon.
+"""Galleries in the HDF5 format of their authors: the datasets features (N, D) and labels (N, 2), lat and lon.
 
-Nobody vouches for the file. HDF5 can name other files to be read in its place (external links, external storage,
-virtual datasets) and can unpack a few bytes into gigabytes (filters): what is not plainly stored in the file itself is
-refused before anything is read.
+The file is untrusted. HDF5 can make a program read other files (external links, external storage, virtual datasets) and
+can unpack a few bytes to gigabytes (filters). Datasets that are not stored uncompressed in the file itself are refused
+before anything is read.
 """
 
 import os
@@ -27,21 +27,21 @@ KINDS = {
     FEATURES: {"float16": _FLOAT16, "float32": _FLOAT32},
     LABELS: {"float32": _FLOAT32, "float64": _FLOAT64},
 }
-"""The types of numbers that each dataset may hold, by name, in either byte order."""
+"""The accepted number types of each dataset, by name, in either byte order."""
 
 MAX_ROWS = 100_000_000
 MAX_DIM = 100_000
 LABEL_ROWS_AT_A_TIME = 65_536
 LARGEST_GAP = 3
-"""Rows in between are read along: what HDF5 spends on one more read costs as much as this many rows."""
+"""Gaps of up to this many rows are read too, since one more HDF5 read takes as long as this many rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Hdf5Table:
-    """The rows of an HDF5 file: their positions in memory (16 bytes each), their embeddings on disk.
+    """The rows of an HDF5 file: positions in memory (16 bytes each), embeddings on disk.
 
-    The file is opened anew for every reading, which takes 0.1 ms. So threads share nothing, and a process that forked
-    does not read through its parent's handle.
+    The file is opened for every read, which takes 0.1 ms, so that threads share nothing and forked processes do not use
+    their parent's handle.
     """
 
     file: Path
@@ -53,10 +53,10 @@ class Hdf5Table:
         return len(self.positions)
 
     def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The embeddings (n, dim) of rows (n,) in any order. Raises DataError when they are not finite or not there."""
+        """Read the embeddings (n, dim) of rows (n,) in any order; raise DataError if they are missing or not finite."""
         order = np.argsort(rows, kind="stable")
-        wanted = rows[order]
-        found = np.empty((len(rows), self.dim), dtype=np.float32)
+        ascending = rows[order]
+        embeddings = np.empty((len(rows), self.dim), dtype=np.float32)
         with _opened(self.file) as file:
             dataset = _dataset(self.file.name, file, FEATURES)
             if dataset.shape != (len(self), self.dim):
@@ -64,21 +64,21 @@ class Hdf5Table:
                     f"gallery {self.file.name}: expected features of shape {(len(self), self.dim)} as before, "
                     f"got {dataset.shape}: the file has changed, open it again."
                 )
-            for start, end, first, last in _runs(wanted):
+            for start, end, first, last in _runs(ascending):
                 block = _read(dataset, int(first), int(last) + 1)
-                found[order[start:end]] = block[wanted[start:end] - first]
-        if not np.isfinite(found).all():
-            bad = wanted[~np.isfinite(found[order]).all(axis=1)][0]
+                embeddings[order[start:end]] = block[ascending[start:end] - first]
+        if not np.isfinite(embeddings).all():
+            bad = ascending[~np.isfinite(embeddings[order]).all(axis=1)][0]
             raise DataError(
                 f"gallery {self.file.name}: expected finite features, got NaN or infinite ones in row {bad}: "
                 "get the file again."
             )
-        return found
+        return embeddings
 
 
 @dataclass(frozen=True, eq=False)
 class Hdf5Gallery:
-    """An HDF5 file as a gallery: its rows by cell."""
+    """A gallery in an HDF5 file, with the rows of each cell."""
 
     table: Hdf5Table
     assignments: Assignments
@@ -90,7 +90,7 @@ class Hdf5Gallery:
 
     @property
     def model(self) -> None:
-        """The file does not say."""
+        """None: the file does not name its model."""
         return
 
     @property
@@ -115,7 +115,7 @@ class Hdf5Gallery:
 
 
 def open_hdf5(file: Path) -> Hdf5Table:
-    """Check an HDF5 file, and read its labels. Raises DataError when it does not hold a gallery, plainly stored."""
+    """Check an HDF5 file and read its labels. Raises DataError if it does not hold a gallery, stored uncompressed."""
     name = file.name
     if not file.is_file():
         raise DataError(f"expected a gallery at {file}, found none: check the path.")
@@ -145,18 +145,18 @@ def open_hdf5(file: Path) -> Hdf5Table:
 
 
 def are_positions(points_deg: NDArray[np.float64]) -> bool:
-    """Whether all points (N, 2) are a latitude in [-90, 90] and a longitude in [-180, 180]."""
+    """Return whether all points (N, 2) have a latitude in [-90, 90] and a longitude in [-180, 180]."""
     return bool((np.abs(points_deg) <= (90, 180)).all())  # also false for NaN
 
 
 @contextmanager
 def _opened(file: Path) -> Iterator[h5py.h5f.FileID]:
-    """The file, open for reading; whatever HDF5 complains of as a DataError."""
+    """Open a file for reading, and convert errors of HDF5 to DataError."""
     try:
         with h5py.File(file, "r") as opened:
             yield opened.id
     except (OSError, RuntimeError, KeyError, ValueError, OverflowError, MemoryError):
-        # What HDF5 says names functions of its own, and files by their full path.
+        # Messages of HDF5 name its internal functions and the full paths of files.
         raise DataError(
             f"gallery {file.name}: expected an HDF5 file, could not read it as one; it is damaged, cut short or of "
             "another kind: get the file again."
@@ -164,18 +164,18 @@ def _opened(file: Path) -> Iterator[h5py.h5f.FileID]:
 
 
 def _dataset(name: str, file: h5py.h5f.FileID, key: str) -> h5py.h5d.DatasetID:
-    """A dataset of one of its KINDS, uncompressed in the file itself. Raises DataError for anything else."""
+    """Return a dataset of one of its KINDS, stored uncompressed in the file; raise DataError for anything else."""
     if not file.links.exists(key.encode()):
-        found = ", ".join(repr(other.decode(errors="replace")[:40]) for other in islice(file, 5))
+        others = ", ".join(repr(other.decode(errors="replace")[:40]) for other in islice(file, 5))
         raise DataError(
-            f"gallery {name}: expected the datasets {FEATURES} and {LABELS}, got {found or 'none'}: is this a gallery?"
+            f"gallery {name}: expected the datasets {FEATURES} and {LABELS}, got {others or 'none'}: is this a gallery?"
         )
-    # The kind of storage comes before shape and type: to tell a virtual dataset's shape, HDF5 may open other files.
+    # Storage is checked before shape and type: HDF5 may open other files to get the shape of a virtual dataset.
     if file.links.get_info(key.encode()).type != h5py.h5l.TYPE_HARD:
         raise _refusal(name, key, "a link to somewhere else")
     item = h5py.h5o.open(file, key.encode())
     if not isinstance(item, h5py.h5d.DatasetID):
-        raise _refusal(name, key, "something that is no dataset")
+        raise _refusal(name, key, "something that is not a dataset")
     storage = item.get_create_plist()
     if storage.get_layout() == h5py.h5d.VIRTUAL or storage.get_external_count():
         raise _refusal(name, key, "one stored in other files")
@@ -190,10 +190,10 @@ def _dataset(name: str, file: h5py.h5f.FileID, key: str) -> h5py.h5d.DatasetID:
             "store them again."
         )
     expected = item.get_space().get_simple_extent_npoints() * item.get_type().get_size()
-    # A dataset may claim any shape; only what has been written takes up room in the file.
+    # A dataset may declare any shape, but only written data take up space in the file.
     if item.get_storage_size() < expected or Path(os.fsdecode(file.name)).stat().st_size < expected:
         raise DataError(
-            f"gallery {name}: expected {expected:,} bytes of {key}, as its shape {item.shape} says, got fewer: "
+            f"gallery {name}: expected {expected:,} bytes of {key} for its shape {item.shape}, got fewer: "
             "the file is not complete, get it again."
         )
     return item
@@ -207,7 +207,7 @@ def _refusal(name: str, key: str, got: str) -> DataError:
 
 
 def _read(dataset: h5py.h5d.DatasetID, start: int, end: int) -> NDArray:
-    """Rows [start, end) of a dataset (N, D) in its own type."""
+    """Read rows [start, end) of a dataset (N, D) in its own type."""
     shape = (end - start, dataset.shape[1])
     block = np.empty(shape, dtype=dataset.dtype)
     chosen = dataset.get_space()
@@ -217,7 +217,7 @@ def _read(dataset: h5py.h5d.DatasetID, start: int, end: int) -> NDArray:
 
 
 def _runs(rows: NDArray[np.int64]) -> Iterator[tuple[int, int, np.int64, np.int64]]:
-    """Ascending rows as runs to read in one go: (start, end) in `rows`, and the (first, last) row of each."""
+    """Divide ascending rows into runs that one read covers: (start, end) in `rows`, (first, last) row of each run."""
     cuts = np.flatnonzero(np.diff(rows) > LARGEST_GAP + 1) + 1
     bounds = [0, *cuts.tolist(), len(rows)]
     for start, end in pairwise(bounds):

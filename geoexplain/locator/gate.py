@@ -1,8 +1,8 @@
-"""The gate: is an image of the kind that a model knows? Read off the statistics of its own early and middle stages.
+"""The gate decides whether an image is of the kind that a model knows, from statistics of the model's stages.
 
-The last layers of a geolocator map anything to some place; what tells a photo from a view of Earth is gone there. It is
-still in the channels' means and deviations further down, which a pass computes anyway. A gate is a logistic regression
-on those, kept in a file beside the weights, which nobody vouches for.
+The last layers of a geolocation model map every image to some place and no longer distinguish a photo from a view of
+Earth. Means and standard deviations of channels in earlier stages do, and the forward pass computes these stages
+anyway. A gate is a logistic regression on these statistics, in an untrusted file next to the weights.
 """
 
 import hashlib
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.files.reading import read_bytes, sha256
+from geoexplain.files.reading import read_bytes
+from geoexplain.locator.shards import weights_sha256
 from geoexplain.words import printable
 
 FORMAT = "geoexplain-gate/1"
@@ -26,13 +27,13 @@ LARGEST_BYTES = 2**20
 LONGEST_TEXT = 1000
 
 SMALLEST_DEVIATION = 1e-4
-"""Added to a channel's deviation before its logarithm is taken: a flat picture has none."""
+"""Added to a channel's deviation before the logarithm, since the deviation of a uniform picture is 0."""
 
 
 def channel_statistics(activations: Sequence[Tensor]) -> Tensor:
-    """What a gate reads: mean and log deviation over h × w of every channel of some stages' outputs.
+    """Compute a gate's input: mean and log standard deviation over h × w of every channel of some stages' outputs.
 
-    activations  (N, C_s, h_s, w_s) of each stage → float32 (N, 2 ΣC_s): per stage the means, then the deviations
+    activations  (N, C_s, h_s, w_s) of each stage → float32 (N, 2 ΣC_s): for each stage the means, then the deviations
     """
     parts = []
     for activation in activations:
@@ -43,15 +44,15 @@ def channel_statistics(activations: Sequence[Tensor]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """Tells images of a model's kind from others.
+    """Classifier of images that a model knows and others.
 
-    stages     whose outputs are read, counted from 1, ascending
-    weights    float32 (F,), of the channel statistics of these stages
-    bias       added to their product
-    threshold  score from which an image is of the model's kind, in [0, 1]
-    kind       what the model is for: "a view of Earth from above"
-    fitted_on  what it was fitted on, in words
-    figures    how it did on images that it was not fitted on: name → share or count
+    stages     stages whose outputs are used, counted from 1, ascending
+    weights    float32 (F,), coefficients of the channel statistics of these stages
+    bias       intercept of the logistic regression
+    threshold  least score of an accepted image, in [0, 1]
+    kind       kind of image that the model knows: "a view of Earth from above"
+    fitted_on  description of the images that it was fitted on
+    figures    results on other images: name → share or count
     """
 
     stages: tuple[int, ...]
@@ -63,43 +64,44 @@ class Gate:
     figures: Mapping[str, float]
 
     def score(self, statistics: Tensor) -> float:
-        """How sure the gate is, in [0, 1], that one image (F,), or one in several crops (n, F), is of its kind.
+        """Compute the score, in [0, 1], of the statistics of one image (F,), or of n crops of one image (n, F).
 
-        Of several crops the mean before the logistic function decides. Raises DataError for statistics of another
-        network, or such as are not finite.
+        For several crops, the mean before the logistic function is used. Raises DataError for statistics of another
+        network, or if they are not finite.
         """
         rows = statistics.detach().cpu().double().numpy().reshape(-1, statistics.shape[-1])
         if rows.shape[1] != len(self.weights):
             raise DataError(
-                f"gate: expected {len(self.weights)} statistics per image, got {rows.shape[1]}: is it another model's?"
+                f"gate: expected {len(self.weights)} statistics per image, got {rows.shape[1]}: is the gate of another "
+                "model?"
             )
         if not np.isfinite(rows).all():
             raise DataError("gate: expected finite statistics, got infinite ones or NaN: are the weights damaged?")
         return float(1 / (1 + np.exp(-np.clip((rows @ self.weights + self.bias).mean(), -700, 700))))
 
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of what decides whether an image is accepted."""
+        """Return the hexadecimal SHA-256 of the parameters that decide whether an image is accepted."""
         decides = [self.stages, [float(weight) for weight in self.weights], float(self.bias), float(self.threshold)]
         return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 
     def accepts(self, score: float) -> bool:
-        """Whether an image of this score is of the model's kind."""
+        """Return whether an image with this score is accepted."""
         return score >= self.threshold
 
 
 def gate_file(weights_file: Path) -> Path:
-    """Where the gate of a model file is: NAME.safetensors → NAME.gate.json."""
+    """Return the path of the gate of a model file: NAME.safetensors → NAME.gate.json."""
     return weights_file.with_suffix(".gate.json")
 
 
 def write_gate(gate: Gate, weights_file: Path) -> Path:
-    """Write a gate beside the model in `weights_file`, by whose digest it is bound to it; return its file.
+    """Write a gate next to the model in `weights_file`, with the digest of the weights; return the gate's path.
 
-    Raises what the system raises when a file cannot be read or written.
+    Raises OSError if a file cannot be read or written.
     """
     data = {
         "format": FORMAT,
-        "weights_sha256": sha256(weights_file),
+        "weights_sha256": weights_sha256(weights_file),
         "kind": gate.kind,
         "fitted_on": gate.fitted_on,
         "figures": dict(gate.figures),
@@ -114,10 +116,10 @@ def write_gate(gate: Gate, weights_file: Path) -> Path:
     return file
 
 
-def gate_beside(weights_file: Path, channels: Sequence[int]) -> tuple[Gate | None, str]:
-    """The gate beside a model file, or None and a sentence that says why there is none to use.
+def load_gate(weights_file: Path, channels: Sequence[int]) -> tuple[Gate | None, str]:
+    """Load the gate next to a model file; if that fails, return None and a sentence with the reason.
 
-    `channels` says how many each stage of the model has.
+    `channels` are the numbers of channels of the model's stages. Without a file, the sentence is empty.
     """
     file = gate_file(weights_file)
     if not file.is_file():
@@ -129,15 +131,15 @@ def gate_beside(weights_file: Path, channels: Sequence[int]) -> tuple[Gate | Non
 
 
 def read_gate(file: Path, weights_file: Path, channels: Sequence[int]) -> Gate:
-    """Read the gate of the model in `weights_file`, whose stages have so many `channels`.
+    """Read the gate of the model in `weights_file`, whose stages have these numbers of `channels`.
 
-    Raises CheckpointError for a file that cannot be read, says nonsense, or belongs to another model.
+    Raises CheckpointError if the file cannot be read, is invalid, or belongs to another model.
     """
     try:
         data = json.loads(read_bytes(file, LARGEST_BYTES).decode("utf-8"))
     except DataError as error:
         raise CheckpointError(str(error)) from None
-    except (ValueError, RecursionError):  # the latter from brackets within brackets
+    except (ValueError, RecursionError):  # RecursionError: deeply nested brackets
         data = None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise CheckpointError(f"{file.name}: expected a gate (format {FORMAT!r}), got another kind of file: fit again.")
@@ -147,12 +149,12 @@ def read_gate(file: Path, weights_file: Path, channels: Sequence[int]) -> Gate:
     if len(data["weights"]) != expected:
         raise CheckpointError(
             f"{file.name}: expected {expected} weights for stages {data['stages']}, got {len(data['weights'])}: "
-            "is it another model's? Fit the gate again."
+            "is the gate of another model? Fit the gate again."
         )
-    if data["weights_sha256"] != sha256(weights_file):
+    if data["weights_sha256"] != weights_sha256(weights_file):
         raise CheckpointError(
-            f"{file.name}: expected a gate fitted for {weights_file.name} as it is, got one for another version of "
-            "it: fit it again."
+            f"{file.name}: expected a gate fitted for the present version of {weights_file.name}, got one for another "
+            "version: fit it again."
         )
     return Gate(
         stages=tuple(data["stages"]),
@@ -166,7 +168,7 @@ def read_gate(file: Path, weights_file: Path, channels: Sequence[int]) -> Gate:
 
 
 def _problem(data: Mapping[str, Any], stages: int) -> str:
-    """What a gate's data should have been and is not; empty where all is well."""
+    """Describe the first invalid value in a gate's data and what was expected; "" if all are valid."""
     number, read = (int, float), data.get("stages")
     if not (isinstance(read, list) and read and all(type(s) is int and 1 <= s <= stages for s in read)):
         return f"'stages' from 1 to {stages}, got {printable(str(read))!r}"

@@ -1,4 +1,4 @@
-"""Keeping the memory of one layer, or one batch, for the next."""
+"""Let the C library reuse the memory of one layer, or one batch, for the next."""
 
 import ctypes
 from contextlib import suppress
@@ -7,11 +7,12 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 
 
 def reuse_freed_memory() -> None:
-    """Let the whole process keep what it frees instead of giving it back; does nothing without the GNU C library.
+    """Let the process keep freed memory instead of returning it to the system; has no effect without the GNU C library.
 
-    The activations of a batch exceed 32 MiB, which the library otherwise maps anew for every layer: on a CPU, clearing
-    those pages takes as long as the network. The process then holds on to the most memory it ever used. For programs
-    that own their process, such as the command line and the studio's server; a library must not decide this.
+    Blocks above 32 MiB, such as the activations of a batch, are otherwise mapped anew for every layer, and on a CPU
+    clearing their pages takes as long as the network. With this setting, the process keeps the most memory that it has
+    ever used. It is meant for programs that own their process, such as the command line and the studio's server, not
+    for libraries.
     """
     with suppress(AttributeError, OSError, TypeError):
         library = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Logits → where, how sure, and whether the image can be placed at all."""
+"""Compute predictions from logits: probabilities of cells, the predicted point, and whether it is localizable."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,35 +20,34 @@ RADII_KM = (1, 25, 200, 750, 2500)
 """Street, city, region, country, continent: the radii of every published geolocation table."""
 
 SIGMA_OF_WIDTH = 0.25
-"""σ of the truth around a mean of neighbouring cells, in widths of a cell, for a model that does not say it: what the
-views of the validation month gave for the first bundled model."""
+"""Default standard deviation of true positions around a mean of neighbouring cells, in widths of a cell, for models
+without a measured one. Measured for the first bundled model on views of the validation month."""
 
 CROP_RULES = ("max", "mean")
-"""How the probabilities of several crops become one: their maximum, as in the released code of Theiner et al. (WACV
-2022), or their mean, as in its paper."""
+"""Ways of combining the probabilities of several crops: the maximum, as in the released code of Theiner et al. (WACV
+2022), or the mean, as in their paper."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model says of one image.
+    """The prediction of a model for one image.
 
-    cell              index of the most probable cell, the first of equal ones
-    probabilities     float64 (K,), summing to 1
+    cell              index of the most probable cell, the first of equally probable ones
+    probabilities     float64 (K,), with sum 1
     lat_deg, lon_deg  the predicted point, in degrees
-    density_by_km     the published prediction density, in [0, 1], at each of RADII_KM: by cell centres, around that of
-                      the top cell, see `prediction_density`
-    rule              when the image counts as localizable
+    density_by_km     the published prediction density, in [0, 1], at each of RADII_KM, by the distances of cell centres
+                      from that of the top cell; see `prediction_density`
+    rule              when the image is localizable
     density           the published prediction density, in [0, 1], at the rule's scale
-    localizable       whether that exceeds the rule's threshold, and the gate, if there is one, knows the kind of image
-    source            how the point was found: "cell centre", "mean of neighbouring cells" or "search within cell"
-    in_domain         whether the image is of the kind that the model is for; None where the model has no gate, or was
-                      not given what that reads
-    domain_score      how sure the gate is of that, in [0, 1]; None likewise
-    neighbours        what Search within Cell found; None without a search, or when the cell holds no photo
-    spread            how much of the probability lies within any distance of the predicted point, every cell's spread
-                      over its area; None where nobody computed it, and `predict` does
+    localizable       whether `density` exceeds the rule's threshold and the gate, if there is one, accepts the image
+    source            source of the point: "cell centre", "mean of neighbouring cells" or "search within cell"
+    in_domain         whether the gate accepts the image; None without a gate or without its input
+    domain_score      the gate's score, in [0, 1], higher for accepted images; None likewise
+    neighbours        the result of Search within Cell; None without a search, or if the cell has no photos
+    spread            the probability within any distance of the predicted point, with that of each cell spread over its
+                      area; `predict` computes it; None: not computed
 
-    Raises DataError when what follows from `spread` is asked for and there is none.
+    The properties derived from `spread` raise DataError if it is None.
     """
 
     cell: int
@@ -67,32 +66,34 @@ class Prediction:
 
     @property
     def density_by_area(self) -> dict[int, float]:
-        """Probability, in [0, 1], within each of RADII_KM of the predicted point, spread over the cells' areas."""
+        """Probability, in [0, 1], within each of RADII_KM of the predicted point, by `spread`."""
         spread = self._known_spread()
         return {radius: float(spread.within(radius)) for radius in RADII_KM}
 
     @property
     def half_radius_km(self) -> float:
-        """The radius in km around the predicted point within which half of the probability lies, likewise."""
+        """Radius in km around the predicted point that holds half of the probability, by `spread`."""
         return float(self._known_spread().radius_km(0.5))
 
     @property
     def radius_90_km(self) -> float:
-        """The radius in km around the predicted point within which 90 % of the probability lies, likewise."""
+        """Radius in km around the predicted point that holds 90 % of the probability, by `spread`."""
         return float(self._known_spread().radius_km(0.9))
 
     @property
     def cell_width_km(self) -> float:
-        """How wide the top cell is, in km: the diameter of a circle of its area. Nothing narrower can be said."""
+        """Width of the top cell in km: the diameter of a circle of its area. No prediction is more precise."""
         return self._known_spread().cell_width_km
 
     def _known_spread(self) -> Spread:
         if self.spread is None:
-            raise DataError("prediction: expected its probability spread over areas, got none: ask `predict` for it.")
+            raise DataError(
+                "prediction: expected its probability spread over areas, got none: use `predict` to get it."
+            )
         return self.spread
 
     def top(self, k: int = 5) -> list[int]:
-        """Indices of the k most probable cells, most probable first; equal ones in the order of the partition."""
+        """Return the indices of the k most probable cells, most probable first, ties in the partition's order."""
         return np.argsort(-self.probabilities, kind="stable")[:k].tolist()
 
 
@@ -105,14 +106,15 @@ def predict(
     search: SearchWithinCell | None = None,
     rule: LocalizableRule | None = None,
 ) -> Prediction:
-    """Cell logits (K,) or (1, K) of one image as a Prediction.
+    """Compute the Prediction from the cell logits (K,) or (1, K) of one image.
 
-    search      looks for the point among the photos of the top cell; needs the image's `features` (D,) or (1, D)
-    statistics  what the model's gate reads, (F,), or (n, F) of n crops; None leaves its verdict open, and nothing is
-                localizable before it
-    rule        when the image counts as localizable; None is the model's own
+    features    features of the image, (D,) or (1, D); required for `search`
+    statistics  input of the model's gate, (F,), or (n, F) for n crops; None skips the gate, and if the model has one,
+                the image is then not localizable
+    search      finds the point among the photos of the top cell; None: no search
+    rule        when the image is localizable; None is the model's own
 
-    Raises DataError when the logits are not K finite numbers, or a search is asked for without features.
+    Raises DataError if the logits are not K finite numbers, or if `search` is given without features.
     """
     row = _checked_row(model, logits)
     exponentials = np.exp(row - row.max())
@@ -154,16 +156,17 @@ def predict(
 
 
 def crop_logits(model: GeoModel, features: Tensor, how: str = "max") -> Tensor:
-    """Features (n, D) of n crops of one image → float64 (K,), which `predict` takes as logits.
+    """Combine the features (n, D) of n crops of one image to logits for `predict`, float64 (K,).
 
-    Per crop and partitioning a softmax; per class the maximum ("max") or mean ("mean") over the crops; with a hierarchy
-    the product of a cell's and its parents' shares. The result is its logarithm, so that for one crop the prediction
-    is that of `model.logits`. Theiner et al., WACV 2022, sect. 3.1 and its released code.
+    A softmax is computed for each crop and partitioning, then for each class the maximum ("max") or mean ("mean") over
+    the crops, and with a hierarchy the product of the shares of a cell and its parents. The result is the logarithm, so
+    that for one crop the prediction is that of `model.logits`. Theiner et al., WACV 2022, sect. 3.1 and their released
+    code.
 
-    Raises DataError for another way than CROP_RULES.
+    Raises DataError if `how` is not one of CROP_RULES.
     """
     if how not in CROP_RULES:
-        raise DataError(f"expected crops put together by {' or '.join(CROP_RULES)}, got {how!r}: choose one of these.")
+        raise DataError(f"expected crops combined by {' or '.join(CROP_RULES)}, got {how!r}: choose one of these.")
     with torch.inference_mode():
         levels = [torch.log_softmax(level.double(), dim=-1) for level in model.head.levels(features)]
         if how == "max":
@@ -179,7 +182,7 @@ def _checked_row(model: GeoModel, logits: Tensor) -> NDArray[np.float64]:
     if row.shape not in {(cells,), (1, cells)} or not np.isfinite(row).all():
         raise DataError(
             f"model {model.name}: expected {cells} finite logits, got shape {row.shape} with "
-            f"{int(np.isfinite(row).sum())} finite ones; the weights may be damaged."
+            f"{int(np.isfinite(row).sum())} finite ones; the weights may be damaged: get the model again."
         )
     return row.reshape(cells)
 
@@ -196,25 +199,27 @@ def _within(probabilities: NDArray[np.float64], distance_km: NDArray[np.float64]
 
 
 def prediction_density(probabilities: NDArray[np.float64], partition: Partition, cell: int, radius_km: float) -> float:
-    """The published definition: how much of the probabilities (K,) is in cells centred within `radius_km` of a cell's.
+    """Sum the probabilities (K,) of the cells whose centres are within `radius_km` of the centre of `cell`.
 
-    Panagiotopoulos et al., MMM 2022: great-circle distance, R = 6371 km, bound included. Below a cell's width it says
-    how near centres lie to one another, and nothing of the image; `Prediction.spread` has what lies within a distance.
+    This is the published definition (Panagiotopoulos et al., MMM 2022), with great-circle distances, R = 6371 km, and
+    the radius included. For radii below the width of a cell it depends on the distances between centres rather than on
+    the image; use `Prediction.spread` for the probability within a distance.
     """
     return _within(probabilities, great_circle_km(partition.centers_deg[cell], partition.centers_deg), radius_km)
 
 
 def usual_sigma_km(partition: Partition) -> float:
-    """σ in km of the truth around a mean of neighbouring cells of a partition, for a model that does not say it."""
+    """Return the default σ in km of true positions around a mean of neighbouring cells; see SIGMA_OF_WIDTH."""
     return SIGMA_OF_WIDTH * float(np.median(cell_areas(partition).width_km))
 
 
 def neighbourhood_mean(
     probabilities: NDArray[np.float64], partition: Partition, cell: int, radius_km: float
 ) -> tuple[float, float]:
-    """Spherical mean, in degrees, of the cells within `radius_km` of a cell, weighted by their probabilities (K,).
+    """Compute the mean position of the cells within `radius_km` of a cell, weighted by their probabilities (K,).
 
-    A cell is a few hundred km wide; a view between two of them shares its probability, and the mean lies between.
+    The result is the spherical mean, (latitude, longitude) in degrees. Cells are a few hundred km wide; the probability
+    of a view between two cells is divided between them, and the mean lies between their centres.
     """
     near = great_circle_km(partition.centers_deg[cell], partition.centers_deg) <= radius_km
     lat, lon = spherical_mean(partition.centers_deg[near], probabilities[near])

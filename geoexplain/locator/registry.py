@@ -1,4 +1,4 @@
-"""Adding a model from its authors' files, with the photos that it searches through, and removing it."""
+"""Add a model from its authors' files, with a gallery for Search within Cell, and remove it."""
 
 import errno
 import json
@@ -33,37 +33,38 @@ from geoexplain.locator.zoo import (
 
 RESEARCH_CENTERS, RESEARCH_ASSIGNMENTS = "initial_mu_kappa.pkl", "cells_assignments.pkl"
 RESEARCH_GALLERY = "back_coll_features.hdf5"
-"""CERTH's names for the cells before training, for which photos lie in which cell, and for the photos' embeddings."""
+"""CERTH's names for the cell centres before training, the gallery rows of each cell, and the photos' embeddings."""
 
 STALE_S = 24 * 3600
+"""Age after which temporary folders of interrupted additions are deleted."""
 
 
 def open_search(
     model: GeoModel, name: str, gallery: Path, *, top_k: int = TOP_K, eps_km: float = EPS_KM
 ) -> SearchWithinCell:
-    """Search within Cell of a model, loaded by `name`, through a gallery, which is opened and checked, not read.
+    """Open and check a gallery for Search within Cell with a model that was loaded by `name`.
 
-    Which photos of an HDF5 file lie in which cell, the assignments say that were added with the model, if they are of
-    as many photos; otherwise every photo lies in the cell whose centre is nearest. Raises DataError when there is no
-    gallery, it is damaged, or it does not fit the model.
+    For an HDF5 file, the assignments that were added with the model are used if their number of photos matches;
+    otherwise each photo belongs to the cell with the nearest centre. Raises DataError if there is no gallery, or if it
+    is damaged or does not fit the model.
     """
     return checked_search(model, gallery, _fitting(assignments_of(name), gallery), top_k=top_k, eps_km=eps_km)
 
 
 def assignments_of(name: str) -> Assignments | None:
-    """Which photos of its gallery lie in which cell, if that was added with a model."""
+    """Return the gallery rows of each cell that were added with a model; None if there are none."""
     file = model_folder(name) / ASSIGNMENTS if NAME.fullmatch(name) and name != BUNDLED else None
     return read_assignments(file) if file is not None and file.is_file() else None
 
 
 def unused_assignments(name: str, gallery: Path) -> str:
-    """A sentence when `open_search` does not use the assignments added with a model for a gallery; "" otherwise."""
+    """Explain in one sentence why `open_search` does not use a model's assignments for a gallery; "" if it does."""
     added = assignments_of(name) if is_hdf5(gallery) else None
     if added is None or _fitting(added, gallery) is not None:
         return ""
     return (
         f"gallery {gallery.name}: {len(open_hdf5(gallery)):,} photos, but the cells added with {name} are for "
-        f"{len(added.rows):,}: each photo goes to the cell whose centre is nearest."
+        f"{len(added.rows):,}: each photo is assigned to the cell with the nearest centre."
     )
 
 
@@ -76,25 +77,29 @@ def _fitting(assignments: Assignments | None, gallery: Path) -> Assignments | No
 def add_model(name: str, folder: Path, format_name: str | None = None, gallery: Path | None = None) -> GeoModel:
     """Check a model's files, convert them to this project's format, and register it under a name.
 
-    folder       the authors' files: see `FORMATS[format_name].files`; may also hold CERTH's `cells_assignments.pkl`
-                 and `back_coll_features.hdf5`, and `initial_mu_kappa.pkl`, whose cells must be as many as the model's
+    folder       the authors' files, see `FORMATS[format_name].files`; may also hold CERTH's `cells_assignments.pkl`,
+                 `back_coll_features.hdf5`, and `initial_mu_kappa.pkl`, which must have as many cells as the model
     format_name  key in FORMATS; None takes that of the row in ZOO
-    gallery      photos for Search within Cell; it is registered where it is, not copied. None takes the folder's own
+    gallery      photos for Search within Cell; only its path is stored. None takes the gallery in `folder`, if any
 
     A model of the same name is replaced once the new one is complete. Returns the model, on the CPU. Raises
-    CheckpointError or DataError, and leaves nothing behind, when the files do not fit each other, the format, or what
-    ZOO says of the name, or when the model cannot be written.
+    CheckpointError or DataError if the files do not fit each other, the format, or the row in ZOO, or if the model
+    cannot be written; no files remain then.
     """
     row = ZOO.get(name)
     if name == BUNDLED:
-        raise CheckpointError(f"expected another name than {BUNDLED}, which is the bundled model's: choose one.")
+        raise CheckpointError(
+            f"expected another name than {BUNDLED}, which is that of the bundled model: choose another name."
+        )
     format_name = format_name or (row.format if row else None)
     if format_name not in FORMATS or (row and format_name != row.format):
-        wanted = row.format if row else " or ".join(FORMATS)
-        raise CheckpointError(f"model {name}: expected --format {wanted}, got {format_name}: give that one.")
+        formats = row.format if row else " or ".join(FORMATS)
+        raise CheckpointError(f"model {name}: expected --format {formats}, got {format_name}: change this option.")
     target = model_folder(name)
     if not folder.is_dir():
-        raise CheckpointError(f"expected a folder with {FORMATS[format_name].files}, found none at {folder}.")
+        raise CheckpointError(
+            f"expected a folder with {FORMATS[format_name].files}, found none at {folder}: check the path."
+        )
     gallery = gallery or (folder / RESEARCH_GALLERY if (folder / RESEARCH_GALLERY).is_file() else None)
     for file, digest in row.sha256.items() if row else ():
         if (folder / file).is_file() and sha256(folder / file) != digest:
@@ -159,11 +164,11 @@ def _write(model: GeoModel, name: str, row: ZooRow | None, folder: Path) -> GeoM
 
 @contextmanager
 def _finished_folder(target: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `target` once the block has ended well, and vanishes otherwise.
+    """Create a temporary folder that replaces `target` on success and is deleted on failure.
 
-    Raises CheckpointError when it cannot be written.
+    Raises CheckpointError if it cannot be written.
     """
-    partial = _beside(target)
+    partial = _temporary_path(target)
     try:
         _sweep(target.parent)
         partial.mkdir(parents=True)
@@ -172,27 +177,27 @@ def _finished_folder(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise CheckpointError(
             f"model {target.name}: expected to write to ${HOME_VARIABLE} or ~/.geoexplain, got '{error.strerror}': "
-            "check that folder and the room left."
+            "check that folder and the free space."
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _beside(target: Path) -> Path:
-    """A name that nobody else has, and that no model can have, in the folder of `target`."""
+def _temporary_path(target: Path) -> Path:
+    """Return a unique path in the folder of `target`, with a name that no model can have."""
     return target.with_name(f".{target.name}-{secrets.token_hex(4)}")
 
 
 def _sweep(folder: Path) -> None:
-    """Delete what was left of additions that were cut off more than a day ago."""
+    """Delete temporary folders of additions that were interrupted more than a day ago."""
     for partial in folder.glob(".*-????????"):
-        with suppress(FileNotFoundError):  # somebody else is adding, too
+        with suppress(FileNotFoundError):  # another process may delete it at the same time
             if time.time() - partial.lstat().st_mtime > STALE_S:
                 shutil.rmtree(partial, ignore_errors=True)
 
 
 def _put(folder: Path, target: Path) -> None:
-    """Give a folder the name `target`; what had it is deleted. Of several who do so at once, the last one stays."""
+    """Rename a folder to `target` and delete the previous one. If several processes do so at once, the last wins."""
     while True:
         with suppress(FileNotFoundError):
             _delete(target)
@@ -206,8 +211,8 @@ def _put(folder: Path, target: Path) -> None:
 
 
 def _delete(target: Path) -> None:
-    """Delete a folder, or a link to one: its name is gone at once, so that nobody finds half of it."""
-    old = target.rename(_beside(target))
+    """Delete a folder, or a link to one; it is renamed first, so that no other process sees a part of it."""
+    old = target.rename(_temporary_path(target))
     if old.is_symlink():
         old.unlink()
     else:
@@ -215,7 +220,7 @@ def _delete(target: Path) -> None:
 
 
 def remove_model(name: str) -> None:
-    """Forget an added model and delete its files here; a gallery stays. Raises CheckpointError when there is none."""
+    """Remove an added model and its files, but not its gallery. Raises CheckpointError if there is no such model."""
     if name == BUNDLED or not model_folder(name).is_dir():
         raise CheckpointError(
             f"expected the name of a model that was added, got {name!r}: `geoexplain models` lists them."

@@ -1,6 +1,6 @@
-"""Search within Cell: of the photos whose place is known, those most alike in the predicted cell say where in it.
+"""Search within Cell: refine a prediction by the positions of the most similar photos in the top cell.
 
-Kordopatis-Zilos et al., ICMR 2021; the numbers and the rule for ties are those of their published code.
+Kordopatis-Zilos et al., ICMR 2021; settings and tie-breaking are those of their published code.
 """
 
 import math
@@ -19,23 +19,23 @@ from geoexplain.locator.gallery import Gallery, open_gallery
 from geoexplain.locator.model import GeoModel
 
 TOP_K, EPS_KM = 10, 1.0
-"""The published settings: how many photos are compared, and how far apart those of one cluster may be."""
+"""The published settings: number of photos that are clustered, and maximum distance of neighbours in a cluster."""
 
 ROWS_AT_A_TIME = 1024
-"""Embeddings of a cell held at once: 7 MiB of 1,792 float32."""
+"""Number of embeddings in memory at a time: 7 MiB of 1,792 float32."""
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The photos of a cell most like an image, most similar first, and where they say it was taken.
+    """Result of Search within Cell: the n most similar photos of a cell, most similar first, and the point they give.
 
-    cell              index of the cell that was searched
-    rows              int64 (n,), their rows in the gallery, 1 ≤ n ≤ top_k
-    similarity        float32 (n,), dot product of the embeddings: the cosine, in [-1, 1], where both have length 1
-    positions_deg     float64 (n, 2), latitude and longitude of each
-    chosen            bool (n,), whether each is a member of the chosen cluster
-    lat_deg, lon_deg  the answer: the spherical mean of the chosen ones
-    moved_km          how far the answer lies from the centre of the cell
+    cell              index of the searched cell
+    rows              int64 (n,), rows of the photos in the gallery, 1 ≤ n ≤ top_k
+    similarity        float32 (n,), dot products of the embeddings, in [-1, 1] for embeddings of length 1
+    positions_deg     float64 (n, 2), latitudes and longitudes
+    chosen            bool (n,), members of the largest cluster
+    lat_deg, lon_deg  the answer: spherical mean of the chosen photos
+    moved_km          distance of the answer from the centre of the cell
     searched          number of photos in the cell
     """
 
@@ -52,9 +52,12 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class SearchWithinCell:
-    """Search within Cell, set up: the gallery, how many photos are compared, and how far apart a cluster's may be.
+    """Search within Cell with its gallery and settings.
 
-    `top_k` ≥ 1; `eps_km` > 0. The published settings are 10 and 1 km. Raises DataError for others.
+    top_k   number of most similar photos that are clustered, ≥ 1; 10 in the paper
+    eps_km  maximum distance of neighbours in a cluster, > 0; 1 km in the paper
+
+    Raises DataError for settings out of range.
     """
 
     gallery: Gallery
@@ -65,9 +68,9 @@ class SearchWithinCell:
         _check_settings(self.top_k, self.eps_km)
 
     def __call__(self, model: GeoModel, cell: int, features: Tensor) -> Neighbours | None:
-        """What the gallery says of one image in a cell, given the image's features (D,) or (1, D); None: nothing.
+        """Search a cell for photos similar to an image with the features (D,) or (1, D); None if it has no photos.
 
-        Raises DataError when the gallery was made with another model.
+        Raises DataError if the gallery was made with another model.
         """
         maker = self.gallery.model
         if maker is not None and maker != model.name:
@@ -88,9 +91,9 @@ def checked_search(
     top_k: int = TOP_K,
     eps_km: float = EPS_KM,
 ) -> SearchWithinCell:
-    """Search within Cell of a model through the gallery at a path; `assignments` are as for `open_gallery`.
+    """Open the gallery at a path for Search within Cell with a model; `assignments` are those of `open_gallery`.
 
-    Raises DataError when there is no gallery, it is damaged, of other cells, or made with another model.
+    Raises DataError if there is no gallery, or if it is damaged, has other cells, or was made with another model.
     """
     gallery = open_gallery(path, model.partition, assignments)
     length = model.embedding(torch.zeros(1, model.backbone.feature_dim)).shape[1]
@@ -111,18 +114,18 @@ def search_within_cell(
     top_k: int = TOP_K,
     eps_km: float = EPS_KM,
 ) -> Neighbours | None:
-    """The place that the photos of one cell give an image; None when the gallery has none in the cell.
+    """Find the position of an image from the photos of one cell; None if the gallery has no photos in the cell.
 
-    The `top_k` most similar photos are clustered by place, neighbours within `eps_km` of each other along the great
-    circle belonging together (DBSCAN with min_samples 1; R = 6371 km). The answer is the spherical mean of the
-    largest cluster; of equally large ones, of that with the most similar photo.
+    The `top_k` most similar photos are clustered by position: neighbours within `eps_km` along the great circle belong
+    to one cluster (DBSCAN with min_samples 1; R = 6371 km). The answer is the spherical mean of the largest cluster; of
+    equally large clusters, the one with the most similar photo is used.
 
     Args:
-        gallery: photos with their places.
+        gallery: photos with their positions.
         embedding: the image's embedding, float32 (E,), E = gallery.dim.
         cell: index of the cell to search.
-        center_deg: the cell's centre (2,), from which the answer has moved.
-        top_k: ≥ 1; equally similar photos count in the gallery's order.
+        center_deg: the cell's centre (2,), for `moved_km`.
+        top_k: ≥ 1; equally similar photos are taken in the gallery's order.
         eps_km: > 0.
 
     Raises:
@@ -133,7 +136,7 @@ def search_within_cell(
     if embedding.shape != (gallery.dim,) or not np.isfinite(embedding).all():
         raise DataError(
             f"gallery {gallery.name}: expected an embedding of {gallery.dim} finite numbers, got shape "
-            f"{embedding.shape} with {int(np.isfinite(embedding).sum())} finite ones: is this another model's?"
+            f"{embedding.shape} with {int(np.isfinite(embedding).sum())} finite ones: does it come from another model?"
         )
     in_cell = gallery.rows_of(cell)
     if not len(in_cell):
@@ -156,23 +159,23 @@ def search_within_cell(
 
 
 def largest_cluster(positions_deg: NDArray[np.float64], eps_km: float) -> NDArray[np.bool_]:
-    """Which of the points (n, 2) in degrees, n ≥ 1, belong to their largest cluster, bool (n,).
+    """Return a mask, bool (n,), of the points (n, 2) in degrees, n ≥ 1, that belong to the largest cluster.
 
-    With a minimum of one sample DBSCAN joins whatever a chain of steps of at most `eps_km` connects. Of equally large
-    clusters the one whose first point comes first.
+    With a minimum of one sample, DBSCAN connects points by chains of steps of at most `eps_km`. Of equally large
+    clusters, the one whose first point comes first is used.
     """
-    from sklearn.cluster import DBSCAN  # noqa: PLC0415 - takes a second to import, and not everyone searches
+    from sklearn.cluster import DBSCAN  # noqa: PLC0415 - takes a second to import, and most calls do not search
 
     clusters = DBSCAN(eps=eps_km / EARTH_RADIUS_KM, min_samples=1, metric="haversine", algorithm="ball_tree")
     labels = clusters.fit_predict(np.radians(positions_deg))
-    # Labels count up in the order of the clusters' first points, and argmax takes the first of equal counts.
+    # Labels are in the order of the clusters' first points, and argmax returns the first of equal counts.
     return np.asarray(labels == np.bincount(labels).argmax())
 
 
 def _most_similar(
     gallery: Gallery, embedding: NDArray[np.float32], in_cell: NDArray[np.int64], top_k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The rows most similar to an embedding and their similarities, best first; a cell is never held whole."""
+    """Return the rows most similar to an embedding and their similarities, best first, reading the cell in blocks."""
     rows = np.empty(0, dtype=np.int64)
     similarity = np.empty(0, dtype=np.float32)
     for start in range(0, len(in_cell), ROWS_AT_A_TIME):
@@ -181,8 +184,8 @@ def _most_similar(
             alike = gallery.features(block) @ embedding
         if not np.isfinite(alike).all():
             raise DataError(
-                f"gallery {gallery.name}: expected embeddings of moderate length, got some that are too large to be "
-                "compared: get the gallery again."
+                f"gallery {gallery.name}: expected embeddings with finite dot products, got some that are too large to "
+                "be compared: get the gallery again."
             )
         rows, similarity = np.concatenate([rows, block]), np.concatenate([similarity, alike])
         best = np.argsort(-similarity, kind="stable")[:top_k]
@@ -192,6 +195,6 @@ def _most_similar(
 
 def _check_settings(top_k: int, eps_km: float) -> None:
     if not isinstance(top_k, int | np.integer) or top_k < 1:
-        raise DataError(f"top_k: expected a whole number of at least 1, got {top_k}.")
+        raise DataError(f"top_k: expected a whole number of at least 1, got {top_k}: the published setting is {TOP_K}.")
     if not (eps_km > 0 and math.isfinite(eps_km)):
-        raise DataError(f"eps_km: expected a distance of more than 0 km, got {eps_km}.")
+        raise DataError(f"eps_km: expected a distance above 0 km, got {eps_km}: the published setting is {EPS_KM}.")

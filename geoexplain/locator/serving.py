@@ -1,4 +1,4 @@
-"""A frozen backbone in the form that answers and explains: faster, and with less to keep for a gradient."""
+"""Optimise a frozen backbone for inference and explanation: fewer operations, and less memory for gradients."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from geoexplain.locator.backbone import Backbone, PaddedConv2d
 
 
-def serving(backbone: Backbone) -> Backbone:
-    """A backbone that computes the same, to about 1e-7, for one whose weights stay as they are.
+def serving_backbone(backbone: Backbone) -> Backbone:
+    """Return a faster backbone with the same results, to about 1e-7, for fixed weights.
 
-    Batch normalisation with fixed statistics is a scale and a shift, which go into the convolution before it
-    (Jacob et al., CVPR 2018, sect. 3.2), and no convolution keeps its input, which only the gradient of its weights
-    would need. What remains is shared with `backbone`, which is not changed.
+    Batch normalization with fixed statistics is a scale and a shift, which are folded into the convolution before it
+    (Jacob et al., CVPR 2018, sect. 3.2). Convolutions do not store their input, which only the gradient of the weights
+    would need. All other modules are shared with `backbone`, which is not changed.
     """
     served = Backbone(
-        _served(backbone.stem),
-        nn.ModuleList(nn.ModuleList(_served(block) for block in stage.children()) for stage in backbone.stages),
-        _served(backbone.head),
+        _optimized(backbone.stem),
+        nn.ModuleList(nn.ModuleList(_optimized(block) for block in stage.children()) for stage in backbone.stages),
+        _optimized(backbone.head),
         backbone.feature_dim,
         backbone.architecture,
     )
@@ -30,7 +30,7 @@ def serving(backbone: Backbone) -> Backbone:
 
 
 class FrozenConv2d(nn.Module):
-    """A convolution that keeps nothing but its weights for the gradient; takes over those of `convolution`."""
+    """A convolution with the weights of `convolution` that stores only these for the gradient."""
 
     weight: Tensor
     bias: Tensor | None
@@ -44,7 +44,7 @@ class FrozenConv2d(nn.Module):
         self.around = convolution.around if isinstance(convolution, PaddedConv2d) else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C', H', W')."""
+        """Map (N, C, H, W) to (N, C', H', W')."""
         if self.around is not None:
             x = F.pad(x, self.around)
         if x.requires_grad:
@@ -65,8 +65,8 @@ class _Convolution(torch.autograd.Function):
         return conv2d_input(ctx.shape, weight, gradients[0], *ctx.settings), None, None, None
 
 
-def _served(module: nn.Module) -> nn.Module:
-    """The module with every convolution folded with the batch normalisation registered right behind it, and frozen."""
+def _optimized(module: nn.Module) -> nn.Module:
+    """Fold each batch normalization into the convolution registered just before it, and freeze all convolutions."""
     if isinstance(module, nn.Conv2d):
         return _frozen(module)
     if not list(module.children()) or isinstance(module, nn.BatchNorm2d):
@@ -77,22 +77,22 @@ def _served(module: nn.Module) -> nn.Module:
         if isinstance(part, nn.BatchNorm2d) and before is not None:
             fused = fuse_conv_bn_eval(module.get_submodule(before).eval(), part.eval())  # type: ignore[type-var]
             setattr(copied, before, _frozen(fused))  # type: ignore[arg-type]
-            # timm's normalisation may hold the activation that follows it
+            # timm's normalization may contain the activation that follows it
             setattr(copied, name, getattr(part, "act", nn.Identity()))
         else:
-            setattr(copied, name, _served(part))
+            setattr(copied, name, _optimized(part))
         before = name if isinstance(part, nn.Conv2d) else None
     return copied
 
 
 def _frozen(convolution: nn.Conv2d) -> nn.Module:
-    # What pads in a way of its own keeps it.
+    # Convolutions with other kinds of padding are not replaced.
     plain = type(convolution) in {nn.Conv2d, PaddedConv2d} and not isinstance(convolution.padding, str)
     return FrozenConv2d(convolution) if plain and convolution.padding_mode == "zeros" else convolution
 
 
 def _shallow_copy(module: nn.Module) -> nn.Module:
     copied = module.__new__(type(module))
-    # parts, parameters and hooks are kept in dictionaries, which must not be shared
+    # Submodules, parameters and hooks are stored in dictionaries, which must not be shared.
     copied.__dict__ = {key: value.copy() if isinstance(value, dict) else value for key, value in vars(module).items()}
     return copied

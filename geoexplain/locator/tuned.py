@@ -1,4 +1,4 @@
-"""Weights of Combi-CAM that were tuned for a model: a file beside its weights, which nobody vouches for."""
+"""Combi-CAM weights that were tuned for a model, in an untrusted file next to the model's weights."""
 
 import json
 import re
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from geoexplain.errors import CheckpointError, DataError
-from geoexplain.files.reading import read_bytes, sha256
+from geoexplain.files.reading import read_bytes
+from geoexplain.locator.shards import weights_sha256
 
 FORMAT = "geoexplain-tuned/1"
 
@@ -16,17 +17,17 @@ LARGEST_BYTES = 2**16
 LONGEST_TEXT = 1000
 NAME = re.compile(r"[a-z0-9+-]{1,40}")
 LARGEST_WEIGHT = 2.0
-"""As far as the studio's sliders go."""
+"""Upper end of the studio's sliders."""
 
 TUNED_LEVELS = ("stage", "block")
 TUNED_SCORES = ("probability", "logit")
-"""The names that the explainer gives to levels and scores. It comes after this wing, so that they stand here once more;
-a test holds both together. Which CAM methods and ways of combining there are only its tables say."""
+"""Names of levels and scores. They repeat those of the explainer, which this package may not import; a test compares
+them. Names of methods and combinations are checked by the explainer."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over images, and its 95 % interval."""
+    """A mean over images with its 95 % interval."""
 
     mean: float
     low: float
@@ -35,13 +36,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """How tuned weights do on images that they were not tuned on.
+    """Results of tuned weights on images that they were not tuned on.
 
-    on         which images, in words
-    images     how many
-    objective  what was measured, with its steps
-    value      of the tuned weights
-    gains      name of another explanation or a baseline → mean by which the tuned weights exceed it, image by image
+    on         description of the images
+    images     number of images
+    objective  the metric and its number of steps
+    value      result of the tuned weights
+    gains      name of another explanation or a baseline → mean paired difference of the tuned weights from it
     """
 
     on: str
@@ -55,13 +56,13 @@ class HeldOut:
 class StageWeights:
     """A Combi-CAM that was tuned for a model.
 
-    method, level, score, how  names as the explainer has them; tuned_weights() there refuses what it does not know
-    weights                    one per stage or block, from the input on, in [0, 2]
-    objective                  what they were tuned for, with its steps
-    tuned_on                   what on, in words
-    images                     how many images that were
-    held_out                   how they do on others; None if that was not measured
-    cross_check                the same by a measure that they were not tuned for; None likewise
+    method, level, score, how  names in the explainer's tables; its tuned_weights() refuses unknown ones
+    weights                    one per stage or block, in order from the input, in [0, 2]
+    objective                  the metric that was optimised and its number of steps
+    tuned_on                   description of the images for tuning
+    images                     number of these images
+    held_out                   results on other images; None: not measured
+    cross_check                results by a metric that was not optimised; None: not measured
     """
 
     method: str
@@ -76,26 +77,26 @@ class StageWeights:
     cross_check: HeldOut | None = field(default=None, repr=False)
 
 
-def sidecar(weights_file: Path) -> Path:
-    """Where the tuned weights of a model file are: NAME.safetensors → NAME.tuned.json."""
+def tuned_file(weights_file: Path) -> Path:
+    """Return the path of the tuned weights of a model file: NAME.safetensors → NAME.tuned.json."""
     return weights_file.with_suffix(".tuned.json")
 
 
 def write_tuned(file: Path, tuned: StageWeights, weights_file: Path) -> None:
-    """Write tuned weights for the model in `weights_file`, by whose digest they are bound to it.
+    """Write tuned weights for the model in `weights_file`, with the digest of that file.
 
-    Raises what the system raises when a file cannot be read or written.
+    Raises OSError if a file cannot be read or written.
     """
-    data = {"format": FORMAT, "weights_sha256": sha256(weights_file), **asdict(tuned)}
+    data = {"format": FORMAT, "weights_sha256": weights_sha256(weights_file), **asdict(tuned)}
     file.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def tuned_beside(weights_file: Path, counts: Mapping[str, int]) -> tuple[StageWeights | None, str]:
-    """The tuned weights beside a model file, or None and a sentence that says why there are none to use.
+def load_tuned(weights_file: Path, counts: Mapping[str, int]) -> tuple[StageWeights | None, str]:
+    """Load the tuned weights next to a model file; if that fails, return None and a sentence with the reason.
 
-    `counts` says how many maps the model has at each level.
+    `counts` is the number of maps of the model at each level. Without a file, the sentence is empty.
     """
-    file = sidecar(weights_file)
+    file = tuned_file(weights_file)
     if not file.is_file():
         return None, ""
     try:
@@ -105,22 +106,22 @@ def tuned_beside(weights_file: Path, counts: Mapping[str, int]) -> tuple[StageWe
 
 
 def read_tuned(file: Path, weights_file: Path, counts: Mapping[str, int]) -> StageWeights:
-    """Read tuned weights for the model in `weights_file`; `counts` says how many maps it has at each level.
+    """Read tuned weights for the model in `weights_file`; `counts` is its number of maps at each level.
 
-    Raises CheckpointError for a file that cannot be read, says nonsense, or belongs to another model.
+    Raises CheckpointError if the file cannot be read, is invalid, or belongs to another model.
     """
     try:
         data = json.loads(read_bytes(file, LARGEST_BYTES).decode("utf-8"))
     except DataError as error:
         raise CheckpointError(str(error)) from None
-    except (ValueError, RecursionError):  # the latter from brackets within brackets
+    except (ValueError, RecursionError):  # RecursionError: deeply nested brackets
         data = None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise CheckpointError(
             f"{file.name}: expected tuned weights (format {FORMAT!r}), got another kind of file: tune again."
         )
     _check(file.name, data, FIELDS)
-    data.setdefault("cross_check", None)  # which the first files of this format had not
+    data.setdefault("cross_check", None)  # missing in the first files of this format
     _check(file.name, data, {"cross_check": FIELDS["held_out"]})
     for key in ("held_out", "cross_check"):
         if data[key] is not None:
@@ -128,12 +129,12 @@ def read_tuned(file: Path, weights_file: Path, counts: Mapping[str, int]) -> Sta
     if len(data["weights"]) != counts[data["level"]]:
         raise CheckpointError(
             f"{file.name}: expected {counts[data['level']]} weights, one per {data['level']} of the model, "
-            f"got {len(data['weights'])}: is it another model's? Tune again."
+            f"got {len(data['weights'])}: are these of another model? Tune again."
         )
-    if data["weights_sha256"] != sha256(weights_file):
+    if data["weights_sha256"] != weights_sha256(weights_file):
         raise CheckpointError(
-            f"{file.name}: expected weights tuned for {weights_file.name} as it is, got some for another version of "
-            "it: tune again."
+            f"{file.name}: expected weights tuned for the present version of {weights_file.name}, got some for "
+            "another version: tune again."
         )
     held_out, cross_check = (data[key] and _held_out(data[key]) for key in ("held_out", "cross_check"))
     return StageWeights(
@@ -159,7 +160,7 @@ def _is_number(value: object, low: float, high: float) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    # What cannot be shown could not be sent to a browser either, with all that it is among.
+    # Unprintable text, such as half of a surrogate pair, cannot be encoded for a browser.
     return isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT and value.isprintable()
 
 
@@ -224,7 +225,7 @@ FIELDS: dict[str, Field] = {
     "images": _COUNT,
     "held_out": ("null or an object", lambda value: value is None or isinstance(value, dict)),
 }
-"""What a file of tuned weights holds: key → what to say is expected, and the test of it."""
+"""Fields of a file of tuned weights: key → (description of valid values for messages, validator)."""
 
 HELD_OUT_FIELDS: dict[str, Field] = {
     "on": _TEXT,

@@ -1,4 +1,4 @@
-"""The models that geoexplain knows by name: the published ones, one row each, and those that a person has added."""
+"""The models that geoexplain knows by name: the published ones, one row each, and those that the user has added."""
 
 import json
 import os
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoexplain.errors import CheckpointError
+from geoexplain.locator.shards import INDEX_SUFFIX, stored_file
+from geoexplain.resources import DATA
 
 if TYPE_CHECKING:
     import torch
@@ -15,31 +17,30 @@ if TYPE_CHECKING:
     from geoexplain.locator.model import GeoModel
 
 BUNDLED = "earth-views-lite0"
-"""The model that comes with geoexplain."""
+"""The model that is shipped with geoexplain."""
 
-DATA = Path(__file__).parents[2] / "data"
 HOME_VARIABLE = "GEOEXPLAIN_HOME"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-"""What a model may be called: the name becomes that of a folder."""
+"""Valid names of models; a name is also the name of a folder."""
 
 LONGEST_PATH = 4096
 
 ASSIGNMENTS, GALLERY, SOURCES = "assignments.npz", "gallery.json", "sources.json"
-"""What lies beside an added model: which photos are in which cell, where the photos are, and what the model is."""
+"""Files next to an added model: the gallery rows of each cell, the path of the gallery, and the model's origin."""
 
 
 @dataclass(frozen=True)
 class ZooRow:
     """One published model.
 
-    format    key in FORMATS of the files that its authors give out
-    title     what people read
-    purpose   what kind of image it is for
-    licence   of the weights
-    citation  whom to cite
-    obtain    how to get it
-    cells     how many cells it must have; None where that is not known
-    sha256    file name → hexadecimal digest, where it is known
+    format    key in FORMATS of the published files
+    title     name for people
+    purpose   the kind of image that it is for
+    licence   licence of the weights
+    citation  papers to cite
+    obtain    how to get the files
+    cells     number of cells that it must have; None: unknown
+    sha256    file name → hexadecimal digest, for files with a known digest
     """
 
     format: str
@@ -74,7 +75,10 @@ ZOO: dict[str, ZooRow] = {
         licence="Apache-2.0; trained on NASA's Blue Marble Next Generation (public domain).",
         citation="Stöckli, Vermote, Saleous, Simmon, Herring: The Blue Marble Next Generation, NASA, 2005.",
         cells=2000,
-        sha256={f"{BUNDLED}.safetensors": "de2b1344c943a9ac2f945e205f26cfcf451f71acd184a5e24facbc1c06efca8e"},
+        sha256={
+            f"{BUNDLED}-00001-of-00002.safetensors": "c09f6fc4775126d21b43d2eb4b0f4becfcdd1f795a82e847bcf2206f7aa38ae6",
+            f"{BUNDLED}-00002-of-00002.safetensors": "d85d1c069e145319e69405083d5e0c1ae62b0948f22296766c85aaca520f5e3e",
+        },
     ),
     "certh-b4-mvmf": ZooRow(
         format="certh",
@@ -108,15 +112,15 @@ ZOO: dict[str, ZooRow] = {
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """One model that has a name here.
+    """State of one known model.
 
-    name     what `--model` takes
-    title    what people read
-    purpose  what kind of image it is for
+    name     value of `--model`
+    title    name for people
+    purpose  the kind of image that it is for
     ready    whether it can be loaded
-    file     where its weights are, or would be
-    gallery  the photos that Search within Cell looks through, if some were added with it; they may have gone since
-    note     one sentence: how to obtain it, while it is not ready; its licence, when it is
+    file     path of its weights, or of the index of their shards; exists only if the model is ready
+    gallery  path of the gallery that was added with it, which may be gone since; None: no gallery was added
+    note     one sentence: the licence if the model is ready, else how to obtain it
     """
 
     name: str
@@ -129,56 +133,61 @@ class ModelStatus:
 
 
 def home() -> Path:
-    """The folder for what a person adds: $GEOEXPLAIN_HOME, or .geoexplain in the home folder. It need not exist.
+    """Return the folder of added models: $GEOEXPLAIN_HOME, or .geoexplain in the home folder. It may not exist.
 
-    Whoever has no home folder, as in some containers, gets it in the current one.
+    Without a home folder, as in some containers, it is in the current folder.
     """
-    given = os.environ.get(HOME_VARIABLE)
+    path = os.environ.get(HOME_VARIABLE)
     try:
-        return Path(given).expanduser() if given else Path.home() / ".geoexplain"
+        return Path(path).expanduser() if path else Path.home() / ".geoexplain"
     except RuntimeError:
-        return Path(given or ".geoexplain").absolute()
+        return Path(path or ".geoexplain").absolute()
 
 
 def model_folder(name: str) -> Path:
-    """The folder of an added model. Raises CheckpointError for what cannot be a model's name."""
+    """Return the folder of an added model. Raises CheckpointError for an invalid name."""
     if not NAME.fullmatch(name):
         raise CheckpointError(
-            f"expected a name of small letters, digits, '.', '_' and '-', at most 64 of them, got {name[:80]!r}: "
+            f"expected a name of at most 64 lower-case letters, digits, '.', '_' and '-', got {name[:80]!r}: "
             "choose another name."
         )
     return home() / "models" / name
 
 
 def model_file(name: str) -> Path:
-    """The weights of a model by name, whether they are there or not. Raises CheckpointError for an impossible name."""
+    """Return the path of a model's weights, which may not exist. Raises CheckpointError for an invalid name."""
     return (DATA if name == BUNDLED else model_folder(name)) / f"{name}.safetensors"
 
 
+def has_model(name: str) -> bool:
+    """Return whether the weights of a model exist. Raises CheckpointError for an invalid name."""
+    return stored_file(model_file(name)).is_file()
+
+
 def models() -> list[ModelStatus]:
-    """Every model that has a name here: the bundled one, the published ones, then the others that were added."""
+    """Return all known models: the bundled one, the published ones, then the others that were added."""
     folder = home() / "models"
     added = sorted(path.name for path in folder.iterdir() if NAME.fullmatch(path.name)) if folder.is_dir() else []
-    others = [name for name in added if name not in ZOO and model_file(name).is_file()]
+    others = [name for name in added if name not in ZOO and has_model(name)]
     return [_status(name) for name in [*ZOO, *others]]
 
 
 def ready_models() -> list[str]:
-    """The names of the models that can be loaded, the bundled one first."""
+    """Return the names of the models that can be loaded, the bundled one first."""
     return [status.name for status in models() if status.ready]
 
 
 def _status(name: str) -> ModelStatus:
-    file, row = model_file(name), ZOO.get(name)
+    file, row = stored_file(model_file(name)), ZOO.get(name)
     ready = file.is_file()
     if row is not None:
         note = row.licence if ready else row.obtain
         return ModelStatus(name, row.title, row.purpose, ready, file, gallery_of(name), note)
-    told = _words(file.parent / SOURCES)
-    return ModelStatus(name, told.get("title", name), told.get("purpose", ""), ready, file, gallery_of(name), "")
+    texts = _read_texts(file.parent / SOURCES)
+    return ModelStatus(name, texts.get("title", name), texts.get("purpose", ""), ready, file, gallery_of(name), "")
 
 
-def _words(file: Path) -> dict[str, str]:
+def _read_texts(file: Path) -> dict[str, str]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -189,30 +198,32 @@ def _words(file: Path) -> dict[str, str]:
 def load_model(
     name: str | Path = BUNDLED, device: "str | torch.device | None" = None, *, hierarchical: bool | None = None
 ) -> "GeoModel":
-    """Load a model by its name, or by the path of a .safetensors file.
+    """Load a model by its name, or by the path of a .safetensors file or of the index of its shards.
 
-    `device` is a torch device; None takes the GPU when there is one. `hierarchical` is as for `load_geoexplain`. Raises
-    CheckpointError when the name is not known or its files are not there yet, or when the file does not hold a model.
+    `device` is a torch device; None takes the GPU if there is one. `hierarchical` is that of `load_geoexplain`. Raises
+    CheckpointError if the name is unknown, if its files do not exist yet, or if the file does not hold a model.
     """
-    # PyTorch takes seconds to import, and this table of models is read where no model is loaded.
+    # Imported here, since PyTorch takes seconds to import and this module is also used without loading a model.
     from geoexplain.locator.checkpoints.native import load_geoexplain  # noqa: PLC0415
 
     return load_geoexplain(weights_file(name), device, hierarchical=hierarchical)
 
 
 def weights_file(name: str | Path) -> Path:
-    """The weights of a model by its name, or by their path; they are there.
+    """Return the path of existing weights, from a model's name, their path, or the path of their index.
 
-    Raises CheckpointError when the name is not known, or its files are not there yet.
+    The result is the path of the single file, also if the weights are in shards. Raises CheckpointError if the name is
+    unknown or the files do not exist.
     """
     text = str(name)
-    if isinstance(name, str) and NAME.fullmatch(text) and (text in ZOO or model_file(text).is_file()):
+    if isinstance(name, str) and NAME.fullmatch(text) and (text in ZOO or has_model(text)):
         file = model_file(text)
-        if not file.is_file():
+        if not has_model(text):
             raise CheckpointError(f"model {text}: expected its files, found none yet. {ZOO[text].obtain}")
         return file
-    if _is_there(Path(name)):
-        return Path(name)
+    file = Path(text.removesuffix(INDEX_SUFFIX))
+    if _exists(file):
+        return file
     raise CheckpointError(
         f"expected a model name ({', '.join(ready_models())}) or the path of a .safetensors file, got {text[:200]!r}: "
         "check the spelling; `geoexplain models` lists all."
@@ -220,15 +231,15 @@ def weights_file(name: str | Path) -> Path:
 
 
 def gallery_of(name: str) -> Path | None:
-    """The gallery that was added with a model, whether it is still there or not; None when none was."""
+    """Return the path of the gallery that was added with a model, which may be gone since; None without a gallery."""
     if not NAME.fullmatch(name) or name == BUNDLED:
         return None
-    told = _words(model_folder(name) / GALLERY).get("path")
-    return Path(told) if told and len(told) < LONGEST_PATH else None
+    path = _read_texts(model_folder(name) / GALLERY).get("path")
+    return Path(path) if path and len(path) < LONGEST_PATH else None
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
-        return path.is_file()
-    except OSError:  # a name longer than any file's
+        return stored_file(path).is_file()
+    except OSError:  # a name that is too long for the file system
         return False

@@ -1,4 +1,4 @@
-"""Photos of known position: which files they are, where they were taken, and what splits them for training."""
+"""Photos of known position: find their files and positions, and split them for training."""
 
 from geoexplain.photos.collection import PhotoCollection, open_collection
 from geoexplain.photos.exif import exif_position, geotagged_photos

@@ -1,4 +1,4 @@
-"""Photos of known position to train on, wherever they lie: one by one in a folder, or in shards."""
+"""Collections of photos of known position: separate files in a folder, or shards."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class PhotoCollection(Protocol):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What each photo is called, no two alike."""
+        """The unique name of each photo."""
         ...
 
     @property
@@ -37,32 +37,32 @@ class PhotoCollection(Protocol):
 
     @property
     def authors(self) -> tuple[str, ...]:
-        """Who took each photo, "" where that is unknown."""
+        """The author of each photo, "" if unknown."""
         ...
 
     @property
     def left_out(self) -> LeftOut:
-        """What lay there too but cannot be used, and why."""
+        """Photos that cannot be used, with the reasons."""
         ...
 
     def __len__(self) -> int: ...
 
     def read(self, i: int, *, shorter_px: int | None = None) -> Image.Image:
-        """Photo i, upright, RGB, opened by `open_image`, with its `shorter_px` and its ImageError."""
+        """Read photo i with `open_image`: upright, RGB; arguments and errors are those of `open_image`."""
         ...
 
     def encoded(self, i: int) -> bytes:
-        """Photo i as its file has it; ImageError when it cannot be read."""
+        """Return the encoded bytes of photo i; raise ImageError if they cannot be read."""
         ...
 
     def stamp(self, i: int) -> tuple[int, int]:
-        """Two numbers that change when photo i does: bytes, and ns of the last change; (-1, -1) if there is none."""
+        """Return the size of photo i in bytes and its modification time in ns; (-1, -1) if there is no file."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class FileCollection:
-    """Photos that are files of their own; see PhotoCollection."""
+    """Photos in separate files; see PhotoCollection."""
 
     files: tuple[Path, ...]
     keys: tuple[str, ...]
@@ -74,18 +74,18 @@ class FileCollection:
         return len(self.files)
 
     def read(self, i: int, *, shorter_px: int | None = None) -> Image.Image:
-        """Photo i, upright, RGB; see open_image."""
+        """Read photo i, upright, RGB; see open_image."""
         return open_image(self.files[i], shorter_px=shorter_px)
 
     def encoded(self, i: int) -> bytes:
-        """The bytes of photo i's file; ImageError when it cannot be read or has more than MAX_BYTES."""
+        """Return the bytes of photo i's file; raise ImageError if it cannot be read or is larger than MAX_BYTES."""
         try:
             return read_bytes(self.files[i], MAX_BYTES)
         except DataError as error:
             raise ImageError(str(error)) from None
 
     def stamp(self, i: int) -> tuple[int, int]:
-        """Bytes of photo i's file, and when it was last changed, in ns."""
+        """Return the size of photo i's file in bytes and its modification time in ns."""
         try:
             facts = self.files[i].stat()
         except OSError:
@@ -101,32 +101,33 @@ def open_collection(
     index: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhotoCollection:
-    """The photos of a folder whose position is known.
+    """Open the photos of known position in a folder.
 
-    A folder with files `*.msg` holds shards, unless they are Outlook's messages: see `open_shards`, also for `index`, a
-    file that keeps the time of a pass over them. Else its photos are those that `manifest` names (see `read_manifest`),
-    or without one those whose EXIF header states a position; names that are not in UTF-8 are left out.
+    A folder with files `*.msg` holds shards (see `open_shards`), unless these are Outlook messages. Otherwise the
+    photos are those that `manifest` names (see `read_manifest`) or, without a manifest, those with a position in their
+    EXIF header. Files whose names are not UTF-8 are left out.
 
     Args:
         source: the folder.
-        manifest: a table with positions, and with authors if it has them.
-        author_from: who took a photo is said by the "table" or the shards' records, by the photo's own header ("exif",
-            Artist), or by the "folder" in `source` that it lies in, the outermost one.
-        index: for shards only.
-        progress: hears (photos, or shards, looked at, all).
+        manifest: a table of positions and, optionally, authors.
+        author_from: source of the authors: "table" (the table or the shards' records), "exif" (Artist in the EXIF
+            header), or "folder" (the outermost folder in `source` that holds the photo).
+        index: for shards only: a file that caches the result of reading their headers.
+        progress: called with (photos or shards done, total).
 
     Raises:
-        DataError: there is no photo of known position, or the table or `author_from` is not as described.
+        DataError: there is no photo of known position, or the table or `author_from` is invalid.
     """
     existing_folder(source)
     if author_from not in get_args(AuthorFrom):
         raise DataError(
-            f"expected authors from {' or '.join(get_args(AuthorFrom))}, got {printable(author_from)!r}: name one."
+            f"expected authors from {' or '.join(get_args(AuthorFrom))}, got {printable(author_from)!r}: choose one."
         )
     if any(is_shard(file) for file in source.glob("*.msg")):
         if author_from != "table":
             raise DataError(
-                f"expected the authors of photos in shards in their records or a table, got {author_from!r}: leave it."
+                "expected the authors of photos in shards in their records or a table, "
+                f"got {author_from!r}: leave this option out."
             )
         return open_shards(source, manifest=manifest, index=index, progress=progress)
     photos = geotagged_photos(source, progress) if manifest is None else read_manifest(manifest, source)
@@ -141,17 +142,17 @@ def open_collection(
     return collection
 
 
-def _collection(found: Manifest, why_missing: str, author_from: AuthorFrom, source: Path) -> FileCollection:
+def _collection(manifest: Manifest, why_missing: str, author_from: AuthorFrom, source: Path) -> FileCollection:
     left_out = Tally()
     photos = []
-    for photo in found.photos:
+    for photo in manifest.photos:
         if _is_text(photo.id):
             photos.append(photo)
         else:
             left_out.add(printable(photo.id), "its name is not in UTF-8, as the tables of a run are: rename it")
-    for name in found.missing:
+    for name in manifest.missing:
         left_out.add(name, why_missing)
-    for name in found.unknown:
+    for name in manifest.unknown:
         left_out.add(name, "its position is not in the table")
     return FileCollection(
         tuple(photo.file for photo in photos),
@@ -163,7 +164,7 @@ def _collection(found: Manifest, why_missing: str, author_from: AuthorFrom, sour
 
 
 def _is_text(name: str) -> bool:
-    """Whether a file's name is text: Python reads the bytes of other encodings as halves of letters."""
+    """Return whether a file's name is valid Unicode; Python decodes bytes that are not UTF-8 to surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:

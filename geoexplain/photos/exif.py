@@ -1,4 +1,4 @@
-"""Where a camera says it was: the GPS entries of a photo's EXIF header."""
+"""Read positions and authors from the EXIF headers of photos."""
 
 import math
 import warnings
@@ -13,14 +13,14 @@ from geoexplain.photos.photo import Manifest, Photo, photo_files
 from geoexplain.words import printable
 
 MAX_BYTES = 200 * 2**20
-"""Pillow reads a WebP or AVIF whole to find its header."""
+"""Larger files are skipped: Pillow reads a whole WebP or AVIF file to find its header."""
 
 
 def geotagged_photos(folder: Path, progress: Callable[[int, int], None] | None = None) -> Manifest:
-    """All photos in a folder, and the folders in it, that say where they were taken; the others are `missing`.
+    """Find all photos with an EXIF position in a folder and its subfolders; the others are listed as `missing`.
 
-    The id of a photo is its path relative to `folder`. `progress` hears (photos looked at, all photos). Raises
-    DataError when `folder` is none, or holds no photo.
+    The id of a photo is its path relative to `folder`. `progress` is called with (photos done, total). Raises
+    DataError if `folder` does not exist or holds no photo.
     """
     files = photo_files(folder)
     if not files:
@@ -40,29 +40,29 @@ def geotagged_photos(folder: Path, progress: Callable[[int, int], None] | None =
 
 
 def exif_position(file: Path) -> tuple[float, float] | None:
-    """Latitude and longitude in degrees that a photo's EXIF header states; None when it states none to believe.
+    """Return latitude and longitude in degrees from a photo's EXIF header; None without a plausible position.
 
-    Only the header is read, no pixel is decoded. Refused are: a missing reference (N, S, E, W), a zero denominator,
-    values off the globe, minutes or seconds above 60, a receiver that says it had no fix, and exactly (0, 0), which
-    cameras write before the first fix. EXIF 2.32, section 4.6.6.
+    Only the header is read; no pixel is decoded. These positions are rejected: without a reference (N, S, E, W), with a
+    zero denominator, out of range, with minutes or seconds above 60, with the status "no fix", and exactly (0, 0),
+    which cameras write before their first fix. EXIF 2.32, section 4.6.6.
     """
     try:
         if not file.is_file() or file.stat().st_size > MAX_BYTES:
             return None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged headers, and of many pixels, none of which is decoded
+            warnings.simplefilter("ignore")  # damaged headers, and large images, which are not decoded here
             with Image.open(file, formats=FORMATS) as image:
-                # Pillow decodes a PNG to look for a header behind the pixels.
+                # Without this check, Pillow would decode a PNG to look for a header after its pixels.
                 if "exif" not in image.info:
                     return None
                 return _position(image.getexif().get_ifd(ExifTags.IFD.GPSInfo))
     except Exception:  # noqa: BLE001
-        # Whatever a decoder raises on a damaged file (a dozen kinds of exception), it states no position.
+        # Decoders raise a dozen kinds of exception on damaged files; none of these has a position.
         return None
 
 
 def exif_artist(file: Path) -> str:
-    """Who took a photo, by its EXIF header (tag 315, Artist); "" when it does not say. No pixel is decoded."""
+    """Return a photo's author from its EXIF header (tag 315, Artist), "" if there is none; no pixel is decoded."""
     try:
         if not file.is_file() or file.stat().st_size > MAX_BYTES:
             return ""
@@ -96,7 +96,7 @@ def _degrees(value: object, reference: str, references: str, limit: float) -> fl
         return None
     whole, minutes, seconds = (float(part) for part in value)
     total = whole + minutes / 60 + seconds / 3600
-    # Written so that NaN, which Pillow makes of a zero denominator, is refused: it compares as false.
+    # This form also rejects NaN, which Pillow returns for a zero denominator: every comparison with it is false.
     if not (min(whole, minutes, seconds) >= 0 and max(minutes, seconds) <= 60 and total <= limit):
         return None
     return math.copysign(total, -1.0 if reference == references[1] else 1.0)

@@ -1,12 +1,12 @@
-"""What tells a photo's copies: the digest of its file, and a hash of its picture that small changes leave nearly alone.
+"""Find copies of photos by the digests of their files and by a perceptual hash of their pixels.
 
-The hash is the difference hash: the picture in grey at 9 × 8 px, and for each of 64 neighbours side by side whether it
-gets brighter. A resized or recompressed copy differs in a bit or two.
+The perceptual hash is the difference hash: the photo is reduced to 9 × 8 grey pixels, and each of 64 bits says whether
+a pixel is darker than its right neighbour. A resized or recompressed copy differs in one or two bits.
 
-Hashes of pictures with little in them do not count, only the digests of their files do: the sea, a wall and the night
-sky all hash to nearly the same, and would become one group of thousands. Such a picture is *plain*: of its 64
-differences fewer than PLAIN_STEPS are more than PLAIN_LEVELS of 255, or of those fewer than PLAIN_CHANGES turn into
-their opposite from one row to the next (a sky that brightens towards the sun, a single trunk).
+The hash of a *plain* photo is ignored, and only the digest of its file is compared: the sea, a wall and the night sky
+have nearly the same hash and would form one group of thousands. A photo is plain if fewer than PLAIN_STEPS of its 64
+differences exceed PLAIN_LEVELS of 255, or if fewer than PLAIN_CHANGES of those change sign from one row to the next (a
+sky that brightens towards the sun, a single trunk).
 """
 
 import hashlib
@@ -30,24 +30,24 @@ from geoexplain.photos.collection import PhotoCollection
 PLAIN_STEPS = 32
 PLAIN_LEVELS = 2
 PLAIN_CHANGES = 6
-"""Of 40,000 random pictures whose amplitudes fall as 1/f, as photos' do, or as f^-1.5, no two then have near hashes; of
-pictures as smooth as f^-2 seven of 800 million pairs do, 2,318 if all of them count."""
+"""With these limits, no two of 40,000 random images have near hashes if their amplitudes fall as 1/f, as in photos, or
+as f^-1.5. Of images as smooth as f^-2, 7 of 800 million pairs have near hashes (2,318 without the limits)."""
 
 DECODED_PX = 64
-"""Photos are decoded no finer than twice to four times that: the hash needs 9 px."""
+"""Photos are decoded at two to four times this size at most, since the hash needs only 9 px."""
 
 
 class FingerprintsCancelledError(GeoExplainError):
-    """Whoever waited for the fingerprints does not any more."""
+    """The caller cancelled the computation of fingerprints."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fingerprints:
-    """What tells the copies of N photos.
+    """File digests and perceptual hashes of N photos.
 
-    digests  uint8 (N, 32): SHA-256 of the file; of one that cannot be read, of its key
-    hashes   uint64 (N,): difference hash of the picture, 0 where it does not count
-    counts   bool (N,): whether the hash counts; not for plain pictures, nor for what cannot be decoded
+    digests  uint8 (N, 32): SHA-256 of the file, or of the key if the file cannot be read
+    hashes   uint64 (N,): difference hash of the pixels, 0 where it does not count
+    counts   bool (N,): whether the hash counts; false for plain photos and for those that cannot be decoded
     """
 
     digests: NDArray[np.uint8]
@@ -56,7 +56,10 @@ class Fingerprints:
 
 
 def difference_hash(image: Image.Image) -> tuple[int, bool]:
-    """The 64-bit difference hash of an RGB image, first pixel in the highest bit, and whether it counts (see above)."""
+    """Return an RGB image's 64-bit difference hash, first pixel in the highest bit, and whether it counts.
+
+    See the module's docstring for the hash and for plain photos, whose hashes do not count.
+    """
     grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)  # (8, 9)
     steps = np.diff(grey, axis=1)  # (8, 8)
     bits = steps > 0
@@ -74,24 +77,24 @@ def fingerprints(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Fingerprints:
-    """Fingerprints of all photos of a collection, made by `workers` ≥ 1 threads.
+    """Compute the fingerprints of all photos of a collection with `workers` ≥ 1 threads.
 
-    `cache` is a file that keeps them: a photo whose key, size and time are in it is not read again; it is written at
-    the end, and when the work is broken off. `progress` hears (photos done, all).
+    `cache` is a file that stores them: a photo with the same key, size and modification time is not read again. It is
+    written at the end, also after an interruption. `progress` is called with (photos done, total).
 
-    Raises FingerprintsCancelledError when `cancelled` says so, DataError when the cache cannot be written.
+    Raises FingerprintsCancelledError once `cancelled` returns true, and DataError if the cache cannot be written.
     """
     total = len(collection)
-    found = Fingerprints(np.zeros((total, 32), np.uint8), np.zeros(total, np.uint64), np.zeros(total, dtype=np.bool_))
+    prints = Fingerprints(np.zeros((total, 32), np.uint8), np.zeros(total, np.uint64), np.zeros(total, dtype=np.bool_))
     done = np.zeros(total, dtype=np.bool_)
     stamps = np.array([collection.stamp(row) for row in range(total)], dtype=np.int64).reshape(-1, 2)
     if cache is not None:
-        done |= _recall(cache, collection.keys, stamps, found)
+        done |= _read_cache(cache, collection.keys, stamps, prints)
     missing = np.flatnonzero(~done)
     try:
         for count, (row, (digest, bits, counts)) in enumerate(_in_threads(collection, missing, max(1, workers)), 1):
-            found.digests[row] = np.frombuffer(digest, np.uint8)
-            found.hashes[row], found.counts[row] = bits if counts else 0, counts
+            prints.digests[row] = np.frombuffer(digest, np.uint8)
+            prints.hashes[row], prints.counts[row] = bits if counts else 0, counts
             done[row] = True
             if progress is not None:
                 progress(total - len(missing) + count, total)
@@ -99,30 +102,30 @@ def fingerprints(
                 raise FingerprintsCancelledError("Comparing the photos was cancelled: start it again.")
     finally:
         if cache is not None and len(missing):
-            _keep(cache, collection.keys, stamps, found, np.flatnonzero(done))
-    return found
+            _write_cache(cache, collection.keys, stamps, prints, np.flatnonzero(done))
+    return prints
 
 
-def duplicate_groups(found: Fingerprints, distance: int = 2) -> tuple[str, ...]:
-    """The group of copies that each photo belongs to, by name: photos with equal names are one picture.
+def duplicate_groups(prints: Fingerprints, distance: int = 2) -> tuple[str, ...]:
+    """Return the name of each photo's group of copies; photos with equal names show the same picture.
 
-    In a group are files of equal bytes, and pictures whose hashes count and differ in at most `distance` ≤ 3 of 64
-    bits, directly or through others. A group is named after the least digest in it, in hexadecimal, so that its name
-    depends neither on the order nor on the number of other photos.
+    A group connects files with equal bytes, and photos whose hashes count and differ in at most `distance` ≤ 3 of 64
+    bits, directly or through others. Its name is the smallest digest in it, in hexadecimal, so it depends neither on
+    the order nor on the number of other photos. Raises DataError for another distance.
     """
     if not 0 <= distance <= 3:
         raise DataError(f"expected copies to differ in 0 to 3 bits of their hashes, got {distance}: take 2.")
-    files, of_file = np.unique(found.digests, axis=0, return_inverse=True)
+    files, of_file = np.unique(prints.digests, axis=0, return_inverse=True)
     of_file = of_file.reshape(-1)
-    hashes, of_hash = np.unique(found.hashes[found.counts], return_inverse=True)
+    hashes, of_hash = np.unique(prints.hashes[prints.counts], return_inverse=True)
     pairs = near_pairs(hashes, distance)
-    # A graph of files and hashes: a photo ties its file to its hash, closeness ties hashes.
-    ends_a = np.concatenate([of_file[found.counts], len(files) + pairs[:, 0]])
+    # A graph of files and hashes: each photo connects its file and its hash, and near hashes are connected.
+    ends_a = np.concatenate([of_file[prints.counts], len(files) + pairs[:, 0]])
     ends_b = np.concatenate([len(files) + of_hash, len(files) + pairs[:, 1]])
     nodes = len(files) + len(hashes)
     graph = coo_array((np.ones(len(ends_a), dtype=np.int8), (ends_a, ends_b)), shape=(nodes, nodes))
     _, component = connected_components(graph, directed=False)
-    _, first = np.unique(component[: len(files)], return_index=True)  # files are sorted: the first is the least
+    _, first = np.unique(component[: len(files)], return_index=True)  # files are sorted: the first is the smallest
     least = np.zeros(component.max(initial=-1) + 1, dtype=np.int64)
     least[component[first]] = first
     names = [files[row].tobytes().hex() for row in first.tolist()]
@@ -131,13 +134,14 @@ def duplicate_groups(found: Fingerprints, distance: int = 2) -> tuple[str, ...]:
 
 
 def near_pairs(hashes: NDArray[np.uint64], distance: int) -> NDArray[np.int64]:
-    """All pairs (P, 2) of rows of distinct hashes (N,) that differ in 1 to `distance` bits.
+    """Return all pairs (P, 2) of rows of distinct hashes (N,) that differ in 1 to `distance` bits.
 
-    The bits are dealt out to distance + 1 bands, every so manieth bit to one, since neighbouring bits of a picture are
-    alike: two hashes that differ in `distance` bits agree in one band at least, and only those are compared.
+    The 64 bits are divided into distance + 1 bands. Two hashes that differ in at most `distance` bits agree in at least
+    one band, so only hashes that agree in a band are compared. Bits are interleaved over the bands, since neighbouring
+    bits of an image are correlated.
     """
     bands = distance + 1
-    found = []
+    blocks = []
     for band in range(bands if distance else 0):
         mask = np.uint64(sum(1 << bit for bit in range(band, 64, bands)))
         order = np.argsort(hashes & mask, kind="stable")
@@ -147,9 +151,9 @@ def near_pairs(hashes: NDArray[np.uint64], distance: int) -> NDArray[np.int64]:
             left = left[left + step < len(hashes)]
             left = left[keys[left] == keys[left + step]]
             near = left[np.bitwise_count(sorted_hashes[left] ^ sorted_hashes[left + step]) <= distance]
-            found.append(np.stack([order[near], order[near + step]], axis=1))
+            blocks.append(np.stack([order[near], order[near + step]], axis=1))
             step += 1
-    return np.concatenate(found) if found else np.zeros((0, 2), dtype=np.int64)
+    return np.concatenate(blocks) if blocks else np.zeros((0, 2), dtype=np.int64)
 
 
 def _fingerprint(collection: PhotoCollection, row: int) -> tuple[bytes, int, bool]:
@@ -182,10 +186,12 @@ def _in_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def _recall(cache: Path, keys: tuple[str, ...], stamps: NDArray[np.int64], found: Fingerprints) -> NDArray[np.bool_]:
-    """Fill in what the cache knows; return for which photos that was (N,)."""
+def _read_cache(
+    cache: Path, keys: tuple[str, ...], stamps: NDArray[np.int64], prints: Fingerprints
+) -> NDArray[np.bool_]:
+    """Copy cached fingerprints into `prints`; return a mask (N,) of the photos found in the cache."""
     known = np.zeros(len(keys), dtype=np.bool_)
-    wanted: dict[str, tuple[type[np.generic], int]] = {
+    layout: dict[str, tuple[type[np.generic], int]] = {
         "keys": (np.uint8, 1),
         "stamps": (np.int64, 2),
         "digests": (np.uint8, 2),
@@ -195,22 +201,22 @@ def _recall(cache: Path, keys: tuple[str, ...], stamps: NDArray[np.int64], found
     if not cache.is_file():
         return known
     try:
-        packed, kept_stamps, digests, hashes, counts = read_arrays(cache, wanted)
-        kept = {key: row for row, key in enumerate(packed.tobytes().decode().split("\0")[:-1])}
+        packed, cached_stamps, digests, hashes, counts = read_arrays(cache, layout)
+        cached_rows = {key: row for row, key in enumerate(packed.tobytes().decode().split("\0")[:-1])}
     except (DataError, ValueError):
-        return known  # as if there were none: it is made anew
-    if {len(kept_stamps), len(digests), len(hashes), len(counts)} != {len(kept)} or digests.shape[1:] != (32,):
+        return known  # a damaged cache is ignored and rewritten
+    if {len(cached_stamps), len(digests), len(hashes), len(counts)} != {len(cached_rows)} or digests.shape[1:] != (32,):
         return known
     for row, key in enumerate(keys):
-        there = kept.get(key)
-        if there is not None and stamps[row, 0] >= 0 and (kept_stamps[there] == stamps[row]).all():
-            found.digests[row], found.hashes[row], found.counts[row] = digests[there], hashes[there], counts[there]
+        there = cached_rows.get(key)
+        if there is not None and stamps[row, 0] >= 0 and (cached_stamps[there] == stamps[row]).all():
+            prints.digests[row], prints.hashes[row], prints.counts[row] = digests[there], hashes[there], counts[there]
             known[row] = True
     return known
 
 
-def _keep(
-    cache: Path, keys: tuple[str, ...], stamps: NDArray[np.int64], found: Fingerprints, rows: NDArray[np.int64]
+def _write_cache(
+    cache: Path, keys: tuple[str, ...], stamps: NDArray[np.int64], prints: Fingerprints, rows: NDArray[np.int64]
 ) -> None:
     names = "\0".join([*(keys[row] for row in rows.tolist()), ""])
     write_arrays(
@@ -218,8 +224,8 @@ def _keep(
         {
             "keys": np.frombuffer(names.encode(errors="replace"), np.uint8),
             "stamps": stamps[rows],
-            "digests": found.digests[rows],
-            "hashes": found.hashes[rows],
-            "counts": found.counts[rows],
+            "digests": prints.digests[rows],
+            "hashes": prints.hashes[rows],
+            "counts": prints.counts[rows],
         },
     )

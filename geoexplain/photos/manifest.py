@@ -1,4 +1,4 @@
-"""A table or an original pickle that says where photos were taken, matched with the files of a folder."""
+"""Read a manifest (a table or an original pickle of positions) and match its rows with the files of a folder."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -6,25 +6,25 @@ from pathlib import Path
 
 from geoexplain.errors import DataError
 from geoexplain.files import read_metadata
-from geoexplain.photos.photo import SUFFIXES, Manifest, Photo, existing_folder, inside, photo_files
+from geoexplain.photos.photo import SUFFIXES, Manifest, Photo, existing_folder, is_inside, photo_files
 from geoexplain.photos.table import read_rows
 from geoexplain.words import printable
 
 
 def read_manifest(manifest: Path, images: Path) -> Manifest:
-    """Read where photos were taken, and find their files in the folder `images`.
+    """Read the positions of photos, and find their files in the folder `images`.
 
-    A table (CSV in UTF-8 with commas, semicolons or tabs) has a header with one of PATHS or IDS, one of LATITUDES and
-    one of LONGITUDES, and may have one of AUTHORS. A path is relative to `images` and stays inside it. An id is such a
-    path too, or else is matched with file names as those of the pickles are.
+    A table (CSV in UTF-8 with commas, semicolons or tabs) has a header with one of PATHS or IDS, one of LATITUDES, one
+    of LONGITUDES and optionally one of AUTHORS. A path is relative to `images` and must stay inside it. An id is such a
+    path too, or else is matched with file names like the ids of pickles.
 
-    An original metadata pickle (`.pkl`, or recognised by its content) has ids with or without `.jpg`. A file belongs
-    to the id that its name without ending is; if there is none, to the id between underscores that comes first in it:
-    `bafg_34_12345.jpg` belongs to `12345`. (The rule of visloc-estimation.) Of several files of one id the one that
-    is named exactly so counts, then the first by name; the others are `unknown`.
+    An original metadata pickle (`.pkl`, or detected from its content) has ids with or without `.jpg`. A file belongs to
+    the id that equals its name without suffix, or else to the first id among the parts of the name between underscores:
+    `bafg_34_12345.jpg` belongs to `12345` (the rule of visloc-estimation). If several files match one id, an exact name
+    comes first, then the first by name; the others are `unknown`.
 
-    Raises DataError, with the line, for a table that is not as described, an id that stands in it twice, a position
-    that is none on Earth, or a path that leaves `images`.
+    Raises DataError, with the line, for an invalid table, a repeated id, a position out of range, or a path that leaves
+    `images`.
     """
     root = existing_folder(images)
     if _is_pickle(manifest):
@@ -33,24 +33,24 @@ def read_manifest(manifest: Path, images: Path) -> Manifest:
 
 
 def match_files(names: Collection[str], ids: Collection[str]) -> dict[str, str]:
-    """Which file belongs to each id: id → name, for ids that have one; see `read_manifest`.
+    """Match ids with file names by the rule of `read_manifest`; return id → name for ids with a file.
 
-    `names` are file names, with folders before them if they have any; of two that fit alike the first counts.
+    `names` are file names, optionally with their folders; of two equally good matches the first is used.
     """
     by_stem = {_without_suffix(key): key for key in reversed(list(ids))}
-    found: dict[str, tuple[bool, str]] = {}
+    matches: dict[str, tuple[bool, str]] = {}
     for name in names:
         stem = _without_suffix(name.rpartition("/")[2])
         match = next((by_stem[part] for part in _parts(stem) if part in by_stem), None)
         if match is not None:
             exact = by_stem.get(stem) == match
-            if match not in found or (exact and not found[match][0]):
-                found[match] = exact, name
-    return {key: name for key, (_, name) in found.items()}
+            if match not in matches or (exact and not matches[match][0]):
+                matches[match] = exact, name
+    return {key: name for key, (_, name) in matches.items()}
 
 
 def _parts(stem: str) -> Iterator[str]:
-    """What an id may be in a file's name: the whole, the part before the first underscore, the rest; and so on."""
+    """Yield the parts of a file's name that may be an id: the whole, then parts cut at underscores."""
     yield stem
     while "_" in stem:
         first, _, stem = stem.partition("_")
@@ -70,7 +70,7 @@ def _is_pickle(manifest: Path) -> bool:
         return False
     try:
         with manifest.open("rb") as file:
-            return file.read(1) == b"\x80"  # which no text in UTF-8 begins with
+            return file.read(1) == b"\x80"  # no UTF-8 text begins with this byte
     except (OSError, ValueError):
         return False
 
@@ -115,14 +115,14 @@ def _from_table(manifest: Path, images: Path, root: Path) -> Manifest:
 
 
 def _file(path: str, images: Path, root: Path, where: str) -> Path | None:
-    """The file that a table asks for in the folder of images, or None when there is none."""
+    """Return the file of a table's path in the folder of images, or None if it does not exist."""
     parts = re.split(r"[\\/]", path)
-    if not parts[0] or ".." in parts or not inside(root, images / path):
+    if not parts[0] or ".." in parts or not is_inside(root, images / path):
         raise DataError(
             f"{where}: expected a path inside the folder of images, got {printable(path)!r}: write it relative to "
             "that folder."
         )
     try:
         return images / path if (images / path).is_file() else None
-    except OSError:  # a name longer than any file's
+    except OSError:  # a name that is too long for the file system
         return None

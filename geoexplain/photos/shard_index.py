@@ -1,4 +1,4 @@
-"""Where each photo lies in shards, and the file that keeps it from one run to the next."""
+"""Index of the photos in shards, and the file that caches it."""
 
 import json
 import re
@@ -16,12 +16,12 @@ from geoexplain.words import printable
 FORMAT = "geoexplain-shard-index/1"
 
 OUTLOOK = bytes.fromhex("d0cf11e0a1b11ae1")
-"""What a message saved by Outlook begins with, a compound file ([MS-CFB], sect. 2.2); no MessagePack map does."""
+"""First bytes of an Outlook message, a compound file ([MS-CFB], sect. 2.2); no MessagePack map begins with them."""
 
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A shard's name, its size in bytes and when it was last changed, in ns."""
+    """Name, size in bytes and modification time in ns of a shard."""
 
     name: str
     bytes: int
@@ -30,10 +30,10 @@ class ShardFile:
 
 @dataclass(frozen=True, eq=False)
 class ShardIndex:
-    """What one pass over the shards found.
+    """Byte ranges, positions, keys and authors of all N photos in the shards.
 
     places         int64 (N, 3): shard, first byte and number of bytes of the photo
-    positions_deg  float64 (N, 2), NaN where the record states none
+    positions_deg  float64 (N, 2), NaN where the record has no position
     """
 
     shards: tuple[ShardFile, ...]
@@ -45,18 +45,18 @@ class ShardIndex:
 
 
 def is_shard(file: Path) -> bool:
-    """Whether a file ending in .msg is meant as a shard: not, if it begins as Outlook's messages do."""
+    """Return whether a file `*.msg` is a shard and not an Outlook message."""
     if not file.is_file():
         return False
     try:
         with file.open("rb") as opened:
             return opened.read(len(OUTLOOK)) != OUTLOOK
     except OSError:
-        return True  # what cannot be read is told when it is to be
+        return True  # reading it later raises an error with the reason
 
 
 def shard_files(folder: Path) -> tuple[Path, ...]:
-    """The shards of a folder, those with a number by their number; DataError when there is none."""
+    """Return the shards of a folder, sorted by the number in their names; raise DataError if there is none."""
     files = [file for file in folder.glob("*.msg") if is_shard(file)]
     if not files:
         raise DataError(f"{printable(folder.name)}: expected shards (*.msg), found none: give the folder they are in.")
@@ -69,8 +69,8 @@ def _by_number(file: Path) -> tuple[int, str]:
 
 
 def read_index(file: Path, files: tuple[Path, ...]) -> ShardIndex | None:
-    """What `write_index` kept; None when there is none, it is damaged, or a shard is not as it was."""
-    wanted: dict[str, tuple[type[np.generic], int]] = {
+    """Read an index that `write_index` wrote; None if it is missing or damaged, or if a shard has changed since."""
+    layout: dict[str, tuple[type[np.generic], int]] = {
         "facts": (np.uint8, 1),
         "places": (np.int64, 2),
         "positions": (np.float64, 2),
@@ -80,43 +80,43 @@ def read_index(file: Path, files: tuple[Path, ...]) -> ShardIndex | None:
     if not file.is_file():
         return None
     try:
-        text, places, positions, keys, authors = read_arrays(file, wanted)
+        text, places, positions, keys, authors = read_arrays(file, layout)
         facts = json.loads(text.tobytes())
         shards = tuple(ShardFile(**shard) for shard in facts["shards"])
         left_out = LeftOut(int(facts["left_out"]["count"]), tuple((a, b) for a, b in facts["left_out"]["listed"]))
-        found = ShardIndex(shards, places, positions, _words(keys), _words(authors), left_out)
+        index = ShardIndex(shards, places, positions, _split_texts(keys), _split_texts(authors), left_out)
     except (DataError, ValueError, KeyError, TypeError, RecursionError):
         return None
     same = shards == tuple(_facts(path) for path in files) and facts.get("format") == FORMAT
-    return found if same and _fits(found) else None
+    return index if same and _is_consistent(index) else None
 
 
-def _fits(found: ShardIndex) -> bool:
-    rows, places = len(found.keys), found.places
-    if places.shape != (rows, 3) or found.positions_deg.shape != (rows, 2) or len(found.authors) != rows:
+def _is_consistent(index: ShardIndex) -> bool:
+    rows, places = len(index.keys), index.places
+    if places.shape != (rows, 3) or index.positions_deg.shape != (rows, 2) or len(index.authors) != rows:
         return False
-    sizes = np.array([shard.bytes for shard in found.shards])
+    sizes = np.array([shard.bytes for shard in index.shards])
     if rows and not (places.min() >= 0 and places[:, 0].max() < len(sizes)):
         return False
     return bool((places[:, 2] <= sizes[places[:, 0]] - places[:, 1]).all())
 
 
-def write_index(file: Path, found: ShardIndex) -> None:
-    """Keep what a pass over the shards found; DataError when the file cannot be written."""
-    facts = {"format": FORMAT, "shards": [asdict(shard) for shard in found.shards], "left_out": asdict(found.left_out)}
+def write_index(file: Path, index: ShardIndex) -> None:
+    """Write an index to a file; raise DataError if it cannot be written."""
+    facts = {"format": FORMAT, "shards": [asdict(shard) for shard in index.shards], "left_out": asdict(index.left_out)}
     write_arrays(
         file,
         {
             "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
-            "places": found.places,
-            "positions": found.positions_deg,
-            "keys": np.frombuffer("\0".join([*found.keys, ""]).encode(), np.uint8),
-            "authors": np.frombuffer("\0".join([*found.authors, ""]).encode(), np.uint8),
+            "places": index.places,
+            "positions": index.positions_deg,
+            "keys": np.frombuffer("\0".join([*index.keys, ""]).encode(), np.uint8),
+            "authors": np.frombuffer("\0".join([*index.authors, ""]).encode(), np.uint8),
         },
     )
 
 
-def _words(packed: NDArray[np.uint8]) -> tuple[str, ...]:
+def _split_texts(packed: NDArray[np.uint8]) -> tuple[str, ...]:
     return tuple(packed.tobytes().decode().split("\0")[:-1])
 
 

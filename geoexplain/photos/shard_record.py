@@ -1,7 +1,7 @@
-"""Records in MessagePack, read by their headers alone: whatever is large is stepped over, never into memory.
+"""Read and write the records of shards in MessagePack, without loading large values into memory.
 
-The format: https://github.com/msgpack/msgpack/blob/master/spec.md. Of strangers' files nothing is believed: no length
-reserves memory, nothing nests without end, and extension types are stepped over unread.
+The format: https://github.com/msgpack/msgpack/blob/master/spec.md. Files are untrusted: no length in a file reserves
+memory, nesting is limited, and extension types are skipped unread.
 """
 
 import os
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 KEPT_BYTES = 1024
-"""Texts and bytes up to that length are kept as values; of longer ones only where they stand."""
+"""Texts and bytes up to this length are read; of longer ones only the offset and length are returned."""
 
 MAX_DEPTH = 8
 MAX_VALUES = 4096
-"""Of one record, all its nested values counted."""
+"""Limit on the values in one record, nested ones included."""
 
 _NUMBERS = {
     0xCA: ">f",
@@ -37,36 +37,36 @@ _MAPS = {0xDE: 2, 0xDF: 4}
 
 
 class RecordError(ValueError):
-    """Where a record should be, there is something else, or the file ends."""
+    """The file has no valid record at this position, or ends within it."""
 
 
 @dataclass(frozen=True)
 class Blob:
-    """Text or bytes: where they begin in the file, how many bytes they are, and those bytes if they are few."""
+    """Text or bytes: offset in the file, number of bytes, and the bytes themselves if there are at most KEPT_BYTES."""
 
     offset: int
     length: int
-    kept: bytes | None
+    data: bytes | None
 
 
 @dataclass(frozen=True)
 class Extension:
-    """A value of a type that only its writer knows. It was not read."""
+    """A value of an application-specific type, which was skipped."""
 
 
 @dataclass(frozen=True)
 class Nested:
-    """An array, or a map within the record. It was stepped over."""
+    """An array or map within the record, which was skipped."""
 
 
 Value = Blob | Extension | Nested | int | float | bool | None
 
 
 def read_record(file: BinaryIO) -> dict[str, Value] | None:
-    """Read the record, a map, that begins where the file stands, and stand behind it; None where the file ends.
+    """Read a record, a map, from the file's current position and move to its end; return None at the end of the file.
 
-    Entries whose key is not a short text are left out. A nil between records is skipped, as their own readers do.
-    Raises RecordError when there is no record, or not a whole one.
+    Entries whose key is not a short text are left out. A nil between records is skipped, as in the original readers.
+    Raises RecordError if there is no complete record.
     """
     walk = _Walk(file, os.fstat(file.fileno()).st_size)
     first = 0xC0
@@ -88,31 +88,31 @@ def read_record(file: BinaryIO) -> dict[str, Value] | None:
 
 
 def _text(value: Value) -> str | None:
-    if not isinstance(value, Blob) or value.kept is None:
+    if not isinstance(value, Blob) or value.data is None:
         return None
     try:
-        return value.kept.decode()
+        return value.data.decode()
     except UnicodeDecodeError:
         return None
 
 
 class _Walk:
-    """One way through one record of an open file of `size` bytes."""
+    """Reader of one record in an open file of `size` bytes."""
 
     def __init__(self, file: BinaryIO, size: int):
         self.file, self.size, self.values = file, size, 0
 
     def map_length(self, first: int) -> int | None:
-        """How many entries the map has that begins with this byte; None if it begins no map."""
+        """Return the number of entries of the map that begins with this byte; None if it begins no map."""
         if 0x80 <= first <= 0x8F:
             return first & 0x0F
         return self.number(_MAPS[first]) if first in _MAPS else None
 
     def value(self, depth: int) -> Value:
-        """The value that begins where the file stands."""
+        """Read the value at the file's current position."""
         self.values += 1
         if self.values > MAX_VALUES or depth > MAX_DEPTH:
-            raise RecordError("expected a photo's record, got one of far more values")
+            raise RecordError("expected a photo's record, got one with far more values")
         first = self.number(1)
         if first <= 0x7F or first >= 0xE0:
             return first if first <= 0x7F else first - 0x100
@@ -131,7 +131,7 @@ class _Walk:
     def container(self, first: int, depth: int) -> Value:
         if first in _FIXED_EXTENSIONS or first in _EXTENSIONS:
             length = _FIXED_EXTENSIONS.get(first) or self.number(_EXTENSIONS[first])
-            self.skip(length + 1)  # the byte of its type
+            self.skip(length + 1)  # the value and one byte for its type
             return Extension()
         entries = self.map_length(first)
         if entries is not None:
@@ -141,7 +141,7 @@ class _Walk:
         elif first in _ARRAYS:
             entries = self.number(_ARRAYS[first])
         else:  # 0xC1, which the format never uses
-            raise RecordError("expected a value, got a byte that begins none")
+            raise RecordError("expected a value, got the byte 0xc1, which begins none")
         for _ in range(entries):
             self.value(depth + 1)
         return Nested()
@@ -168,15 +168,15 @@ class _Walk:
         self.file.seek(length, os.SEEK_CUR)
 
 
-def packed_record(key: str, image: bytes, lat_deg: float, lon_deg: float, author: str) -> bytes:
-    """One record as it stands in a shard: the map {id, image, latitude, longitude}, and author if there is one."""
-    fields = [("id", _packed_text(key)), ("image", b"\xc6" + struct.pack(">I", len(image)) + image)]
+def pack_record(key: str, image: bytes, lat_deg: float, lon_deg: float, author: str) -> bytes:
+    """Encode one record of a shard: the map {id, image, latitude, longitude} and, unless it is "", the author."""
+    fields = [("id", _pack_text(key)), ("image", b"\xc6" + struct.pack(">I", len(image)) + image)]
     fields += [("latitude", b"\xcb" + struct.pack(">d", lat_deg)), ("longitude", b"\xcb" + struct.pack(">d", lon_deg))]
     if author:
-        fields.append(("author", _packed_text(author)))
-    return bytes([0x80 | len(fields)]) + b"".join(_packed_text(name) + value for name, value in fields)
+        fields.append(("author", _pack_text(author)))
+    return bytes([0x80 | len(fields)]) + b"".join(_pack_text(name) + value for name, value in fields)
 
 
-def _packed_text(text: str) -> bytes:
+def _pack_text(text: str) -> bytes:
     data = text.encode()
     return b"\xdb" + struct.pack(">I", len(data)) + data

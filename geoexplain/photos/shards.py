@@ -1,8 +1,8 @@
-"""Shards of photos as MP-16 is kept in: files of MessagePack records with an encoded photo each, read where they lie.
+"""Read and write shards of photos: files of MessagePack records, each with one encoded photo, as used for MP-16.
 
-Layout of GeoEstimation (Müller-Budack et al. 2018) and of Theiner et al. 2022: `shard_0.msg` …, each one record after
-the other, {"image": bytes of a JPEG, "id": text}; keys and ids are text or bytes. Positions stand in a table by id, or
-in the records themselves.
+The layout is that of GeoEstimation (Müller-Budack et al. 2018) and of Theiner et al. 2022: `shard_0.msg` … hold one
+record after the other, {"image": bytes of a JPEG, "id": text}; keys and ids are text or bytes. Positions are in a table
+by id, or in the records.
 """
 
 import os
@@ -19,7 +19,7 @@ from geoexplain.geography.coordinates import LATITUDES, LONGITUDES
 from geoexplain.images import open_image
 from geoexplain.photos.photo import LeftOut, Tally
 from geoexplain.photos.shard_index import ShardFile, ShardIndex, read_index, shard_files, write_index
-from geoexplain.photos.shard_record import Blob, Extension, RecordError, Value, packed_record, read_record
+from geoexplain.photos.shard_record import Blob, Extension, RecordError, Value, pack_record, read_record
 from geoexplain.photos.table import AUTHORS, IDS, table_rows
 from geoexplain.words import printable
 
@@ -29,7 +29,7 @@ MAX_IMAGE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class ShardCollection:
-    """Photos that lie in shards; see PhotoCollection. No shard is held open, so threads and processes may read."""
+    """Photos in shards; see PhotoCollection. No shard is kept open, so threads and processes may read in parallel."""
 
     files: tuple[Path, ...]
     modified_ns: tuple[int, ...]
@@ -43,7 +43,7 @@ class ShardCollection:
         return len(self.keys)
 
     def encoded(self, i: int) -> bytes:
-        """The bytes of photo i as they stand in its shard; ImageError when they cannot be read."""
+        """Return the encoded bytes of photo i; raise ImageError if they cannot be read."""
         shard, offset, length = (int(number) for number in self.places[i])
         try:
             with self.files[shard].open("rb", buffering=0) as file:
@@ -54,15 +54,18 @@ class ShardCollection:
                 f"{self.files[shard].name}: expected a readable shard, got '{error.strerror}': check the file."
             ) from None
         if len(data) != length:
-            raise ImageError(f"{self.files[shard].name}: expected a photo at byte {offset:,}, the file ends before.")
+            raise ImageError(
+                f"{self.files[shard].name}: expected a photo of {length:,} bytes at byte {offset:,}, got {len(data):,} "
+                "bytes: get the file again."
+            )
         return data
 
     def read(self, i: int, *, shorter_px: int | None = None) -> Image.Image:
-        """Photo i, upright, RGB; see open_image."""
+        """Read photo i, upright, RGB; see open_image."""
         return open_image(self.encoded(i), shorter_px=shorter_px)
 
     def stamp(self, i: int) -> tuple[int, int]:
-        """Bytes of photo i, and when its shard was last changed, in ns."""
+        """Return the size of photo i in bytes and the modification time of its shard in ns."""
         return int(self.places[i, 2]), self.modified_ns[int(self.places[i, 0])]
 
 
@@ -73,41 +76,44 @@ def open_shards(
     index: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ShardCollection:
-    """The photos in the shards `*.msg` of a folder, after one pass over the records' headers.
+    """Open the photos in the shards `*.msg` of a folder by reading the headers of their records.
 
-    `index` is a file that keeps what the pass found; it is read instead, as long as no shard has changed in size or
-    time. `manifest` is a table of positions, and authors if it has them, by id, with or without the ending `.jpg`; it
-    comes before what records say. Left out are records without an id, an image of at most MAX_IMAGE_BYTES or a position
-    to be had, with an extension type, with the id of one before, and all of a shard behind a place where no record
-    begins, or that ends within one. `progress` hears (shards done, all).
+    `index` is a file that caches the headers; it is used as long as no shard has changed in size or modification time.
+    `manifest` is a table of positions and, optionally, authors by id, with or without the suffix `.jpg`; it takes
+    precedence over the records. `progress` is called with (shards done, total).
 
-    Raises DataError when there is no shard or no photo, or the table is not as `read_manifest` has it.
+    A record is left out if it has no id, no image of at most MAX_IMAGE_BYTES, or no known position, if it holds an
+    extension type, or if its id occurred before. After a damaged or incomplete record, the rest of its shard is left
+    out.
+
+    Raises DataError if there is no shard or no photo of known position, or if the table is invalid (see
+    `read_manifest`).
     """
     files = shard_files(folder)
-    found = None if index is None else read_index(index, files)
-    if found is None:
-        found = _walk(files, progress)
+    records = None if index is None else read_index(index, files)
+    if records is None:
+        records = _walk(files, progress)
         if index is not None:
-            write_index(index, found)
-    positions, authors = found.positions_deg, found.authors
+            write_index(index, records)
+    positions, authors = records.positions_deg, records.authors
     if manifest is not None:
-        positions, authors = _from_table(manifest, found)
+        positions, authors = _from_table(manifest, records)
     known = ~np.isnan(positions[:, 0])
-    left_out = Tally(found.left_out)
+    left_out = Tally(records.left_out)
     for row in np.flatnonzero(~known).tolist():
-        left_out.add(found.keys[row], "no position known")
+        left_out.add(records.keys[row], "no position known")
     if not known.any():
         first = "".join(f" ({printable(which)}: {printable(why)})" for which, why in left_out.listed[:1])
         raise DataError(
-            f"{printable(folder.name)}: expected shards with photos of known position, got {len(found.keys):,} photos "
-            f"and no position{first}: give the table that has them by id, with the ids of the records."
+            f"{printable(folder.name)}: expected shards with photos of known position, got {len(records.keys):,} "
+            f"photos and no position{first}: give a table of positions with the ids of the records."
         )
     rows = np.flatnonzero(known)
     return ShardCollection(
         files,
-        tuple(shard.modified_ns for shard in found.shards),
-        found.places[rows],
-        tuple(found.keys[row] for row in rows.tolist()),
+        tuple(shard.modified_ns for shard in records.shards),
+        records.places[rows],
+        tuple(records.keys[row] for row in rows.tolist()),
         positions[rows],
         tuple(authors[row] for row in rows.tolist()),
         left_out.result(),
@@ -115,9 +121,9 @@ def open_shards(
 
 
 def write_shards(photos: Iterable[tuple[str, bytes, float, float, str]], folder: Path, per_shard: int = 4096) -> int:
-    """Write photos (id, encoded image, latitude, longitude, author or "") as shards; return how many they were.
+    """Write photos (id, encoded image, latitude, longitude, author or "") as shards; return their number.
 
-    `folder` is made if need be; raises DataError when it holds shards already, or per_shard is below 1.
+    `folder` is created if it does not exist. Raises DataError if it holds shards already, or if per_shard is below 1.
     """
     if per_shard < 1:
         raise DataError(f"expected at least 1 photo in a shard, got {per_shard}: take 4096.")
@@ -132,7 +138,7 @@ def write_shards(photos: Iterable[tuple[str, bytes, float, float, str]], folder:
                     shard.close()
                 shard = (folder / f"shard_{done // per_shard}.msg").open("wb")
             assert shard is not None
-            shard.write(packed_record(key, image, lat_deg, lon_deg, author))
+            shard.write(pack_record(key, image, lat_deg, lon_deg, author))
             done += 1
     finally:
         if shard is not None:
@@ -197,7 +203,7 @@ class _Entry:
 
 
 def _entry(record: dict[str, Value]) -> _Entry | str:
-    """What a record holds, or why it is left out."""
+    """Return the content of a record, or the reason why it is left out."""
     fields = {name.strip().lower(): value for name, value in record.items()}
 
     def field(names: tuple[str, ...]) -> Value:
@@ -217,13 +223,13 @@ def _entry(record: dict[str, Value]) -> _Entry | str:
 
 
 def _word(value: Value) -> str:
-    """A short text or a whole number as text; "" for anything else."""
+    """Return a short text or an integer as text; "" for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not isinstance(value, Blob) or value.kept is None:
+    if not isinstance(value, Blob) or value.data is None:
         return ""
     try:
-        text = value.kept.decode().strip()
+        text = value.data.decode().strip()
     except UnicodeDecodeError:
         return ""
     return "" if "\0" in text else text
@@ -235,9 +241,9 @@ def _position(lat: Value, lon: Value) -> tuple[float, float]:
     return np.nan, np.nan
 
 
-def _from_table(manifest: Path, found: ShardIndex) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    rows = {key.removesuffix(".jpg"): row for row, key in enumerate(found.keys)}
-    positions, authors = found.positions_deg.copy(), list(found.authors)
+def _from_table(manifest: Path, records: ShardIndex) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    rows = {key.removesuffix(".jpg"): row for row, key in enumerate(records.keys)}
+    positions, authors = records.positions_deg.copy(), list(records.authors)
     seen: set[int] = set()
     for key, line in table_rows(manifest):
         row = rows.get(key.removesuffix(".jpg"))

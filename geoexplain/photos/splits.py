@@ -1,4 +1,4 @@
-"""Photos for training, validation and test, so that neither an author nor a copy of a photo is on two sides."""
+"""Split photos into training, validation and test sets that share no author and no copies of a photo."""
 
 import hashlib
 import math
@@ -18,7 +18,7 @@ GIANT = 0.05
 
 @dataclass(frozen=True)
 class Giant:
-    """Photos that authors and copies tie together, too many of all to split well: how many, and what names them."""
+    """A set of photos, connected by authors and copies, that is too large to split well: number of photos and name."""
 
     photos: int
     name: str
@@ -27,22 +27,24 @@ class Giant:
 def split_photos(
     authors: Sequence[str], groups: Sequence[str], shares: Mapping[str, float] = SHARES, seed: int = 0
 ) -> dict[str, NDArray[np.int64]]:
-    """Assign N photos to parts, all photos of an author and all copies of a photo to one: part → its rows, ascending.
+    """Assign N photos to parts, all photos of an author and all copies of a photo to the same part.
 
-    Photos are tied by an equal author, unless it is "" (unknown), and by an equal group, the name of a picture (see
-    `duplicate_groups`; keys, where copies are not looked for). Where a tied set goes is decided by a hash of the seed
-    and of the name that sorts first among its authors, or its groups if it has no author. So no photo moves when others
-    are added, removed or reordered, unless they change what its own set is called; and the shares are met in the mean
-    of many sets, not exactly.
+    Photos with the same author (unless it is "", unknown) or the same group of copies (see `duplicate_groups`) form a
+    connected set. A hash of the seed and of the set's name, the first of its sorted authors or, without authors, of its
+    groups, decides the part. So adding, removing or reordering photos moves no other photo, unless the name of its set
+    changes. The shares hold on average over many sets, not exactly.
 
     Args:
-        authors: (N,) who took each photo, "" unknown.
-        groups: (N,) the picture each photo is a copy of, never "".
+        authors: (N,) author of each photo, "" unknown.
+        groups: (N,) group of copies of each photo, never ""; the photo's key if copies are not searched for.
         shares: part → share of the sets, > 0, adding up to 1.
         seed: another seed gives another assignment.
 
+    Returns:
+        part → its rows, ascending.
+
     Raises:
-        DataError: the lengths differ, a group is "", or the shares are not as described.
+        DataError: the lengths differ, a group is "", or the shares are invalid.
     """
     if not shares or min(shares.values()) <= 0 or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
         raise DataError(f"expected shares above 0 that add up to 1, got {dict(shares)}: correct them.")
@@ -54,9 +56,9 @@ def split_photos(
 
 
 def giant_sets(authors: Sequence[str], groups: Sequence[str], share: float = GIANT) -> tuple[Giant, ...]:
-    """The sets of tied photos that are more than `share` of all, largest first: shares cannot be met around them.
+    """Return the connected sets with more than `share` of all photos, largest first; they prevent exact shares.
 
-    Their name is an author or a group, as `split_photos` has them.
+    Their name is an author or a group, as in `split_photos`.
     """
     component, names = _components(authors, groups)
     sizes = np.bincount(component, minlength=len(names))
@@ -65,13 +67,16 @@ def giant_sets(authors: Sequence[str], groups: Sequence[str], share: float = GIA
 
 
 def _components(authors: Sequence[str], groups: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """The number of each photo's set (N,), and what each set is called: kind, NUL, author or group."""
+    """Return the number of each photo's connected set (N,), and the name of each set: kind, NUL, author or group."""
     if len(authors) != len(groups):
-        raise DataError(f"expected an author and a group for each photo, got {len(authors):,} and {len(groups):,}.")
+        raise DataError(
+            f"expected an author and a group for each photo, got {len(authors):,} authors and {len(groups):,} groups: "
+            "pass lists of equal length."
+        )
     if "" in groups:
         raise DataError("expected a group for each photo, got '': name a photo without copies by its key.")
     nodes: dict[str, int] = {}
-    # NUL keeps an author apart from a group of the same name; "a" sorts authors before groups.
+    # The prefix separates an author from a group of the same name; "a" sorts authors before groups.
     group_nodes = np.array([nodes.setdefault(f"g\0{group}", len(nodes)) for group in groups], dtype=np.int64)
     tied = [(nodes.setdefault(f"a\0{author}", len(nodes)), row) for row, author in enumerate(authors) if author]
     ties = np.array(tied, dtype=np.int64).reshape(-1, 2)

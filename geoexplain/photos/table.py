@@ -1,4 +1,4 @@
-"""A CSV table of photos and where they were taken."""
+"""Read CSV tables of photos and their positions."""
 
 import csv
 from collections.abc import Iterator
@@ -15,14 +15,16 @@ MAX_BYTES = 512 * 2**20
 IDS = ("id", "img_id", "image_id", "photo_id")
 PATHS = ("path", "file", "filename", "file_name", "image", "image_path", "img_path")
 AUTHORS = ("author", "author_id", "user", "user_id", "owner", "photographer")
-"""Names of columns, in any case; of several that are there, the first one of this list counts."""
+"""Names of columns, in any case; if a table has several of them, the first in this order is used."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line: where it stands, for messages; the path it names, or None if it names only an id; the position.
+    """One row of a table.
 
-    `author` is "" where the table names none.
+    where   file and line, for messages
+    path    None if the table has only ids
+    author  "" if the table has none
     """
 
     where: str
@@ -43,9 +45,9 @@ class _Columns:
 
 
 def read_rows(table: Path) -> dict[str, Row]:
-    """Read a table, id → row; where there is no column of ids, the path is the id.
+    """Read a table and return id → row; without a column of ids, the path is the id.
 
-    Raises DataError as `read_manifest` says.
+    Raises DataError for the reasons given in `read_manifest`.
     """
     rows: dict[str, Row] = {}
     for key, row in table_rows(table):
@@ -59,15 +61,15 @@ def read_rows(table: Path) -> dict[str, Row]:
 
 
 def table_rows(table: Path) -> Iterator[tuple[str, Row]]:
-    """The lines of a table as (id, row), one at a time, so that a table of millions need not be held.
+    """Yield the rows of a table as (id, row), so that a table of millions need not be in memory.
 
-    Raises DataError as `read_manifest` says, but for an id that stands there twice.
+    Raises DataError for the reasons given in `read_manifest`, except for repeated ids.
     """
     name = printable(table.name)
     if not table.is_file():
         raise DataError(f"{name}: expected a table of photos, or a metadata pickle, found none: check the path.")
     if table.stat().st_size > MAX_BYTES:
-        raise DataError(f"{name}: expected at most {MAX_BYTES:,} bytes, got more: split the table.")
+        raise DataError(f"{name}: expected at most {MAX_BYTES:,} bytes, got {table.stat().st_size:,}: split the table.")
     empty = True
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -79,7 +81,7 @@ def table_rows(table: Path) -> Iterator[tuple[str, Row]]:
     except OSError as error:
         raise DataError(f"{name}: expected a readable table, got '{error.strerror}': check the file.") from None
     if empty:
-        raise DataError(f"{name}: expected a line for every photo, got none behind the header: is this the right file?")
+        raise DataError(f"{name}: expected a line for every photo, got none after the header: is this the right file?")
 
 
 def _read(file: TextIO, name: str) -> Iterator[tuple[str, Row]]:
@@ -97,7 +99,7 @@ def _read(file: TextIO, name: str) -> Iterator[tuple[str, Row]]:
 
 
 def _header(file: TextIO, name: str) -> tuple[_Columns, int]:
-    """The columns, and how many lines there are up to the header."""
+    """Return the columns, and the number of lines up to and including the header."""
     line, skipped = "", 0
     while not line.strip():
         line = file.readline(10_000)
@@ -120,8 +122,8 @@ def _columns(line: str, delimiter: str) -> _Columns | None:
     except csv.Error:
         return None
 
-    def place(wanted: tuple[str, ...]) -> int | None:
-        return next((names.index(name) for name in wanted if name in names), None)
+    def place(choices: tuple[str, ...]) -> int | None:
+        return next((names.index(name) for name in choices if name in names), None)
 
     own, path, lat, lon = place(IDS), place(PATHS), place(LATITUDES), place(LONGITUDES)
     if lat is None or lon is None or own is path is None:
@@ -145,7 +147,7 @@ def _row(cells: list[str], columns: _Columns, where: str) -> tuple[str, Row]:
 
 def _coordinate(text: str, expected: str, limit: float, where: str) -> float:
     try:
-        value = float(text.replace("_", "?"))  # Python's own grouping of digits, which no table means
+        value = float(text.replace("_", "?"))  # Python would accept digits grouped by underscores
     except ValueError:
         value = float("nan")
     if not abs(value) <= limit:

@@ -1,16 +1,16 @@
 """The studio: layout and wiring. What happens is in handlers.py, what it looks like in assets/studio."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from geoexplain.explainer.combine import COMBINATIONS
-from geoexplain.explainer.table import GRADIENT_CAM, of_family
+from geoexplain.explainer.table import GRADIENT_CAM, kinds_of_family
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.locator.memory import reuse_freed_memory
 from geoexplain.locator.model import GeoModel
+from geoexplain.resources import ASSETS
 from geoexplain.studio import markup, panels
 from geoexplain.studio.answer import QUIET, WORDS_EMPTY
 from geoexplain.studio.guards import (
@@ -22,39 +22,15 @@ from geoexplain.studio.guards import (
     GuardedImage,
     launch_settings,
 )
-from geoexplain.studio.handlers import STATIC_URL, Handlers, model_rows
+from geoexplain.studio.handlers import Handlers, model_rows
 from geoexplain.studio.models import Models
 from geoexplain.studio.panels.panel import add_panel
 from geoexplain.studio.payload import menu
+from geoexplain.studio.scripts import ASSETS_URL, call_module, preload_links, start_module
 
-ASSETS = Path(__file__).parents[2] / "assets"
-
-ASK = "(...inputs) => { document.dispatchEvent(new Event('geoexplain-asks')); return inputs; }"
-
-
-def _ask_about(what: str, inputs: str = "inputs") -> str:
-    """The page counts what it has asked about an image, or a model, and has not been told yet."""
-    return f"""(...inputs) => {{
-        document.dispatchEvent(new Event('geoexplain-asks'));
-        window.geoexplainAsked = {{ image: 0, model: 0, ...window.geoexplainAsked }};
-        window.geoexplainAsked.{what} += 1;
-        return {inputs};
-    }}"""
-
-
-def _settle(what: str) -> str:
-    """What the page shows follows the last answer; but what a person has chosen since, and asked about, stays."""
-    return f"""(answered, chosen) => {{
-        window.geoexplainAsked.{what} -= 1;
-        return window.geoexplainAsked.{what} > 0 ? chosen : answered;
-    }}"""
-
-
-ASK_WITH_RECORD = _ask_about("image", "[inputs[0], inputs[0], inputs[2]]")
-ASK_WITH_MODEL = _ask_about("model")
-SETTLE_IMAGE, SETTLE_MODEL = _settle("image"), _settle("model")
-TELL_SCORE_CAM_ENDED = "() => document.dispatchEvent(new CustomEvent('geoexplain-ended', { detail: 'score-cam' }))"
-TELL_TUNING_ENDED = TELL_SCORE_CAM_ENDED.replace("score-cam", "tuning")
+ASK = call_module("asking.js", "ask")
+ASK_ABOUT_IMAGE, SETTLE_IMAGE = call_module("asking.js", "askAboutImage"), call_module("asking.js", "settleImage")
+ASK_ABOUT_MODEL, SETTLE_MODEL = call_module("asking.js", "askAboutModel"), call_module("asking.js", "settleModel")
 
 
 def styles() -> tuple[str, ...]:
@@ -71,8 +47,8 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
     """
     if isinstance(models, GeoModel):
         models = Models(models)
-    gr.set_static_paths([ASSETS / "leaflet", ASSETS / "world"])
-    handlers = Handlers(models, assets_url=f"{STATIC_URL}{ASSETS.as_posix()}", tiles=tiles)
+    gr.set_static_paths([ASSETS / name for name in ("leaflet", "studio", "world")])
+    handlers = Handlers(models, assets_url=ASSETS_URL, tiles=tiles)
     network: dict[str, Any] = {"concurrency_id": CONCURRENCY_ID, "show_progress": "hidden", "api_visibility": "private"}
     aside: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     with GuardedBlocks(title="geoexplain", **BLOCKS) as demo:
@@ -82,7 +58,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
             rows=model_rows(models),
             apply_default_css=False,
             html_template=markup.header(),
-            js_on_load=markup.asset("models.js"),
+            js_on_load=start_module("models.js", "switch"),
             elem_id="models",
         )
         # The image and the model that the results belong to: what the page goes back to when others are refused.
@@ -100,14 +76,16 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
                 )
                 gr.HTML(markup.consent(uploads), apply_default_css=False)
                 gallery = gr.HTML(
-                    html_template=markup.gallery(), apply_default_css=False, js_on_load=markup.asset("examples.js")
+                    html_template=markup.gallery(),
+                    apply_default_css=False,
+                    js_on_load=start_module("examples.js", "pick"),
                 )
             with gr.Column(scale=7, min_width=320):
                 world = gr.HTML(
                     None,
                     apply_default_css=False,
                     html_template=markup.map_frame(),
-                    js_on_load=markup.asset("map.js"),
+                    js_on_load=start_module("map.js", "pick"),
                     target=None,
                     place=None,
                     elem_id="map",
@@ -117,9 +95,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
                     status=QUIET,
                     apply_default_css=False,
                     html_template=markup.answer_frame(),
-                    js_on_load="".join(
-                        markup.asset(name) for name in ("density.js", "places.js", "gate.js", "tiles.js", "answer.js")
-                    ),
+                    js_on_load=start_module("answer.js", "choose"),
                     elem_id="answer",
                 )
         explanation = gr.HTML(
@@ -127,9 +103,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
             menu=menu(),
             apply_default_css=False,
             html_template=markup.explanation_frame(),
-            js_on_load="".join(
-                markup.asset(name) for name in ("work.js", "blend.js", "tiles.js", "tuning.js", "explanation.js")
-            ),
+            js_on_load=start_module("explanation.js", "scorecam", "stop", "tune", "stoptuning", "rescore"),
             score_cam=None,
             tuning=None,
             elem_id="explanation",
@@ -143,10 +117,10 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
 
         results = [world, answer, explanation]
         masked = explanation.scorecam(handlers.run_score_cam, [image, chosen], explanation, **network)
-        masked.failure(None, js=TELL_SCORE_CAM_ENDED)
+        masked.failure(None, js=call_module("asking.js", "endWork", "score-cam"))
         explanation.stop(None, cancels=[masked], api_visibility="private")
         tuned = explanation.tune(handlers.run_tuning, [image, chosen], explanation, **network)
-        tuned.failure(None, js=TELL_TUNING_ENDED)
+        tuned.failure(None, js=call_module("asking.js", "endWork", "tuning"))
         explanation.stoptuning(None, cancels=[tuned], api_visibility="private")
         # What is asked while an answer is on its way waits its turn; Gradio's "always_last" would forget which row was
         # clicked. Asking also calls Score-CAM off, which runs for seconds and holds the only place in the queue. The
@@ -157,12 +131,12 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
         # Not `image.change`: Gradio reports two changes for one upload.
         for given in (image.input, picked.success):
             located = given(
-                handlers.show, [image, shown, chosen], [*results, shown, answering], js=ASK_WITH_RECORD, **network
+                handlers.show, [image, shown, chosen], [*results, shown, answering], js=ASK_ABOUT_IMAGE, **network
             )
             located.success(None, [shown, image], image, js=SETTLE_IMAGE)
             located.failure(None, [shown, image], image, js=SETTLE_IMAGE)
             located.failure(handlers.refused, None, answer, **aside)
-        switched = chosen.switch(handlers.switch, [image, chosen], [*results, answering], js=ASK_WITH_MODEL, **network)
+        switched = chosen.switch(handlers.switch, [image, chosen], [*results, answering], js=ASK_ABOUT_MODEL, **network)
         switched.success(None, [answering, chosen], chosen, js=SETTLE_MODEL)
         switched.failure(None, [answering, chosen], chosen, js=SETTLE_MODEL)
         switched.failure(handlers.refused, None, answer, **aside)
@@ -187,7 +161,7 @@ def _add_api(handlers: Handlers, image: gr.Image) -> None:
     record = gr.JSON(visible=False)
     picture = gr.Image(visible=False, format="png")
     target = gr.Number(visible=False, precision=0)
-    method = gr.Dropdown(list(of_family(GRADIENT_CAM)), value="grad-cam", visible=False)
+    method = gr.Dropdown(list(kinds_of_family(GRADIENT_CAM)), value="grad-cam", visible=False)
     level = gr.Dropdown(list(LEVELS), value="block", visible=False)
     score = gr.Dropdown(list(SCORES), value="probability", visible=False)
     how = gr.Dropdown(list(COMBINATIONS), value="sum", visible=False)
@@ -225,6 +199,7 @@ def serve(
         server_port=port,
         theme=gr.themes.Soft(primary_hue="orange", neutral_hue="slate", font=["system-ui", "sans-serif"]),
         css="".join(map(markup.asset, styles())),
+        head=preload_links(),
         footer_links=["api"],
         **settings,
         **options,

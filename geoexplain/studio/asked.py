@@ -11,6 +11,12 @@ from PIL import Image
 from geoexplain.errors import GeoExplainError
 
 
+def event_data(event: gr.EventData) -> Mapping[str, Any]:
+    """What a script of the page sent with an event; empty unless it is a record of names and values."""
+    sent = event._data  # Gradio has no public name for it
+    return sent if isinstance(sent, Mapping) else {}
+
+
 def number(value: Any) -> float:
     """A number, NaN and infinity among them. Raises gr.Error for anything else."""
     try:

@@ -9,8 +9,9 @@ from pathlib import Path
 from PIL import Image
 
 from geoexplain.images import open_image
+from geoexplain.resources import ASSETS
 
-FOLDER = Path(__file__).parents[2] / "assets" / "examples"
+FOLDER = ASSETS / "examples"
 
 
 @dataclass(frozen=True)

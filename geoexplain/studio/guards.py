@@ -18,7 +18,7 @@ from gradio.data_classes import ImageData
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -133,6 +133,9 @@ def security_headers(*, tile_hosts: Sequence[str] = (), embedders: Sequence[str]
 class Shield:
     """ASGI middleware: answers 404 on routes the studio does not use, and adds headers to every response.
 
+    Files may be kept by a browser but not used before it has asked whether they are still the same: modules import
+    one another, and those of two releases must not meet.
+
     Args:
         app: the application behind it.
         headers: added where the application did not set them itself.
@@ -150,14 +153,25 @@ class Shield:
             await self._app(scope, receive, send)
             return
 
+        _, _, route = scope["path"].partition("/gradio_api/")
+        known = Headers(scope=scope).get("if-none-match") if route.startswith("file=") else None
+        unchanged = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal unchanged
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
+                if route.startswith("file=") and "etag" in headers:
+                    headers.setdefault("cache-control", "no-cache")
+                    if message["status"] == 200 and headers["etag"] == known:
+                        unchanged, message["status"] = True, 304
+                        del headers["content-length"]
+            elif unchanged:
+                message = {**message, "body": b""}
             await send(message)
 
-        _, _, route = scope["path"].partition("/gradio_api/")
         app = PlainTextResponse("Not found", 404) if route.lower().startswith(self._closed) else self._app
         await app(scope, receive, send_with_headers)
 

@@ -11,12 +11,12 @@ from PIL import Image
 
 from geoexplain.errors import GeoExplainError
 from geoexplain.explainer.explanation import Explanation, explain, locate
-from geoexplain.explainer.table import PERTURBATION_CAM, of_family
+from geoexplain.explainer.table import PERTURBATION_CAM, kinds_of_family
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel, LocalizableRule
 from geoexplain.locator.prediction import Prediction, predict
 from geoexplain.studio.answer import EXPLAINING, LOCATING, QUIET, REFUSED, WORDS_EMPTY, answer_payload, loading
-from geoexplain.studio.asked import number, refusals, still_shown, whole_number
+from geoexplain.studio.asked import event_data, number, refusals, still_shown, whole_number
 from geoexplain.studio.examples import Example, examples, find_example
 from geoexplain.studio.models import Loaded, Models
 from geoexplain.studio.payload import explanation_payload, on_demand_payload
@@ -26,9 +26,6 @@ from geoexplain.studio.work import Cancelled, Progress, messages
 from geoexplain.view.export import prediction_record
 from geoexplain.view.overlay import overlay
 from geoexplain.view.worldmap import world_map_html
-
-STATIC_URL = "gradio_api/file="
-"""Where Gradio serves static files, relative to the page: also right when the app is mounted below another path."""
 
 
 class Handlers:
@@ -75,7 +72,7 @@ class Handlers:
 
     def show_cell(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[tuple[Any, Any, Any]]:
         """Another cell or place, chosen in the answer or on the map, or another score → the image explained anew."""
-        chosen = event._data or {}
+        chosen = event_data(event)
         if image is None or chosen.get("model", name) != name:  # what was asked about is not shown any more
             yield gr.skip(), gr.skip(), gr.skip()
             return
@@ -97,16 +94,16 @@ class Handlers:
 
     def pick_example(self, event: gr.EventData) -> str:
         """A tile of the gallery → the example's file."""
-        index = whole_number((event._data or {}).get("index"))
+        index = whole_number(event_data(event).get("index"))
         if not 0 <= index < len(examples()):
             raise gr.Error(f"Expected an example from 0 to {len(examples()) - 1}, got {index}.", print_exception=False)
         return str(examples()[index].file)
 
     def run_score_cam(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[Any]:
         """A perturbation CAM such as Score-CAM, reporting on the way; stops when the browser cancels or goes away."""
-        chosen = event._data or {}
+        chosen = event_data(event)
         picture, run = still_shown(image, name, chosen), whole_number(chosen.get("run"))
-        method, known = str(chosen.get("method")), tuple(of_family(PERTURBATION_CAM))
+        method, known = str(chosen.get("method")), tuple(kinds_of_family(PERTURBATION_CAM))
         if method not in known:
             raise gr.Error(f"Expected a method out of {known}, got {method[:100]!r}.", print_exception=False)
         loaded = self._loaded(name)
@@ -122,7 +119,7 @@ class Handlers:
 
     def run_tuning(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[Any]:
         """The weights that explain the page's image and cell, or place, best; reports every trial, stops likewise."""
-        chosen = event._data or {}
+        chosen = event_data(event)
         picture, run = still_shown(image, name, chosen), whole_number(chosen.get("run"))
         loaded, combi = self._loaded(name), chosen.get("combi")
         model, target = loaded.model, asked_explained(loaded, chosen)

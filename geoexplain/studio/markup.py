@@ -4,14 +4,15 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, kind_of, of_family
+from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, explanation_kind, kinds_of_family
 from geoexplain.images import open_image
 from geoexplain.locator.prediction import RADII_KM
+from geoexplain.resources import ASSETS
 from geoexplain.studio.examples import examples
 from geoexplain.studio.payload import data_url, menu
 from geoexplain.words import exact_km, exact_percent
 
-FOLDER = Path(__file__).parents[2] / "assets" / "studio"
+FOLDER = ASSETS / "studio"
 FARTHEST_KM = 20_100
 """No two points on Earth are farther apart."""
 
@@ -50,9 +51,9 @@ def consent(uploads: bool) -> str:
 
 
 def gallery() -> str:
-    """The examples as buttons."""
+    """The examples as buttons; the script enables them."""
     buttons = "".join(
-        f'<button type="button" data-example="{index}" title="{escape(f"{example.title}: {example.kind}")}">'
+        f'<button type="button" data-example="{index}" disabled title="{escape(f"{example.title}: {example.kind}")}">'
         f'<img src="{_thumbnail(example.file)}" alt="" width="96" height="96" loading="lazy">'
         f"<span>{escape(example.title)}</span></button>"
         for index, example in enumerate(examples())
@@ -126,14 +127,15 @@ def explanation_frame() -> str:
     offered = menu()
     panels = [_panel("image", "Image", overlay=False), _panel("combi-cam", "Combi-CAM")]
     panels += [
-        _panel(name, kind.title, passes=kind.passes) for name, kind in of_family(GRADIENT_CAM, PERTURBATION_CAM).items()
+        _panel(name, kind.title, passes=kind.passes)
+        for name, kind in kinds_of_family(GRADIENT_CAM, PERTURBATION_CAM).items()
     ]
     presets = "".join(
         f'<button type="button" data-preset="{p["name"]}" aria-pressed="false">{escape(p["title"])}</button>'
         for p in offered["presets"]
     )
     presets += f'<button type="button" data-preset="{TUNED}" aria-pressed="false" hidden>'
-    presets += f"{escape(kind_of(TUNED).title)}</button>"
+    presets += f"{escape(explanation_kind(TUNED).title)}</button>"
     return f"""
 <section class="ge-explanation ge-ui" data-state="empty" aria-label="Explanation">
   <h2>What the network looked at</h2>

@@ -18,10 +18,10 @@ from geoexplain.explainer.table import (
     GRADIENT_CAM,
     PERTURBATION_CAM,
     TUNED,
-    canonical,
+    canonical_name,
+    explanation_kind,
     is_tuned,
-    kind_of,
-    of_family,
+    kinds_of_family,
     tuned_weights,
 )
 from geoexplain.explainer.target import SCORES
@@ -42,7 +42,7 @@ WORDS_EXPLANATION_EMPTY = "The maps of what the network looked at appear here."
 def menu() -> dict[str, Any]:
     """What the explanation's controls offer, read from the registries."""
     return {
-        "methods": [{"name": name, "title": kind.title} for name, kind in of_family(GRADIENT_CAM).items()],
+        "methods": [{"name": name, "title": kind.title} for name, kind in kinds_of_family(GRADIENT_CAM).items()],
         "presets": [
             {
                 "name": name,
@@ -65,7 +65,7 @@ def menu() -> dict[str, Any]:
         "first_preset": COMBI_CAM,
         "first_how": presets()[COMBI_CAM].how,
         "tuned_preset": TUNED,
-        "on_demand": list(of_family(PERTURBATION_CAM)),
+        "on_demand": list(kinds_of_family(PERTURBATION_CAM)),
     }
 
 
@@ -122,7 +122,7 @@ def explanation_payload(
             for name, preset in presets().items()
         },
         "tuned": tuned_preset(model),
-        "maps": {name: [encode(m) for m in explanation.maps(name, "block")] for name in of_family(GRADIENT_CAM)},
+        "maps": {name: [encode(m) for m in explanation.maps(name, "block")] for name in kinds_of_family(GRADIENT_CAM)},
     }
 
 
@@ -160,9 +160,11 @@ def gains_text(found: HeldOut) -> str:
         "no gain": "no gain over",
         "too few": "too few to tell from",
     }
+    titles = {
+        name: explanation_kind(name).title if canonical_name(name) in EXPLANATIONS else name for name in found.gains
+    }
     return ", ".join(
-        f"{said[verdict(gain, found.images)]} {kind_of(name).title if canonical(name) in EXPLANATIONS else name} "
-        f"({gain.mean:+.3f}, {gain.low:+.3f} to {gain.high:+.3f})"
+        f"{said[verdict(gain, found.images)]} {titles[name]} ({gain.mean:+.3f}, {gain.low:+.3f} to {gain.high:+.3f})"
         for name, gain in found.gains.items()
     )
 

@@ -6,8 +6,8 @@ from PIL import Image
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.target import Explained
-from geoexplain.explainer.tuning import Setting, checked_choices, prepare, tune, value_of
-from geoexplain.explainer.tuning_gain import ImageGain, gain_words, image_gain, measurements
+from geoexplain.explainer.tuning import Setting, check_choices, prepare_case, tune, value_of
+from geoexplain.explainer.tuning_gain import ImageGain, gain_text, image_gain, measurement_count
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.work import Cancelled, Progress
 
@@ -23,10 +23,10 @@ def tuned_for_image(
     that the model has not, or no such setting; ExplanationCancelledError when called off.
     """
     method, now = setting_of(combi)
-    checked_choices(now.level, now.how, OBJECTIVE)
-    case = prepare(model, model.tensor(image), target, method, cancelled=cancelled)
+    check_choices(now.level, now.how, OBJECTIVE)
+    case = prepare_case(model, model.tensor(image), target, method, cancelled=cancelled)
     before = value_of(case, now, OBJECTIVE, STEPS)
-    rest, trials = measurements(OBJECTIVE), 0
+    rest, trials = measurement_count(OBJECTIVE), 0
 
     def searched(done: int, total: int) -> None:
         nonlocal trials
@@ -72,4 +72,4 @@ def setting_of(combi: Any) -> tuple[str, Setting]:
 def words_of(gain: ImageGain | None, *, kept: bool) -> str:
     """What was gained over the best map that needs no tuning; `kept` if nothing was better than what was set."""
     first = "Nothing that was tried is better than what is set. " if kept else ""
-    return f"{first}{gain_words(gain)} Weights tuned on one image say nothing of others."
+    return f"{first}{gain_text(gain)} Weights tuned on one image say nothing of others."

@@ -43,7 +43,7 @@ def image_statistics(backbone: Backbone, batches: Iterable[Tensor], stages: Sequ
     device = next(chain(backbone.parameters(), backbone.buffers())).device  # a folded network has buffers alone
     with torch.inference_mode():
         for batch in batches:
-            _, outputs = backbone.staged(batch.to(device), stages)
+            _, outputs = backbone.forward_stages(batch.to(device), stages)
             rows.append(channel_statistics(outputs).double().cpu().numpy())
     return np.concatenate(rows) if rows else np.empty((0, 0))
 

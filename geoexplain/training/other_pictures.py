@@ -61,4 +61,4 @@ class OtherPictures:
                     progress(number, len(files))
         generator = torch.Generator().manual_seed(seed)
         for make in GENERATED.values():
-            yield preprocess.normalise(make(self.generated, preprocess.size_px, self.markings, generator))
+            yield preprocess.normalize(make(self.generated, preprocess.size_px, self.markings, generator))

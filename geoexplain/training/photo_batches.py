@@ -192,7 +192,7 @@ def _attempt(view: Callable[[_Place], Image.Image], preprocess: Preprocess, plac
         pixels = np.asarray(view(place))  # (S, S, 3) uint8
     except ImageError as error:
         return str(error)
-    # The numbers of Preprocess.normalise bit by bit, but in place, and a photo at a time it stays in the cache.
+    # The numbers of Preprocess.normalize bit by bit, but in place, and a photo at a time it stays in the cache.
     values = pixels.transpose(2, 0, 1).astype(np.float32, order="C")
     values /= 255
     values -= np.array(preprocess.mean, dtype=np.float32).reshape(3, 1, 1)

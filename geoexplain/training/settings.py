@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from geoexplain.errors import DataError
+from geoexplain.words import listed, printable
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "milestones")
@@ -260,6 +261,6 @@ def from_plain(fields: Mapping[str, Any]) -> Training:
         return Training(**{**plain, "phases": tuple(Phase(**phase) for phase in fields["phases"])})
     except (KeyError, TypeError) as error:
         raise DataError(
-            f"expected the settings of a run of this version, got others ({error}): begin again, or use the version "
-            "that the run was begun with."
+            f"expected the settings of a run of this version, got {printable(listed(fields))} ({error}): begin again, "
+            "or use the version that the run was begun with."
         ) from None

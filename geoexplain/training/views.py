@@ -136,7 +136,7 @@ class ViewSource:
             cells = self.partitioning.levels[0].nearest_many(centers_deg)
             positions = torch.from_numpy(unit_vectors(centers_deg)).float()
             yield TrainingBatch(
-                preprocess.normalise(torch.cat(images)),
+                preprocess.normalize(torch.cat(images)),
                 Truth(torch.from_numpy(table[cells]), positions),
                 # Views and others each count with their own mean, however many there are.
                 nowhere=OTHERS_WEIGHT * views / nowhere if nowhere else 0.0,

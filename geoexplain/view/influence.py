@@ -12,7 +12,7 @@ from PIL import Image
 from geoexplain.explainer.concept_chance import FEWER as FEWER_THAN_CHANCE
 from geoexplain.explainer.concept_chance import MORE as MORE_THAN_CHANCE
 from geoexplain.explainer.concept_chance import beyond_chance
-from geoexplain.explainer.concepts import ConceptInfluence, dilated
+from geoexplain.explainer.concepts import ConceptInfluence, dilate
 from geoexplain.images import Preprocess
 
 TIMES = 3
@@ -109,7 +109,7 @@ def mask_picture(shown: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
     inside = _scaled(mask, shown)
     pixels = np.asarray(shown).copy()
     pixels[~inside] = pixels[~inside] // 4
-    pixels[dilated(inside, 1) & ~inside] = 255
+    pixels[dilate(inside, 1) & ~inside] = 255
     return Image.fromarray(pixels)
 
 

@@ -13,32 +13,14 @@ from typing import Any
 
 import folium
 import numpy as np
-from branca.element import Element, Figure, MacroElement
+from branca.element import Element, Figure
 from folium.template import Template
 from numpy.typing import NDArray
 
 from geoexplain.errors import DataError
+from geoexplain.resources import ASSETS
+from geoexplain.view.modules import bundle, module_order
 from geoexplain.view.overlay import colormap_lut
-
-ASSETS = Path(__file__).parents[2] / "assets"
-
-
-class _Drawing(MacroElement):
-    """The call that draws the data once the Leaflet map exists."""
-
-    # branca parses what a macro returns as a template again: names must not pass through here
-    _template = Template("""
-        {% macro script(this, kwargs) %}
-            {{ this.function }}(
-                {{ this.map_name }}, JSON.parse(document.getElementById("geoexplain-data").textContent));
-        {% endmacro %}
-    """)
-
-    def __init__(self, function: str, map_name: str) -> None:
-        super().__init__()
-        self._name = "Drawing"
-        self.function = function
-        self.map_name = map_name
 
 
 class _Verbatim(Element):
@@ -55,27 +37,30 @@ class _Verbatim(Element):
 
 def fill_page(
     chart: folium.Map,
-    function: str,
+    entry: str,
     data: dict[str, Any],
-    world_files: Sequence[str],
+    styles: Sequence[str],
     *,
     title: str,
+    base_map: bool = True,
     leaflet_url: str | None = None,
     world_url: str | None = None,
 ) -> None:
-    """Put into the page of a map what it needs, so that `function`(map, data) of its scripts draws it.
+    """Put into the page of a map what it needs, so that a script draws `data` on it.
 
-    world_files  scripts and style sheets of `assets/world`, in the order in which they are to be run
+    entry        module of `assets/world` that reads the data and draws them; what it imports comes with it
+    styles       style sheets of `assets/world`
+    base_map     whether the script draws our own base map, which is not a module
     leaflet_url  URL of the folder `assets/leaflet`, without a final slash; None writes Leaflet into the page
-    world_url    URL of the folder `assets/world`, likewise
+    world_url    URL of the folder `assets/world`, likewise. Browsers load modules from servers only: not from file://
 
     Raises DataError when a file of `assets` cannot be read.
     """
     figure = chart.get_root()
     assert isinstance(figure, Figure)  # folium puts every map into one
     chart.default_js, chart.default_css = [], []
-    folders = [("leaflet", leaflet_url, ["leaflet.css", "leaflet.js"]), ("world", world_url, world_files)]
-    for folder, url, names in folders:
+    world = [*styles, *(["basemap.js"] if base_map else [])]
+    for folder, url, names in [("leaflet", leaflet_url, ["leaflet.css", "leaflet.js"]), ("world", world_url, world)]:
         for name in names:
             if url is None:
                 tag = "style" if name.endswith(".css") else "script"
@@ -86,8 +71,14 @@ def fill_page(
             else:
                 chart.default_js.append((name, f"{url}/{name}"))
     opening = '<script type="application/json" id="geoexplain-data">'
-    figure.html.add_child(_Verbatim(opening, _script_safe_json(data), "</script>"))
-    chart.add_child(_Drawing(function, chart.get_name()))
+    figure.html.add_child(_Verbatim(opening, _script_safe_json(data | {"map": chart.get_name()}), "</script>"))
+    # A module runs once the page is read: after folium's script has made the map.
+    if world_url is None:
+        figure.html.add_child(_Verbatim('<script type="module">\n', bundle(ASSETS / "world" / entry), "</script>"))
+    else:
+        for path in module_order(ASSETS / "world" / entry):
+            figure.header.add_child(_Verbatim(f'<link rel="modulepreload" href="{world_url}/{path.name}">', "", ""))
+        figure.html.add_child(_Verbatim(f'<script type="module" src="{world_url}/{entry}">', "", "</script>"))
     figure.title = title
 
 

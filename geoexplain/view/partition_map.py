@@ -66,13 +66,14 @@ def partition_map(partitioning: Partitioning, *, dark: bool | None = None) -> fo
         "levels": levels[::-1],
         "palette": {theme: hex_colors(indices) for theme, indices in PALETTES.items()},
         "dark": dark,
+        "parallelDeg": PARALLEL_DEG,
         "fit": _box(partitioning.levels[0].centers_deg),
     }
     chart = folium.Map(
         location=[20, 0],
         zoom_start=2,
         tiles=None,
-        crs=f"geoexplain({PARALLEL_DEG:.1f})",
+        crs="EPSG4326",  # the page replaces it by its own projection
         prefer_canvas=True,
         font_size="12px",
         zoom_snap=0.25,
@@ -83,12 +84,11 @@ def partition_map(partitioning: Partitioning, *, dark: bool | None = None) -> fo
         max_lon=36000,
         max_bounds_viscosity=1.0,
     )
-    scripts = ["basemap.js", "geometry.js", "scene.js", "partitionscene.js", "partitionmap.js"]
     fill_page(
         chart,
-        "geoexplainPartitionMap",
+        "partitionmap.js",
         data,
-        ["worldmap.css", "partitionmap.css", *scripts],
+        ["worldmap.css", "partitionmap.css"],
         title=f"geoexplain: {partitioning.name}",
     )
     return chart

@@ -77,13 +77,12 @@ def world_map(
     truth = None if truth_deg is None else _checked_point(truth_deg)
     data = _drawing_data(prediction, partition, target, truth) | _search_data(prediction, partition, unsearched, truth)
     data |= {"dark": dark, "tiles": tiles, "doubt": doubt}
-    parallel = min(abs(prediction.lat_deg), STANDARD_PARALLEL_LIMIT_DEG)
+    data["parallelDeg"] = round(min(abs(prediction.lat_deg), STANDARD_PARALLEL_LIMIT_DEG), 1)
     chart = folium.Map(
         location=[prediction.lat_deg, prediction.lon_deg],
         zoom_start=3,
         tiles="OpenStreetMap" if tiles else None,
-        # Leaflet calls the registered projections L.CRS.<name>; ours takes the parallel at which shapes are true.
-        crs="EPSG3857" if tiles else f"geoexplain({parallel:.1f})",
+        crs="EPSG3857" if tiles else "EPSG4326",  # the page replaces the latter by its own projection
         prefer_canvas=True,
         font_size="12px",
         zoom_snap=0.25,
@@ -96,10 +95,11 @@ def world_map(
     )
     fill_page(
         chart,
-        "geoexplainMap",
+        "worldmap.js",
         data,
-        [*(() if tiles else ("basemap.js",)), "geometry.js", "places.js", "scene.js", "worldmap.js", "worldmap.css"],
+        ["worldmap.css"],
         title="geoexplain: map of the prediction",
+        base_map=not tiles,
         leaflet_url=leaflet_url,
         world_url=world_url,
     )

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +55,17 @@ def painted(page: Page) -> int:
         """async () => {
             for (const _ of [1, 2]) await new Promise(requestAnimationFrame);
             return Number(document.querySelector(".ge-explanation").dataset.painted || 0);
+        }"""
+    )
+
+
+def combi_setting(page: Page) -> dict[str, Any]:
+    """Combi-CAM as the page has set it: asked of the module that the page itself has loaded."""
+    return page.evaluate(
+        """async () => {
+            const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+            const { shown } = await import(loaded.find((name) => name.endsWith("/studio/shown.js")));
+            return shown().combi();
         }"""
     )
 

@@ -27,6 +27,7 @@ from tests.browser.studio import (
     assert_shows,
     cell_in_view,
     choose_example,
+    combi_setting,
     explained_cell,
     haversine_km,
     map_frame,
@@ -84,7 +85,7 @@ def test_combi_cam_opens_as_published(page: Page, url: str, model: GeoModel) -> 
     expect(page.locator("[data-preset=combi-cam]")).to_have_attribute("aria-pressed", "true")
     explanation = geoexplain.explain(examples()[2].file, model)
     assert_shows(pixels(page, "combi-cam"), explanation.combi_cam().values)
-    combi = page.evaluate("window.geoexplainShown.combi()")
+    combi = combi_setting(page)
     assert (combi["method"], combi["level"], combi["how"], combi["score"]) == (
         "grad-cam",
         "block",

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 import geoexplain
 from geoexplain.explainer.faithfulness import METRICS
 from geoexplain.explainer.metrics import deletion
-from geoexplain.explainer.subject import subject
-from geoexplain.explainer.table import BASELINE, of_family
+from geoexplain.explainer.subject import prepare_subject
+from geoexplain.explainer.table import BASELINE, kinds_of_family
 from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.examples import examples
@@ -59,10 +59,10 @@ def test_the_scoreboard_is_that_of_the_image_and_the_cell(page: Page, url: str, 
     assert lines.locator("th").all_inner_texts() == [
         "Combi-CAM, as set above",
         *titles,
-        *(baseline.title for baseline in of_family(BASELINE).values()),
+        *(baseline.title for baseline in kinds_of_family(BASELINE).values()),
     ]
     explanation = geoexplain.explain(examples()[1].file, model)
-    looked_at = subject(model, explanation.tensor, explanation.target)
+    looked_at = prepare_subject(model, explanation.tensor, explanation.target)
     expected = deletion(looked_at, explanation.combi_cam(), 10)
     published = page.locator("tr[data-row='combi-cam']")
     assert float(published.locator("[data-metric=deletion]").inner_text()) == pytest.approx(expected.value, abs=0.00051)

@@ -14,6 +14,7 @@ from tests.browser.studio import (
     SLOW_MS,
     assert_shows,
     choose_example,
+    combi_setting,
     open_studio,
     painted,
     pixels,
@@ -81,7 +82,7 @@ def test_a_search_for_the_image_moves_the_sliders_and_says_what_it_gained(
     expect(located.locator(".ge-tuning progress")).to_be_hidden()
     located.wait_for_function("n => Number(document.querySelector('.ge-explanation').dataset.painted) > n", arg=before)
     assert located.locator("[data-preset][aria-pressed=true]").count() == 0
-    combi = located.evaluate("window.geoexplainShown.combi()")
+    combi = combi_setting(located)
     heatmap = explanation.combi_cam(
         tuple(combi["weights"]), method=combi["method"], level=combi["level"], how=combi["how"]
     )

@@ -12,7 +12,7 @@ from PIL import Image
 import geoexplain
 from geoexplain.cli.attribute import completeness, shown
 from geoexplain.explainer.attribution import Attribution, integrated_gradients
-from geoexplain.explainer.table import ATTRIBUTION, FAMILIES, TUNED, of_family, slow
+from geoexplain.explainer.table import ATTRIBUTION, FAMILIES, TUNED, kinds_of_family, slow_kinds
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.overlay import overlay
 from tests.cli.conftest import Run, Terminal
@@ -70,14 +70,14 @@ def test_smoothgrad_squared_speaks_of_its_copies() -> None:
 
 def test_every_drawing_shows_the_cell_that_was_traced(model: GeoModel, photos: list[Path]) -> None:
     explanation = geoexplain.explain(photos[1], model, target=3)
-    for name in of_family(*FAMILIES):
+    for name in kinds_of_family(*FAMILIES):
         if name in {"smoothgrad-squared", TUNED}:  # 500 passes, and no model's by itself
             continue
         heard: list[tuple[int, int]] = []
         heatmap = explanation.draw(name, model, progress=lambda done, total, to=heard: to.append((done, total)))
         assert (heatmap.target, heatmap.values.shape) == (3, explanation.size_hw)
-        assert (heatmap.attribution is not None) == (name in of_family(ATTRIBUTION))
-        assert bool(heard) == (name in slow())
+        assert (heatmap.attribution is not None) == (name in kinds_of_family(ATTRIBUTION))
+        assert bool(heard) == (name in slow_kinds())
         if heard:
             assert heard[-1][0] == heard[-1][1]
     np.testing.assert_array_equal(explanation.draw("grad-cam", model).values, explanation.heatmap("grad-cam").values)
@@ -85,7 +85,9 @@ def test_every_drawing_shows_the_cell_that_was_traced(model: GeoModel, photos: l
         explanation.draw("saliency", model)
 
 
-@pytest.mark.parametrize(("method", "title"), [(name, kind.title) for name, kind in of_family(ATTRIBUTION).items()])
+@pytest.mark.parametrize(
+    ("method", "title"), [(name, kind.title) for name, kind in kinds_of_family(ATTRIBUTION).items()]
+)
 def test_progress_and_one_sentence_when_interrupted(
     method: str, title: str, run: Run, model_file: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from geoexplain.cli.comparison import table
 from geoexplain.explainer.agreement import Agreement
 from geoexplain.explainer.cams import score_cam
 from geoexplain.explainer.combine import upsample
-from geoexplain.explainer.tuning_gain import untuned
+from geoexplain.explainer.tuning_gain import untuned_kinds
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.diverging import two_coloured
 from tests.cli.conftest import Run
@@ -86,7 +86,7 @@ def test_json_tells_both_and_nothing_unless_asked(
     record = json.loads(run(*words, "--target", "7", "--against", f"{lat},{lon}", "--agreement").out)
     assert lat < 0  # a latitude that argparse would take for an option
     assert record["contrast"]["against"]["cell"] == 5
-    assert record["agreement"]["names"] == list(untuned())
+    assert record["agreement"]["names"] == list(untuned_kinds())
     assert not {"contrast", "agreement"} & json.loads(run(*words).out).keys()
 
 

@@ -18,6 +18,7 @@ from geoexplain.geography.footprint import Footprint
 from geoexplain.images import Preprocess
 from geoexplain.locator.model import GeoModel
 from geoexplain.view.influence import TOP_COLOUR
+from geoexplain.words import percent
 from tests.cli.conftest import Run, Terminal
 from tests.explainer.segformers import save_segformer
 from tests.geography.maps import square, write_geojson
@@ -59,7 +60,7 @@ def test_the_table_is_worked_out_from_the_strongest_pixels(
             "share": 0.25,
             "tki": east,
             "ci": east / 0.25,
-            "ignored": "covers 25.0% of the image, less than 30.0%",
+            "ignored": "covers 25.0 % of the image, less than 30 %",
         },
         {"concept": "nowhere", "share": 0.0, "tki": 0.0, "ci": None, "ignored": "not in the image"},
     ]
@@ -67,9 +68,9 @@ def test_the_table_is_worked_out_from_the_strongest_pixels(
     assert (record["k"], record["dilation_px"], record["flat"], record["position"]) == (100, 0, False, None)
     said = run("concepts", photos[1], *words).out.splitlines()
     verdict = "  more" if west / 0.5 > high else "  fewer" if west / 0.5 < low else ""
-    figures = f"{f'{100 * west:.1f} %':>10}  {west / 0.5:>9.2f}  {f'{low:.2f} to {high:.2f}':>12}"
+    figures = f"{percent(west):>10}  {west / 0.5:>9.2f}  {f'{low:.2f} to {high:.2f}':>12}"
     assert f"  west                50.0 %  {figures}{verdict}" in said
-    assert "  east: <b>           25.0 %  ignored: covers 25.0% of the image, less than 30.0%" in said
+    assert "  east: <b>           25.0 %  ignored: covers 25.0 % of the image, less than 30 %" in said
     assert "  concepts     as painted" in said
 
     assert {file.name for file in out.iterdir()} == {

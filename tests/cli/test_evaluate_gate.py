@@ -57,7 +57,7 @@ def test_every_kind_has_its_row_and_its_record(
     assert (figures["model"], figures["threshold"]) == ("shut", 0.5)
     assert figures["model_sha256"] == model_fingerprint(load_model(gated["shut"], "cpu"))
     rows = [line.split() for line in outcome.out.splitlines()]
-    assert ["not:", "all", "of", "these", "4", "0.0", "%", "0.0", "%"] in rows
+    assert ["not:", "all", "of", "these", "4", "0", "%", "0", "%"] in rows
     assert "shut: is it a view of Earth from above?" in outcome.out
     assert run("evaluate", "gate", "--model", gated["open"], *words).code == 0
     passed = json.loads(file.read_text(encoding="utf-8"))
@@ -104,4 +104,4 @@ def test_a_gate_of_other_weights_is_not_used_and_said_so(run: Run, gated: dict[s
     finally:
         file.write_text(json.dumps(data), encoding="utf-8")
     assert outcome.code == 2
-    assert "got one for another version of it: fit it again" in outcome.err
+    assert "got one for another version: fit it again" in outcome.err

@@ -67,7 +67,7 @@ def test_cells_are_named_anew_and_nothing_else_changes(folder: Path, capsys: pyt
     assert named.partition.labels == name_cells(small_model().partition).labels
     assert tree.of_cell.tolist() == place_trees(named.partition)[0].of_cell.tolist()
     assert main(["models", "name-cells", str(file)]) == 2
-    assert "small.places.json: expected no places beside the model yet, found some" in capsys.readouterr().err
+    assert "small.places.json: expected no places next to the model yet, found some" in capsys.readouterr().err
     table.write_text(table.read_text(encoding="utf-8").replace(named.partition.labels[0], "elsewhere"), "utf-8")
     assert main(["models", "name-cells", str(file), "--force"]) == 0
     assert load_geoexplain(file, "cpu").partition.labels == named.partition.labels

@@ -28,10 +28,10 @@ from geoexplain.evaluation.evaluate import evaluate, settings_of
 from geoexplain.evaluation.pictures import Picture, Source, photo_source, view_source
 from geoexplain.evaluation.record import TABLE
 from geoexplain.explainer.attribution import integrated_gradients, smoothgrad_squared
-from geoexplain.explainer.concepts import ConceptInfluence, concept_influence, dilated
+from geoexplain.explainer.concepts import ConceptInfluence, concept_influence, dilate
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.segmenters import LandCover, Masks
-from geoexplain.explainer.table import ATTRIBUTION, of_family
+from geoexplain.explainer.table import ATTRIBUTION, kinds_of_family
 from geoexplain.imagery.earth import load_imagery
 from geoexplain.images import Preprocess, open_image
 from geoexplain.locator.model import GeoModel
@@ -135,7 +135,7 @@ def test_all_gradient_methods_take_one_pass(tmp_path: Path) -> None:
 
 
 def test_attributions_are_those_of_the_explainer(model: GeoModel, photos: Source) -> None:
-    methods = tuple(of_family(ATTRIBUTION))
+    methods = tuple(kinds_of_family(ATTRIBUTION))
     study = Study(concepts=Halves(), methods=methods, k=50, smallest_share=0, steps=2, samples=2, seed=3)
     picture = photos.picture(1)
     answer = study.answer(model, picture)
@@ -159,7 +159,7 @@ def test_masks_are_dilated_before_they_are_counted(model: GeoModel, photos: Sour
     masks = Halves().masks(model.preprocess, picture, (0, 0))
     found = influences(replace(QUICK, dilation_px=5).answer(model, picture), "random")
     for concept in ("left", "upper"):
-        assert found[concept].share == pytest.approx(dilated(masks[concept], 5).mean(), abs=1e-9)
+        assert found[concept].share == pytest.approx(dilate(masks[concept], 5).mean(), abs=1e-9)
         assert found[concept].share > masks[concept].mean() + 0.05
 
 
@@ -183,7 +183,7 @@ def test_a_view_lies_where_it_is_told_to(model: GeoModel, views: Source) -> None
 def test_a_picture_is_seen_as_it_was(model: GeoModel) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
     picture = Picture(
-        0, "x", None, 0, 0, model.preprocess.normalise(torch.from_numpy(pixels).permute(2, 0, 1) / 255)[None]
+        0, "x", None, 0, 0, model.preprocess.normalize(torch.from_numpy(pixels).permute(2, 0, 1) / 255)[None]
     )
     np.testing.assert_array_equal(np.asarray(rgb_image(picture, model.preprocess)), pixels)
 
@@ -280,7 +280,7 @@ def test_more_pixels_than_there_are_are_refused_at_once(model: GeoModel, views: 
 
 def test_all_that_can_be_drawn_can_be_named() -> None:
     assert {"integrated-gradients", "smoothgrad-squared", "combi-cam", "random"} <= set(Study.known_methods())
-    assert not set(Study().methods) & {"score-cam", *of_family(ATTRIBUTION)}
+    assert not set(Study().methods) & {"score-cam", *kinds_of_family(ATTRIBUTION)}
 
 
 def test_other_weights_of_a_segformer_are_other_settings(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from geoexplain.evaluation.explanations import Examination
 from geoexplain.evaluation.pictures import Source, photo_source, view_source
 from geoexplain.evaluation.record import ANSWERS, TABLE
 from geoexplain.evaluation.views import view_logits
-from geoexplain.explainer.combine import over_range
+from geoexplain.explainer.combine import scale_to_range
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.metrics import deletion
-from geoexplain.explainer.subject import subject
-from geoexplain.explainer.table import BASELINE, CAMS, TUNED, of_family
+from geoexplain.explainer.subject import prepare_subject
+from geoexplain.explainer.table import BASELINE, CAMS, TUNED, kinds_of_family
 from geoexplain.imagery.conditions import CONDITIONS, views_under
 from geoexplain.imagery.earth import load_imagery
 from geoexplain.locator.model import GeoModel
@@ -49,7 +49,7 @@ def test_every_value_is_that_of_the_explainer(model: GeoModel, photos: Source, t
     assert [answer.status for answer in answers] == ["ok", "ok", "unreadable", "ok", "ok", "ok", "missing"]
     for index in (0, 4):
         explanation = explain(tmp_path / "set" / "images" / f"{index}.png", model)
-        seen = subject(model, explanation.tensor, explanation.target)
+        seen = prepare_subject(model, explanation.tensor, explanation.target)
         answer = answers[index]
         assert (answer.cell, answer.label) == (explanation.target, model.partition.labels[explanation.target])
         assert answer.probability == pytest.approx(seen.probability, abs=1e-6)
@@ -107,7 +107,7 @@ def test_a_resumed_run_ends_with_the_same_files_and_asks_for_nothing_twice(tmp_p
 def test_answers_that_are_none_are_refused(model: GeoModel, photos: Source, tmp_path: Path) -> None:
     evaluate(QUICK, model, photos, tmp_path / "out")
     (tmp_path / "out" / ANSWERS).write_text(json.dumps([[0, None, {"id": "0", "surprise": 1}]]) + "\n")
-    with pytest.raises(DataError, match="expected the answers of this evaluation"):
+    with pytest.raises(DataError, match="expected answers of this evaluation's"):
         evaluate(QUICK, model, photos, tmp_path / "out", resume=True)
 
 
@@ -127,7 +127,7 @@ def test_random_maps_are_drawn_for_each_image_and_again_for_the_masked_one(model
     assert here["random"]["deletion@4"] != elsewhere["random"]["deletion@4"]
     # ADCC solved for its coherency, (r + 1) / 2: no correlation with another random map, a complete one with itself.
     complexity = {
-        name: float(over_range(baseline(name, picture.tensor, 0, (0, 0, 0)).values).mean())
+        name: float(scale_to_range(baseline(name, picture.tensor, 0, (0, 0, 0)).values).mean())
         for name in examination.methods
     }
     coherency = {
@@ -160,7 +160,7 @@ def test_views_are_those_of_evaluate_views(model: GeoModel, tmp_path: Path) -> N
 
 
 def test_what_is_compared_unless_told_otherwise() -> None:
-    assert set(Examination.known_methods()) == set(of_family(*CAMS, BASELINE))
+    assert set(Examination.known_methods()) == set(kinds_of_family(*CAMS, BASELINE))
     assert set(Examination.known_methods()) - set(Examination().methods) == {"score-cam", TUNED}
 
 

@@ -236,7 +236,7 @@ def test_answers_of_something_else_are_refused(line: str, tmp_path: Path) -> Non
     manifest, images = manifest_of(write_photos(tmp_path, 2))
     evaluate_photos(small_model(), manifest, images, PhotoQuestion(RULE), tmp_path / "out")
     (tmp_path / "out" / ANSWERS).write_text(line + "\n")
-    with pytest.raises(DataError, match=r"answers\.jsonl: expected the answers of this evaluation"):
+    with pytest.raises(DataError, match=r"answers\.jsonl: expected answers of this evaluation's"):
         evaluate_photos(small_model(), manifest, images, PhotoQuestion(RULE), tmp_path / "out", resume=True)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from geoexplain.evaluation.plot import plot_sanity, plot_scores
 from geoexplain.evaluation.sanity_tables import SetSanity
 from geoexplain.evaluation.scoreboard import Cell, Scores, Standing
-from geoexplain.explainer.sanity_verdict import finding
+from geoexplain.explainer.sanity_verdict import classify_resemblances
 
 NAN = float("nan")
 TITLE = r"a <title> with $\signs$ and \x"
@@ -49,7 +49,7 @@ def test_resemblance_by_step(tmp_path: Path) -> None:
                 ((0.8, 1.0), interval),
                 left,
                 left,
-                finding(left),
+                classify_resemblances(left),
                 "too few",
                 "words",
                 2,

@@ -14,7 +14,7 @@ from geoexplain.evaluation.record import TABLE
 from geoexplain.evaluation.sanity import ImageSanity, Randomisation
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.intervals import mean_interval
-from geoexplain.explainer.sanity import parts, sanity_checks
+from geoexplain.explainer.sanity import sanity_checks, weighted_parts
 from geoexplain.explainer.sanity_verdict import mean_over_first
 from geoexplain.explainer.table import EXPLANATIONS, TUNED
 from geoexplain.locator.model import GeoModel
@@ -47,7 +47,7 @@ def test_every_value_is_that_of_the_explainer_and_in_the_table(model: GeoModel, 
     answers = evaluate(QUICK, model, photos, tmp_path / "out")
     assert [answer.status for answer in answers] == ["ok", "unreadable", "ok", "missing"]
     rows = rows_in(tmp_path / "out")
-    steps = [name for name, _ in parts(model)]
+    steps = [name for name, _ in weighted_parts(model)]
     assert len(rows) == 2 * 2 * len(steps) + 2
     for index, answer in ((0, answers[0]), (2, answers[2])):
         explanation = explain(tmp_path / "set" / "images" / str(answer.file), model)

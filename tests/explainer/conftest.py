@@ -1,4 +1,4 @@
-"""One network for all tests of the explainer: building it takes longer than explaining with it."""
+"""One network that all tests of the explainer share, since building it takes longer than explaining with it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Explanations of the table, drawn from what tests have at hand."""
+"""Draw explanations of the table from what a test has at hand."""
 
 from types import SimpleNamespace
 
@@ -13,10 +13,10 @@ from geoexplain.locator.model import GeoModel
 
 
 def baseline(name: str, tensor: Tensor, target: Explained, seed: Seed = 0) -> Heatmap:
-    """A baseline of an image (1, 3, H, W): it takes no network, and of the trace no more than what it explains."""
+    """Draw a baseline of an image (1, 3, H, W). It needs no network, and only the target of a trace."""
     return draw(name, Subject(None, tensor, SimpleNamespace(explained=target), seed))  # type: ignore[arg-type]
 
 
 def drawn(name: str, model: GeoModel, tensor: Tensor, traced: Trace) -> Heatmap:
-    """An explanation of a traced image (1, 3, H, W)."""
+    """Draw an explanation of a traced image (1, 3, H, W)."""
     return draw(name, Subject(model, tensor, traced))

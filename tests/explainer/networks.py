@@ -32,7 +32,7 @@ def model_of(
 def plain_network(
     kernels: Sequence[Sequence | Tensor], head: Sequence | Tensor, *, rectified: bool = False
 ) -> GeoModel:
-    """One convolution without bias per stage; a kernel is (out, in) for 1 × 1, or (out, in, 3, 3)."""
+    """Build a network of one convolution without bias per stage; a kernel is (out, in), 1 × 1, or (out, in, 3, 3)."""
     stages = []
     for values in kernels:
         kernel = torch.as_tensor(values, dtype=torch.float32)
@@ -48,13 +48,13 @@ def plain_network(
 
 
 TINY = "test_efficientnet"
-"""Five stages of one block each: an eighth of the time of EfficientNet-B0, for what the blocks do not matter to."""
+"""Five stages of one block each, an eighth of the time of EfficientNet-B0, for tests that do not depend on blocks."""
 
 
 def random_model(cells: int = 12, *, head_gain: float = 20.0, architecture: str = "efficientnet_b0") -> GeoModel:
-    """A backbone and von Mises–Fisher head with random weights, the same at every call.
+    """Build a backbone and von Mises–Fisher head with random weights, the same at every call.
 
-    Its batch normalisation holds the statistics of what passes through it, so that activations are of order 1.
+    Its batch normalisation holds the statistics of its own inputs, so that activations are of order 1.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -73,7 +73,7 @@ def random_model(cells: int = 12, *, head_gain: float = 20.0, architecture: str 
 
 
 def image_tensor(seed: int, size_hw: tuple[int, int]) -> Tensor:
-    """A smooth random image (1, 3, H, W), normalised."""
+    """Return a smooth random image (1, 3, H, W), normalised."""
     generator = torch.Generator().manual_seed(seed)
     coarse = 2 * torch.randn(1, 3, 6, 6, generator=generator)
     return F.interpolate(coarse, size_hw, mode="bicubic", align_corners=False)

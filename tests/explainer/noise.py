@@ -1,4 +1,4 @@
-"""Maps that have nothing to do with one another, as coarse as those of a network's stages."""
+"""Unrelated maps, as coarse as those of a network's stages."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +9,11 @@ SIZE_HW = (56, 56)
 
 
 def coarse_map(rng: np.random.Generator, side: int = 7, size_hw: tuple[int, int] = SIZE_HW) -> NDArray[np.float32]:
-    """A rectified random map of `side` × `side`, upsampled as every stage map is."""
+    """Return a rectified random map of `side` × `side`, upsampled as stage maps are."""
     return upsample(np.maximum(rng.normal(size=(side, side)), 0).astype(np.float32), size_hw)
 
 
 def heatmap(values: NDArray[np.floating], name: str = "grad-cam") -> Heatmap:
-    """Values as a heatmap; flat if they are all alike."""
+    """Return values as a heatmap; flat if they are all equal."""
     flat = bool(np.ptp(values) == 0)
     return Heatmap(np.float32(values), name, 0, "probability", "stage", "sum", (1.0,), flat)

@@ -1,4 +1,4 @@
-"""Integrated Gradients and SmoothGrad²: values by hand, completeness, captum's own noise tunnel, chunks, threads."""
+"""Integrated Gradients and SmoothGrad²: values by hand, completeness, comparison with captum, chunks, threads."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ class Squares(nn.Module):
 
 
 class Flattened(nn.Module):
-    """Activation (N, C, h, w) → every value as a channel (N, C h w, 1, 1), so that the mean leaves all as they are."""
+    """Activation (N, C, h, w) → every value as a channel (N, C h w, 1, 1), so that the mean changes nothing."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(1)[:, :, None, None]
@@ -77,7 +77,7 @@ def test_a_square_worked_out_by_hand() -> None:
     assert (result.method, result.target, result.score, result.flat) == ("integrated-gradients", 0, "logit", False)
 
 
-def test_the_completeness_error_is_what_one_step_misses() -> None:
+def test_the_completeness_error_is_the_error_of_one_step() -> None:
     # One Gauss–Legendre step takes the gradient of x⁴ at x/2: 4 (x/2)³ x = x⁴/2. At x = 2 it gives 8 of 16.
     classifier = nn.Linear(6, 2, bias=False)
     classifier.weight.data = torch.tensor([[1.0, 0, 0, 0, 0, 0], [0.0] * 6])
@@ -109,7 +109,7 @@ def test_the_bundled_model_is_complete(score: str) -> None:
 
 
 @pytest.mark.parametrize("score", ["probability", "logit"])
-def test_it_is_what_captum_gives_for_the_whole_network(model, tensor, score: str) -> None:
+def test_it_equals_captum_on_the_whole_network(model, tensor, score: str) -> None:
     ours = integrated_gradients(model, tensor, 4, score, steps=8)
     theirs, delta = IntegratedGradients(lambda x: target_score(model.network(x), 4, score)).attribute(
         tensor, torch.zeros_like(tensor), n_steps=8, return_convergence_delta=True
@@ -121,7 +121,7 @@ def test_it_is_what_captum_gives_for_the_whole_network(model, tensor, score: str
 def test_smoothgrad_squared_is_captums_noise_tunnel(model, tensor) -> None:
     ours = smoothgrad_squared(model, tensor, 4, "logit", steps=6, samples=3, seed=7)
     deviation = float(0.15 * (tensor.max() - tensor.min()))
-    # The served network, since squares and noise blow up what batch normalisation rounds before it is folded.
+    # The served network, since squares and noise amplify the rounding of a batch normalisation that is not folded.
     tunnel = NoiseTunnel(IntegratedGradients(lambda x: target_score(model.head(model.backbone(x)), 4, "logit")))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
@@ -141,7 +141,7 @@ def test_without_noise_it_is_the_square() -> None:
     assert result.score_change == pytest.approx(-4)
 
 
-def test_noise_has_the_size_it_is_said_to_have() -> None:
+def test_noise_has_the_documented_size() -> None:
     # S = x₁ + … + x₆ of a zero image whose one pixel is 2: IG² of the others is their noise², mean (level · 2)².
     image = torch.zeros(1, 3, 1, 2)
     image[0, 0, 0, 0] = 2
@@ -149,7 +149,7 @@ def test_noise_has_the_size_it_is_said_to_have() -> None:
     assert result.values[1:].mean() == pytest.approx(0.36, rel=0.07)
 
 
-def test_the_seed_decides(model, tensor) -> None:
+def test_the_seed_determines_the_map(model, tensor) -> None:
     first, again, other = (
         smoothgrad_squared(model, tensor, 4, steps=2, samples=2, seed=seed).values for seed in (1, 1, 2)
     )
@@ -200,7 +200,7 @@ def test_it_stops_when_cancelled(model, tensor) -> None:
     assert seen == [(2, 15), (4, 15)]
 
 
-def test_nothing_is_left_behind(model, tensor) -> None:
+def test_no_hook_or_gradient_is_left_in_the_model(model, tensor) -> None:
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     integrated_gradients(model, tensor, 4, steps=2)
     with pytest.raises(ExplanationCancelledError):
@@ -217,7 +217,7 @@ def test_nothing_is_left_behind(model, tensor) -> None:
     assert not tensor.requires_grad
 
 
-def test_an_image_made_in_inference_mode_will_do(model, tensor) -> None:
+def test_an_image_made_in_inference_mode_is_accepted(model, tensor) -> None:
     with torch.inference_mode():
         image = tensor * 1
     np.testing.assert_array_equal(
@@ -261,7 +261,7 @@ def test_wrong_settings_are_refused(model, tensor, change, message) -> None:
         smoothgrad_squared(model, **settings)
 
 
-def test_a_score_that_does_not_move_gives_a_flat_map() -> None:
+def test_a_constant_score_gives_a_flat_map() -> None:
     network = plain_network([[[0, 0, 0]]], head=[[1.0], [1.0]])
     result = integrated_gradients(network, image_tensor(1, (8, 8)), 0, steps=2)
     assert result.flat

@@ -1,4 +1,4 @@
-"""Baselines by hand."""
+"""Baselines: values worked out by hand."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geoexplain.errors import DataError
-from geoexplain.explainer.table import BASELINE, of_family
+from geoexplain.explainer.table import BASELINE, kinds_of_family
 from tests.explainer.drawn import baseline
 from tests.explainer.networks import image_tensor
 
@@ -16,7 +16,7 @@ def test_a_step_has_its_edge_and_nothing_else() -> None:
     image = torch.zeros(1, 3, 6, 8)
     image[..., 4:] = 3.0
     edges = baseline("edges", image, 2)
-    # Sobel across a step of height 3: (1 + 2 + 1) · 3 in the two columns beside it.
+    # Sobel across a step of height 3: (1 + 2 + 1) · 3 in the two columns next to it.
     expected = np.zeros((6, 8))
     expected[:, 3:5] = 12
     np.testing.assert_allclose(edges.values, expected, atol=1e-6)
@@ -37,11 +37,11 @@ def test_the_gaussian_by_hand() -> None:
     np.testing.assert_allclose(values, values[::-1, ::-1], rtol=1e-6)
 
 
-def test_the_seed_decides_the_random_map_and_nothing_else() -> None:
+def test_the_seed_determines_the_random_map_alone() -> None:
     one, two = image_tensor(1, (16, 20)), image_tensor(2, (16, 20))
     maps = {
         name: [baseline(name, image, 0, seed).values for image in (one, two) for seed in (0, 1)]
-        for name in of_family(BASELINE)
+        for name in kinds_of_family(BASELINE)
     }
     np.testing.assert_array_equal(maps["random"][0], maps["random"][2])
     assert abs(np.corrcoef(maps["random"][0].ravel(), maps["random"][1].ravel())[0, 1]) < 0.2

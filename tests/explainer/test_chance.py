@@ -1,11 +1,11 @@
-"""The chance level of two maps: every shift one by one, and against maps that are known to be unrelated."""
+"""The chance level of two maps: every shift one by one, and comparison with maps that are known to be unrelated."""
 
 import math
 
 import numpy as np
 import pytest
 
-from geoexplain.explainer.baselines import centred_gaussian
+from geoexplain.explainer.baselines import centered_gaussian
 from geoexplain.explainer.chance import chance_level, chance_limit, shifted_correlations
 from geoexplain.explainer.similarity import rank_correlation, ranks
 from tests.explainer.noise import coarse_map
@@ -16,21 +16,21 @@ def test_every_shift_of_the_mirrored_map_one_by_one() -> None:
     one, other = rng.random((5, 7)), rng.random((5, 7))
     tile = ranks(other).reshape(5, 7)
     tile = np.concatenate([tile, tile[::-1]])
-    tile = np.concatenate([tile, tile[:, ::-1]], axis=1)  # one period; the next begins as this one did
+    tile = np.concatenate([tile, tile[:, ::-1]], axis=1)  # one period, after which the tile repeats
     expected = []
     for down in range(10):
         for right in range(14):
             window = np.roll(tile, (-down, -right), (0, 1))[:5, :7]
             expected.append(np.corrcoef(ranks(one), window.ravel())[0, 1])
-    found = shifted_correlations(one, other)
-    assert found.size == len(expected)
-    np.testing.assert_allclose(np.sort(found), np.sort(expected), atol=1e-9)
-    assert found[0] == pytest.approx(rank_correlation(one, other))  # the shift by nothing
+    result = shifted_correlations(one, other)
+    assert result.size == len(expected)
+    np.testing.assert_allclose(np.sort(result), np.sort(expected), atol=1e-9)
+    assert result[0] == pytest.approx(rank_correlation(one, other))  # the zero shift
     assert chance_level(one, other) == pytest.approx(np.mean(np.abs(expected)))
 
 
 @pytest.mark.parametrize("side", [4, 7, 14, 28])
-def test_it_is_what_unrelated_maps_reach(side: int) -> None:
+def test_the_chance_level_is_the_mean_correlation_of_unrelated_maps(side: int) -> None:
     rng = np.random.default_rng(side)
     pairs = [(coarse_map(rng, side), coarse_map(rng, side)) for _ in range(300)]
     reached = np.array([abs(rank_correlation(*pair)) for pair in pairs])
@@ -39,7 +39,7 @@ def test_it_is_what_unrelated_maps_reach(side: int) -> None:
     assert (reached > [chance_limit(*pair) for pair in pairs]).mean() < 0.03
 
 
-def test_the_coarser_the_more() -> None:
+def test_coarser_maps_have_a_higher_chance_level() -> None:
     rng = np.random.default_rng(3)
     levels = [chance_level(coarse_map(rng, side), coarse_map(rng, side)) for side in (3, 7, 14, 28)]
     assert levels == sorted(levels, reverse=True)
@@ -47,15 +47,15 @@ def test_the_coarser_the_more() -> None:
     assert levels[-1] < 0.06
 
 
-def test_a_blot_in_the_middle_does_not_pass_for_chance() -> None:
-    """Turned over it would still be where it was, and two of them would look unrelated to chance alone."""
-    blot = centred_gaussian(np.zeros((3, 56, 56), np.float32), 0)
+def test_a_spot_in_the_middle_is_beyond_chance() -> None:
+    """Mirroring alone would leave it in place, so that two such maps would count as agreeing by chance."""
+    blot = centered_gaussian(np.zeros((3, 56, 56), np.float32), 0)
     noisy = blot + 0.2 * coarse_map(np.random.default_rng(1))
     assert rank_correlation(blot, noisy) > 0.9
     assert chance_level(blot, noisy) < 0.5
 
 
-def test_a_large_map_is_thinned_and_a_constant_one_has_no_level() -> None:
+def test_a_large_map_is_subsampled_and_a_constant_one_has_no_level() -> None:
     rng = np.random.default_rng(5)
     small, large = np.random.default_rng(5), np.random.default_rng(5)
     one = chance_level(coarse_map(small), coarse_map(small))

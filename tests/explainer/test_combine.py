@@ -1,4 +1,4 @@
-"""Combi-CAM worked out by hand: scaling, upsampling, weights, folding."""
+"""Combi-CAM, worked out by hand: scaling, upsampling, weights, folding."""
 
 import math
 from dataclasses import replace
@@ -70,7 +70,7 @@ def test_scaling_all_weights_scales_the_heatmap(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["max", "minmax", "tanh"])
-def test_the_magnitude_of_a_map_counts_in_the_sum_alone(how: str) -> None:
+def test_the_magnitude_of_a_map_matters_in_the_sum_alone(how: str) -> None:
     faint = replace(FINE, values=FINE.values * np.float32(1e-9))
     expected = combine([COARSE, FINE], [1, 1], how, (3, 3)).values
     np.testing.assert_allclose(combine([COARSE, faint], [1, 1], how, (3, 3)).values, expected, rtol=1e-5, atol=1e-6)
@@ -78,7 +78,7 @@ def test_the_magnitude_of_a_map_counts_in_the_sum_alone(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", COMBINATIONS)
-def test_nothing_to_show_is_flat_and_zero(how: str) -> None:
+def test_a_combination_without_structure_is_flat_and_zero(how: str) -> None:
     level = stage_map([[0.3] * 7] * 7)
     for maps, weights in (([COARSE, FINE], [0, 0]), ([level], [1]), ([stage_map([[0.0]])], [2])):
         heatmap = combine(maps, weights, how, (224, 224))
@@ -120,7 +120,7 @@ def test_wrong_weights_are_refused(weights: list[float], words: str) -> None:
         combine([COARSE, FINE], weights, "sum", (3, 3))
 
 
-def test_what_does_not_belong_together_is_refused() -> None:
+def test_mixed_inputs_are_refused() -> None:
     with pytest.raises(DataError, match="mixture"):
         combine([COARSE, replace(FINE, target=8)], [1, 1], "sum", (3, 3))
     with pytest.raises(DataError, match="at least one map"):
@@ -140,7 +140,7 @@ def test_preset_weights_for_any_number_of_maps() -> None:
     assert presets()["combi-cam-shallow"].weights(4) == (1, 1, 0, 0)
 
 
-def test_the_published_preset_is_what_was_published() -> None:
+def test_the_published_preset_has_the_settings_of_the_paper() -> None:
     published = presets()["combi-cam"]
     assert (published.level, published.score, published.how) == ("block", "probability", "sum")
 

@@ -1,4 +1,4 @@
-"""Concept influence: worked out by hand, against another implementation, and what must hold for any map and mask."""
+"""Concept influence: values by hand, an independent implementation, and properties for any map and mask."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from geoexplain.explainer.concepts import (
     bootstrap,
     concept_influence,
     concept_table,
-    dilated,
+    dilate,
     top_pixels,
 )
 
@@ -42,7 +42,7 @@ def test_worked_out_by_hand() -> None:
     assert (result.tied, result.flat) == (0, False)
 
 
-def test_small_concepts_are_ignored_and_say_so() -> None:
+def test_small_concepts_are_ignored_with_a_reason() -> None:
     masks = {"hut": mask_of("#....", ".....", ".....", "....."), "moon": np.zeros((4, 5), dtype=bool)}
     hut, moon = concept_influence(MAP, masks, k=5, smallest_share=0.06).concepts
     assert (hut.tki, hut.ci) == (0.2, pytest.approx(4))
@@ -50,7 +50,7 @@ def test_small_concepts_are_ignored_and_say_so() -> None:
     assert (moon.share, moon.tki, moon.ci, moon.ignored) == (0, 0, None, "not in the image")
 
 
-def test_equal_values_count_in_their_order() -> None:
+def test_ties_are_broken_by_index() -> None:
     # Five are positive, three are 1 and two of these fill k = 7: the first two of them, by index.
     result = concept_influence(MAP, {"row": mask_of(".##..", ".....", ".....", ".....")}, k=7)
     assert result.concepts[0].tki == pytest.approx(2 / 7)
@@ -59,16 +59,16 @@ def test_equal_values_count_in_their_order() -> None:
     assert concept_influence(MAP, {}, k=8).tied == 0
 
 
-def test_a_flat_map_says_nothing() -> None:
+def test_all_concepts_of_a_flat_map_are_ignored() -> None:
     result = concept_influence(np.full((4, 5), 0.3), {"all": np.ones((4, 5), dtype=bool)}, k=5)
     assert result.flat
     assert result.concepts == (ConceptInfluence("all", 1.0, None, None, "the explanation is flat"),)
 
 
 def test_dilation_worked_out_by_hand() -> None:
-    grown = dilated(mask_of("#....", ".....", ".....", "....."), 1)
+    grown = dilate(mask_of("#....", ".....", ".....", "....."), 1)
     np.testing.assert_array_equal(grown, mask_of("##...", "##...", ".....", "....."))
-    np.testing.assert_array_equal(dilated(grown, 0), grown)
+    np.testing.assert_array_equal(dilate(grown, 0), grown)
     # The dilated corner is the tower above.
     (corner,) = concept_influence(
         MAP, {"corner": mask_of("#....", ".....", ".....", ".....")}, k=5, dilation_px=1
@@ -77,13 +77,13 @@ def test_dilation_worked_out_by_hand() -> None:
 
 
 @given(arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))), st.integers(1, 6))
-def test_dilation_is_all_that_lies_near_on_a_chessboard(mask: np.ndarray, pixels: int) -> None:
+def test_dilation_is_by_chessboard_distance(mask: np.ndarray, pixels: int) -> None:
     near = distance_transform_cdt(~mask, "chessboard") <= pixels if mask.any() else mask
-    np.testing.assert_array_equal(dilated(mask, pixels), near)
+    np.testing.assert_array_equal(dilate(mask, pixels), near)
 
 
 def by_loops(values: np.ndarray, mask: np.ndarray, k: int) -> tuple[float, float]:
-    """(tki, share), one pixel after the other: how many stand before a pixel decides whether it is among the top."""
+    """(tki, share), one pixel at a time: a pixel is in the top k if fewer than k pixels rank before it."""
     flat, inside = values.ravel().tolist(), mask.ravel().tolist()
     hits = 0
     for i, value in enumerate(flat):
@@ -204,15 +204,15 @@ def test_a_table_worked_out_by_hand() -> None:
     assert sea.median is not None
     assert sea.mean is not None
     assert (sea.median.value, sea.mean.value) == (2, 3)
-    # The bootstrap of three values knows 27 draws of them: no interval is given.
+    # Three values have only 27 resamples, so there is no interval.
     assert all(np.isnan(end) for one in (sea.median, sea.mean) for end in (one.low, one.high))
 
 
-def test_an_interval_takes_twenty_images() -> None:
+def test_an_interval_needs_twenty_images() -> None:
     values = [1.0] * 10 + [2.0] * 10
     few, enough = bootstrap(values[:19], 500, 0.95, 0), bootstrap(values, 500, 0.95, 0)
     assert np.isnan([few[0].low, few[1].high]).all()
-    # Twos among twenty draws of either: binomial, 6 to 14 in 95.9 % of the cases.
+    # The number of twos among twenty draws is binomial: 6 to 14 in 95.9 % of cases.
     assert (enough[1].low, enough[1].high) == pytest.approx((1.3, 1.7), abs=0.051)
 
 
@@ -233,7 +233,7 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution() -> None:
     values = 5 + 2 * (values - values.mean()) / values.std()
     median, mean = bootstrap(values.tolist(), 4000, 0.95, 0)
     assert (mean.value - mean.low, mean.high - mean.value) == pytest.approx((0.196, 0.196), rel=0.08)
-    # And the median to √(π/2) times as much.
+    # The median is known to √(π/2) times as much.
     assert median.high - median.low == pytest.approx(2 * 0.196 * np.sqrt(np.pi / 2), rel=0.3)
 
 
@@ -243,8 +243,8 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution() -> None:
         ([(float("nan"), influence_of(sea=1.0))], {}, "finite and at least 0, got nan"),
         ([(-1.0, influence_of(sea=1.0))], {}, "finite and at least 0"),
         ([], {"bins_km": [(0, 25), (20, 30)]}, "do not overlap"),
-        ([], {"bins_km": [(25, 25)]}, "from low to high"),
-        ([], {"bins_km": []}, "bins of errors"),
+        ([], {"bins_km": [(25, 25)]}, "bins .low, high. in km, 0 ≤ low < high"),
+        ([], {"bins_km": []}, "bins .low, high. in km, 0 ≤ low < high"),
         ([], {"smallest_count": 0}, "at least 1"),
         ([], {"confidence": 1.0}, "between 0 and 1"),
     ],

@@ -1,4 +1,4 @@
-"""Two cells held against each other: by hand, against autograd on the naive formula, and turned round."""
+"""Contrast of two cells: values by hand, comparison with autograd on the naive formula, and swapped cells."""
 
 import numpy as np
 import pytest
@@ -12,13 +12,13 @@ from geoexplain.explainer.cams import StageMap, score_cam
 from geoexplain.explainer.combine import COMBINATIONS, combine, combine_pair, upsample
 from geoexplain.explainer.contrast import Contrast, contrast
 from geoexplain.explainer.explanation import Explanation, explain
-from geoexplain.explainer.table import GRADIENT_CAM, of_family
+from geoexplain.explainer.table import GRADIENT_CAM, kinds_of_family
 from geoexplain.explainer.target import log_odds
 from geoexplain.explainer.trace import trace
 from geoexplain.locator.model import GeoModel
 from tests.explainer.networks import image_tensor, plain_network
 
-GRADIENT_METHODS = list(of_family(GRADIENT_CAM))
+GRADIENT_METHODS = list(kinds_of_family(GRADIENT_CAM))
 SIZE_HW = (48, 64)
 
 
@@ -39,7 +39,7 @@ def held(model: GeoModel, explanation: Explanation) -> Contrast:
 
 
 def test_a_network_worked_out_by_hand() -> None:
-    # One stage, which passes red and green on; features are their means; the logits are 4 red, 4 green, 8 red.
+    # One stage, which passes red and green through; features are their means; the logits are 4 red, 4 green, 8 red.
     network = plain_network([[[1, 0, 0], [0, 1, 0]]], head=[[4, 0], [0, 4], [8, 0]])
     pixels = torch.tensor([[[3.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 7.0]], [[0.0, 0.0], [9.0, 0.0]]])
     result = trace(network, pixels[None], 0, against=1)
@@ -49,16 +49,16 @@ def test_a_network_worked_out_by_hand() -> None:
     # d(4 mean red − 4 mean green): 1 at every pixel of red, −1 at every one of green.
     assert stage.gradient.tolist() == [[[1, 1]] * 2, [[-1, -1]] * 2]
     explained = Explanation(Image.new("RGB", (2, 2)), pixels[None], explain_nothing(network), result)
-    found = contrast(explained, network, 1)
-    assert found.log_odds == pytest.approx(4 - 8)
-    grad_cam = found.heatmap("grad-cam")
-    # ReLU(red − green) for the first cell, ReLU(green − red) for the second: what both have cancels.
+    outcome = contrast(explained, network, 1)
+    assert outcome.log_odds == pytest.approx(4 - 8)
+    grad_cam = outcome.heatmap("grad-cam")
+    # ReLU(red − green) for the first cell, ReLU(green − red) for the second: common parts cancel.
     assert grad_cam.here.values.tolist() == [[2, 1], [0, 0]]
     assert grad_cam.there.values.tolist() == [[0, 0], [0, 7]]
     assert grad_cam.values.tolist() == [[2, 1], [0, -7]]
-    # LayerCAM looks at each channel by itself: red where it is, green where it is.
-    assert found.heatmap("layer-cam").values.tolist() == [[3 - 1, 1], [0, -7]]
-    # Against the third cell red alone decides, and it speaks against the first: g = −1.
+    # LayerCAM treats each channel separately: red where there is red, green where there is green.
+    assert outcome.heatmap("layer-cam").values.tolist() == [[3 - 1, 1], [0, -7]]
+    # Against the third cell only red matters, and it is evidence against the first cell: g = −1.
     other = contrast(explained, network, 2).heatmap("grad-cam")
     assert other.values.tolist() == [[-3, -1], [0, 0]]
 
@@ -89,7 +89,7 @@ def test_log_odds_are_the_difference_of_logits(model: GeoModel) -> None:
     for block, one, other in zip(result.blocks, by_logit[0].blocks, by_logit[1].blocks, strict=True):
         expected = one.gradient - other.gradient
         torch.testing.assert_close(block.gradient, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
-    logits = torch.tensor([[1.5, -2.0, 900.0, -900.0]])  # a probability of e^−1800 has no logarithm left
+    logits = torch.tensor([[1.5, -2.0, 900.0, -900.0]])  # a probability of e^−1800 rounds to 0, which has no logarithm
     assert log_odds(logits, 0, 1).item() == pytest.approx(3.5)
     assert log_odds(logits, 3, 2).item() == pytest.approx(-1800)
 
@@ -107,8 +107,8 @@ def test_swapping_the_cells_swaps_the_maps(model: GeoModel, picture: Image.Image
     weights = (0.0, 0.5, 1.0, 2.0, 0.0, 1.5, 1.0)
     for how in COMBINATIONS:
         one = held.combi_cam(weights, method=method, level="stage", how=how)
-        for found in (other_way, held.swapped()):
-            other = found.combi_cam(weights, method=method, level="stage", how=how)
+        for outcome in (other_way, held.swapped()):
+            other = outcome.combi_cam(weights, method=method, level="stage", how=how)
             np.testing.assert_array_equal(other.here.values, one.there.values)
             np.testing.assert_array_equal(other.there.values, one.here.values)
             np.testing.assert_array_equal(other.values, -one.values)
@@ -153,12 +153,12 @@ def test_another_cell_to_compare_with_gives_another_map(
     assert np.abs(one.values - other.values).max() > 0.01 * np.abs(one.values).max()
 
 
-def test_a_place_means_its_nearest_cell(model: GeoModel, explanation: Explanation) -> None:
+def test_a_position_means_its_cell(model: GeoModel, explanation: Explanation) -> None:
     lat, lon = model.partition.centers_deg[9]
     assert contrast(explanation, model, (float(lat) + 0.5, float(lon) - 0.5)).against == 9
 
 
-def test_what_is_common_to_both_cells_is_divided_by_their_common_maximum() -> None:
+def test_maps_of_both_cells_are_divided_by_their_common_maximum() -> None:
     def stage_map(target: int, values: list[list[float]]) -> StageMap:
         return StageMap(np.float32(values), 1, "stage", "grad-cam", target, "log-odds", False)
 
@@ -172,20 +172,20 @@ def test_what_is_common_to_both_cells_is_divided_by_their_common_maximum() -> No
 
 
 def test_raw_sums_are_those_of_each_cell_alone(held: Contrast) -> None:
-    found = held.combi_cam((0.5,) * 16, method="layer-cam")
-    for side, heatmap in ((held.here, found.here), (held.there, found.there)):
+    outcome = held.combi_cam((0.5,) * 16, method="layer-cam")
+    for side, heatmap in ((held.here, outcome.here), (held.there, outcome.there)):
         alone = combine(side.maps("layer-cam", "block"), (0.5,) * 16, "sum", side.size_hw)
         np.testing.assert_array_equal(heatmap.values, alone.values)
         assert (heatmap.target, heatmap.score) == (side.target, "log-odds")
 
 
-def test_cells_that_the_image_cannot_tell_apart_have_a_flat_contrast() -> None:
+def test_cells_that_the_image_does_not_distinguish_have_a_flat_contrast() -> None:
     network = plain_network([[[1, 0, 0], [0, 1, 0]]], head=[[1, 1], [1, 1], [0, 1]])
     explained = explain(Image.effect_noise((8, 8), 60).convert("RGB"), network, target=0)
     for method in GRADIENT_METHODS:
-        found = contrast(explained, network, 1).heatmap(method)
-        assert found.flat
-        assert not found.values.any()
+        outcome = contrast(explained, network, 1).heatmap(method)
+        assert outcome.flat
+        assert not outcome.values.any()
         assert not contrast(explained, network, 2).heatmap(method).flat
 
 
@@ -196,10 +196,10 @@ def test_cells_that_the_image_cannot_tell_apart_have_a_flat_contrast() -> None:
         (12, "from 0 to 11, got 12"),
         (-1, "from 0 to 11, got -1"),
         ((91.0, 0.0), "expected a target latitude"),
-        (None, "expected a cell to hold the explained one against, got none"),
+        (None, "expected a cell to contrast the explained one with, got none"),
     ],
 )
-def test_what_cannot_be_contrasted_is_refused(
+def test_wrong_cells_to_contrast_are_refused(
     model: GeoModel, explanation: Explanation, against: object, sentence: str
 ) -> None:
     with pytest.raises(DataError, match=sentence):

@@ -1,4 +1,4 @@
-"""One explanation: every map of it is what the parts give, and the network runs no more."""
+"""Explanation: its maps equal those of the parts that it uses, and drawing them does not run the network."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def explanation(model: GeoModel, picture: Image.Image) -> Explanation:
     return explain(picture, model, target=4)
 
 
-def test_it_holds_what_was_seen_and_said(model: GeoModel, picture: Image.Image, explanation: Explanation) -> None:
+def test_it_holds_the_input_and_the_prediction(model: GeoModel, picture: Image.Image, explanation: Explanation) -> None:
     assert explanation.size_hw == (64, 85)  # shorter side 64, 64 · 160 / 120 = 85.3
     assert explanation.tensor.shape == (1, 3, 64, 85)
     torch.testing.assert_close(explanation.tensor, model.preprocess.tensor(picture))
@@ -34,7 +34,7 @@ def test_it_holds_what_was_seen_and_said(model: GeoModel, picture: Image.Image, 
     assert explanation.target == 4
 
 
-def test_the_prediction_is_that_of_the_image_whatever_is_explained(
+def test_the_prediction_does_not_depend_on_the_target(
     model: GeoModel, picture: Image.Image, explanation: Explanation
 ) -> None:
     located = locate(picture, model)
@@ -47,9 +47,9 @@ def test_the_prediction_is_that_of_the_image_whatever_is_explained(
 @pytest.mark.parametrize("level", ["stage", "block"])
 def test_maps_are_those_of_the_trace(model: GeoModel, explanation: Explanation, method: str, level: str) -> None:
     expected = stage_maps(trace(model, explanation.tensor, 4, "probability"), method, level)
-    found = explanation.maps(method, level)
-    assert [m.index for m in found] == [m.index for m in expected]
-    for mine, other in zip(found, expected, strict=True):
+    result = explanation.maps(method, level)
+    assert [m.index for m in result] == [m.index for m in expected]
+    for mine, other in zip(result, expected, strict=True):
         np.testing.assert_allclose(mine.values, other.values, rtol=1e-4, atol=1e-6 * other.values.max())
 
 
@@ -67,9 +67,9 @@ def test_combi_cam_as_published_is_the_raw_sum_of_all_blocks(explanation: Explan
 def test_combi_cam_is_the_combination_of_its_maps(explanation: Explanation, how: str) -> None:
     weights = (0.0, 0.5, 1.0, 2.0, 0.0, 1.5, 1.0)
     expected = combine(explanation.maps("layer-cam", "stage"), weights, how, (64, 85))
-    found = explanation.combi_cam(weights, method="layer-cam", level="stage", how=how)
-    np.testing.assert_array_equal(found.values, expected.values)
-    assert found.weights == weights
+    result = explanation.combi_cam(weights, method="layer-cam", level="stage", how=how)
+    np.testing.assert_array_equal(result.values, expected.values)
+    assert result.weights == weights
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "layer-cam"])
@@ -102,7 +102,7 @@ def test_the_score_is_passed_on(model: GeoModel, picture: Image.Image) -> None:
     assert not np.allclose(probability.combi_cam().values, logit.combi_cam().values)
 
 
-def test_coordinates_mean_the_nearest_cell(model: GeoModel, picture: Image.Image) -> None:
+def test_a_position_means_the_cell_that_holds_it(model: GeoModel, picture: Image.Image) -> None:
     for place in ((0.5, 1.0), (59.0, 149.0), (-60.0, -150.0), (-90.0, 0.0), (45.0, 180.0), (45.0, -180.0)):
         cell = target_cell(model, place)
         assert cell == great_circle_km(place, model.partition.centers_deg).argmin()
@@ -120,7 +120,7 @@ def test_a_place_that_is_not_on_earth_is_refused(model: GeoModel, place: tuple) 
         target_cell(model, place)
 
 
-def test_what_cannot_be_explained_is_refused(model: GeoModel, picture: Image.Image, explanation: Explanation) -> None:
+def test_wrong_arguments_are_refused(model: GeoModel, picture: Image.Image, explanation: Explanation) -> None:
     with pytest.raises(DataError, match="from 0 to 11"):
         explain(picture, model, target=12)
     with pytest.raises(DataError, match="expected a score"):

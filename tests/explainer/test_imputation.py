@@ -1,4 +1,4 @@
-"""Imputation of removed pixels: by hand, against a dense system written down pixel by pixel, and what it must keep."""
+"""Imputation of removed pixels: values by hand, comparison with a dense system, and properties."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_it_solves_the_dense_system(share: float) -> None:
     np.testing.assert_allclose(linear_imputation(image, removed), dense(image, removed), atol=1e-12)
 
 
-def test_a_whole_region_of_a_ramp_is_restored_exactly_whatever_was_there() -> None:
+def test_a_removed_region_of_a_ramp_is_restored_exactly() -> None:
     south, east = np.mgrid[:12, :15]
     ramp = np.stack([2.0 * south + east, east - 1.0 * south])
     removed = np.zeros((12, 15), dtype=bool)
@@ -55,13 +55,13 @@ def test_a_whole_region_of_a_ramp_is_restored_exactly_whatever_was_there() -> No
     np.testing.assert_allclose(linear_imputation(np.where(removed, np.nan, ramp), removed), ramp, atol=1e-12)
 
 
-def test_nothing_removed_is_nothing_changed() -> None:
+def test_without_removed_pixels_nothing_changes() -> None:
     image = np.random.default_rng(2).normal(size=(3, 4, 5)).astype(np.float32)
     kept = noisy_linear_imputation(image, np.zeros((4, 5), dtype=bool), np.random.default_rng(0))
     np.testing.assert_array_equal(kept, image)
 
 
-def test_noise_is_on_the_removed_pixels_alone_and_of_its_strength() -> None:
+def test_noise_is_on_the_removed_pixels_alone_with_its_deviation() -> None:
     image = np.ones((3, 60, 60), dtype=np.float32)
     removed = np.zeros((60, 60), dtype=bool)
     removed[:50] = True
@@ -71,7 +71,7 @@ def test_noise_is_on_the_removed_pixels_alone_and_of_its_strength() -> None:
     assert noisy[:, removed].mean() == pytest.approx(1, abs=5 * NOISE / 95)
 
 
-def test_a_line_is_eliminated_after_the_two_halves_that_it_keeps_apart() -> None:
+def test_a_line_is_eliminated_after_the_two_halves_that_it_separates() -> None:
     order = elimination_order(9, 20).reshape(9, 20)
     assert sorted(order.ravel()) == list(range(180))
     assert order[:, 10].min() > np.delete(order, 10, axis=1).max()

@@ -1,4 +1,4 @@
-"""Intervals of means of few values: by hand, by how often they hold the truth, and how many more they ask for."""
+"""Intervals of means of few values: values by hand, coverage of the true mean, and numbers of further values."""
 
 import math
 
@@ -20,7 +20,7 @@ WORLDS = {
 
 @pytest.mark.parametrize("count", [5, 10, 30])
 @pytest.mark.parametrize("world", WORLDS)
-def test_they_hold_the_truth(world: str, count: int) -> None:
+def test_intervals_cover_the_true_mean(world: str, count: int) -> None:
     rng = np.random.default_rng(count)
     truth = WORLDS[world](rng, 500_000).mean()
     held = [low <= truth <= high for low, high in map(mean_interval, WORLDS[world](rng, (3000, count)))]
@@ -36,13 +36,13 @@ def test_by_hand() -> None:
     assert half_width(10**6, 2) == pytest.approx(1.96 * 2 / 1000, rel=1e-3)
 
 
-def test_of_one_value_nothing_is_known_and_equal_ones_agree() -> None:
+def test_one_value_has_an_infinite_interval_and_equal_ones_a_point() -> None:
     assert mean_interval(np.array([0.9])) == (-math.inf, math.inf)
     assert all(math.isnan(end) for end in mean_interval(np.zeros(0)))
     assert mean_interval(np.ones(5)) == (1, 1)
 
 
-def test_as_many_more_are_asked_for_as_settle_it() -> None:
+def test_further_values_are_those_that_settle_it() -> None:
     def below(limit: float):
         return lambda _low, high: high < limit
 

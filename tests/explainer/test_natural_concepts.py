@@ -1,4 +1,4 @@
-"""Concepts from Natural Earth's files: squares at known places, over the land and at the sea."""
+"""Concepts from Natural Earth's files: squares at known positions, on land and at the coast."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ DEGREE_KM = 2 * np.pi * 6371.0 / 360
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    # In the Sahara, where there is no sea for 5 degrees around 20° N 10° E; the class's letters and spaces vary.
+    # In the Sahara, at least 5 degrees from the sea, at 20° N 10° E. Case and spaces of the class names vary.
     of_class = {
         "Desert": square(5, 15, 15, 25),
         "Range/mtn ": square(9.2, 19.2, 11.2, 22.2),
@@ -42,11 +42,11 @@ def test_squares_by_hand(folder: Path) -> None:
     assert (rows.min(), rows.max()) == (6, 8)  # 0.1 to 0.4 of 0.1° rows below the middle: centres at 0.15 … 0.35
     assert (columns.min(), columns.max()) == (1, 3)  # 0.094 to 0.376 west: centres at 0.35, 0.25, 0.15
     assert not masks["plateau"].any()
-    assert "glacier" not in masks  # its layer is not there
+    assert "glacier" not in masks  # its layer is missing
     assert set(masks) - set(LandCover()(image, position)) <= set(CONCEPTS)
 
 
-def test_they_end_at_the_sea_and_are_added_to_the_land_cover(folder: Path) -> None:
+def test_concepts_end_at_the_sea_and_are_added_to_the_land_cover(folder: Path) -> None:
     image, position = Image.new("RGB", (40, 40), (2, 5, 20)), Footprint(42.3, 12.9, 900)  # Italy
     masks, alone = natural_concepts(folder)(image, position), LandCover()(image, position)
     assert set(masks) > set(alone)
@@ -57,6 +57,6 @@ def test_they_end_at_the_sea_and_are_added_to_the_land_cover(folder: Path) -> No
     assert not natural_concepts(folder)(image).keys() - LandCover()(image).keys()
 
 
-def test_a_folder_without_any_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_layers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"such as ne_50m_geography_regions_polys\.zip"):
         natural_concepts(tmp_path)

@@ -41,7 +41,7 @@ def tensor():
 
 @pytest.fixture(scope="module")
 def steep_model():
-    """Logits in the hundred thousands, so that gradients are large beside the constant of the package."""
+    """Logits in the hundred thousands, so that gradients are large compared with the package's constant."""
     return random_model(head_gain=1e5)
 
 
@@ -55,7 +55,7 @@ def test_single_layers_agree(model, tensor, method, block) -> None:
 
 
 @pytest.mark.parametrize("block", [0, 2, 5, 10, 15])
-def test_grad_cam_plus_plus_agrees_where_the_constant_of_the_package_does_not_count(steep_model, tensor, block) -> None:
+def test_grad_cam_plus_plus_agrees_where_the_constant_of_the_package_is_negligible(steep_model, tensor, block) -> None:
     result = trace(steep_model, tensor, TARGET, "logit")
     assert result.blocks[block].gradient.abs().mean() > 10
     values = stage_maps(result, "grad-cam++", "block")[block].values
@@ -65,7 +65,7 @@ def test_grad_cam_plus_plus_agrees_where_the_constant_of_the_package_does_not_co
 
 
 @pytest.mark.parametrize("block", [10, 15])
-def test_that_constant_is_all_in_which_grad_cam_plus_plus_differs(model, tensor, block) -> None:
+def test_grad_cam_plus_plus_differs_by_that_constant_alone(model, tensor, block) -> None:
     stage = trace(model, tensor, TARGET, "logit").blocks[block]
     expected = peer_map("grad-cam++", model, model.backbone.blocks[block], tensor)
     g, total = stage.gradient, stage.activation.sum(dim=(1, 2), keepdim=True)

@@ -1,4 +1,4 @@
-"""Places by their names: which cells they stand for, and what is said of names that fit none or several."""
+"""Places by name: the cells of a place, and errors for unknown and ambiguous names."""
 
 import numpy as np
 import pytest
@@ -30,14 +30,14 @@ def model() -> GeoModel:
     )
 
 
-def test_a_name_in_any_case_is_its_cells(model: GeoModel) -> None:
+def test_names_are_case_insensitive(model: GeoModel) -> None:
     assert named_group(model, "asia") == CellGroup("Asia", (0, 1, 2, 6))
     assert named_group(model, "Tbilisi") == CellGroup("Tbilisi, Georgia, Asia", (0, 1))
     assert named_group(model, " Georgia , europe") == CellGroup("Georgia, Europe", (4,))
     assert place_group(TREE, 0) == CellGroup("Europe", (3, 4, 7, 8, 9, 10, 11))
 
 
-def test_names_that_fit_several_or_none(model: GeoModel) -> None:
+def test_ambiguous_and_unknown_names_are_refused(model: GeoModel) -> None:
     with pytest.raises(DataError, match="got 2 called 'Georgia': say which, “Georgia, Asia”; “Georgia, Europe”"):
         named_group(model, "Georgia")
     with pytest.raises(DataError, match="got 'Roma'; did you mean Rome"):

@@ -1,4 +1,4 @@
-"""Sanity checks: what is drawn and when, that the served model is left alone, and verdicts on maps of known origin."""
+"""Sanity checks: which weights are drawn when, the served model stays unchanged, and verdicts on known maps."""
 
 import threading
 from dataclasses import replace
@@ -11,18 +11,18 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.explanation import Explanation
 from geoexplain.explainer.sanity import (
+    draw_heatmaps,
     draw_seed,
-    heatmaps,
-    judged,
-    parts,
-    randomised,
+    judge_candidate,
+    randomized_models,
     sanity_checks,
+    weighted_parts,
 )
 from geoexplain.explainer.sanity_verdict import Comparisons
-from geoexplain.explainer.table import BASELINE, GRADIENT_CAM, ExplanationKind, of_family
+from geoexplain.explainer.table import BASELINE, GRADIENT_CAM, ExplanationKind, kinds_of_family
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.tuned import candidates_of, presets, traced_candidates
-from geoexplain.explainer.tuning_gain import untuned
+from geoexplain.explainer.tuning_gain import untuned_kinds
 from geoexplain.locator.model import GeoModel
 from tests.explainer.drawn import baseline
 from tests.explainer.networks import image_tensor, random_model
@@ -41,14 +41,14 @@ def edges(subject):
 
 
 def of_the_head(subject):
-    """A map that is nothing but weights of the head."""
+    """Return a map of the head's weights alone."""
     weights = subject.model.head.mixture_weights.weight.detach().abs().numpy()[:, : SIZE_HW[0] * SIZE_HW[1] // 12]
     values = np.resize(weights, SIZE_HW).astype(np.float32)
     return replace(edges(subject), values=values)
 
 
 def vanishing(subject):
-    """A map that is flat unless the network is the original."""
+    """Return a map that is flat unless the network is the original."""
     heatmap = edges(subject)
     return heatmap if subject.model.title == "Random weights" else replace(heatmap, values=np.zeros(SIZE_HW), flat=True)
 
@@ -58,26 +58,26 @@ def every_tensor(model: GeoModel) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in (model.network.state_dict() | served).items()}
 
 
-def test_the_candidates_are_the_heatmaps_that_people_see(model: GeoModel) -> None:
+def test_the_candidates_are_the_heatmaps_of_the_studio(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
     explanation = Explanation(None, tensor, None, trace(model, tensor, 3))
-    drawn = heatmaps(model, tensor, 3, untuned())
-    for name in of_family(GRADIENT_CAM):
+    drawn = draw_heatmaps(model, tensor, 3, untuned_kinds())
+    for name in kinds_of_family(GRADIENT_CAM):
         np.testing.assert_array_equal(drawn[name].values, explanation.heatmap(name).values)
     np.testing.assert_array_equal(drawn["combi-cam"].values, explanation.combi_cam().values)
     assert {preset.score for preset in presets().values()} == {"probability"}
-    assert set(candidates_of(model)) - set(untuned()) == {"score-cam"}
-    assert traced_candidates(model) == untuned()
+    assert set(candidates_of(model)) - set(untuned_kinds()) == {"score-cam"}
+    assert traced_candidates(model) == untuned_kinds()
     score_cam = explanation.draw("score-cam", model)
     assert (score_cam.method, score_cam.target, score_cam.values.shape) == ("score-cam", 3, SIZE_HW)
 
 
-def test_weights_are_drawn_from_the_head_down_and_what_is_above_stays_drawn(model: GeoModel) -> None:
+def test_weights_are_drawn_from_the_head_down_and_stay_drawn(model: GeoModel) -> None:
     original = every_tensor(model)
     before = original
     seen = []
-    for step, changed in randomised(model, 0):
-        seen.append(parts(model)[step][0])
+    for step, changed in randomized_models(model, 0):
+        seen.append(weighted_parts(model)[step][0])
         now = {key: value.clone() for key, value in changed.network.state_dict().items()}
         prefix = ["head.", "backbone.head.", *(f"backbone.stages.{i}." for i in range(6, -1, -1)), "backbone.stem."][
             step
@@ -88,29 +88,29 @@ def test_weights_are_drawn_from_the_head_down_and_what_is_above_stays_drawn(mode
         convolutions = {key for key, value in now.items() if key.startswith(prefix) and value.dim() > 1}
         assert {key for key in convolutions if "mus" not in key} <= moved
         before = now
-    assert seen == STEPS == [name for name, _ in parts(model)]
+    assert seen == STEPS == [name for name, _ in weighted_parts(model)]
 
 
 def test_drawn_weights_have_the_variance_of_he_and_keep_signals_alive(model: GeoModel) -> None:
-    *_, (_, changed) = randomised(model, 0)
+    *_, (_, changed) = randomized_models(model, 0)
     weight = changed.network.head.mixture_weights.weight
     assert float(weight.std()) == pytest.approx((2 / weight.shape[1]) ** 0.5, rel=0.03)
-    drawn = heatmaps(changed, image_tensor(1, SIZE_HW), 3, untuned())
+    drawn = draw_heatmaps(changed, image_tensor(1, SIZE_HW), 3, untuned_kinds())
     assert not any(heatmap.flat for heatmap in drawn.values())
     assert not any(p.requires_grad for p in changed.network.parameters())
     assert not changed.network.training
 
 
-def test_the_served_model_is_left_alone_while_others_use_it(model: GeoModel) -> None:
+def test_the_served_model_stays_unchanged_while_others_use_it(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
-    before, alone = every_tensor(model), heatmaps(model, tensor, 3, untuned())
+    before, alone = every_tensor(model), draw_heatmaps(model, tensor, 3, untuned_kinds())
     random_state = torch.random.get_rng_state()
     differing: list[str] = []
     done = threading.Event()
 
     def use() -> None:
         while not done.is_set():
-            for name, heatmap in heatmaps(model, tensor, 3, untuned()).items():
+            for name, heatmap in draw_heatmaps(model, tensor, 3, untuned_kinds()).items():
                 if not np.allclose(heatmap.values, alone[name].values, rtol=1e-4, atol=1e-5 * alone[name].values.max()):
                     differing.append(name)
 
@@ -132,34 +132,36 @@ def test_the_served_model_is_left_alone_while_others_use_it(model: GeoModel) -> 
 def test_a_map_of_edges_survives_and_one_of_weights_does_not(model: GeoModel) -> None:
     kinds = {"edges": edges, "weights": of_the_head, "gone": vanishing}
     candidates = {name: ExplanationKind(name, BASELINE, "", "", draw) for name, draw in kinds.items()}
-    heard: list[tuple[int, int]] = []
-    found = sanity_checks(
-        model, image_tensor(2, SIZE_HW), 3, candidates, draws=5, cascades=2, progress=lambda *step: heard.append(step)
+    reports: list[tuple[int, int]] = []
+    result = sanity_checks(
+        model, image_tensor(2, SIZE_HW), 3, candidates, draws=5, cascades=2, progress=lambda *step: reports.append(step)
     )
     networks = 2 * len(STEPS) + 3
-    assert heard == [(i, networks) for i in range(1, networks + 1)]
-    compared = found["edges"].compared
+    assert reports == [(i, networks) for i in range(1, networks + 1)]
+    compared = result["edges"].compared
     for figure in (compared.correlations, compared.similarities, compared.resemblances()):
         np.testing.assert_allclose(figure[:2], 1)
         np.testing.assert_allclose(figure[2:, -1], 1)
-        assert np.isnan(figure[2:, :-1]).all()  # only the end of these draws was looked at
-    assert found["edges"].verdict == "survives"
-    assert found["edges"].sentence.startswith(
+        assert np.isnan(figure[2:, :-1]).all()  # only the last step of these draws was examined
+    assert result["edges"].verdict == "survives"
+    assert result["edges"].sentence.startswith(
         "edges: it survives random weights: it shows the image, not what was learnt. With all weights random the "
         "resemblance is 1.00 (95 %: 1.00 to 1.00; 5 draws; mean |ρ| 1.00, of unrelated maps 0."
     )
-    assert np.abs(found["weights"].compared.correlations[:2]).max() < 0.1  # gone with the head, at the first step
-    assert found["weights"].verdict == "depends"
-    assert np.isnan(found["gone"].compared.correlations).all()
-    assert np.isnan(found["gone"].compared.mean_similarities()).all()
-    np.testing.assert_array_equal(found["gone"].compared.mean_resemblances(), 0)
-    assert found["gone"].verdict == "depends"
-    assert "every map is flat" in found["gone"].sentence
+    assert (
+        np.abs(result["weights"].compared.correlations[:2]).max() < 0.1
+    )  # no correlation once the head is random, at the first step
+    assert result["weights"].verdict == "depends"
+    assert np.isnan(result["gone"].compared.correlations).all()
+    assert np.isnan(result["gone"].compared.mean_similarities()).all()
+    np.testing.assert_array_equal(result["gone"].compared.mean_resemblances(), 0)
+    assert result["gone"].verdict == "depends"
+    assert "every map is flat" in result["gone"].sentence
 
 
 def test_a_network_of_random_weights_is_the_last_of_its_cascade(model: GeoModel) -> None:
-    *_, (step, cascaded) = randomised(model, 7)
-    ((whole, at_once),) = randomised(model, 7, whole=True)
+    *_, (step, cascaded) = randomized_models(model, 7)
+    ((whole, at_once),) = randomized_models(model, 7, whole=True)
     assert (step, whole) == (len(STEPS) - 1,) * 2
     expected = cascaded.network.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in at_once.network.state_dict().items())
@@ -170,11 +172,11 @@ def test_a_network_of_random_weights_is_the_last_of_its_cascade(model: GeoModel)
 def test_every_gradient_method_and_combi_cam_is_checked_and_repeats_itself(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
     one, same = (sanity_checks(model, tensor, 3, draws=1, seed=5) for _ in range(2))
-    assert set(one) == {*of_family(GRADIENT_CAM), "combi-cam", "combi-cam-all", "combi-cam-shallow"}
+    assert set(one) == {*kinds_of_family(GRADIENT_CAM), "combi-cam", "combi-cam-all", "combi-cam-shallow"}
     for name, check in one.items():
         assert list(check.steps) == STEPS
         np.testing.assert_array_equal(check.compared.correlations, same[name].compared.correlations)
-        assert check.verdict in {"too few", "none"}  # one draw says nothing, whatever it shows
+        assert check.verdict in {"too few", "none"}  # one draw gives no verdict
         assert check.sentence.endswith("At least 4 more draws are needed." if check.verdict != "none" else "to check.")
     assert [check.verdict for check in one.values()].count("too few") >= 3
     other = sanity_checks(model, tensor, 3, draws=1, seed=6)
@@ -185,12 +187,12 @@ def test_every_gradient_method_and_combi_cam_is_checked_and_repeats_itself(model
 
 
 def compared(correlations: list[float], chance: float) -> Comparisons:
-    """Draws of two steps, of which the first does not matter."""
+    """Return draws of two steps, of which the first does not matter."""
     column = np.array([[0.99, value] for value in correlations])
     return Comparisons(column, np.full_like(column, chance), np.full_like(column, 0.5))
 
 
-def test_what_is_left_by_hand() -> None:
+def test_resemblances_by_hand() -> None:
     left = compared([0.6, -0.6, 0.2, 0.1, np.nan], 0.2).resemblances()[:, -1]
     np.testing.assert_allclose(left, [0.5, 0.5, 0, -0.125, 0])
     assert np.isnan(compared([np.nan], np.nan).resemblances()[:, -1]).all()
@@ -205,9 +207,9 @@ NEAR = [0.01, -0.01, 0.02, -0.02, 0.015]
         ([0.8, -0.85, 0.9, -0.8, 0.85], 0.0, "survives", "(95 %: 0.77 to 0.91; 5 draws; mean |ρ| 0.84, of unrelated"),
         ([0.34, -0.35, 0.36, -0.34, 0.36], 0.0, "partly", "it is partly the image's own. With all weights random the"),
         (NEAR, 0.0, "depends", "it depends on what was learnt. With all weights random the resemblance is 0.01"),
-        # The same correlations are a part of the image where maps are fine, and chance where they are coarse.
+        # The same correlations are "partly" for fine maps, and chance for coarse ones.
         ([0.34, -0.35, 0.36, -0.34, 0.36], 0.3, "depends", "resemblance is 0.07"),
-        # Few draws that scatter, signs that cancel, four draws alike: nothing of it is a green light.
+        # Few scattered draws, signs that cancel, four equal draws: none of these gives a verdict in favour.
         (
             [-0.44, 0.1, -0.8, 0.5, -0.9],
             0.1,
@@ -222,22 +224,24 @@ NEAR = [0.01, -0.01, 0.02, -0.02, 0.015]
     ],
 )
 def test_verdicts_by_hand(correlations: list[float], chance: float, verdict: str, words: str) -> None:
-    check = judged("x", "X", ("head", "stem"), compared(correlations, chance), flat=False)
+    check = judge_candidate("x", "X", ("head", "stem"), compared(correlations, chance), flat=False)
     assert check.verdict == verdict
     assert words in check.sentence
 
 
 def test_a_flat_map_is_not_checked() -> None:
-    check = judged("x", "X", ("head", "stem"), compared([np.nan] * 5, np.nan), flat=True)
+    check = judge_candidate("x", "X", ("head", "stem"), compared([np.nan] * 5, np.nan), flat=True)
     assert (check.verdict, check.sentence) == ("none", "X: the map is flat, so there is nothing to check.")
 
 
 def test_it_stops_when_cancelled_and_refuses_what_cannot_be(model: GeoModel) -> None:
     tensor = image_tensor(1, SIZE_HW)
-    heard: list[int] = []
+    reports: list[int] = []
     with pytest.raises(ExplanationCancelledError, match="cancelled"):
-        sanity_checks(model, tensor, 3, progress=lambda done, _: heard.append(done), cancelled=lambda: len(heard) == 2)
-    assert heard == [1, 2]
+        sanity_checks(
+            model, tensor, 3, progress=lambda done, _: reports.append(done), cancelled=lambda: len(reports) == 2
+        )
+    assert reports == [1, 2]
     for draws, cascades in ((0, 1), (1, -1)):
         with pytest.raises(DataError, match="at least 1 draw"):
             sanity_checks(model, tensor, 3, draws=draws, cascades=cascades)

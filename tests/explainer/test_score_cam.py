@@ -1,4 +1,4 @@
-"""Score-CAM through the network: values by hand, passes counted, memory, progress, cancelling."""
+"""Score-CAM with the network: values by hand, counts of passes, memory, progress, cancelling."""
 
 import math
 
@@ -21,7 +21,7 @@ def tensor():
 
 
 class Passes:
-    """Records the size of every batch that runs through the model."""
+    """Record the size of every batch that runs through the model."""
 
     def __init__(self, model):
         self.batches: list[int] = []
@@ -43,7 +43,7 @@ def hand_made():
 
 
 def test_score_cam_worked_out_by_hand() -> None:
-    # Masks: red / 2, whose product with red sums to (0 + 0.5 + 0.5 + 2) = 3; green is flat and masks all.
+    # Masks: red / 2, whose product with red sums to (0 + 0.5 + 0.5 + 2) = 3; green is flat and masks everything out.
     # Mean red 3/4 times 2 ln 3 is 1.5 ln 3, so the softmax is 3^1.5 : 1 over red and green = 5.196 : 1.
     network, pixels = hand_made()
     result = trace(network, pixels, 0, "logit")
@@ -65,7 +65,7 @@ def test_score_cam_of_the_probability_worked_out_by_hand() -> None:
 
 
 @pytest.mark.parametrize("score", ["probability", "logit"])
-def test_raw_probability_weighs_by_probability_whatever_the_score(score: str) -> None:
+def test_raw_probability_weights_by_probability_for_any_score(score: str) -> None:
     network, pixels = hand_made()
     result = trace(network, pixels, 0, score)
     stage_map = score_cam(network, pixels, result, result.stages[0], weighting="raw probability")
@@ -73,7 +73,7 @@ def test_raw_probability_weighs_by_probability_whatever_the_score(score: str) ->
     np.testing.assert_allclose(stage_map.values, 3**1.5 / (3**1.5 + 1) * pixels[0, 0] + 0.5 * 3, rtol=1e-5)
 
 
-def test_one_pass_per_channel_and_no_other(model, tensor, passes) -> None:
+def test_one_pass_per_channel_and_no_more(model, tensor, passes) -> None:
     result = trace(model, tensor)
     passes.clear()
     score_cam(model, tensor, result, result.stages[3], memory_bytes=10**12)

@@ -1,4 +1,4 @@
-"""SegFormer: masks worked out by hand, and what is refused. No test asks the network."""
+"""SegFormer: masks worked out by hand, and refused input. No test uses the internet."""
 
 import json
 import sys
@@ -41,7 +41,7 @@ def test_the_class_is_chosen_after_interpolation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (96, 32), (23, 50)])
-def test_masks_have_the_size_of_the_image_whatever_the_network_sees(width: int, height: int, tmp_path: Path) -> None:
+def test_masks_have_the_size_of_the_image(width: int, height: int, tmp_path: Path) -> None:
     masks = load_segformer(save_segformer(tmp_path), least_px=1)(two_halves(width, height))
     assert masks["red"].shape == (height, width)
     assert masks["red"][:, : width // 4].all()
@@ -49,7 +49,7 @@ def test_masks_have_the_size_of_the_image_whatever_the_network_sees(width: int, 
     np.testing.assert_array_equal(masks["red"], ~masks["blue"])
 
 
-def test_classes_of_one_name_are_one_concept_and_small_ones_are_none(tmp_path: Path) -> None:
+def test_classes_of_one_name_are_one_concept_and_small_ones_are_left_out(tmp_path: Path) -> None:
     names = {"0": "colour", "1": " colour ", "2": "never"}
     masks = load_segformer(save_segformer(tmp_path, config={"id2label": names}))(two_halves(16, 16))
     assert list(masks) == ["colour"]
@@ -60,7 +60,7 @@ def test_classes_of_one_name_are_one_concept_and_small_ones_are_none(tmp_path: P
 
 
 def test_mean_and_deviation_are_those_of_the_folder(tmp_path: Path) -> None:
-    # Less its mean, red falls behind blue everywhere.
+    # After subtraction of the mean, red is below blue everywhere.
     folder = save_segformer(tmp_path, preprocessing={"image_mean": [1, 0, 0], "size": 16})
     masks = load_segformer(folder)(two_halves(16, 16))
     assert list(masks) == ["blue"]
@@ -68,7 +68,7 @@ def test_mean_and_deviation_are_those_of_the_folder(tmp_path: Path) -> None:
     assert load_segformer(folder).preprocess.size_px == 512
 
 
-def test_nothing_is_said_while_it_loads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_loading_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     load_segformer(save_segformer(tmp_path))(two_halves(16, 16))
     assert capfd.readouterr() == ("", "")
 
@@ -120,14 +120,14 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"JSON in config\.json"):
         load_segformer(folder)
     (folder / "config.json").write_text("[1]")
-    with pytest.raises(DataError, match=r"one object in config\.json"):
+    with pytest.raises(DataError, match=r"one JSON object in config\.json"):
         load_segformer(folder)
     save_segformer(folder)
     whole = load_file(folder / "model.safetensors")
     for name, change, message in (
-        ("decode_head.classifier.bias", None, "1 of its weights are missing or foreign, such as decode_head.classif"),
+        ("decode_head.classifier.bias", None, "1 of its weights are missing or unknown, such as decode_head.classif"),
         ("decode_head.classifier.bias", torch.tensor([0, float("nan"), 0]), "not finite"),
-        ("something.else", torch.zeros(3), "missing or foreign, such as something.else"),
+        ("something.else", torch.zeros(3), "missing or unknown, such as something.else"),
     ):
         changed = {**whole, name: change}
         save_file({key: values for key, values in changed.items() if values is not None}, folder / "model.safetensors")
@@ -161,12 +161,12 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A hub on this machine that has nothing, and what it was asked for; an empty cache of downloads."""
-    asked: list[str] = []
+    """Run an empty hub on this machine, with an empty cache of downloads; yield the list of requests."""
+    calls: list[str] = []
 
     class Hub(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            calls.append(self.path)
             self.send_error(404)
 
         do_HEAD = do_GET  # noqa: N815
@@ -180,22 +180,22 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    yield asked
+    yield calls
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def test_the_hub_is_asked_only_when_that_is_allowed(hub: list[str], tmp_path: Path) -> None:
+def test_the_hub_is_contacted_only_when_allowed(hub: list[str], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="downloaded before, got 'owner/model': allow the download, or give a folder"):
         load_segformer("owner/model")
     assert hub == []
-    with pytest.raises(DataError, match="expected to download 'owner/model' from the Hugging Face hub, could not"):
+    with pytest.raises(DataError, match="expected to download 'owner/model' from the Hugging Face hub, but it failed"):
         load_segformer("owner/model", allow_download=True)
     assert any("owner/model" in path for path in hub)
 
 
-def test_what_has_been_downloaded_is_found_again(hub: list[str], tmp_path: Path) -> None:
+def test_a_downloaded_model_is_used_again(hub: list[str], tmp_path: Path) -> None:
     kept = tmp_path / "cache" / "models--owner--model"
     save_segformer(kept / "snapshots" / ("a" * 40))
     (kept / "refs").mkdir()
@@ -205,7 +205,7 @@ def test_what_has_been_downloaded_is_found_again(hub: list[str], tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "a/b/c", "../x", "https://h/x", "owner/", "owner/x y", "~/model", ""])
-def test_what_is_neither_folder_nor_name_is_refused(
+def test_a_source_that_is_neither_folder_nor_name_is_refused(
     name: str, hub: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -217,8 +217,8 @@ def test_what_is_neither_folder_nor_name_is_refused(
     assert hub == []
 
 
-def test_the_settings_that_were_written_are_read(tmp_path: Path) -> None:
-    # Guards the test's own network: transformers must agree that the configuration is whole.
+def test_the_written_settings_are_read(tmp_path: Path) -> None:
+    # Guards the test's own network: transformers must accept the configuration as complete.
     folder = save_segformer(tmp_path)
     segmenter = load_segformer(folder)
     assert segmenter.labels == tuple(json.loads((folder / "config.json").read_text())["id2label"].values())

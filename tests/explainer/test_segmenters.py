@@ -1,4 +1,4 @@
-"""Land cover: the rules on colours by hand, the map against the colours on views whose place is known."""
+"""Land cover: the colour rules by hand, and the map compared with the colours on views at known positions."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def view(title: str) -> tuple[Image.Image, Footprint]:
 
 
 @pytest.mark.parametrize(
-    ("colour", "concept"),
+    ("color", "concept"),
     [
         ((255, 255, 255), "ice and snow"),
         ((150, 160, 170), "ice and snow"),
@@ -44,10 +44,10 @@ def view(title: str) -> tuple[Image.Image, Footprint]:
         ((80, 85, 75), None),  # 15/240 = 0.06
     ],
 )
-def test_colours_by_hand(colour: tuple[int, int, int], concept: str | None) -> None:
-    masks = LandCover()(Image.new("RGB", (4, 3), colour))
-    found = [name for name in ("water", "ice and snow", "desert", "vegetation") if masks[name].all()]
-    assert found == ([] if concept is None else [concept])
+def test_colours_by_hand(color: tuple[int, int, int], concept: str | None) -> None:
+    masks = LandCover()(Image.new("RGB", (4, 3), color))
+    result = [name for name in ("water", "ice and snow", "desert", "vegetation") if masks[name].all()]
+    assert result == ([] if concept is None else [concept])
     assert masks["land"].all() == (concept != "water")
     assert not masks["coastline"].any()
 
@@ -64,7 +64,7 @@ def test_the_coastline_is_the_boundary_grown_on_both_sides() -> None:
 
 @pytest.mark.parametrize("title", ["Italy", "New Zealand", "Madagascar", "Borneo", "Iceland", "Baja California"])
 def test_water_by_colour_is_the_ocean_of_the_map(title: str) -> None:
-    # Two ways that know nothing of each other; the rules were not set on this rendering.
+    # The two methods are independent; the rules were not set on this rendering.
     image, position = view(title)
     by_colour, by_map = LandCover()(image)["water"], LandCover()(image, position)["ocean"]
     agreement = (by_colour == by_map).mean()
@@ -73,7 +73,7 @@ def test_water_by_colour_is_the_ocean_of_the_map(title: str) -> None:
     assert (by_colour == LandCover()(image, turned)["ocean"]).mean() < agreement - 0.02
 
 
-def test_lakes_are_no_ocean_and_no_land() -> None:
+def test_lakes_are_neither_ocean_nor_land() -> None:
     image, position = view("Great Lakes")
     masks = LandCover()(image, position)
     # All five cover 244,000 km², 14 % of the view's 1.69 million; the ends of two lie outside, smaller lakes inside.
@@ -81,27 +81,27 @@ def test_lakes_are_no_ocean_and_no_land() -> None:
     assert masks["ocean"].mean() < 0.005
     assert not (masks["land"] & masks["lake"]).any()
     by_colour = LandCover()(image)
-    # Two ways that know nothing of each other: the lakes of the map, and water by colour.
+    # Two independent methods: the lakes of the map, and water by colour.
     assert (by_colour["water"] == masks["lake"] | masks["ocean"]).mean() > 0.95
     assert by_colour["coastline"].mean() > 10 * masks["coastline"].mean()
 
 
-def test_the_narrowest_view_there_is_has_land_and_sea() -> None:
+def test_the_narrowest_view_has_land_and_sea() -> None:
     masks = LandCover()(Image.new("RGB", (6, 4), (2, 5, 20)), Footprint(0, -30, 1e-320))
     assert masks["ocean"].all()
 
 
-def test_a_lake_is_one_in_any_colour() -> None:
+def test_a_lake_of_the_map_is_a_lake_in_any_colour() -> None:
     position = Footprint(-1.0, 33.0, 400)  # Lake Victoria
     white, brown, blue = (
-        LandCover()(Image.new("RGB", (40, 40), colour), position) for colour in ("white", (200, 170, 120), (2, 5, 20))
+        LandCover()(Image.new("RGB", (40, 40), color), position) for color in ("white", (200, 170, 120), (2, 5, 20))
     )
     assert 0.3 < blue["lake"].mean() < 0.5  # 68,800 of 160,000 km², a little of it outside
     for masks in (white, brown):
         np.testing.assert_array_equal(masks["lake"], blue["lake"])
     assert white["ice and snow"].all()
     np.testing.assert_array_equal(brown["desert"], ~blue["lake"])
-    # Water that no map knows is no land either.
+    # Water that is not on the map is not land either.
     assert not blue["land"].any()
 
 
@@ -114,7 +114,7 @@ def test_a_lake_at_the_coast_stays_a_lake() -> None:
 
 
 def test_water_near_the_ocean_is_ocean() -> None:
-    # A picture of nothing but water, laid over Italy: what the map calls land is no ocean, but near its coast.
+    # A picture of water alone, placed over Italy: land on the map is ocean only near the coast.
     position = Footprint(42.3, 12.9, 1150)
     masks = LandCover()(Image.new("RGB", (60, 60), (2, 5, 20)), position)
     places = pixel_positions(position, (60, 60))
@@ -123,7 +123,7 @@ def test_water_near_the_ocean_is_ocean() -> None:
     inland = ~masks["ocean"]
     assert inland.any()
     assert masks["ocean"][to_sea_km < 1].all()
-    # One pixel is 19 km: the tolerance is one pixel, aslant included.
+    # One pixel is 19 km, so the tolerance is one pixel, also diagonally.
     assert not inland[(to_sea_km < 20) & ~masks["lake"]].any()
     assert not masks["ocean"][to_sea_km > 29].any()
 
@@ -139,7 +139,7 @@ def test_water_near_the_ocean_is_ocean() -> None:
         ("Himalaya", "desert", 0.4),
     ],
 )
-def test_what_covers_the_examples(title: str, concept: str, least: float) -> None:
+def test_the_main_concept_of_the_examples(title: str, concept: str, least: float) -> None:
     image, position = view(title)
     masks = LandCover()(image, position)
     assert masks[concept].mean() > least
@@ -147,12 +147,12 @@ def test_what_covers_the_examples(title: str, concept: str, least: float) -> Non
     assert all(not (masks[concept] & masks[other]).any() for other in others)
 
 
-def test_nothing_is_two_things() -> None:
+def test_concepts_do_not_overlap() -> None:
     for title in ROWS:
         image, position = view(title)
         for masks in (LandCover()(image, position), LandCover()(image)):
             kinds = {name: mask for name, mask in masks.items() if name not in {"land", "coastline"}}
-            # Sea ice is ice and no ocean; a frozen lake is both.
+            # Sea ice is ice alone; a frozen lake is ice and lake.
             frozen = kinds["ice and snow"] & ~kinds.get("lake", np.False_)
             assert np.sum([*({**kinds, "ice and snow": frozen}).values()], axis=0).max() == 1
             assert all(mask.shape == (SIZE_PX, SIZE_PX) and mask.dtype == np.bool_ for mask in masks.values())

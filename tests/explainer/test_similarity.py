@@ -1,4 +1,4 @@
-"""Similarity of maps: by hand, against SciPy, and against windows taken one at a time."""
+"""Similarity of maps: values by hand, comparison with SciPy and with one window at a time."""
 
 import math
 
@@ -23,7 +23,7 @@ def test_rank_correlation_is_spearmans() -> None:
     assert rank_correlation(one, -one) == pytest.approx(-1)
 
 
-def test_a_constant_map_is_like_nothing() -> None:
+def test_a_constant_map_has_no_similarity() -> None:
     one, flat = np.random.default_rng(0).random((12, 12)), np.zeros((12, 12))
     assert math.isnan(rank_correlation(one, flat))
     assert math.isnan(structural_similarity(flat, one))
@@ -35,19 +35,19 @@ def test_ssim_window_by_window() -> None:
     x, y = ((values - values.min()) / (values.max() - values.min()) for values in (one, other))
     bell = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
     window = np.outer(bell, bell) / bell.sum() ** 2
-    found = []
+    result = []
     for top in range(14 - 10):
         for left in range(17 - 10):
             a, b = (values[top : top + 11, left : left + 11] for values in (x, y))
             mean_a, mean_b = (window * a).sum(), (window * b).sum()
             var_a, var_b = (window * (a - mean_a) ** 2).sum(), (window * (b - mean_b) ** 2).sum()
             cov = (window * (a - mean_a) * (b - mean_b)).sum()
-            found.append(
+            result.append(
                 (2 * mean_a * mean_b + SSIM_C1)
                 * (2 * cov + SSIM_C2)
                 / ((mean_a**2 + mean_b**2 + SSIM_C1) * (var_a + var_b + SSIM_C2))
             )
-    assert structural_similarity(one, other) == pytest.approx(np.mean(found), rel=1e-9)
+    assert structural_similarity(one, other) == pytest.approx(np.mean(result), rel=1e-9)
     assert structural_similarity(one, 5 * one + 2) == pytest.approx(1)
 
 

@@ -1,4 +1,4 @@
-"""The single pass: what it computes, what it costs, what it leaves behind."""
+"""Tracing: what the single pass computes, how often it runs the network, and that it leaves nothing in the model."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,13 +9,13 @@ from torch import nn
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.combine import combine
-from geoexplain.explainer.table import GRADIENT_CAM, of_family, stage_maps
+from geoexplain.explainer.table import GRADIENT_CAM, kinds_of_family, stage_maps
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import trace
 from geoexplain.explainer.tuned import presets
 from tests.explainer.networks import image_tensor, model_of, plain_network
 
-GRADIENT_METHODS = list(of_family(GRADIENT_CAM))
+GRADIENT_METHODS = list(kinds_of_family(GRADIENT_CAM))
 SIZE_HW = (96, 128)
 
 
@@ -25,7 +25,7 @@ def tensor():
 
 
 def test_a_network_worked_out_by_hand() -> None:
-    # Block 1 takes red - green and blue; block 2 doubles the first and halves the second; the logits are
+    # Block 1 computes red - green and blue; block 2 doubles the first and halves the second; the logits are
     # 3 * the first feature, the difference of both, and 0.
     network = plain_network([[[1, -1, 0], [0, 0, 1]], [[2, 0], [0, 0.5]]], head=[[3, 0], [1, -1], [0, 0]])
     pixels = torch.tensor([[[5.0, 1.0], [0.0, 2.0]], [[1.0, 1.0], [1.0, 1.0]], [[8.0, 0.0], [0.0, 0.0]]])
@@ -68,7 +68,7 @@ def test_the_probability_gradient_follows_from_the_logit_gradients(model, tensor
 
 
 def published_combi_cam(model, tensor, target: int) -> np.ndarray:
-    """Combi-CAM with one whole forward and backward pass per block, as the authors run it."""
+    """Compute Combi-CAM with a full forward and backward pass per block, as in the authors' code."""
     total = torch.zeros(SIZE_HW)
     blocks = [block for stage in model.backbone.stages for block in stage]
     for chosen in blocks:
@@ -131,7 +131,7 @@ def test_one_forward_and_one_gradient_for_every_map(model, tensor, monkeypatch) 
     assert len(gradients) == 1
 
 
-def test_nothing_is_left_in_the_model_or_the_image(model) -> None:
+def test_no_hook_or_gradient_is_left_in_model_or_image(model) -> None:
     image = image_tensor(2, SIZE_HW)
     result = trace(model, image)
     for parameter in model.network.parameters():
@@ -150,7 +150,7 @@ def test_nothing_is_left_in_the_model_or_the_image(model) -> None:
     assert not result.features.requires_grad
 
 
-def test_it_works_where_the_caller_has_switched_gradients_off(model, tensor) -> None:
+def test_it_works_when_the_caller_has_disabled_gradients(model, tensor) -> None:
     expected = trace(model, tensor, 2)
     with torch.no_grad():
         result = trace(model, tensor, 2)
@@ -159,7 +159,7 @@ def test_it_works_where_the_caller_has_switched_gradients_off(model, tensor) -> 
 
 @pytest.fixture
 def one_thread_each():
-    """Eight threads with several more inside each would mostly wait for one another."""
+    """Limit PyTorch to one thread each: eight threads with several more inside would mostly wait for one another."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -169,7 +169,7 @@ def one_thread_each():
 def test_eight_threads_agree_with_one(model, one_thread_each) -> None:
     jobs = [
         (image_tensor(seed, (64, 64)), seed % len(model.partition), ("logit", "probability")[seed % 2])
-        for seed in range(20)
+        for seed in range(8)
     ]
 
     def explain(job: tuple) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""A preset and a candidate that only some models have."""
+"""The tuned preset and candidate, which only some models have."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from geoexplain.explainer.tuned import (
     presets,
     presets_of,
 )
-from geoexplain.explainer.tuning_gain import untuned
+from geoexplain.explainer.tuning_gain import untuned_kinds
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import TUNED_LEVELS, TUNED_SCORES, StageWeights
 from tests.explainer.networks import image_tensor, random_model
@@ -32,12 +32,12 @@ def tuned_model() -> GeoModel:
     return model
 
 
-def test_a_file_may_name_what_the_explainer_has_and_nothing_else() -> None:
+def test_a_file_may_name_only_known_methods_and_combinations() -> None:
     assert LEVELS == TUNED_LEVELS
     assert set(TUNED_SCORES) == set(SCORES)
 
 
-def test_the_preset_and_the_candidate_are_the_weights(tuned_model: GeoModel) -> None:
+def test_the_preset_and_the_candidate_use_the_weights(tuned_model: GeoModel) -> None:
     preset = preset_of(tuned_model, TUNED)
     assert (preset.method, preset.level, preset.score, preset.how) == ("layer-cam", "stage", "probability", "tanh")
     assert preset.weights(7) == WEIGHTS
@@ -45,14 +45,14 @@ def test_the_preset_and_the_candidate_are_the_weights(tuned_model: GeoModel) -> 
     tensor = image_tensor(0, (64, 64))
     traced = trace(tuned_model, tensor)
     drawn = candidate_of(tuned_model, TUNED).draw(Subject(tuned_model, tensor, traced))
-    wanted = combine(stage_maps(traced, "layer-cam", "stage"), WEIGHTS, "tanh", (64, 64))
-    np.testing.assert_array_equal(drawn.values, wanted.values)
+    expected = combine(stage_maps(traced, "layer-cam", "stage"), WEIGHTS, "tanh", (64, 64))
+    np.testing.assert_array_equal(drawn.values, expected.values)
     assert (drawn.method, drawn.how, drawn.weights) == ("layer-cam", "tanh", WEIGHTS)
 
 
-def test_a_model_without_has_neither_and_says_why(model: GeoModel) -> None:
+def test_a_model_without_weights_has_neither_and_gives_the_reason(model: GeoModel) -> None:
     assert presets_of(model) == presets()
-    assert set(candidates_of(model)) == {*untuned(), "score-cam"}
+    assert set(candidates_of(model)) == {*untuned_kinds(), "score-cam"}
     for ask in (lambda: preset_of(model, TUNED), lambda: candidate_of(model, TUNED)):
         with pytest.raises(DataError, match="model random: expected weights tuned for it, got none"):
             ask()

@@ -1,4 +1,4 @@
-"""Centres, assignments and positions: from small pickles made here, through .npz and CSV, and back."""
+"""Centres, assignments and positions: small pickles converted to .npz and CSV, and read back."""
 
 import csv
 import io
@@ -76,7 +76,7 @@ def test_rows_keep_the_order_of_the_original(stored: Callable) -> None:
         assert assignments.rows_of(cell).tolist() == list(rows)
 
 
-def test_assignments_are_held_to_a_model_and_a_gallery(stored: Callable, tmp_path: Path) -> None:
+def test_assignments_are_checked_against_a_model_and_a_gallery(stored: Callable, tmp_path: Path) -> None:
     file = stored(CELLS)
     save_assignments(read_assignments(file), tmp_path / "cells.npz")
     for source in (file, tmp_path / "cells.npz"):

@@ -1,4 +1,4 @@
-"""Pickles of plain data come out as Python would have made them; no other pickle does anything at all."""
+"""Pickles of plain data give the values that Python gives; all others are refused and execute nothing."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ def read(tmp_path: Path) -> Callable[[bytes], object]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_plain_data_is_what_was_pickled(read: Callable, protocol: int) -> None:
+def test_plain_data_is_read_as_pickled(read: Callable, protocol: int) -> None:
     data = {
         "text": ["", "plain", "é – 東京", "x" * 300],
         "whole": [0, 1, -1, 255, 256, 65535, 65536, -(2**31), 2**31, 2**63 - 1, -(2**63), 2**64 - 1],
@@ -167,7 +167,7 @@ def persistent(path: Path) -> bytes:
         (lambda canary: canary, "Path"),
     ],
 )
-def test_a_request_for_anything_else_is_refused_by_name(
+def test_calls_of_other_functions_are_refused_by_name(
     read: Callable, tmp_path: Path, protocol: int, harm: Callable, named: str
 ) -> None:
     canary = tmp_path / "canary"
@@ -183,7 +183,7 @@ PROTO = b"\x80\x04"
 
 
 def laughs() -> list:
-    """Ten lists of ten lists of … : 10^10 values in 300 bytes."""
+    """Return a pickle of ten lists of ten lists and so on: 10^10 values in 300 bytes."""
     values: list = ["ha"] * 10
     for _ in range(9):
         values = [values] * 10
@@ -228,8 +228,8 @@ HOSTILE = {
     "an open mark": (PROTO + b"(N.", DAMAGED),
     "half a pair": (PROTO + b"}(Nu.", DAMAGED),
     "text that is none": (PROTO + b"\x8c\x01\xff.", DAMAGED),
-    "trailing bytes": (PROTO + b"N.N", "1 more bytes after its end"),
-    "second pickle": (PROTO + b"N." + PROTO + b"N.", "4 more bytes after its end"),
+    "trailing bytes": (PROTO + b"N.N", "1 bytes after its end"),
+    "second pickle": (PROTO + b"N." + PROTO + b"N.", "4 bytes after its end"),
     "no end": (PROTO + b"N", DAMAGED),
     "a whole number of 4 GB": (PROTO + b"\x8b\xff\xff\xff\x7f\x01.", "opcode LONG4"),
     "a whole number of 72 bits": (PROTO + b"\x8a\x09" + b"\x01" * 9 + END, "more than 64 bits"),
@@ -280,10 +280,10 @@ def test_a_small_file_takes_little_memory(read: Callable, bomb: str) -> None:
     ("limit", "opcode", "bytes_each"),
     [("MAX_CONTAINERS", b"\x8f", 240), ("MAX_MEMO", b"\x94", 150), ("MAX_STEPS", b"N", 16)],
 )
-def test_a_file_of_one_thing_has_an_end(
+def test_memory_is_bounded_for_one_large_value(
     read: Callable, monkeypatch: pytest.MonkeyPatch, limit: str, opcode: bytes, bytes_each: int
 ) -> None:
-    # A set takes 216 bytes of Python's, a memo the entry of a dict and its number, a None the place on the stack.
+    # In Python, a set takes 216 bytes, a memo entry an entry of a dict and its number, a None a place on the stack.
     monkeypatch.setattr(machine, limit, 20_000)
     program = PROTO + b"N" + opcode * 1_000_000
     tracemalloc.start()
@@ -335,7 +335,7 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
         read_pickle(small, max_bytes=50)
 
 
-def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_refused_without_waiting(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.pkl"
     os.mkfifo(pipe)
     for path in (pipe, tmp_path, tmp_path / "none.pkl", Path("a\0b")):

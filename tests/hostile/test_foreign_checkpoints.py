@@ -110,8 +110,8 @@ def with_method(tensor: torch.Tensor) -> torch.Tensor:
 STRIDE_0 = torch.zeros(1).expand(257, 1792)
 
 HEADS: dict[str, tuple[Callable[[Path, Path], None], str]] = {
-    "code": (save_code, r"would have to be run \(posix.system"),
-    "code beside the tensors": (save_code_beside_the_tensors, "would have to be run"),
+    "code": (save_code, r"would have to be executed \(posix.system"),
+    "code beside the tensors": (save_code_beside_the_tensors, "would have to be executed"),
     "bare pickle": (save_bare_pickle, "written by torch.save"),
     "format of PyTorch 1.5": (save_old_format, "PyTorch 1.6 or later"),
     "empty": (lambda good, file: file.write_bytes(b""), "written by torch.save"),

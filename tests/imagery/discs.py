@@ -1,4 +1,4 @@
-"""Pictures of a whole Earth whose every pixel is known, as a camera far away takes them."""
+"""Synthetic photographs of the whole Earth from a distant camera, with known pixels."""
 
 import json
 import math
@@ -22,7 +22,7 @@ def disc_pixels(
     middle_px: tuple[float, float] = (351.0, 348.5),
     distance_km: float = DISTANCE_KM,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The places (side, side, 3) in a picture as unit vectors, NaN beside the Earth; and where it is bright.
+    """Return the positions (side, side, 3) in a picture as unit vectors, NaN beside the Earth; and where it is bright.
 
     By tracing rays: the camera looks at the Earth's middle, an Earth radius at the nearest point is `radius_px` wide.
     """
@@ -42,13 +42,13 @@ def disc_pixels(
 
 
 def coloured(places: np.ndarray, bright: np.ndarray) -> np.ndarray:
-    """RGB uint8 that tells the place: unit vectors from −1 to 1 become 40 to 240. Air is blue, space black."""
+    """Encode positions as RGB uint8: components from −1 to 1 become 40 to 240. Air is blue, space black."""
     rgb = np.where(np.isnan(places), (30.0, 60.0, 120.0), 140 + 100 * places)
     return np.where(bright[..., None], rgb, 0).round().astype(np.uint8)
 
 
 def places_of(rgb: np.ndarray) -> np.ndarray:
-    """Values of `coloured` in [0, 1] (…, 3) → vectors."""
+    """Decode values of `coloured` in [0, 1] (…, 3) to vectors."""
     return (rgb * 255 - 140) / 100
 
 
@@ -57,7 +57,7 @@ def facts(lat_deg: float = 20.0, lon_deg: float = 170.0, distance_km: float = DI
 
 
 def write_disc(folder: Path, name: str = "epic", pixels: np.ndarray | None = None, data: object = None) -> Path:
-    """A picture (of the places, unless others are given) and its facts."""
+    """Write a picture (by default of the encoded positions) and its metadata."""
     folder.mkdir(exist_ok=True)
     file = folder / f"{name}.png"
     Image.fromarray(coloured(*disc_pixels()) if pixels is None else pixels).save(file)

@@ -1,4 +1,4 @@
-"""Whole-earth images whose every pixel is known."""
+"""Synthetic whole-earth images with known pixels."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def grid_deg(height: int) -> np.ndarray:
-    """Centres of the pixels of an equirectangular image (height, 2 height), in degrees (…, 2)."""
+    """Return the centres of the pixels of an equirectangular image (height, 2 height), in degrees (…, 2)."""
     lat = 90 - (np.arange(height) + 0.5) * 180 / height
     lon = (np.arange(2 * height) + 0.5) * 180 / height - 180
     return np.stack(np.meshgrid(lat, lon, indexing="ij"), axis=-1)

@@ -1,4 +1,4 @@
-"""Scenes and surroundings whose every pixel is known, and seeds."""
+"""Synthetic scenes and surroundings with known pixels, and seeded generators."""
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ def smooth_views(n: int = 8, size: int = 48, channels: int = 3) -> Tensor:
 
 
 def coast(n: int = 8, size: int = 48) -> tuple[Tensor, Tensor]:
-    """RGB and water of views: random land in the left half, a flat dark sea in the right."""
+    """Return RGB and water of views: random land in the left half, a uniform dark sea in the right."""
     rgb, water = torch.rand(n, 3, size, size, generator=generator(1)), torch.zeros(n, 1, size, size)
     rgb[..., size // 2 :] = torch.tensor([0.01, 0.02, 0.08]).view(3, 1, 1)
     water[..., size // 2 :] = 1
@@ -28,14 +28,14 @@ def coast(n: int = 8, size: int = 48) -> tuple[Tensor, Tensor]:
 
 
 def flat_ground(n: int, size: int, *, slant: float = 1.0, span_deg: float = 10.0) -> Ground:
-    """Latitudes fall by `span_deg` from the top to the bottom, longitudes rise as much to the right, around 0° 0°."""
+    """Return ground around 0° 0°: latitudes fall by `span_deg` downwards, longitudes rise as much to the right."""
     ticks = torch.deg2rad(((torch.arange(size) + 0.5) / size - 0.5) * span_deg)
     lat, lon = (part.expand(n, size, size).clone() for part in (-ticks[:, None], ticks[None, :]))
     return Ground(lat, lon, torch.full_like(lat, slant), torch.zeros_like(lat))
 
 
 def scene_of(rgb: Tensor, water: Tensor | None = None, ground: Ground | None = None) -> Scene:
-    """A scene 10 degrees wide; all land and seen from straight above unless told otherwise."""
+    """Return a scene 10 degrees wide, by default of land seen from straight above."""
     n, _, size, _ = rgb.shape
     water = torch.zeros(n, 1, size, size) if water is None else water
     return Scene(rgb, water, ground or flat_ground(n, size), torch.full((n,), 10 * 111.195))
@@ -46,7 +46,7 @@ def grey_scene(n: int, shade: float = 0.3, size: int = 32) -> Scene:
 
 
 def cloud_map(height: int = 128) -> Imagery:
-    """Clouds of every size over half of the Earth, with clear sky between them."""
+    """Return clouds of every size over half of the Earth, with clear sky between them."""
     field = torch.zeros(1, 1, height, 2 * height)
     for cells in (8, 16, 32, 64):
         noise = torch.randn(1, 1, cells, 2 * cells, generator=generator(5))
@@ -56,7 +56,7 @@ def cloud_map(height: int = 128) -> Imagery:
 
 
 def made_markings() -> Markings:
-    """One border along the equator, and two sheets: one written full in its left half, the other in its upper half."""
+    """Return one border along the equator, and two sheets, with ink in the left half or in the upper half."""
     borders = torch.zeros(1, 64, 128, 1, dtype=torch.uint8)
     borders[:, 31:33] = 255
     sheets = torch.zeros(2, 64, 64, dtype=torch.uint8)

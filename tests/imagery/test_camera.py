@@ -1,4 +1,4 @@
-"""Where a camera's rays meet the Earth, against cases worked out by hand, geopy, and a plain ray tracer in float64."""
+"""Ground positions of a camera's rays, against cases worked out by hand, geopy, and a plain ray tracer in float64."""
 
 import math
 
@@ -130,7 +130,7 @@ def test_from_far_away_and_aslant_the_limb_is_where_the_ground_falls_away() -> N
 
 @pytest.mark.parametrize("nearness", [0.2, 1.0, 4.0])
 def test_from_near_the_limb_is_where_the_horizon_is(nearness: float) -> None:
-    # from height h = 1 / nearness the horizon is acos(1 / (1 + h)) away, the same angle from the line downwards
+    # from height h = 1 / nearness the horizon is acos(1 / (1 + h)) away, measured at the Earth's centre
     h = 1 / nearness
     horizon = math.acos(1 / (1 + h))
     size_px = 1001
@@ -184,7 +184,7 @@ def test_the_place_below_a_camera_is_seen_from_straight_above(center: tuple[floa
     assert great_circle_km((below.latitude, below.longitude), places(ground)[row, column]) < 40  # a pixel is 28 km
 
 
-def test_what_lies_behind_a_camera_is_not_seen() -> None:
+def test_ground_behind_a_camera_is_not_visible() -> None:
     # 100 km up, looking at a place ahead: the uppermost rays rise above the horizon, and backwards meet the ground
     options = {"width": 0.2, "tilt_deg": 80, "toward_deg": 180, "nearness": 12.0}
     ground = seen(size_px=65, **options)
@@ -238,7 +238,7 @@ def test_views_are_traced_each_by_its_own_camera() -> None:
     assert picked.footprint_km.tolist() == [900, 500]
 
 
-def test_the_ground_lies_on_the_device_that_is_asked_for() -> None:
+def test_the_ground_is_on_the_requested_device() -> None:
     camera = Camera(torch.zeros(1), torch.zeros(1), torch.zeros(1))
     for one in (None, camera):
         points = ViewPoints(
@@ -261,4 +261,4 @@ def test_rows_are_taken_and_put_back() -> None:
         assert torch.equal(after[3], new[0])
         assert torch.equal(after[0], new[1])
         assert torch.equal(getattr(put[rows], part), new)
-    assert torch.equal(ground.lat, numbered(5, 0.0).lat)  # the first is left as it was
+    assert torch.equal(ground.lat, numbered(5, 0.0).lat)  # the first has not changed

@@ -1,4 +1,4 @@
-"""Views under conditions: what is asked for is what is rendered, in any batches."""
+"""Views under conditions match their descriptions, in batches of any size."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ AROUND = made_surroundings()
 
 @pytest.fixture(scope="module")
 def positions() -> Imagery:
-    """Two images whose texels are the unit vectors of their places, as fractions: a view says what it shows."""
+    """Return two images whose texels encode the unit vectors of their positions, so that views show where they are."""
     vectors = torch.from_numpy(unit_vectors(grid_deg(360))).reshape(-1, 3)
     texels = torch.cat([(vectors + 1) / 2 * 255, torch.zeros(len(vectors), 1)], dim=1).float()
     return Imagery(texels.repeat(2, 1), torch.tensor([0]), torch.tensor([360]), ("one", "other"))
@@ -37,21 +37,21 @@ def asked(
 
 
 def places(rgb: torch.Tensor) -> np.ndarray:
-    """(N, S, S, 2) in degrees: what the views of `positions` show."""
+    """Decode the positions (N, S, S, 2) in degrees that views of `positions` show."""
     return degrees(rgb.permute(0, 2, 3, 1).double().numpy() * 2 - 1)
 
 
 def without_effects(name: str) -> Condition:
-    """The same geometry in true colours."""
+    """Return imagery of the same geometry in natural colours."""
     return dataclasses.replace(CONDITIONS[name], effects=(), cover=None)
 
 
-def test_what_is_said_of_the_views_is_what_is_drawn() -> None:
+def test_the_description_of_views_matches_what_is_drawn() -> None:
     said = {name: CONDITIONS[name].sampling((500, 2000), 30) for name in ("plain", "width-4000", "turned", "mixture")}
     assert said == {
-        "plain": "footprint 500–2000 km, rotation ±30°",
-        "width-4000": "footprint 4000–4000 km, rotation ±30°",
-        "turned": "footprint 500–2000 km, rotation 45 to 180° to either side",
+        "plain": "footprint 500–2,000 km, rotation ±30°",
+        "width-4000": "footprint 4,000–4,000 km, rotation ±30°",
+        "turned": "footprint 500–2,000 km, rotation 45 to 180° to either side",
         "mixture": "as wide, turned and aslant as training draws them",
     }
 
@@ -98,7 +98,7 @@ def test_every_view_is_centred_on_its_truth(positions: Imagery, name: str) -> No
 @pytest.mark.parametrize(
     ("name", "low", "high"), [("width-300", 300, 300), ("width-6000", 6000, 6000), ("plain", *WIDTH_KM)]
 )
-def test_views_are_as_wide_as_asked_for(positions: Imagery, name: str, low: float, high: float) -> None:
+def test_views_have_the_requested_width(positions: Imagery, name: str, low: float, high: float) -> None:
     shown = places(asked(positions, without_effects(name)).render(0, 40, 9))
     # from the middle of the picture to that of the last pixel are 4 of its 9 pixels
     width_km = great_circle_km(shown[:, 4, 4], shown[:, 4, 8]) * 9 / 4
@@ -109,7 +109,7 @@ def test_views_are_as_wide_as_asked_for(positions: Imagery, name: str, low: floa
 
 
 def turned_deg(shown: np.ndarray) -> np.ndarray:
-    """Bearing (N,) from the middle of views (N, 9, 9, 2) to the one above it."""
+    """Return the bearing (N,) from the middle pixel of views (N, 9, 9, 2) to the pixel above it."""
     lat_0, lon_0, lat, lon = (np.radians(x) for x in (*shown[:, 4, 4].T, *shown[:, 3, 4].T))
     d_lon = lon - lon_0
     x = np.sin(d_lon) * np.cos(lat)
@@ -160,7 +160,7 @@ def test_beside_the_earth_oblique_views_are_dark(positions: Imagery) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, condition in CONDITIONS.items() if condition.cover])
-def test_clouds_cover_as_much_as_asked_for(name: str) -> None:
+def test_clouds_cover_the_requested_share(name: str) -> None:
     # over black ground clouds of the brightness b and the opacity a give b a, and b is 0.7 to 1, a fifth darker at most
     texels = torch.zeros(2 * 64 * 64, 4, dtype=torch.uint8)
     black = Imagery(texels, torch.tensor([0]), torch.tensor([64]), ("black",))
@@ -171,7 +171,7 @@ def test_clouds_cover_as_much_as_asked_for(name: str) -> None:
     assert mean.std() > 0.03
 
 
-def test_clouds_that_cannot_cover_so_much_cover_what_they_can() -> None:
+def test_clouds_that_cannot_reach_the_share_cover_what_they_can() -> None:
     clouds = AROUND.clouds
     assert clouds is not None
     clear = dataclasses.replace(clouds, texels=torch.zeros_like(clouds.texels))
@@ -200,7 +200,7 @@ def test_the_largest_seed_is_one_too(positions: Imagery) -> None:
     assert not torch.equal(first, other)
 
 
-def test_what_is_missing_is_said(positions: Imagery) -> None:
+def test_missing_surroundings_are_named_in_the_error(positions: Imagery) -> None:
     bare = made_surroundings(clouds=False)
     for name, condition in CONDITIONS.items():
         if condition.needs_clouds:
@@ -216,7 +216,7 @@ def test_what_is_missing_is_said(positions: Imagery) -> None:
 
 
 @pytest.mark.parametrize("views", [0, -1])
-def test_no_views_are_refused(positions: Imagery, views: int) -> None:
+def test_less_than_one_view_is_refused(positions: Imagery, views: int) -> None:
     for name in ("plain", "mixture"):
         with pytest.raises(DataError, match="expected at least 1 view"):
             asked(positions, name, views=views)

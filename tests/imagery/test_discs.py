@@ -1,4 +1,4 @@
-"""Real discs: a picture made by tracing rays is read back, place by place; facts of strangers are checked."""
+"""Views of discs, against a ray-traced picture with known positions; untrusted metadata are checked."""
 
 import dataclasses
 import json
@@ -75,7 +75,7 @@ def test_every_place_is_shown_at_its_coordinates_to_a_pixel(
     assert off_km.mean() < 25 / max(aslant, 0.15)
 
 
-def test_what_lies_behind_the_limb_is_black(disc: Disc) -> None:
+def test_the_ground_beyond_the_limb_is_black(disc: Disc) -> None:
     # from D the limb is acos(R / D) = 89.76° away; the view reaches from 60 to 120°
     points = view(20 - 90, 170.0, 60 / 90 * 10_000)
     rgb = render_disc(disc, points, 64)
@@ -149,7 +149,7 @@ def test_halving_leaves_places_where_they_are() -> None:
         },
     ],
 )
-def test_the_facts_are_read_as_nasa_gives_them(tmp_path: Path, data: dict) -> None:
+def test_metadata_are_read_in_nasas_format(tmp_path: Path, data: dict) -> None:
     found = load_disc(write_disc(tmp_path, data=data))
     assert (found.lat_deg, found.lon_deg, found.distance_km) == (20, 170, 1_500_000)
 
@@ -177,7 +177,7 @@ def test_the_facts_are_read_as_nasa_gives_them(tmp_path: Path, data: dict) -> No
         ({"centroid": {"lat": 20, "lon": 170}, "distance_km": float("inf")}, "expected a latitude"),
     ],
 )
-def test_facts_that_are_none_are_refused(tmp_path: Path, data: object, sentence: str) -> None:
+def test_invalid_metadata_are_refused(tmp_path: Path, data: object, sentence: str) -> None:
     file = write_disc(tmp_path)
     file.with_suffix(".json").write_text(json.dumps(data))
     with pytest.raises(DataError) as caught:
@@ -187,7 +187,7 @@ def test_facts_that_are_none_are_refused(tmp_path: Path, data: object, sentence:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b'{"centroid": {"lat": 1e999'])
-def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_invalid_json_is_refused(tmp_path: Path, content: bytes) -> None:
     file = write_disc(tmp_path)
     file.with_suffix(".json").write_bytes(content)
     with pytest.raises(DataError, match=r"^epic.json: expected centroid .*, got a file without them"):
@@ -201,7 +201,7 @@ def test_a_huge_file_is_not_read_and_a_missing_one_is_named(tmp_path: Path) -> N
     with pytest.raises(DataError, match="expected at most 1,048,576 bytes"):
         load_disc(file)
     file.with_suffix(".json").unlink()
-    with pytest.raises(DataError, match=r"in epic.json beside the picture, found no such file"):
+    with pytest.raises(DataError, match=r"in epic.json next to the picture, found no such file"):
         load_disc(file)
 
 
@@ -236,16 +236,16 @@ def test_a_picture_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         load_disc(file)
 
 
-def test_discs_are_found_in_folders_by_their_facts(tmp_path: Path) -> None:
+def test_discs_are_found_in_folders_by_their_json_files(tmp_path: Path) -> None:
     first, second = write_disc(tmp_path, "b"), write_disc(tmp_path, "a")
     (tmp_path / "clouds.jpg").write_bytes(b"a picture without facts")
     (tmp_path / "notes.json").write_text("{}")
     assert disc_files([tmp_path]) == [second, first]
-    # a file that is named stays, so that what is missing is said of it
+    # a file that is named directly is kept, so that the error can name its missing metadata
     assert disc_files([first, tmp_path / "clouds.jpg"]) == [first, tmp_path / "clouds.jpg"]
     assert disc_files([]) == []
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="--discs: expected pictures with a JSON file of the same stem"):
+    with pytest.raises(DataError, match="--discs: expected pictures, each next to a JSON file of the same stem"):
         disc_files([tmp_path / "empty"])
 
 
@@ -269,19 +269,19 @@ def test_views_of_a_disc_lie_on_it(disc: Disc) -> None:
 
 @pytest.fixture(scope="module")
 def cloudy(disc: Disc) -> Disc:
-    """White north of 20° N, a colour elsewhere."""
+    """Return a picture that is white north of 20° N and coloured elsewhere."""
     places, _ = disc_pixels()
     north = torch.from_numpy(places[..., 2] > math.sin(math.radians(20)))
     return dataclasses.replace(disc, name="cloudy", rgb=torch.where(north, 0.9, disc.rgb.clamp_max(0.5)))
 
 
-def test_a_set_has_as_many_views_of_every_disc(disc: Disc, cloudy: Disc) -> None:
+def test_every_disc_gives_equally_many_views(disc: Disc, cloudy: Disc) -> None:
     views = disc_views([disc, cloudy], views=7, seed=1, **SAMPLING)
     assert (len(views), views.name) == (7, "epic.png, cloudy")
     rgb = views.render(0, 7, 16)
     assert rgb.shape == (7, 3, 16, 16)
     torch.testing.assert_close(views.render(3, 6, 16), rgb[3:6])
-    # the first four are of the disc whose colours tell the place
+    # the first four are of the disc whose colours encode positions
     shown = degrees(places_of(rgb[:4, :, 7:9, 7:9].mean(dim=(2, 3)).double().numpy()))
     assert great_circle_km(views.truth_deg[:4].numpy(), shown).max() < 150
     again = disc_views([disc, cloudy], views=7, seed=1, **SAMPLING)
@@ -290,7 +290,7 @@ def test_a_set_has_as_many_views_of_every_disc(disc: Disc, cloudy: Disc) -> None
     assert len(disc_views([disc, cloudy], views=1, seed=2**63 - 1, **SAMPLING)) == 1
 
 
-def test_only_clear_views_are_taken_where_asked_for(cloudy: Disc) -> None:
+def test_only_clear_views_are_used_on_request(cloudy: Disc) -> None:
     clear = disc_views([cloudy], views=30, seed=0, cloud_below=0.1, **SAMPLING)
     assert cloud_share(clear.render(0, 30, 64)).max() < 0.12
     assert clear.truth_deg[:, 0].max() < 20
@@ -298,7 +298,7 @@ def test_only_clear_views_are_taken_where_asked_for(cloudy: Disc) -> None:
     assert anything.truth_deg[:, 0].max() > 30
 
 
-def test_views_that_cannot_be_had_are_refused(disc: Disc) -> None:
+def test_too_few_clear_views_are_refused(disc: Disc) -> None:
     white = dataclasses.replace(disc, rgb=torch.full((3, 700, 700), 0.9))
     with pytest.raises(DataError, match=r"epic.png: expected views under less than 30 % cloud, found too few"):
         disc_views([white], views=2, seed=0, cloud_below=0.3, **SAMPLING)

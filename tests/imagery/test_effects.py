@@ -1,4 +1,4 @@
-"""All that happens to views: each effect keeps what it must keep, happens to its share, and is the same for a seed."""
+"""Effects on views: what each keeps, the share of views that it changes, and equal results for equal seeds."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ AROUND = made_surroundings()
 
 
 def any_scene(n: int = 16, size: int = 48) -> Scene:
-    """Land and sea, with space beside the Earth in the last rows."""
+    """Return a scene of land and sea, with space beside the Earth in the last rows."""
     rgb, water = coast(n, size)
     ground = flat_ground(n, size, slant=0.7)
     height = ground.height.clone()
@@ -123,7 +123,7 @@ def test_views_are_changed_each_in_its_own_way() -> None:
 
 
 def test_what_is_seen_stays_recognisable() -> None:
-    # by what neither hides nor repaints the ground
+    # by effects that neither hide nor repaint the ground
     gentle = {name: EFFECTS[name] for name in ("sea", "exposure", "veil", "blur", "noise", "compression")}
     views = smooth_views(32)
     seen = photograph(scene_of(views), AROUND, generator(7), gentle)
@@ -140,7 +140,7 @@ def test_pictures_without_ground_are_changed_as_by_a_camera_only() -> None:
     assert changed.shape == pictures.shape
     assert 0 <= changed.min() <= changed.max() <= 1
     assert torch.equal(changed, photograph_other(pictures, AROUND, generator()))
-    # flat pictures stay flat but for noise, compression and frames: nothing is laid over them
+    # uniform pictures stay uniform except for noise, compression and frames: nothing is drawn over them
     flat = torch.full((100, 3, 32, 32), 0.5)
     seen = photograph_other(flat, AROUND, generator())[:, :, 8:24, 8:24]
     assert seen.std(dim=(2, 3)).max() < 0.06

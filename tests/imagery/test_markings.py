@@ -1,4 +1,4 @@
-"""Lines and names over views lie where they must."""
+"""Positions and colours of the borders, graticules and names over views."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def markings() -> Markings:
 
 
 def grey_view(lat: float, lon: float, footprint_km: float, size_px: int = 96) -> Scene:
-    """A view of one place that is grey, which no ink is."""
+    """Return a grey view of one place; no ink has this colour."""
     points = ViewPoints(
         torch.tensor([(lat, lon)], dtype=torch.float64),
         torch.tensor([footprint_km]),
@@ -39,7 +39,7 @@ def grey_view(lat: float, lon: float, footprint_km: float, size_px: int = 96) ->
 
 
 def inked(scene: Scene, drawn: torch.Tensor) -> np.ndarray:
-    """Where ink is: bool (S, S)."""
+    """Return a mask of the ink, bool (S, S)."""
     return ((drawn - scene.rgb).abs().amax(dim=1)[0] > 1e-4).numpy()
 
 
@@ -79,7 +79,7 @@ def test_graticules_are_lines_of_round_degrees(place: tuple[float, float], footp
     pixel_deg = np.degrees(footprint_km / EARTH_RADIUS_KM) / 128
 
     def lines(spacing: float) -> np.ndarray:
-        """Where a pixel is within 1.2 pixels of a line, in float64."""
+        """Return a mask of the pixels within 1.2 pixels of a line, computed in float64."""
         off_lat = np.abs(lat - spacing * np.round(lat / spacing))
         off_lon = np.abs(lon - spacing * np.round(lon / spacing)) * np.cos(np.radians(lat))
         return np.minimum(off_lat, off_lon) / pixel_deg < 1.2

@@ -1,4 +1,4 @@
-"""Which views are drawn: shares, bounds and distributions, and what a batch of them shows."""
+"""Shares, bounds and distributions of the sampled views, and the scenes that they give."""
 
 import dataclasses
 
@@ -29,7 +29,7 @@ def drawn(mixture: ViewMixture, count: int = COUNT, seed: int = 0, weights: tupl
 
 
 def both(points: MixedPoints, field: str) -> torch.Tensor:
-    """A field of all views, in their order."""
+    """Return a field of all views, in their order."""
     found = torch.empty(len(points.second))
     for rows, some in (points.plain, points.oblique):
         found[rows] = getattr(some, field).float()
@@ -67,7 +67,7 @@ def test_a_share_is_turned_any_way_and_the_others_but_a_little() -> None:
     assert both(drawn(dataclasses.replace(ONE, rotation_deg=20.0)), "rotation_deg").abs().max() <= 20
 
 
-def test_cameras_stand_anywhere_half_of_them_below_the_picture() -> None:
+def test_cameras_are_on_all_sides_half_of_them_below_the_view() -> None:
     points = drawn(dataclasses.replace(ONE, oblique=1.0, tilt_deg=50.0, rotation_deg=35.0))
     some = points.oblique[1]
     assert len(some) == COUNT
@@ -93,7 +93,7 @@ def test_images_are_drawn_by_their_weights() -> None:
         counts = torch.bincount(source, minlength=3) / COUNT
         np.testing.assert_allclose(counts, (0.25, 0, 0.75), atol=0.03)
     agree = (both(points, "source").long() == points.second).float().mean()
-    assert agree == pytest.approx(0.25**2 + 0.75**2, abs=0.03)  # drawn each for itself
+    assert agree == pytest.approx(0.25**2 + 0.75**2, abs=0.03)  # drawn independently
 
 
 def test_shares_of_blends_and_of_softer_levels() -> None:
@@ -120,7 +120,7 @@ def test_the_same_seed_draws_the_same_views() -> None:
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (-1.0, 2.0), (float("nan"), 1.0), (float("inf"), 1.0)])
-def test_weights_that_draw_nothing_are_refused(weights: tuple[float, ...]) -> None:
+def test_invalid_weights_are_refused(weights: tuple[float, ...]) -> None:
     with pytest.raises(DataError, match="expected weights of images"):
         drawn(ViewMixture(), 3, weights=weights)
 
@@ -138,14 +138,14 @@ def test_weights_that_draw_nothing_are_refused(weights: tuple[float, ...]) -> No
         {"tilt_deg": 90.0},
     ],
 )
-def test_mixtures_that_cannot_be_are_refused(options: dict) -> None:
+def test_invalid_mixtures_are_refused(options: dict) -> None:
     with pytest.raises(DataError, match="expected widths from low to high"):
         ViewMixture(**options)
 
 
 @pytest.fixture(scope="module")
 def imagery() -> Imagery:
-    """Two renderings of noise, four levels each."""
+    """Return two renderings of noise with four levels each."""
     heights = [64, 32, 16, 8]
     texels = torch.randint(256, (sum(2 * 2 * h * h for h in heights), 4), generator=generator(8), dtype=torch.uint8)
     counts = torch.tensor([0] + [2 * 2 * h * h for h in heights[:-1]])
@@ -179,7 +179,7 @@ def test_blended_views_lie_between_two_renderings_of_one_place(imagery: Imagery)
 
 
 def test_softer_views_are_taken_from_coarser_levels(imagery: Imagery) -> None:
-    # shades that tell the level, whatever the place: 64 rows are 313 km each, the next levels 625, 1250, 2500
+    # a shade for each level, everywhere: 64 rows are 313 km each, the next levels 625, 1250, 2500
     texels = torch.cat([torch.full((2 * 2 * h * h, 4), 40 * i + 20) for i, h in enumerate((64, 32, 16, 8))])
     shaded = dataclasses.replace(imagery, texels=texels.to(torch.uint8))
     centers = torch.tensor([(10.0, 10.0)] * 4, dtype=torch.float64)
@@ -199,7 +199,7 @@ def test_softer_views_are_taken_from_coarser_levels(imagery: Imagery) -> None:
         torch.testing.assert_close(view, torch.full_like(view, (40 * level + 20) / 255))
 
 
-def test_some_rows_of_a_scene_and_other_colours(imagery: Imagery) -> None:
+def test_selecting_rows_and_replacing_colours_of_a_scene(imagery: Imagery) -> None:
     scene = mixed_scene(imagery, drawn(ViewMixture(), 6), 8)
     rows = torch.tensor([4, 1])
     some = scene[rows]

@@ -1,4 +1,4 @@
-"""Pictures that are no views: generated ones, and those that a folder holds."""
+"""Pictures that are not views: generated ones, and those from a folder."""
 
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def test_pictures_are_kept_small_and_no_longer_than_twice_their_width(
     assert not picture[1:].any()
 
 
-def test_what_is_too_long_is_cut_around_its_middle(tmp_path: Path) -> None:
+def test_long_pictures_are_cropped_around_their_centre(tmp_path: Path) -> None:
     pixels = np.zeros((100, 500, 3), np.uint8)
     pixels[:, 160:340] = 255
     Image.fromarray(pixels).save(tmp_path / "wide.png")
@@ -120,7 +120,7 @@ def test_six_in_ten_are_pieces_of_pictures() -> None:
 
 def test_pieces_lie_anywhere_in_a_picture_half_of_them_mirrored() -> None:
     ramp = torch.zeros(3, 100, 200, dtype=torch.uint8)
-    ramp[0] = torch.arange(200, dtype=torch.uint8)  # tells the column
+    ramp[0] = torch.arange(200, dtype=torch.uint8)  # encodes the column
     drawn = sample_others(1000, 8, [ramp], MARKINGS, generator())
     pieces = drawn[(drawn[:, 1:].amax(dim=(1, 2, 3)) < 1e-3)]  # those without green and blue
     rising = pieces[:, 0, 4, -1] > pieces[:, 0, 4, 0]

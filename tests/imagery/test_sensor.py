@@ -1,4 +1,4 @@
-"""What cameras and files do to a picture: blur is Gaussian, compression is libjpeg's, grey is grey, a frame a frame."""
+"""Effects of cameras and files: Gaussian blur, libjpeg's compression, greyscale, noise and frames."""
 
 import io
 
@@ -45,7 +45,7 @@ def test_blur_spreads_a_point_into_a_gaussian() -> None:
 
 
 @pytest.mark.parametrize("value", [30, 50, 75, 95])
-def test_compression_is_libjpeg_s(value: int) -> None:
+def test_compression_matches_libjpeg(value: int) -> None:
     # grey, since colour adds chroma subsampling; libjpeg rounds its table and its pixels to whole numbers
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (9, 9)).astype(np.uint8))

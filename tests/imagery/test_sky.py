@@ -1,4 +1,4 @@
-"""What lies between the ground and a camera: thick where it must be, and nowhere else."""
+"""Clouds, haze, glint, shade and space: where they appear and how strong they are."""
 
 import math
 

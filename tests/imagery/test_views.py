@@ -1,4 +1,4 @@
-"""What a view shows, against geopy's and the sphere's own way of finding the place of every pixel."""
+"""Positions of the pixels of a view, against geopy and spherical trigonometry."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_sixteen_bits_are_scaled_and_floats_refused(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def positions() -> Imagery:
-    """One level whose texels are the unit vectors of their places, as fractions: bytes would tell a place to 50 km."""
+    """Return one level whose texels are the unit vectors of their positions, as floats: bytes would be 50 km coarse."""
     vectors = torch.from_numpy(unit_vectors(grid_deg(720))).reshape(-1, 3)
     texels = torch.cat([(vectors + 1) / 2 * 255, torch.zeros(len(vectors), 1)], dim=1).float()
     return Imagery(texels, torch.tensor([0]), torch.tensor([720]), ("positions",))
@@ -49,7 +49,7 @@ def one_view(
 
 
 def places_seen(center: tuple, footprint_km: float, rotation_deg: float, size_px: int) -> np.ndarray:
-    """The place (S, S, 2) in degrees of every pixel: so many km from the centre at such a bearing, by geopy."""
+    """Compute the position (S, S, 2) in degrees of every pixel with geopy, from distance and bearing to the centre."""
     places = np.empty((size_px, size_px, 2))
     for row in range(size_px):
         for column in range(size_px):
@@ -165,7 +165,7 @@ def test_halvings_are_means_rounded_to_nearest(tmp_path: Path) -> None:
     np.testing.assert_array_equal(second, expected)
 
 
-def test_water_is_what_all_flat_seas_show(tmp_path: Path) -> None:
+def test_water_is_where_all_uniform_seas_agree(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     land = rng.integers(60, 255, (32, 64, 3)).astype(np.uint8)
     sea = np.zeros((32, 64), bool)
@@ -173,7 +173,7 @@ def test_water_is_what_all_flat_seas_show(tmp_path: Path) -> None:
     ice = sea.copy()
     ice[:8] = False  # in one of two months the northern sea is frozen
     months = [np.where(water[..., None], (2, 5, 20), land).astype(np.uint8) for water in (sea, ice)]
-    relief = rng.integers(0, 255, (32, 64, 3)).astype(np.uint8)  # no flat sea at all: has no say
+    relief = rng.integers(0, 255, (32, 64, 3)).astype(np.uint8)  # no uniform sea: is not used
     files = [write_png(tmp_path, image, f"{i}.png") for i, image in enumerate([*months, relief])]
     water = load_imagery(files).texels[: 3 * 32 * 64, 3].view(3, 32, 64)
     for mask in water:
@@ -182,7 +182,7 @@ def test_water_is_what_all_flat_seas_show(tmp_path: Path) -> None:
     assert alone.texels[:, 3].max() == 0
 
 
-def test_maps_of_clouds_have_one_channel_and_at_most_so_many_rows(tmp_path: Path) -> None:
+def test_maps_of_clouds_have_one_channel_and_limited_rows(tmp_path: Path) -> None:
     pixels = np.zeros((64, 128, 3), np.uint8)
     pixels[:, :64] = (30, 60, 90)  # grey 60
     pixels[:, 64:] = 255
@@ -197,14 +197,14 @@ def test_maps_of_clouds_have_one_channel_and_at_most_so_many_rows(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["square.png", "broken.jpg", "missing.png"])
-def test_files_that_are_no_earth_are_refused_by_name(tmp_path: Path, name: str) -> None:
+def test_files_that_are_not_whole_earth_images_are_refused_by_name(tmp_path: Path, name: str) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "square.png")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
     with pytest.raises(DataError, match=f"^{name}: expected"):
         load_imagery([tmp_path / name])
 
 
-def test_no_files_are_refused(tmp_path: Path) -> None:
+def test_an_empty_list_of_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="at least one equirectangular image"):
         load_imagery([])
     with pytest.raises(DataError, match="found none"):
@@ -279,6 +279,6 @@ def test_footprints_are_log_uniform_rotations_and_sources_uniform() -> None:
 
 
 @pytest.mark.parametrize("footprint_km", [(0, 10), (-5, 10), (500, 400), (100, 30_000), (float("nan"), 10)])
-def test_footprints_that_cannot_be_are_refused(footprint_km: tuple[float, float]) -> None:
+def test_invalid_footprints_are_refused(footprint_km: tuple[float, float]) -> None:
     with pytest.raises(DataError, match="expected footprints"):
         sample_view_points(1, 1, torch.Generator(), footprint_km=footprint_km)

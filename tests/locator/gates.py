@@ -1,4 +1,4 @@
-"""A model whose gate anybody can work out: red pictures are of its kind."""
+"""A model with a gate that is easy to compute by hand: it accepts red pictures."""
 
 import numpy as np
 import torch
@@ -20,13 +20,13 @@ def flat_picture(color: tuple[int, int, int], size: tuple[int, int] = (40, 30)) 
 
 
 def red_gate() -> Gate:
-    """The score is the logistic function of 4 × (mean of red − mean of blue), both normalised."""
+    """Return a gate with the score logistic(4 × (mean of red − mean of blue)), both normalized."""
     weights = np.array([4, 0, -4, 0, 0, 0], dtype=np.float32)
     return Gate((1,), weights, 0.0, 0.5, "a red picture", "nothing", {})
 
 
 def red_model(gate: Gate | None = None, *, cells: int = 6) -> GeoModel:
-    """Three stages that pass the picture on, and a head that is sure of one cell, so that all is localizable."""
+    """Return a model of three stages that pass the picture on, and a head that is certain of one cell."""
     stages = nn.ModuleList(nn.ModuleList([nn.Conv2d(3, 3, 1, bias=False)]) for _ in range(3))
     for stage in stages:
         stage[0].weight.data = torch.eye(3)[:, :, None, None]

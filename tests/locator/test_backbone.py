@@ -1,4 +1,4 @@
-"""A backbone cut into stages and blocks computes what timm's own network computes."""
+"""A backbone split into stages and blocks computes the same as timm's network."""
 
 import pytest
 import timm
@@ -10,7 +10,7 @@ from geoexplain.locator.backbone import RESNETS, Backbone, create_backbone, free
 
 
 def seeded(architecture: str) -> tuple[Backbone, nn.Module]:
-    """Our backbone and timm's network, with the same random weights and normalisation statistics."""
+    """Return a backbone and timm's network with the same random weights and normalization statistics."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         ours = create_backbone(architecture)
@@ -34,7 +34,7 @@ def test_features_are_timm_s(architecture: str) -> None:
         features = ours(images)
     assert features.shape == (2, ours.feature_dim)
     torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
-    assert expected.std() > 0.01  # else anything would be close
+    assert expected.std() > 0.01  # otherwise any values would be close
 
 
 def test_running_the_parts_by_hand_gives_the_features() -> None:
@@ -49,7 +49,7 @@ def test_running_the_parts_by_hand_gives_the_features() -> None:
         torch.testing.assert_close(backbone.pool(x), backbone(images))
 
 
-def test_outputs_of_stages_come_with_the_features_in_the_order_asked_for() -> None:
+def test_outputs_of_stages_come_in_the_requested_order() -> None:
     backbone, _ = seeded("test_efficientnet")
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
@@ -58,12 +58,12 @@ def test_outputs_of_stages_come_with_the_features_in_the_order_asked_for() -> No
             for block in stage:
                 x = block(x)
             expected.append(x)
-        features, outputs = backbone.staged(images, (3, 1))
+        features, outputs = backbone.forward_stages(images, (3, 1))
         assert torch.equal(features, backbone(images))
         assert len(outputs) == 2
         assert torch.equal(outputs[0], expected[2])
         assert torch.equal(outputs[1], expected[0])
-        assert backbone.staged(images, ())[1] == []
+        assert backbone.forward_stages(images, ())[1] == []
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ def test_channels_of_stages_are_those_of_their_outputs(architecture: str) -> Non
     with torch.device("meta"):
         backbone = create_backbone(architecture).eval()
         stages = range(1, len(backbone.stages) + 1)
-        _, outputs = backbone.staged(torch.zeros(1, 3, 64, 64), stages)
+        _, outputs = backbone.forward_stages(torch.zeros(1, 3, 64, 64), stages)
     assert stage_channels(backbone) == [output.shape[1] for output in outputs]
 
 
-def test_input_is_prepared_as_the_architecture_s_imagenet_weights_want_it() -> None:
+def test_preprocessing_is_that_of_the_imagenet_weights() -> None:
     assert preprocess_for("efficientnet_b0", 96).mean == (0.485, 0.456, 0.406)
     lite = preprocess_for("tf_efficientnet_lite0", 96)
     assert (lite.size_px, lite.mean, lite.std) == (96, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

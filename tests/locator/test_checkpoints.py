@@ -1,4 +1,4 @@
-"""What is written is read back, and what does not fit is refused by file and key."""
+"""Models survive saving and loading, and files that do not fit are refused by file and key."""
 
 import json
 import resource
@@ -94,7 +94,7 @@ def test_weights_that_share_memory_are_written_each(tmp_path: Path) -> None:
     assert {float(value) for kind in ("weight", "bias") for value in stored[f"backbone.stem.1.{kind}"]} == {0.75}
 
 
-def test_full_precision_is_read_as_it_stands(file: Path) -> None:
+def test_full_precision_is_kept(file: Path) -> None:
     rewrite(file, lambda tensors: tensors.update({WEIGHT: torch.full((5, tensors[WEIGHT].shape[1]), 1 / 3)}))
     assert load_geoexplain(file, "cpu").head.mixture_weights.weight.unique().item() == pytest.approx(1 / 3, rel=1e-7)
 
@@ -143,7 +143,7 @@ def test_tensors_that_do_not_fit_are_refused(file: Path, change: Callable, words
         load_geoexplain(file, "cpu")
 
 
-def test_five_differences_are_told_and_the_rest_counted(file: Path) -> None:
+def test_five_differences_are_listed_and_the_rest_counted(file: Path) -> None:
     keys = len(load_file(file))
     rewrite(file, lambda tensors: tensors.clear())
     with pytest.raises(CheckpointError) as refusal:
@@ -194,13 +194,13 @@ def test_a_missing_table_is_named(file: Path) -> None:
         ({"bn_eps": 1e-3, "architecture": "efficientnet_b0_gn"}, "has shape"),
     ],
 )
-def test_a_description_that_makes_no_sense_is_refused(file: Path, changes: dict, words: str) -> None:
+def test_an_invalid_description_is_refused(file: Path, changes: dict, words: str) -> None:
     described(file, **changes)
     with pytest.raises(CheckpointError, match=words):
         load_geoexplain(file, "cpu")
 
 
-def test_a_disk_that_is_full_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:
@@ -210,7 +210,7 @@ def test_a_disk_that_is_full_is_told_in_a_sentence(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_whoever_may_read_the_table_may_read_the_weights(file: Path) -> None:
+def test_weights_have_the_file_mode_of_the_table(file: Path) -> None:
     assert file.stat().st_mode == cells_file(file).stat().st_mode
 
 
@@ -226,7 +226,7 @@ def test_a_model_is_loaded_by_path(file: Path) -> None:
     assert load_model(str(file), "cpu").name == "small"
 
 
-def test_an_unknown_name_is_told_the_known_ones(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=f"{BUNDLED}.*got 'earth-viws'"):
         load_model("earth-viws")
     with pytest.raises(CheckpointError, match=r"none\.safetensors"):
@@ -245,7 +245,7 @@ def test_borders_travel_with_a_model_and_go_with_the_next_one(tmp_path: Path) ->
     assert found is not None
     for before, after in zip(borders, found, strict=True):
         assert (before is None and after is None) or after.equals(before)
-    saved(model, tmp_path)  # the same file, of a model that knows no borders
+    saved(model, tmp_path)  # the same file, of a model without borders
     assert load_geoexplain(file, "cpu").partition.borders is None
 
 
@@ -277,7 +277,7 @@ def test_places_travel_with_a_model_and_others_are_found_by_the_areas(tmp_path: 
     assert found.own_trees == ()
     (territory,) = found.trees
     assert territory.words(int(territory.of_cell[4])).split(", ")[-1] == "Antarctica"
-    assert found.trees is found.trees  # found once
+    assert found.trees is found.trees  # computed once
 
 
 def test_places_of_other_cells_are_refused(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Galleries: what is stored comes back, by cell, whoever reads it; and building one is all or nothing."""
+"""Galleries: reading by cell from several threads and processes, and building without partial results."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from geoexplain.errors import DataError
 from geoexplain.files import Assignments
 from geoexplain.geography.partition import Partition
 from geoexplain.images import open_image
-from geoexplain.locator.gallery import Gallery, by_cell, open_gallery
+from geoexplain.locator.gallery import Gallery, gallery_by_cell, open_gallery
 from geoexplain.locator.gallery_build import build_gallery, convert_gallery
 from geoexplain.locator.gallery_hdf5 import open_hdf5
 from geoexplain.locator.retrieval import search_within_cell
@@ -51,7 +51,7 @@ def by_hand(cells: list[list[int]]) -> Assignments:
 
 
 def brute_force_cells(places: np.ndarray) -> list[int]:
-    """The nearest centre by the angle between unit vectors, one point at a time."""
+    """Return the nearest centre by the angle between unit vectors, one point at a time."""
 
     def vector(lat: float, lon: float) -> np.ndarray:
         lat, lon = np.radians(lat), np.radians(lon)
@@ -106,7 +106,7 @@ def test_assignments_say_which_rows_in_which_order(tmp_path: Path) -> None:
         open_gallery(file, CELLS, by_hand([[], [], [], [], [], [1]]))
 
 
-def test_a_row_that_is_not_finite_is_told_when_it_is_read_and_not_before(tmp_path: Path) -> None:
+def test_a_row_that_is_not_finite_is_refused_only_when_read(tmp_path: Path) -> None:
     features, places = some_rows()
     features[30, 2] = np.nan
     features[31, 0] = np.inf
@@ -120,7 +120,7 @@ def test_a_row_that_is_not_finite_is_told_when_it_is_read_and_not_before(tmp_pat
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """12,000 rows of 256 numbers, nearly all of one cell, in HDF5 and in the own format."""
+    """Return 12,000 rows of 256 numbers, nearly all of one cell, in HDF5 and in the folder format."""
     features, places = some_rows(12_000, 256)
     places[1000:] = CENTERS[2] + (places[1000:] - CENTERS[2]) / 1000
     folder = tmp_path_factory.mktemp("large")
@@ -134,7 +134,7 @@ def test_a_large_cell_is_never_held_whole(large: SimpleNamespace) -> None:
     for gallery in large.galleries:
         in_cell = len(gallery.rows_of(2))
         assert in_cell > 11_000
-        search_within_cell(gallery, embedding, 2, CENTERS[2])  # so that what is imported late is imported
+        search_within_cell(gallery, embedding, 2, CENTERS[2])  # triggers late imports
         tracemalloc.start()
         search_within_cell(gallery, embedding, 2, CENTERS[2])
         _, peak = tracemalloc.get_traced_memory()
@@ -199,7 +199,7 @@ def test_a_gallery_goes_to_other_processes(large: SimpleNamespace) -> None:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
-    """Eleven photos of three shapes near four cells; one file is no image, one is not there."""
+    """Return eleven photos of three shapes near four cells; one file is not an image, one is missing."""
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(2)
     found = []
@@ -283,7 +283,7 @@ def test_converted_from_hdf5_every_number_is_the_same(tmp_path: Path, dtype: typ
     table = open_hdf5(write_hdf5(tmp_path / "a.hdf5", features, places))
     seen: list[tuple[int, int]] = []
     rows = convert_gallery(
-        by_cell(table, CELLS, by_hand([[3], [], [9, 2, 5]])),
+        gallery_by_cell(table, CELLS, by_hand([[3], [], [9, 2, 5]])),
         "m",
         CELLS,
         tmp_path / "g",
@@ -316,7 +316,7 @@ def test_without_a_readable_photo_there_is_no_gallery(tmp_path: Path, photos: li
     assert os.listdir(tmp_path) == []
 
 
-def test_what_exists_is_not_overwritten(tmp_path: Path, photos: list[Photo]) -> None:
+def test_an_existing_folder_is_not_overwritten(tmp_path: Path, photos: list[Photo]) -> None:
     (tmp_path / "g").mkdir()
     (tmp_path / "g" / "precious").write_text("work")
     with pytest.raises(DataError, match="expected a folder that does not exist yet"):
@@ -335,7 +335,7 @@ def test_damaged_weights_make_no_gallery(tmp_path: Path, photos: list[Photo]) ->
 
 def test_the_gallery_of_other_cells_is_refused(tmp_path: Path) -> None:
     table = open_hdf5(write_hdf5(tmp_path / "a.hdf5", *some_rows()))
-    convert_gallery(by_cell(table, CELLS), "m", CELLS, tmp_path / "g")
+    convert_gallery(gallery_by_cell(table, CELLS), "m", CELLS, tmp_path / "g")
     with pytest.raises(DataError, match="gallery g: expected the 4 cells of four, got 5 of model m"):
         open_gallery(tmp_path / "g", Partition("four", LABELS[:4], CENTERS[:4]))
     moved = CENTERS.copy()

@@ -1,4 +1,4 @@
-"""The gate: what it reads and says worked out by hand; its file is read back, and nonsense in its place is not."""
+"""The gate: its statistics and scores worked out by hand; its file is read back, and invalid files are refused."""
 
 import json
 import math
@@ -23,8 +23,8 @@ from geoexplain.locator.gate import (
     SMALLEST_DEVIATION,
     Gate,
     channel_statistics,
-    gate_beside,
     gate_file,
+    load_gate,
     read_gate,
     write_gate,
 )
@@ -85,14 +85,14 @@ def test_a_score_by_hand() -> None:
     assert gate.accepts(0.7)
     assert not gate.accepts(0.6999)
     assert not gate.accepts(float("nan"))
-    with pytest.raises(DataError, match="expected 2 statistics per image, got 3: is it another model's"):
+    with pytest.raises(DataError, match="expected 2 statistics per image, got 3: is the gate of another model"):
         gate.score(torch.zeros(3))
 
 
 def test_what_is_written_is_read(weights: Path) -> None:
-    assert gate_beside(weights, CHANNELS) == (None, "")
+    assert load_gate(weights, CHANNELS) == (None, "")
     assert write_gate(GATE, weights) == gate_file(weights) == weights.parent / "small.gate.json"
-    found, problem = gate_beside(weights, CHANNELS)
+    found, problem = load_gate(weights, CHANNELS)
     assert problem == ""
     assert found is not None
     np.testing.assert_array_equal(found.weights, GATE.weights)
@@ -149,12 +149,14 @@ ZEROS = [0.0] * 10
         (changed("figures", {"a\nb": 0.1}), "expected 'figures'"),
         (changed("figures", {str(i): 0 for i in range(101)}), "expected 'figures'"),
         (changed("weights_sha256", None), "expected 'weights_sha256'"),
-        (changed("weights_sha256", "0" * 64), "another version of it: fit it again"),
+        (changed("weights_sha256", "0" * 64), "another version: fit it again"),
         (lambda data: data.pop("bias"), "expected 'bias'"),
         (lambda data: data.pop("figures"), "expected 'figures'"),
     ],
 )
-def test_nonsense_is_refused_by_name(weights: Path, change: Callable[[dict[str, Any]], None], sentence: str) -> None:
+def test_invalid_values_are_refused_by_name(
+    weights: Path, change: Callable[[dict[str, Any]], None], sentence: str
+) -> None:
     file = write_gate(GATE, weights)
     data = json.loads(file.read_text(encoding="utf-8"))
     change(data)
@@ -165,11 +167,11 @@ def test_nonsense_is_refused_by_name(weights: Path, change: Callable[[dict[str, 
     assert str(caught.value).startswith("small.gate.json: expected")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
-    assert gate_beside(weights, CHANNELS) == (None, str(caught.value))
+    assert load_gate(weights, CHANNELS) == (None, str(caught.value))
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 50_000, b"null", b"\xff\xfe", b'{"format": 1}', b"[]"])
-def test_what_is_no_such_file_is_refused(weights: Path, content: bytes) -> None:
+def test_other_files_are_refused(weights: Path, content: bytes) -> None:
     gate_file(weights).write_bytes(content)
     with pytest.raises(CheckpointError, match="got another kind of file"):
         read_gate(gate_file(weights), weights, CHANNELS)
@@ -182,19 +184,19 @@ def test_neither_a_huge_file_nor_a_pipe_is_read(weights: Path) -> None:
         read_gate(gate_file(weights), weights, CHANNELS)
     gate_file(weights).unlink()
     os.mkfifo(gate_file(weights))
-    assert gate_beside(weights, CHANNELS) == (None, "")
+    assert load_gate(weights, CHANNELS) == (None, "")
     with pytest.raises(CheckpointError, match="got a device or a pipe"):
         read_gate(gate_file(weights), weights, CHANNELS)
 
 
 def gate_for(model: GeoModel, seed: int = 0) -> Gate:
-    """Random weights on the model's second stage."""
+    """Return a gate with random weights on the model's second stage."""
     count = 2 * stage_channels(model.network.backbone)[1]
     slopes = np.random.default_rng(seed).normal(0, 0.1, count).astype(np.float32)
     return Gate((2,), slopes, 0.1, 0.5, "a test picture", "nothing", {})
 
 
-def test_the_gate_beside_a_model_is_the_model_s_until_its_weights_change(tmp_path: Path) -> None:
+def test_the_gate_next_to_a_model_is_used_until_the_weights_change(tmp_path: Path) -> None:
     model = small_model()
     file = saved(model, tmp_path)
     write_gate(gate_for(model), file)
@@ -207,7 +209,9 @@ def test_the_gate_beside_a_model_is_the_model_s_until_its_weights_change(tmp_pat
     gate_file(file).write_bytes(content)
     other = load_geoexplain(file, "cpu")
     assert other.gate is None
-    assert other.ungated.startswith("small.gate.json: expected a gate fitted for small.safetensors as it is")
+    assert other.ungated.startswith(
+        "small.gate.json: expected a gate fitted for the present version of small.safetensors"
+    )
     gate_file(file).write_text("{")
     damaged = load_geoexplain(file, "cpu")
     assert (damaged.gate, damaged.name) == (None, "small")
@@ -218,14 +222,14 @@ def test_another_kind_of_image_is_never_localizable() -> None:
     open_rule = LocalizableRule(20_000, 0.0)
     model = red_model(red_gate())
     for color, of_its_kind in ((RED, True), (BLUE, False)):
-        seen = model.look(model.tensor(flat_picture(color)))
+        seen = model.encode(model.tensor(flat_picture(color)))
         logits = model.head(seen.features).detach()
         found = predict(model, logits, statistics=seen.statistics, rule=open_rule)
         assert found.in_domain is of_its_kind
         assert found.localizable is of_its_kind
         assert found.density > 0.99
         assert (found.domain_score > 0.5) is of_its_kind
-        # what the gate does not see, and what a model without one sees, stays open; but only the latter is localizable
+        # without statistics, or without a gate, there is no verdict; but only in the latter case it is localizable
         unseen = predict(model, logits, rule=open_rule)
         ungated = predict(red_model(), logits, statistics=seen.statistics, rule=open_rule)
         for undecided in (unseen, ungated):
@@ -241,7 +245,7 @@ def test_statistics_that_are_no_numbers_are_refused() -> None:
         red_gate().score(statistics)
 
 
-def test_a_fingerprint_tells_gates_apart() -> None:
+def test_fingerprints_of_different_gates_differ() -> None:
     gate = red_gate()
     assert gate.fingerprint() == red_gate().fingerprint()
     others = [replace(gate, threshold=0.6), replace(gate, bias=0.1), replace(gate, weights=gate.weights + 1)]
@@ -264,7 +268,7 @@ def test_of_five_crops_the_mean_decides() -> None:
     picture.paste(RED, (0, 0, 100, 64))  # two corners red, two blue, and the centre half and half
     model = red_model(red_gate())
     five = locate(picture, model, crops=5)
-    seen = model.look(model.preprocess.five_crops(picture))
+    seen = model.encode(model.preprocess.five_crops(picture))
     logits = [
         model.gate.bias + float(row.double().numpy() @ model.gate.weights) if model.gate else 0
         for row in seen.statistics
@@ -286,7 +290,7 @@ def gated() -> GeoModel:
 
 def test_one_pass_gives_features_statistics_and_explanations_alike(gated: GeoModel) -> None:
     image = image_tensor(4, (64, 80))
-    seen, traced = gated.look(image), trace(gated, image)
+    seen, traced = gated.encode(image), trace(gated, image)
     assert seen.statistics is not None
     assert traced.statistics is not None
     assert seen.statistics.shape == (1, 208)
@@ -298,20 +302,20 @@ def test_one_pass_gives_features_statistics_and_explanations_alike(gated: GeoMod
     expected = channel_statistics([traced.stages[1].activation[None], traced.stages[3].activation[None]])
     torch.testing.assert_close(traced.statistics, expected, rtol=1e-5, atol=1e-5)
     ungated = random_model()
-    assert ungated.look(image).statistics is None
+    assert ungated.encode(image).statistics is None
     assert trace(ungated, image).statistics is None
 
 
 def test_folding_the_normalisation_does_not_move_the_gate(gated: GeoModel) -> None:
-    # the network as it was trained, against the folded one that answers
+    # the network as trained, against the folded one that predicts
     image = image_tensor(5, (64, 64))
-    _, outputs = gated.network.backbone.staged(image, gated.gate.stages if gated.gate else ())
-    as_trained, served = channel_statistics(outputs), gated.look(image).statistics
+    _, outputs = gated.network.backbone.forward_stages(image, gated.gate.stages if gated.gate else ())
+    as_trained, served = channel_statistics(outputs), gated.encode(image).statistics
     assert gated.backbone is not gated.network.backbone
     torch.testing.assert_close(served, as_trained, rtol=1e-4, atol=1e-4)
 
 
-def test_every_way_of_asking_gives_the_same_verdict(gated: GeoModel) -> None:
+def test_all_entry_points_give_the_same_verdict(gated: GeoModel) -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     located, explained = locate(picture, gated), explain(picture, gated).prediction
     assert located.domain_score == pytest.approx(explained.domain_score, abs=1e-6)

@@ -23,13 +23,13 @@ def components(log_kappas: list[float], centers: np.ndarray = CENTERS) -> VonMis
 
 
 def density(made: VonMisesFisherComponents, points_deg: np.ndarray) -> np.ndarray:
-    """Log density (N, K) at points (N, 2) in degrees."""
+    """Return the log density (N, K) at points (N, 2) in degrees."""
     with torch.no_grad():
         return made.log_density(torch.from_numpy(unit_vectors(points_deg))).double().numpy()
 
 
 def whole_sphere(rings: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points (N, 2) and weights (N,) of a product rule: Gauss–Legendre in the sine of latitude, even in longitude."""
+    """Return points (N, 2) and weights (N,) of a product rule: Gauss–Legendre in sin(latitude), even in longitude."""
     sines, weights = np.polynomial.legendre.leggauss(rings)
     lon = np.linspace(-180, 180, 2 * rings, endpoint=False)
     grid = np.stack(np.meshgrid(np.degrees(np.arcsin(sines)), lon, indexing="ij"), axis=-1).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""ImageNet's weights from timm: its own network is the oracle, and nothing is fetched from a file that is given."""
+"""ImageNet weights from timm: its own network is the oracle, and nothing is downloaded if a file is given."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
         imagenet_backbone("resnet18", tmp_path / "weights.safetensors")
 
 
-def test_weights_that_cannot_be_fetched_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failed_download_of_weights_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

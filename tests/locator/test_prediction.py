@@ -74,8 +74,8 @@ def test_the_bound_belongs_to_the_radius() -> None:
     assert prediction_density(PROBABILITIES, cells, 5, 0) == pytest.approx(0.10)
 
 
-def test_density_is_measured_from_the_cell_that_is_asked_for() -> None:
-    # from the cell at 20°: those at 6° and 1.5° are 1,557 and 2,057 km off, that at 40° is 2,224 km off
+def test_density_is_measured_from_the_given_cell() -> None:
+    # from the cell at 20°: those at 6° and 1.5° are 1,557 and 2,057 km away, that at 40° is 2,224 km away
     assert prediction_density(PROBABILITIES, partition_of(EQUATOR), 4, 2100) == pytest.approx(0.20 + 0.15 + 0.10)
 
 
@@ -135,7 +135,7 @@ def test_many_equal_cells_come_in_the_order_of_the_partition() -> None:
 
 
 def test_a_neighbourhood_mean_by_hand() -> None:
-    # 0.6 at 0° and 0.3 at 4° of longitude; the cell at 90° is out of reach
+    # 0.6 at 0° and 0.3 at 4° of longitude; the cell at 90° is too far away to count
     centers = np.array([(0.0, 0.0), (0.0, 4.0), (0.0, 90.0)])
     lat, lon = neighbourhood_mean(np.array([0.6, 0.3, 0.1]), partition_of(centers), 0, 600)
     angle = np.radians(4)
@@ -173,7 +173,7 @@ def test_probabilities_of_extreme_logits_are_numbers(spread: float) -> None:
     ],
     ids=["too few", "two by three", "two images", "nan", "infinity"],
 )
-def test_logits_that_cannot_be_are_refused(logits: torch.Tensor) -> None:
+def test_invalid_logits_are_refused(logits: torch.Tensor) -> None:
     with pytest.raises(DataError, match="model hand: expected 6 finite logits"):
         predict(model_of(EQUATOR), logits)
 
@@ -203,7 +203,7 @@ def test_a_rule_out_of_range_is_refused(wrong: tuple[float, float]) -> None:
 
 @dataclass(frozen=True)
 class Photos:
-    """A gallery of three photos in cell 0: two close together, one alone and most alike."""
+    """Return a gallery of three photos in cell 0: two close together, and the most similar one alone."""
 
     name: str = "photos"
     dim: int = 3
@@ -270,14 +270,14 @@ def test_around_a_mean_of_neighbours_the_probability_scatters_as_the_model_says(
     )
     assert narrow.half_radius_km == pytest.approx(20 * np.sqrt(2 * np.log(2)), rel=0.04)  # of a normal distribution
     assert wide.half_radius_km == pytest.approx(predict(model_of(GRID), sure_of(MIDDLE)).half_radius_km, rel=0.001)
-    # Where the model does not say, a quarter of a cell's width.
+    # The default for a model without its own σ is a quarter of a cell's width.
     quarter = SIGMA_OF_WIDTH * narrow.cell_width_km
     said = predict(model_of(GRID, refine_km=150, sigma_km=quarter), sure_of(MIDDLE))
     assert usual.half_radius_km == pytest.approx(said.half_radius_km, rel=0.02)
     assert narrow.half_radius_km < usual.half_radius_km < wide.half_radius_km
 
 
-def test_distances_are_measured_from_what_the_search_found() -> None:
+def test_distances_are_measured_from_the_result_of_the_search() -> None:
     prediction = predict(
         model_of(EQUATOR),
         logits_of(PROBABILITIES),
@@ -288,7 +288,7 @@ def test_distances_are_measured_from_what_the_search_found() -> None:
     assert prediction.half_radius_km == pytest.approx(float(expected.radius_km(0.5)), rel=1e-6)
 
 
-def test_without_a_spread_nothing_is_said_of_distances() -> None:
+def test_without_a_spread_distances_raise_an_error() -> None:
     prediction = replace(predict(model_of(EQUATOR), logits_of(PROBABILITIES)), spread=None)
     for name in ("density_by_area", "half_radius_km", "radius_90_km", "cell_width_km"):
         with pytest.raises(DataError, match="expected its probability spread over areas"):

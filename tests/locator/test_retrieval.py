@@ -1,4 +1,4 @@
-"""Search within Cell against a plain-Python oracle, a case worked by hand, and what must hold for any gallery."""
+"""Search within Cell, against a plain-Python oracle, a case worked out by hand, and properties of any gallery."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ KM_PER_DEG = math.pi * 6371 / 180
 
 @dataclass(frozen=True, eq=False)
 class Lists:
-    """A gallery in memory that counts what is asked of it."""
+    """A gallery in memory that counts the rows read from it."""
 
     embeddings: np.ndarray
     places: np.ndarray
@@ -48,7 +48,7 @@ class Lists:
 
 
 def along_axes(similarity: list[float], places: list[tuple[float, float]], cell: int = 0) -> Lists:
-    """Photos whose similarity to the embedding (1, 0) is given."""
+    """Return a gallery of photos with given similarities to the embedding (1, 0)."""
     embeddings = np.array([(s, math.sqrt(1 - s * s)) for s in similarity])
     return Lists(embeddings, np.array(places, dtype=float), {cell: list(range(len(places)))})
 
@@ -91,7 +91,7 @@ def brute_force_mean(points: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def close_together(lat: float, lon: float) -> st.SearchStrategy[list[tuple[float, float]]]:
-    """Up to 12 points some km around a point, wherever that is: longitudes widen towards the poles and wrap."""
+    """Draw up to 12 points a few km around a point, also near the poles and the antimeridian."""
     stretch = 1 / max(math.cos(math.radians(lat)), 1e-3)
     offset = st.integers(-30, 30).map(lambda step: step * 0.1 / KM_PER_DEG)
     return st.lists(
@@ -119,7 +119,7 @@ def scattered_points(draw: st.DrawFn) -> list[tuple[float, float]]:
 @given(scattered_points(), st.floats(0.05, 5))
 def test_the_cluster_is_that_of_brute_force(points: list[tuple[float, float]], eps_km: float) -> None:
     apart = [haversine_km(a, b) for i, a in enumerate(points) for b in points[:i]]
-    assume(all(abs(distance - eps_km) > 1e-6 for distance in apart))  # on the edge rounding decides
+    assume(all(abs(distance - eps_km) > 1e-6 for distance in apart))  # at the boundary, rounding decides
     found = largest_cluster(np.array(points), eps_km)
     assert set(np.flatnonzero(found).tolist()) == brute_force_cluster(points, eps_km)
 
@@ -166,7 +166,7 @@ def test_a_case_worked_by_hand() -> None:
     assert found.chosen.tolist() == [False, True, True, True]
     assert (found.lat_deg, found.lon_deg) == pytest.approx((45.0, 5.0))  # the middle of the three
     assert found.moved_km == pytest.approx(0, abs=1e-6)
-    # Within 0.7 km nothing belongs together: the answer is the most similar photo.
+    # Within 0.7 km no two photos form a cluster: the answer is the most similar photo.
     alone = search_within_cell(gallery, FIRST_AXIS, 0, np.array([45.7676, 4.8362 + 90]), top_k=4, eps_km=0.7)
     assert alone is not None
     assert (alone.lat_deg, alone.lon_deg) == pytest.approx((45.7676, 4.8362))
@@ -213,7 +213,7 @@ def test_a_cell_without_photos_has_no_answer() -> None:
     assert gallery.asked == []
 
 
-def test_a_large_cell_is_read_in_parts_and_answers_as_if_it_were_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_a_large_cell_in_parts_gives_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     embeddings = rng.integers(-3, 4, (500, 4)) / 4
     order = rng.permutation(500).tolist()
@@ -236,7 +236,7 @@ def test_a_large_cell_is_read_in_parts_and_answers_as_if_it_were_not(monkeypatch
     ("settings", "sentence"),
     [
         ({"top_k": 0}, r"top_k: expected a whole number of at least 1, got 0"),
-        ({"eps_km": 0.0}, r"eps_km: expected a distance of more than 0 km, got 0\.0"),
+        ({"eps_km": 0.0}, r"eps_km: expected a distance above 0 km, got 0\.0"),
         ({"eps_km": -1.0}, "eps_km"),
         ({"eps_km": math.nan}, "eps_km"),
         ({"eps_km": math.inf}, "eps_km"),
@@ -251,7 +251,7 @@ def test_settings_out_of_range_are_refused(settings: dict, sentence: str) -> Non
 
 
 @pytest.mark.parametrize("embedding", [[1.0, 0, 0], [1.0], [[1.0, 0]], [math.nan, 0]])
-def test_an_embedding_of_another_kind_is_refused(embedding: list) -> None:
+def test_an_embedding_of_another_shape_is_refused(embedding: list) -> None:
     gallery = along_axes([0.9], [(1, 1)])
     with pytest.raises(DataError, match="gallery lists: expected an embedding of 2 finite numbers, got shape"):
         search_within_cell(gallery, np.array(embedding, dtype=np.float32), 0, np.zeros(2))

@@ -1,11 +1,11 @@
-"""The network that answers is the network that was trained: same numbers, same gradients, less kept."""
+"""The optimised network equals the trained one: same numbers, same gradients, less memory."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from geoexplain.locator.backbone import Backbone, create_backbone, freeze
-from geoexplain.locator.serving import FrozenConv2d, serving
+from geoexplain.locator.serving import FrozenConv2d, serving_backbone
 
 NETWORKS = [
     ("test_efficientnet", None),
@@ -18,7 +18,7 @@ NETWORKS = [
 
 
 def trained(architecture: str, padding_for_px: int | None = None) -> Backbone:
-    """A frozen backbone whose batch normalisation has seen something."""
+    """Return a frozen backbone whose batch normalization has non-trivial statistics."""
     torch.manual_seed(0)
     backbone = create_backbone(architecture, padding_for_px=padding_for_px)
     for module in backbone.modules():
@@ -32,7 +32,7 @@ def trained(architecture: str, padding_for_px: int | None = None) -> Backbone:
 
 
 def traced(backbone: Backbone, x: Tensor) -> tuple[list[Tensor], list[Tensor], int]:
-    """Outputs of all blocks, their gradients, and the bytes kept for these besides weights."""
+    """Return the outputs of all blocks, their gradients, and the bytes stored for these besides weights."""
     kept: dict[int, int] = {}
     weights = {value.untyped_storage().data_ptr() for value in backbone.state_dict().values()}
 
@@ -58,7 +58,7 @@ def test_every_activation_and_gradient_is_that_of_the_trained_network(
     backbone = trained(architecture, padding_for_px)
     x = torch.randn(1, 3, 96, 128)
     expected_outputs, expected_gradients, expected_bytes = traced(backbone, x)
-    outputs, gradients, kept_bytes = traced(serving(backbone), x)
+    outputs, gradients, kept_bytes = traced(serving_backbone(backbone), x)
     for found, expected in zip(outputs + gradients, expected_outputs + expected_gradients, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=2e-5 * float(expected.detach().abs().max()))
     assert kept_bytes < 0.7 * expected_bytes
@@ -67,16 +67,16 @@ def test_every_activation_and_gradient_is_that_of_the_trained_network(
 def test_no_batch_normalisation_is_left_and_the_trained_network_is_as_it_was() -> None:
     backbone = trained("test_efficientnet")
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
-    served = serving(backbone)
+    served = serving_backbone(backbone)
     assert not any(isinstance(module, nn.BatchNorm2d | nn.Conv2d) for module in served.modules())
     assert any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
     assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
     assert served.stage_lengths == backbone.stage_lengths
 
 
-def test_hooks_of_the_trained_network_are_not_heard_in_the_served_one() -> None:
+def test_hooks_of_the_trained_network_do_not_run_in_the_optimized_one() -> None:
     backbone = trained("test_efficientnet")
-    served = serving(backbone)
+    served = serving_backbone(backbone)
     heard = []
     for module in backbone.modules():
         if list(module.children()):

@@ -1,4 +1,4 @@
-"""Probability spread over areas: by formula, by hand, and by positions drawn from a known distribution."""
+"""Probability spread over areas, against formulas, hand-worked cases, and positions from a known distribution."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_a_single_cell_is_the_earth(point: tuple[float, float]) -> None:
 
 
 def round_cell(lat: float, lon: float, radius_km: float) -> Partition:
-    """A round cell with a border, and one far away."""
+    """Return a round cell with a border, and one far away."""
     ring = destination(np.array([lat, lon]), np.arange(0, 360, 2.0), radius_km)
     ring[:, 1] = lon + (ring[:, 1] - lon + 180) % 360 - 180
     return partition_of([[lat, lon], [-lat, 0.0]], (shapely.Polygon(ring[:, ::-1]), None))
@@ -89,8 +89,8 @@ def test_a_square_cell_by_hand() -> None:
     assert corner.within(2 * half_side) == pytest.approx(np.pi / 4, abs=0.02)  # a quarter of a circle around a corner
 
 
-def test_how_near_centres_lie_says_nothing() -> None:
-    # All is in one cell of 111 km: by centres all of it lies within 1 km, by area next to nothing.
+def test_distances_between_centres_do_not_matter() -> None:
+    # All probability is in one cell of 111 km: by centres all of it is within 1 km, by area almost nothing.
     north, east = np.mgrid[-2:3, -2:3]
     partition = partition_of(np.stack([north.ravel(), east.ravel()], axis=1))
     shares = np.full(25, 1e-12)
@@ -173,7 +173,7 @@ def test_a_scatter_within_one_cell_is_a_normal_distribution() -> None:
 
 
 def drawn(seed: int, count: int) -> np.ndarray:
-    """Unit vectors (count, 3) uniform over the sphere."""
+    """Draw unit vectors (count, 3), uniform over the sphere."""
     vectors = np.random.default_rng(seed).normal(size=(count, 3))
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
@@ -184,7 +184,7 @@ def coverage(spreads: list[Spread], error_km: np.ndarray) -> tuple[float, float]
 
 
 def test_circles_hold_what_is_drawn_evenly_from_cells() -> None:
-    """A cell by its probability, then a position anywhere in it, found by trying positions all over the Earth."""
+    """Draw a cell by its probability, then a uniform position in it, by rejection from positions all over the Earth."""
     partition, rng = partition_of(fibonacci(400)), np.random.default_rng(0)
     everywhere = drawn(1, 200_000)
     owner = (everywhere @ unit_vectors(partition.centers_deg).T).argmax(axis=1)
@@ -224,7 +224,7 @@ def test_a_mean_of_neighbours_needs_its_scatter_and_validation_finds_it() -> Non
     )
     shares /= shares.sum(axis=1, keepdims=True)
     fitted = fit_sigma(torch.from_numpy(np.log(shares[:600])), truth[:600], partition.centers_deg, refine_km)
-    assert fitted == pytest.approx(sigma_km, rel=0.15)  # the mean of neighbours is nearly what the model believes
+    assert fitted == pytest.approx(sigma_km, rel=0.15)  # the mean of neighbours nearly recovers the mean of the model
     found: dict[str, list[Spread]] = {"even": [], "scattered": []}
     points = []
     for row in shares[600:]:
@@ -249,7 +249,7 @@ def test_a_scatter_of_no_width_is_refused(sigma: float) -> None:
         Scatter(0.0, 0.0, np.ones(3, bool), sigma)
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_inconsistent_arguments_are_refused() -> None:
     with pytest.raises(DataError, match="expected 500 probabilities for partition test"):
         spread_probability(np.ones(3) / 3, SPHERE, (0, 0))
     with pytest.raises(DataError, match="expected a point"):

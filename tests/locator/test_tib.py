@@ -46,7 +46,7 @@ def test_s2_cells_lie_in_the_cells_that_their_tokens_descend_from(s2_tables: lis
     assert all(f"({token})" in label for (token, _, _), label in zip(FINE, finest.labels, strict=True))
 
 
-def test_an_s2_cell_in_no_coarser_one_is_told(s2_tables: list[Path]) -> None:
+def test_an_s2_cell_without_a_parent_is_reported(s2_tables: list[Path]) -> None:
     write_s2(s2_tables[2], [*FINE, ("5", 1, 2)])
     with pytest.raises(DataError, match="got '5' in none"):
         read_partitionings("s2", s2_tables, None, {}, "s2")
@@ -56,7 +56,7 @@ def test_an_s2_cell_in_no_coarser_one_is_told(s2_tables: list[Path]) -> None:
 
 
 def s2_model(folder: Path, arch: str = "resnet18", size: int = 64) -> nn.Module:
-    """A folder of TIB with a residual network, beside the network itself as torchvision builds it."""
+    """Return a folder in TIB's format with a residual network, and the same network built by torchvision."""
     torch.manual_seed(0)
     body = nn.Sequential(*list(torchvision.models.get_model(arch).children())[:-2]).eval()
     for module in body.modules():
@@ -93,7 +93,7 @@ def test_a_residual_network_answers_as_torchvision_s(s2_tables: list[Path], tmp_
     assert model.backbone.stage_lengths == [2, 2, 2, 2]
 
 
-def test_one_crop_says_what_the_logits_say(s2_tables: list[Path], tmp_path: Path) -> None:
+def test_one_crop_gives_the_prediction_of_the_logits(s2_tables: list[Path], tmp_path: Path) -> None:
     s2_model(tmp_path)
     model = load_tib(tmp_path, name="resnet", device="cpu")
     x = torch.randn(1, 3, 64, 64)
@@ -125,7 +125,7 @@ def test_settings_may_stand_under_model_params(tmp_path: Path) -> None:
     assert (settings.files, settings.h_dict) == (("data/m_3.csv", "m_5.csv"), "data/h_dict.json")
 
 
-def test_two_files_of_one_name_are_told(s2_tables: list[Path], tmp_path: Path) -> None:
+def test_two_files_of_one_name_are_reported(s2_tables: list[Path], tmp_path: Path) -> None:
     s2_model(tmp_path)
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "other.ckpt").write_bytes(b"")
@@ -133,7 +133,7 @@ def test_two_files_of_one_name_are_told(s2_tables: list[Path], tmp_path: Path) -
         load_tib(tmp_path, name="resnet")
 
 
-def test_semantic_cells_lie_in_the_cells_that_the_tree_says(tmp_path: Path) -> None:
+def test_parents_of_semantic_cells_are_those_of_the_tree(tmp_path: Path) -> None:
     header = "class_index,class_label,latitude_mean,longitude_mean\n"
     (tmp_path / "m_2.csv").write_text(header + "0,R1,10,10\n1,R2,50,50\n")
     (tmp_path / "m_3.csv").write_text(header + "2,W9,51,51\n0,R2,50,50\n1,N7,9,9\n")

@@ -1,4 +1,4 @@
-"""Tuned weights beside a model: what was written is read, what does not belong to the model or is nonsense is not."""
+"""Tuned weights next to a model: they are read back; invalid files and those of another model are refused."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from geoexplain.locator.tuned import (
     HeldOut,
     Interval,
     StageWeights,
+    load_tuned,
     read_tuned,
-    sidecar,
-    tuned_beside,
+    tuned_file,
     write_tuned,
 )
 from tests.locator.models import saved, small_model
@@ -48,36 +48,38 @@ def weights(tmp_path: Path) -> Path:
 
 
 def test_what_is_written_is_read(weights: Path) -> None:
-    assert sidecar(weights) == weights.parent / "small.tuned.json"
-    assert tuned_beside(weights, COUNTS) == (None, "")
-    write_tuned(sidecar(weights), FOUND, weights)
-    assert tuned_beside(weights, COUNTS) == (FOUND, "")
-    told = json.loads(sidecar(weights).read_text(encoding="utf-8"))
+    assert tuned_file(weights) == weights.parent / "small.tuned.json"
+    assert load_tuned(weights, COUNTS) == (None, "")
+    write_tuned(tuned_file(weights), FOUND, weights)
+    assert load_tuned(weights, COUNTS) == (FOUND, "")
+    told = json.loads(tuned_file(weights).read_text(encoding="utf-8"))
     # sha256sum of the bytes above
     assert told["weights_sha256"] == "84db54d399a45dd99f511699a095f8beb4b9c0b5def336f7a60b053d42fb9b3b"
     assert told["held_out"]["gains"]["grad-cam"] == {"mean": 0.02, "low": 0.01, "high": 0.03}
 
 
 def test_a_file_from_before_the_cross_check_is_read(weights: Path) -> None:
-    write_tuned(sidecar(weights), FOUND, weights)
-    told = json.loads(sidecar(weights).read_text(encoding="utf-8"))
+    write_tuned(tuned_file(weights), FOUND, weights)
+    told = json.loads(tuned_file(weights).read_text(encoding="utf-8"))
     del told["cross_check"]
-    sidecar(weights).write_text(json.dumps(told), encoding="utf-8")
-    assert tuned_beside(weights, COUNTS) == (replace(FOUND, cross_check=None), "")
+    tuned_file(weights).write_text(json.dumps(told), encoding="utf-8")
+    assert load_tuned(weights, COUNTS) == (replace(FOUND, cross_check=None), "")
 
 
-def test_weights_of_another_version_of_the_model_are_left_alone_and_the_reason_is_kept(tmp_path: Path) -> None:
+def test_weights_tuned_for_another_version_of_the_model_are_not_used(tmp_path: Path) -> None:
     model = small_model()
     file = saved(model, tmp_path)
     count = len(model.backbone.stage_lengths)
     found = StageWeights("grad-cam", "stage", "logit", "sum", (1.0,) * count, "adcc", "1 image", 1)
-    write_tuned(sidecar(file), found, file)
+    write_tuned(tuned_file(file), found, file)
     assert load_geoexplain(file, "cpu").tuned == found
     saved(small_model(seed=8), tmp_path)
     other = load_geoexplain(file, "cpu")
     assert other.tuned is None
-    assert other.untuned.startswith("small.tuned.json: expected weights tuned for small.safetensors as it is")
-    sidecar(file).write_text("{")
+    assert other.untuned.startswith(
+        "small.tuned.json: expected weights tuned for the present version of small.safetensors"
+    )
+    tuned_file(file).write_text("{")
     damaged = load_geoexplain(file, "cpu")
     assert (damaged.tuned, damaged.name) == (None, "small")
     assert "got another kind of file: tune again" in damaged.untuned
@@ -119,7 +121,7 @@ def changed(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (changed("images", 0), "expected 'images'"),
         (changed("images", 4.0), "expected 'images'"),
         (changed("weights_sha256", "0" * 63), "expected 'weights_sha256'"),
-        (changed("weights_sha256", "0" * 64), "another version of it"),
+        (changed("weights_sha256", "0" * 64), "another version"),
         (changed("held_out", []), "expected 'held_out'"),
         (changed("held_out", {}), "expected 'on', got none"),
         (changed("held_out.value", {"mean": 1}), "expected 'value'"),
@@ -129,8 +131,10 @@ def changed(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (lambda data: data.pop("how"), "expected 'how', got none"),
     ],
 )
-def test_nonsense_is_refused_by_name(weights: Path, change: Callable[[dict[str, Any]], None], sentence: str) -> None:
-    file = sidecar(weights)
+def test_invalid_values_are_refused_by_name(
+    weights: Path, change: Callable[[dict[str, Any]], None], sentence: str
+) -> None:
+    file = tuned_file(weights)
     write_tuned(file, FOUND, weights)
     data = json.loads(file.read_text(encoding="utf-8"))
     change(data)
@@ -144,19 +148,19 @@ def test_nonsense_is_refused_by_name(weights: Path, change: Callable[[dict[str, 
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 50_000, b"null", b"\xff\xfe", b'{"format": 1}', b"[]"])
-def test_what_is_no_such_file_is_refused(weights: Path, content: bytes) -> None:
-    sidecar(weights).write_bytes(content)
+def test_other_files_are_refused(weights: Path, content: bytes) -> None:
+    tuned_file(weights).write_bytes(content)
     with pytest.raises(CheckpointError, match="got another kind of file"):
-        read_tuned(sidecar(weights), weights, COUNTS)
+        read_tuned(tuned_file(weights), weights, COUNTS)
 
 
 def test_neither_a_huge_file_nor_a_pipe_is_read(weights: Path) -> None:
-    with sidecar(weights).open("wb") as file:
+    with tuned_file(weights).open("wb") as file:
         file.truncate(LARGEST_BYTES + 1)
     with pytest.raises(CheckpointError, match="expected at most 65,536 bytes, got 65,537"):
-        read_tuned(sidecar(weights), weights, COUNTS)
-    sidecar(weights).unlink()
-    os.mkfifo(sidecar(weights))
-    assert tuned_beside(weights, COUNTS) == (None, "")
+        read_tuned(tuned_file(weights), weights, COUNTS)
+    tuned_file(weights).unlink()
+    os.mkfifo(tuned_file(weights))
+    assert load_tuned(weights, COUNTS) == (None, "")
     with pytest.raises(CheckpointError, match="got a device or a pipe"):
-        read_tuned(sidecar(weights), weights, COUNTS)
+        read_tuned(tuned_file(weights), weights, COUNTS)

@@ -1,4 +1,4 @@
-"""The zoo: what is ready, what is not and how to get it, adding, replacing and removing a model."""
+"""The zoo: which models are ready, how to get the others, and adding, replacing and removing a model."""
 
 import json
 import os
@@ -21,6 +21,7 @@ from geoexplain.locator import registry, zoo
 from geoexplain.locator.checkpoints import FORMATS
 from geoexplain.locator.checkpoints.native import save_geoexplain
 from geoexplain.locator.registry import add_model, assignments_of, open_search, remove_model
+from geoexplain.locator.shards import weight_files
 from geoexplain.locator.zoo import BUNDLED, ZOO, gallery_of, load_model, model_file, models, ready_models
 from tests.locator.models import saved, small_model
 
@@ -35,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with one model of this project, ready to be added."""
+    """Return a folder with one model in geoexplain's format, ready to be added."""
     folder = tmp_path / "from"
     folder.mkdir()
     saved(small_model(), folder)
@@ -46,15 +47,15 @@ def status(name: str) -> zoo.ModelStatus:
     return next(status for status in models() if status.name == name)
 
 
-def test_every_row_says_what_a_person_needs() -> None:
+def test_every_row_has_what_a_person_needs() -> None:
     for name, row in ZOO.items():
         assert row.format in FORMATS
         assert all([row.title, row.purpose, row.licence, row.citation])
         assert name == BUNDLED or f"geoexplain models add {name} --from" in row.obtain
 
 
-def test_the_bundled_file_is_the_one_that_the_row_names() -> None:
-    assert {file.name: sha256(file) for file in [model_file(BUNDLED)]} == ZOO[BUNDLED].sha256
+def test_the_bundled_files_are_those_that_the_row_names() -> None:
+    assert {file.name: sha256(file) for file in weight_files(model_file(BUNDLED))} == ZOO[BUNDLED].sha256
 
 
 def test_only_the_bundled_model_is_ready_at_first(home: Path) -> None:
@@ -108,7 +109,7 @@ def test_adding_again_replaces(folder: Path, tmp_path: Path) -> None:
         ("tib-b4-semp", None, "hparams.yaml in the folder, found none"),
     ],
 )
-def test_what_cannot_be_added_leaves_nothing_behind(
+def test_a_failed_addition_leaves_no_files(
     name: str, format_name: str | None, words: str, folder: Path, home: Path
 ) -> None:
     with pytest.raises(CheckpointError, match=words):
@@ -133,7 +134,9 @@ def test_a_failure_half_way_keeps_the_model_that_was_there(
     load_model("mine", "cpu")
 
 
-def test_a_home_that_cannot_be_written_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_cannot_be_written_is_reported(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GEOEXPLAIN_HOME", str(tmp_path / "file"))
     with pytest.raises(CheckpointError, match=r"expected to write to .*'Not a directory'"):
@@ -153,7 +156,7 @@ def test_a_model_kept_elsewhere_behind_a_link_is_replaced_and_removed(folder: Pa
     assert list((home / "models").iterdir()) == []
 
 
-def test_what_is_added_may_be_read_by_whoever_the_umask_lets(folder: Path, home: Path) -> None:
+def test_added_files_have_the_mode_of_the_umask(folder: Path, home: Path) -> None:
     before = os.umask(0o022)
     try:
         add_model("mine", folder, "geoexplain")
@@ -206,14 +209,14 @@ def test_companion_data_come_along(folder: Path) -> None:
     assert gallery_of("mine") == folder / "back_coll_features.hdf5"
     assert status("mine").gallery == folder / "back_coll_features.hdf5"
     search = open_search(load_model("mine", "cpu"), "mine", folder / "back_coll_features.hdf5")
-    assert sorted(search.gallery.rows_of(0).tolist()) == [0, 1]  # as assigned, not as near
+    assert sorted(search.gallery.rows_of(0).tolist()) == [0, 1]  # by assignment, not by distance
     (folder / "back_coll_features.hdf5").unlink()
     with pytest.raises(DataError, match=r"back_coll_features\.hdf5"):
         open_search(load_model("mine", "cpu"), "mine", gallery_of("mine"))
 
 
 def write_gallery(file: Path, dim: int = DIM, photos: int = 3) -> Path:
-    """Photos that all lie near the centre of cell 4."""
+    """Return photos near the centre of cell 4."""
     with h5py.File(file, "w") as data:
         data["features"] = np.eye(photos, dim, dtype=np.float16)
         data["labels"] = np.tile([-89.9, 0.0], (photos, 1))
@@ -247,7 +250,7 @@ def test_a_published_file_with_another_digest_is_refused(folder: Path, monkeypat
         add_model("published", folder)
 
 
-def test_what_an_addition_left_that_was_cut_off_is_swept_a_day_later(folder: Path, home: Path) -> None:
+def test_files_of_an_interrupted_addition_are_deleted_after_a_day(folder: Path, home: Path) -> None:
     old, new = home / "models" / ".mine-0badcafe", home / "models" / ".mine-12345678"
     for left in (old, new):
         left.mkdir(parents=True)

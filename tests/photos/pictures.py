@@ -1,4 +1,4 @@
-"""Small photos whose pictures differ, as JPEG bytes."""
+"""Small, distinct photos as JPEG bytes."""
 
 import io
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def picture(seed: int, size: tuple[int, int] = (60, 45)) -> Image.Image:
-    """Large patches of colour, another pattern for every seed."""
+    """Return large patches of colour, in a different pattern for every seed."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 

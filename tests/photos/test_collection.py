@@ -1,4 +1,4 @@
-"""One way to read photos to train on, whether they are files with headers, files in a table, or shards."""
+"""Collections of photos from files with EXIF positions, from files in a table, and from shards."""
 
 import os
 import sys
@@ -49,21 +49,21 @@ def test_a_folder_of_geotagged_photos(folder: Path) -> None:
     assert collection.authors == ("", "", "")
     assert collection.left_out.listed == (("d.jpg", "its header states no position"),)
     assert collection.left_out.count == 1
-    assert [collection.read(i).size for i in range(3)] == [(60, 45), (45, 60), (60, 45)]  # the second lay on its side
+    assert [collection.read(i).size for i in range(3)] == [(60, 45), (45, 60), (60, 45)]  # the second is stored rotated
     assert collection.read(1).tobytes() == open_image(folder / "bo" / "b.jpg").tobytes()
     assert collection.encoded(2) == (folder / "c.jpg").read_bytes()
 
 
-def test_a_message_of_outlook_is_no_shard(folder: Path) -> None:
+def test_an_outlook_message_is_not_a_shard(folder: Path) -> None:
     (folder / "Re holiday.msg").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504))
     assert open_collection(folder).keys == ("ann/2019/a.jpg", "bo/b.jpg", "c.jpg")
-    (folder / "damaged.msg").write_bytes(b"\xd0\xcf")  # still meant as one
+    (folder / "damaged.msg").write_bytes(b"\xd0\xcf")  # too short for an Outlook message, so a shard
     with pytest.raises(DataError, match=r"damaged\.msg, record 1 at byte 0"):
         open_collection(folder)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every file name is text")
-def test_a_photo_whose_name_no_table_can_hold_is_left_out(folder: Path) -> None:
+def test_a_photo_with_a_name_that_is_not_utf8_is_left_out(folder: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")  # Latin-1
     geotagged(folder / name, 5, 3, 4)
     collection = open_collection(folder)
@@ -78,7 +78,7 @@ def test_authors_are_headers_or_folders_by_choice(folder: Path) -> None:
         open_collection(folder, author_from="name")  # type: ignore[arg-type]
 
 
-def test_a_table_says_positions_and_authors(folder: Path, tmp_path: Path) -> None:
+def test_a_table_gives_positions_and_authors(folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "photos.csv"
     table.write_text("path,lat,lon,User\nd.jpg,5,6,dee\nbo/b.jpg,7,8,\ngone.jpg,1,1,x\n")
     collection = open_collection(folder, manifest=table)
@@ -99,7 +99,7 @@ def test_a_stamp_changes_with_its_file(folder: Path) -> None:
     assert collection.stamp(2) != before[2]
 
 
-def test_what_cannot_be_read_says_so_when_it_is_read(folder: Path) -> None:
+def test_unreadable_photos_raise_an_error_when_read(folder: Path) -> None:
     collection = open_collection(folder)
     (folder / "c.jpg").write_bytes(b"no picture")
     (folder / "bo" / "b.jpg").unlink()

@@ -1,4 +1,4 @@
-"""Positions that cameras wrote, and headers that are not to be believed."""
+"""Positions from EXIF headers, valid and implausible ones."""
 
 import os
 import random
@@ -86,7 +86,7 @@ def test_degrees_minutes_and_seconds_add_up(tmp_path: Path, degrees: tuple, want
         {TAGS.GPSLatitude: (0.0, 0.0, 0.0), TAGS.GPSLongitude: (0.0, 0.0, 0.0)},
     ],
 )
-def test_nonsense_is_no_position(tmp_path: Path, change: dict) -> None:
+def test_implausible_values_give_no_position(tmp_path: Path, change: dict) -> None:
     gps = {tag: value for tag, value in {**PARIS, **change}.items() if value is not None}
     assert exif_position(photo(tmp_path / "photo.jpg", gps)) is None
 
@@ -96,7 +96,7 @@ def test_one_zero_is_a_position(tmp_path: Path) -> None:
     assert exif_position(photo(tmp_path / "photo.jpg", gps)) == pytest.approx((0.0, PARIS_DEG[1]))
 
 
-def test_what_is_no_photo_has_no_position(tmp_path: Path) -> None:
+def test_other_files_have_no_position(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("not a photo")
     (tmp_path / "empty.jpg").touch()
     Image.new("RGB", (8, 6)).save(tmp_path / "plain.jpg")
@@ -106,7 +106,7 @@ def test_what_is_no_photo_has_no_position(tmp_path: Path) -> None:
         assert exif_position(tmp_path / name) is None
 
 
-def test_damaged_headers_give_a_believable_position_or_none(tmp_path: Path) -> None:
+def test_damaged_headers_give_a_plausible_position_or_none(tmp_path: Path) -> None:
     draw = random.Random(1)
     whole = bytearray(photo(tmp_path / "photo.jpg", PARIS).read_bytes())
     header = slice(whole.index(b"Exif"), whole.index(b"\xff\xdb"))
@@ -121,7 +121,7 @@ def test_damaged_headers_give_a_believable_position_or_none(tmp_path: Path) -> N
 
 
 def test_no_pixel_is_decoded(tmp_path: Path) -> None:
-    # The header says 12,000 × 7,000 pixels, which would be 250 MB; a PNG may tell its EXIF behind them.
+    # The header declares 12,000 × 7,000 pixels, which would be 250 MB; in a PNG, EXIF may follow the pixels.
     file = photo(tmp_path / "photo.png", PARIS)
     data = bytearray(file.read_bytes())
     data[16:24] = struct.pack(">II", 12_000, 7_000)
@@ -135,7 +135,7 @@ def test_no_pixel_is_decoded(tmp_path: Path) -> None:
     assert peak < 2**21
 
 
-def test_a_folder_of_photos_is_searched_to_the_bottom(tmp_path: Path) -> None:
+def test_subfolders_are_searched_for_photos(tmp_path: Path) -> None:
     photo(tmp_path / "b.jpg", PARIS)
     photo(tmp_path / "holiday" / "day 1" / "a.JPG", {**PARIS, TAGS.GPSLongitudeRef: "W"})
     Image.new("RGB", (8, 6)).save(tmp_path / "holiday" / "none.png")
@@ -152,7 +152,7 @@ def test_a_folder_of_photos_is_searched_to_the_bottom(tmp_path: Path) -> None:
     assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_a_folder_without_photos_is_said_to_have_none(tmp_path: Path) -> None:
+def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match="expected JPEG, PNG or WebP photos, found none"):
         geotagged_photos(tmp_path)

@@ -1,4 +1,4 @@
-"""Copies are found, other pictures are not, and pictures with little in them are compared by their bytes alone."""
+"""Copies are found, other photos are not, and plain photos are compared by the digests of their files alone."""
 
 import hashlib
 import itertools
@@ -25,13 +25,13 @@ def collection_of(folder: Path, photos: list[bytes]) -> PhotoCollection:
 
 
 def groups_of(folder: Path, photos: list[bytes], distance: int = 2) -> list[int]:
-    """For each photo, the first one that is in its group."""
+    """Return for each photo the first one in its group."""
     names = duplicate_groups(fingerprints(collection_of(folder, photos)), distance)
     return [names.index(name) for name in names]
 
 
 def test_a_hash_worked_out_by_hand() -> None:
-    # Nine columns of grey: up, down, up, equal, down, up, up, down; every other row upside down.
+    # Nine columns of grey: up, down, up, equal, down, up, up, down; every second row is reversed.
     row = [10, 60, 20, 90, 90, 30, 70, 200, 0]
     grey = np.array([row, row[::-1]] * 4, dtype=np.uint8)
     image = Image.fromarray(grey).convert("RGB")
@@ -56,7 +56,7 @@ def test_copies_share_a_group_and_others_do_not(tmp_path: Path) -> None:
 
 
 def flat(seed: int) -> bytes:
-    """A grey sea under a sky that brightens towards one side, with the noise of a camera."""
+    """Return a grey sea under a sky that brightens towards one side, with the noise of a camera."""
     rng = np.random.default_rng(seed)
     sky = np.linspace(120, 120 + rng.integers(0, 90), 64)[None, :, None]
     sea = np.full((1, 64, 1), rng.integers(60, 90))
@@ -64,7 +64,7 @@ def flat(seed: int) -> bytes:
     return encoded(Image.fromarray(rows.clip(0, 255).astype(np.uint8)))
 
 
-def test_the_sea_is_not_one_picture_of_thousands(tmp_path: Path) -> None:
+def test_photos_of_the_sea_do_not_form_one_group(tmp_path: Path) -> None:
     black = encoded(Image.new("RGB", (64, 48)))
     photos = [*(flat(seed) for seed in range(40)), black, encoded(Image.new("RGB", (64, 48), "white")), black]
     found = fingerprints(collection_of(tmp_path, photos))
@@ -75,7 +75,7 @@ def test_the_sea_is_not_one_picture_of_thousands(tmp_path: Path) -> None:
     assert names[40] == names[42]
 
 
-def test_unreadable_photos_are_themselves(tmp_path: Path) -> None:
+def test_unreadable_photos_form_groups_of_their_own(tmp_path: Path) -> None:
     photos = [jpeg(0), b"no picture", b"no picture", jpeg(1)]
     collection = collection_of(tmp_path, photos)
     found = fingerprints(collection)
@@ -89,7 +89,7 @@ def test_unreadable_photos_are_themselves(tmp_path: Path) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 3), st.integers(1, 80))
-def test_near_pairs_are_those_of_comparing_all(seed: int, distance: int, count: int) -> None:
+def test_near_pairs_match_a_comparison_of_all_pairs(seed: int, distance: int, count: int) -> None:
     rng = random.Random(seed)
     centers = [rng.getrandbits(64) for _ in range(4)]
     made = set()
@@ -132,7 +132,7 @@ def test_groups_neither_depend_on_the_order_nor_on_other_photos() -> None:
         duplicate_groups(Fingerprints(digests, hashes, counts), distance=4)
 
 
-def test_threads_find_the_same_and_progress_is_heard(tmp_path: Path) -> None:
+def test_threads_give_the_same_result_and_report_progress(tmp_path: Path) -> None:
     collection = collection_of(tmp_path, [jpeg(seed) for seed in range(12)])
     heard: list[tuple[int, int]] = []
     one = fingerprints(collection, progress=lambda done, total: heard.append((done, total)))
@@ -142,7 +142,7 @@ def test_threads_find_the_same_and_progress_is_heard(tmp_path: Path) -> None:
         assert np.array_equal(getattr(one, name), getattr(several, name))
 
 
-def test_what_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_photos_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "fingerprints.npz"
     photos = [jpeg(seed) for seed in range(6)]
     collection = collection_of(tmp_path / "shards", photos)
@@ -156,7 +156,7 @@ def test_what_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert heard == [1, 2, 3, 4]
     whole = fingerprints(collection, cache=cache, progress=seen)
     assert heard[4:] == [5, 6]
-    monkeypatch.setattr(module, "_fingerprint", None)  # whoever makes one now fails
+    monkeypatch.setattr(module, "_fingerprint", None)  # computing a fingerprint now fails
     again = fingerprints(collection, cache=cache)
     for name in ("digests", "hashes", "counts"):
         assert np.array_equal(getattr(again, name), getattr(whole, name))

@@ -1,4 +1,4 @@
-"""Which file belongs to which position: tables, original metadata and the quirks of their ids."""
+"""Matching files with positions: tables, original metadata and their ids."""
 
 import csv
 import os
@@ -16,7 +16,7 @@ from geoexplain.photos.manifest import match_files
 
 @pytest.fixture
 def images(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a folder with files of these names; matching never opens one."""
+    """Return a function that creates a folder with files of given names; matching never opens one."""
 
     def make(*names: str) -> Path:
         folder = tmp_path / "images"
@@ -44,7 +44,7 @@ def places(manifest: Manifest) -> list[tuple[str, str, float, float]]:
 
 
 def published_rule(stem: str, ids: set[str]) -> str | None:
-    """The rule in words: the whole name; else what stands before the first underscore; else the same for the rest."""
+    """Apply the rule: the whole name; else the part before the first underscore; else the same for the rest."""
     if stem in ids:
         return stem
     if "_" not in stem:
@@ -86,7 +86,7 @@ def test_ids_match_with_and_without_their_ending() -> None:
     assert match_files(["1.txt", "1.jpg.part"], ["1"]) == {}
 
 
-def test_the_file_named_exactly_so_comes_first() -> None:
+def test_an_exact_file_name_comes_first() -> None:
     assert match_files(["a_1.jpg", "b_1.jpg"], ["1"]) == {"1": "a_1.jpg"}
     assert match_files(["a_1.jpg", "deep/er/1.jpg"], ["1"]) == {"1": "deep/er/1.jpg"}
     assert match_files(["1.jpg", "1.png"], ["1"]) == {"1": "1.jpg"}
@@ -143,7 +143,7 @@ def test_columns_go_by_many_names(
     )
 
 
-def test_an_id_beside_a_path_names_the_photo(images: Callable, table: Callable) -> None:
+def test_an_id_next_to_a_path_names_the_photo(images: Callable, table: Callable) -> None:
     manifest = read_manifest(table("id,path,lat,lon\nfirst,a.jpg,1,2\nsecond,none.jpg,3,4\n"), images("a.jpg"))
     assert places(manifest) == [("first", "a.jpg", 1.0, 2.0)]
     assert manifest.missing == ("second",)
@@ -246,7 +246,7 @@ def test_a_name_longer_than_any_file_is_missing(images: Callable, table: Callabl
     assert manifest.missing == ("a" * 5000,)
 
 
-def test_a_folder_of_images_and_a_table_have_to_be_there(images: Callable, table: Callable, tmp_path: Path) -> None:
+def test_a_missing_folder_or_table_is_refused(images: Callable, table: Callable, tmp_path: Path) -> None:
     good = table("path,lat,lon\na.jpg,1,2\n")
     for folder in (tmp_path / "none", good):
         with pytest.raises(DataError, match="expected a folder of photos at"):
@@ -268,7 +268,7 @@ def test_code_in_a_manifest_does_not_run(images: Callable, tmp_path: Path) -> No
     assert not (tmp_path / "canary").exists()
 
 
-def test_thousands_of_lines_are_read_as_they_stand(images: Callable, tmp_path: Path) -> None:
+def test_thousands_of_lines_keep_their_values(images: Callable, tmp_path: Path) -> None:
     names = [f"{number}.jpg" for number in range(3000)]
     with (tmp_path / "photos.csv").open("w", newline="") as file:
         rows = csv.writer(file)

@@ -1,4 +1,4 @@
-"""The index saves a pass over the shards, and is never believed against them."""
+"""The index replaces reading the shards only as long as it matches them."""
 
 import os
 import random
@@ -11,7 +11,7 @@ from geoexplain.photos.shards import ShardCollection
 from tests.photos.test_shards import opened, record, shard
 
 
-def test_an_index_saves_the_pass_until_a_shard_changes(tmp_path: Path) -> None:
+def test_an_index_is_used_until_a_shard_changes(tmp_path: Path) -> None:
     folder, index = tmp_path / "shards", tmp_path / "index.npz"
     shard(folder, record(0), {"id": "x"}, record(1, latitude=None))
     shard(folder, record(2), number=1)
@@ -40,7 +40,7 @@ def test_an_index_saves_the_pass_until_a_shard_changes(tmp_path: Path) -> None:
     assert len(open_again()) == 4
 
 
-def test_a_damaged_index_is_made_anew(tmp_path: Path) -> None:
+def test_a_damaged_index_is_rewritten(tmp_path: Path) -> None:
     folder, index = tmp_path / "shards", tmp_path / "index.npz"
     shard(folder, record(0), record(1))
     whole = opened(folder, index=index)

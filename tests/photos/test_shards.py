@@ -1,4 +1,4 @@
-"""Shards as their own writers make them, read back by offsets, and everything that may be wrong with one."""
+"""Shards in the formats of their original writers, read by offsets, and damaged shards."""
 
 import io
 import os
@@ -38,7 +38,7 @@ def opened(folder: Path, **options: object) -> ShardCollection:
     return collection
 
 
-def test_what_is_written_msgpack_reads(tmp_path: Path) -> None:
+def test_msgpack_reads_what_is_written(tmp_path: Path) -> None:
     assert write_shards(PHOTOS, tmp_path, per_shard=3) == 7
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["shard_0.msg", "shard_1.msg", "shard_2.msg"]
@@ -48,7 +48,7 @@ def test_what_is_written_msgpack_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("per_shard", [1, 3, 100])
-def test_written_shards_are_the_photos_again(tmp_path: Path, per_shard: int) -> None:
+def test_written_shards_hold_the_same_photos(tmp_path: Path, per_shard: int) -> None:
     write_shards(PHOTOS, tmp_path, per_shard)
     collection = opened(tmp_path)
     assert collection.keys == tuple(key for key, *_ in PHOTOS)
@@ -68,7 +68,7 @@ def test_shards_are_not_written_over(tmp_path: Path) -> None:
         write_shards(PHOTOS, tmp_path / "other", 0)
 
 
-# Writers before MessagePack told bytes from text wrote both as one type; some wrote the keys as bytes.
+# Old versions of MessagePack wrote bytes and text as one type; some writers wrote the keys as bytes.
 @pytest.mark.parametrize("options", [{}, {"use_bin_type": False}, {"use_single_float": True}])
 @pytest.mark.parametrize("as_bytes", [False, True])
 def test_keys_and_ids_are_text_or_bytes(tmp_path: Path, options: dict, as_bytes: bool) -> None:
@@ -86,7 +86,7 @@ def test_keys_and_ids_are_text_or_bytes(tmp_path: Path, options: dict, as_bytes:
     assert [collection.encoded(i) for i in range(3)] == [photo[1] for photo in PHOTOS[:3]]
 
 
-def test_shards_come_by_their_numbers(tmp_path: Path) -> None:
+def test_shards_are_sorted_by_their_numbers(tmp_path: Path) -> None:
     for number, i in ((10, 2), (9, 1), (0, 0)):
         shard(tmp_path, record(i), number=number)
     assert opened(tmp_path).keys == ("0a/0.jpg", "0a/1.jpg", "0a/2.jpg")
@@ -106,7 +106,7 @@ def test_a_shard_that_ends_within_a_record_loses_that_record_alone(tmp_path: Pat
         assert why == f"the file ends within a record, and the {end - start:,} bytes from there on are left out"
 
 
-def test_what_is_behind_garbage_is_left_out_and_the_next_shard_is_not(tmp_path: Path) -> None:
+def test_the_rest_of_a_shard_after_garbage_is_left_out(tmp_path: Path) -> None:
     file = shard(tmp_path, record(0))
     with file.open("ab") as end:
         end.write(b"no record" + msgpack.packb(record(1)))
@@ -128,7 +128,7 @@ def test_what_is_behind_garbage_is_left_out_and_the_next_shard_is_not(tmp_path: 
         (record(0), "the id '0a/0.jpg' came before"),
     ],
 )
-def test_a_bad_record_is_left_out_and_those_behind_it_are_not(tmp_path: Path, bad: dict, why: str) -> None:
+def test_only_the_bad_record_is_left_out(tmp_path: Path, bad: dict, why: str) -> None:
     shard(tmp_path, record(0), None, bad, record(2))
     collection = opened(tmp_path)
     assert collection.keys == ("0a/0.jpg", "0a/2.jpg")
@@ -136,20 +136,20 @@ def test_a_bad_record_is_left_out_and_those_behind_it_are_not(tmp_path: Path, ba
 
 
 @pytest.mark.parametrize("position", [{"latitude": None}, {"longitude": 181}, {"latitude": float("nan")}])
-def test_a_photo_without_a_position_to_believe_is_left_out(tmp_path: Path, position: dict) -> None:
+def test_a_photo_without_a_valid_position_is_left_out(tmp_path: Path, position: dict) -> None:
     shard(tmp_path, record(0), record(1, **position))
     collection = opened(tmp_path)
     assert collection.keys == ("0a/0.jpg",)
     assert collection.left_out.listed == (("0a/1.jpg", "no position known"),)
 
 
-def test_lengths_are_not_believed(tmp_path: Path) -> None:
+def test_lengths_in_a_file_reserve_no_memory(tmp_path: Path) -> None:
     huge = b"\x82\xa2id\xa1a\xa5image"
     bombs = [
         huge + b"\xc6\xff\xff\xff\xff" + b"x" * 50,  # 4 GiB of image
         b"\xdf\xff\xff\xff\xff",  # a map of 4 billion
         b"\x81\xa1a\xdd\xff\xff\xff\xff" + b"\xc0" * 50_000,  # an array of 4 billion
-        b"\x81\xa1a" + b"\x91" * 50_000,  # nested without end
+        b"\x81\xa1a" + b"\x91" * 50_000,  # deeply nested
         b"\x81\xa1a\xc9\xff\xff\xff\xff\x01",
         b"\x81\xa1a\xc1",
     ]
@@ -165,11 +165,11 @@ def test_lengths_are_not_believed(tmp_path: Path) -> None:
     assert peak < 2**20
 
 
-def test_a_shard_is_stepped_through_not_read(tmp_path: Path) -> None:
+def test_large_values_of_a_shard_are_skipped_not_read(tmp_path: Path) -> None:
     with (tmp_path / "shard_0.msg").open("wb") as file:
         file.write(msgpack.packb(record(0)))
         file.write(b"\x82\xa2id\xa3big\xa5image\xc6" + (MAX_IMAGE_BYTES + 1).to_bytes(4, "big"))
-        file.seek(MAX_IMAGE_BYTES + 1, os.SEEK_CUR)  # a hole, which takes no room on the disk
+        file.seek(MAX_IMAGE_BYTES + 1, os.SEEK_CUR)  # a sparse file, which takes no space on the disk
         file.write(msgpack.packb(record(1)))
     tracemalloc.start()
     collection = opened(tmp_path)
@@ -219,16 +219,16 @@ def test_positions_and_authors_come_from_a_table_by_id(tmp_path: Path) -> None:
         opened(tmp_path / "shards", manifest=table)
     table.write_text("id,lat,lon\nother.jpg,1,2\n")
     with pytest.raises(
-        DataError, match=r"got 4 photos and no position \(0a/0.jpg: no position known\): give the table"
+        DataError, match=r"got 4 photos and no position \(0a/0.jpg: no position known\): give a table of positions"
     ):
         opened(tmp_path / "shards", manifest=table)
 
 
-def test_a_shard_that_has_gone_is_an_unreadable_photo(tmp_path: Path) -> None:
+def test_a_missing_shard_makes_its_photos_unreadable(tmp_path: Path) -> None:
     file = shard(tmp_path, record(0), record(1))
     collection = opened(tmp_path)
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(ImageError, match=r"shard_0.msg: expected a photo at byte"):
+    with pytest.raises(ImageError, match=r"shard_0.msg: expected a photo of"):
         collection.read(1)
     file.unlink()
     with pytest.raises(ImageError, match=r"shard_0.msg: expected a readable shard, got 'No such file or directory'"):

@@ -1,4 +1,4 @@
-"""No author and no picture on two sides, whatever the order and whoever joins."""
+"""No author and no copies of a photo are in two parts, in any order of photos and after adding others."""
 
 import random
 from collections import Counter
@@ -18,7 +18,7 @@ PHOTOS = st.lists(
 
 
 def parts_of(photos: list[tuple[str, str]], seed: int = 0, **shares: float) -> list[str]:
-    """The part of each photo."""
+    """Return the part of each photo."""
     split = split_photos(*zip(*photos, strict=True), shares or SHARES, seed) if photos else {}
     part_of = {row: part for part, rows in split.items() for row in rows.tolist()}
     return [part_of[row] for row in range(len(photos))]
@@ -26,7 +26,7 @@ def parts_of(photos: list[tuple[str, str]], seed: int = 0, **shares: float) -> l
 
 @settings(max_examples=80, deadline=None)
 @given(photos=PHOTOS, seed=st.integers(0, 5), order=st.randoms())
-def test_ties_hold_and_the_order_does_not_matter(
+def test_connected_photos_stay_together_in_any_order(
     photos: list[tuple[str, str]], seed: int, order: random.Random
 ) -> None:
     parts = parts_of(photos, seed, train=0.5, test=0.5)
@@ -42,16 +42,18 @@ def test_ties_hold_and_the_order_does_not_matter(
 
 @settings(max_examples=80, deadline=None)
 @given(photos=PHOTOS, more=PHOTOS, seed=st.integers(0, 5))
-def test_nobody_moves_when_others_come(photos: list[tuple[str, str]], more: list[tuple[str, str]], seed: int) -> None:
+def test_adding_photos_moves_no_other_photo(
+    photos: list[tuple[str, str]], more: list[tuple[str, str]], seed: int
+) -> None:
     apart = [(f"new {author}" if author else "", f"new {group}") for author, group in more]
     before = parts_of(photos, seed, train=0.5, test=0.5)
     assert parts_of(photos + apart, seed, train=0.5, test=0.5)[: len(photos)] == before
-    # Neither do more photos of the same authors move them, nor more copies of the same pictures.
+    # More photos of the same authors, or more copies of the same pictures, move no photo either.
     alike = [(author, f"new {i}") for i, (author, _) in enumerate(photos) if author] + [("", g) for _, g in photos]
     assert parts_of(photos + alike, seed, train=0.5, test=0.5)[: len(photos)] == before
 
 
-def test_every_photo_once_and_shares_about_met() -> None:
+def test_every_photo_is_in_one_part_and_shares_are_approximate() -> None:
     authors = [f"user {i % 4000}" for i in range(20_000)]
     groups = [str(i) for i in range(20_000)]
     split = split_photos(authors, groups, {"train": 0.8, "validation": 0.15, "test": 0.05}, 7)
@@ -74,13 +76,13 @@ def test_sets_that_are_too_large_are_named() -> None:
     assert Counter(parts_of(photos, train=1.0)) == {"train": 7}
 
 
-def test_an_author_and_a_picture_of_one_name_are_not_tied() -> None:
+def test_an_author_and_a_group_of_the_same_name_are_not_connected() -> None:
     giants = giant_sets(["x", ""], ["1", "x"], share=0.6)
     assert giants == ()
 
 
 @pytest.mark.parametrize("shares", [{}, {"train": 0.5}, {"train": 1.1, "test": -0.1}, {"a": 1.0, "b": 0.0}])
-def test_shares_that_are_none_are_refused(shares: dict) -> None:
+def test_invalid_shares_are_refused(shares: dict) -> None:
     with pytest.raises(DataError, match="shares above 0 that add up to 1"):
         split_photos(["a"], ["b"], shares)
 
@@ -88,6 +90,6 @@ def test_shares_that_are_none_are_refused(shares: dict) -> None:
 def test_a_photo_needs_a_group() -> None:
     with pytest.raises(DataError, match="expected a group for each photo"):
         split_photos(["a", "b"], ["1", ""])
-    with pytest.raises(DataError, match="got 2 and 1"):
+    with pytest.raises(DataError, match="got 2 authors and 1 groups"):
         split_photos(["a", "b"], ["1"])
     assert [len(rows) for rows in split_photos([], []).values()] == [0, 0, 0]

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from geoexplain.explainer.combine import COMBINATIONS
-from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, of_family
+from geoexplain.explainer.table import GRADIENT_CAM, PERTURBATION_CAM, TUNED, kinds_of_family
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuned import presets
@@ -53,18 +53,18 @@ def test_the_header_leaves_names_to_the_browser() -> None:
 
 def test_every_choice_is_there_once() -> None:
     page = Elements(markup.explanation_frame())
-    assert page.values("data-panel") == ["image", "combi-cam", *of_family(GRADIENT_CAM, PERTURBATION_CAM)]
+    assert page.values("data-panel") == ["image", "combi-cam", *kinds_of_family(GRADIENT_CAM, PERTURBATION_CAM)]
     assert page.values("data-preset") == [*presets(), TUNED]
     options = [attributes["value"] for tag, attributes in page.found if tag == "option"]
-    gradient = list(of_family(GRADIENT_CAM))
+    gradient = list(kinds_of_family(GRADIENT_CAM))
     assert options == [*COLORMAPS, *gradient, *LEVELS, *COMBINATIONS, *SCORES]
-    for method in of_family(GRADIENT_CAM, PERTURBATION_CAM).values():
+    for method in kinds_of_family(GRADIENT_CAM, PERTURBATION_CAM).values():
         assert method.title in page.text
 
 
 def test_only_methods_with_passes_of_their_own_have_a_button() -> None:
     starts = [classes for classes in Elements(markup.explanation_frame()).values("class") if classes == "ge-start"]
-    assert len(starts) == len(of_family(PERTURBATION_CAM)) == 1
+    assert len(starts) == len(kinds_of_family(PERTURBATION_CAM)) == 1
 
 
 def test_the_gallery_has_a_button_per_example() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from geoexplain.explainer.cams import StageMap
 from geoexplain.explainer.combine import COMBINATIONS, combine
 from geoexplain.explainer.explanation import Explanation, explain
-from geoexplain.explainer.table import GRADIENT_CAM, of_family
+from geoexplain.explainer.table import GRADIENT_CAM, kinds_of_family
 from geoexplain.explainer.target import SCORES
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.explainer.tuned import presets
@@ -45,7 +45,7 @@ def test_a_map_travels_row_by_row_as_little_endian_floats() -> None:
 
 def test_the_browser_gets_every_map_of_every_gradient_method(model: GeoModel, explanation: Explanation) -> None:
     sent = json.loads(json.dumps(explanation_payload(NAME, model, explanation), allow_nan=False))
-    assert set(sent["maps"]) == set(of_family(GRADIENT_CAM))
+    assert set(sent["maps"]) == set(kinds_of_family(GRADIENT_CAM))
     for name, encoded in sent["maps"].items():
         for text, block, stage_map in zip(encoded, sent["blocks"], explanation.maps(name, "block"), strict=True):
             values = np.frombuffer(base64.b64decode(text), "<f4").reshape(block["h"], block["w"])
@@ -83,7 +83,7 @@ def test_score_cam_is_sent_as_its_raw_values() -> None:
 
 def test_the_menu_offers_what_the_registries_hold() -> None:
     offered = menu()
-    assert [m["name"] for m in offered["methods"]] == list(of_family(GRADIENT_CAM))
+    assert [m["name"] for m in offered["methods"]] == list(kinds_of_family(GRADIENT_CAM))
     assert [p["name"] for p in offered["presets"]] == list(presets())
     assert [c["name"] for c in offered["combinations"]] == list(COMBINATIONS)
     assert (offered["levels"], offered["scores"]) == (list(LEVELS), list(SCORES))

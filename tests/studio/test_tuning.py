@@ -11,9 +11,9 @@ from PIL import Image
 
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.faithfulness import measure
-from geoexplain.explainer.subject import subject
-from geoexplain.explainer.tuning import Setting, prepare
-from geoexplain.explainer.tuning_gain import Gain, ImageGain, gain_words, image_gain
+from geoexplain.explainer.subject import prepare_subject
+from geoexplain.explainer.tuning import Setting, prepare_case
+from geoexplain.explainer.tuning_gain import Gain, ImageGain, gain_text, image_gain
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, StageWeights
 from geoexplain.studio.handlers import Handlers
@@ -42,7 +42,7 @@ def test_weights_for_an_image_do_what_the_page_says(handlers: Handlers, model: G
     assert running[-1]["done"] == running[-1]["total"]
     preset = json.loads(json.dumps(done["preset"], allow_nan=False))
     assert (preset["method"], preset["score"]) == ("layer-cam", "probability")
-    looked_at = subject(model, explanation.tensor, cell)
+    looked_at = prepare_subject(model, explanation.tensor, cell)
 
     def objective(setting: dict[str, Any]) -> float:
         heatmap = explanation.combi_cam(
@@ -55,8 +55,8 @@ def test_weights_for_an_image_do_what_the_page_says(handlers: Handlers, model: G
 
     assert objective(preset) > objective(COMBI)
     setting = Setting(preset["level"], preset["how"], tuple(preset["weights"]))
-    case = prepare(model, explanation.tensor, cell, "layer-cam")
-    assert gain_words(image_gain(case, setting, steps=STEPS)) in done["words"]
+    case = prepare_case(model, explanation.tensor, cell, "layer-cam")
+    assert gain_text(image_gain(case, setting, steps=STEPS)) in done["words"]
 
 
 def test_leaving_calls_the_search_off(handlers: Handlers, image: Image.Image) -> None:
@@ -106,7 +106,7 @@ def test_without_an_image_or_for_another_model_nothing_is_searched(handlers: Han
 
 def test_words_by_hand() -> None:
     gain = ImageGain("Grad-CAM", Gain("area", 0.7, 0.5, 0.1, 0.3), Gain("loss", 0.4, 0.4, -0.1, 0.1))
-    assert words_of(gain, kept=False) == f"{gain_words(gain)} Weights tuned on one image say nothing of others."
+    assert words_of(gain, kept=False) == f"{gain_text(gain)} Weights tuned on one image say nothing of others."
     assert words_of(gain, kept=True).startswith("Nothing that was tried is better than what is set. A gain of +0.200")
 
 

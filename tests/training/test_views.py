@@ -153,7 +153,7 @@ def test_cells_are_even_and_the_same_for_a_seed() -> None:
 
 def top_probability(network: Network, rgb: Tensor) -> float:
     with torch.inference_mode():
-        return float(torch.softmax(network.eval()(PREPROCESS.normalise(rgb)), dim=1).amax(dim=1).mean())
+        return float(torch.softmax(network.eval()(PREPROCESS.normalize(rgb)), dim=1).amax(dim=1).mean())
 
 
 def test_pictures_that_are_no_views_are_placed_nowhere(source: ViewSource, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,13 +129,13 @@ def test_urls_are_used_where_given_and_tiles_only_on_request() -> None:
     partition = partition_of(lattice(300))
     prediction = around(partition, 45, 5)
     page = world_map_html(prediction, partition, leaflet_url="static/leaflet", world_url="static/world")
-    linked = re.findall(r'<(?:script src|link rel="stylesheet" href)="([^"]*)"', page)
-    assert sorted(linked) == [
-        "static/leaflet/leaflet.css", "static/leaflet/leaflet.js", "static/world/basemap.js",
-        "static/world/geometry.js", "static/world/places.js", "static/world/scene.js", "static/world/worldmap.css",
-        "static/world/worldmap.js",
-    ]  # fmt: skip
-    assert linked.index("static/leaflet/leaflet.js") < linked.index("static/world/geometry.js")
+    linked = re.findall(r'<(?:script|link)[^>]* (?:src|href)="([^"]*)"', page)
+    modules = ["cells", "geometry", "labels", "page", "places", "predictionscene", "scene", "worldmap"]
+    world = {f"static/world/{name}" for name in ("basemap.js", "worldmap.css", *(f"{each}.js" for each in modules))}
+    assert set(linked) == world | {"static/leaflet/leaflet.css", "static/leaflet/leaflet.js"}
+    assert page.index('src="static/leaflet/leaflet.js"') < page.index(
+        '<script type="module" src="static/world/worldmap.js">'
+    )
     assert all((ASSETS / url.removeprefix("static/")).is_file() for url in linked)
     assert "openstreetmap" not in page.lower()
     assert "tile.openstreetmap.org" in world_map_html(prediction, partition, tiles=True)

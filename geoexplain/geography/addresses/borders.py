@@ -12,17 +12,18 @@ from shapely.geometry.base import BaseGeometry
 
 from geoexplain.geography.address import Location
 from geoexplain.geography.addresses.natural import load_regions
+from geoexplain.geography.addresses.shipped_borders import FILE, Borders, read_borders
 from geoexplain.geography.addresses.territories import load_territories
-from geoexplain.geography.gazetteer import load_gazetteer
+from geoexplain.geography.gazetteer import WORLD, load_gazetteer
 
 BORDERED = ("country", "subregion", "continent")
 """Kinds of locations whose borders come with the package."""
 
-_joining = threading.Lock()
+_joining, _reading = threading.Lock(), threading.Lock()
 
 
 class BordersByName(Sequence["BaseGeometry | None"]):
-    """The borders of M locations by their kinds and names, as `border_of` knows them, each found when it is needed."""
+    """The borders of M locations by their kinds and names, as `border_of` knows them, read when they are needed."""
 
     def __init__(self, kinds: Sequence[str], names: Sequence[str]):
         self._named = tuple(zip(kinds, names, strict=True))
@@ -39,8 +40,8 @@ class BordersByName(Sequence["BaseGeometry | None"]):
     def __getitem__(self, place: int | slice) -> BaseGeometry | tuple[BaseGeometry | None, ...] | None:
         if isinstance(place, slice):
             return tuple(self[one] for one in range(*place.indices(len(self))))
-        location = _bordered_locations().get(self._named[place])
-        return None if location is None else border_of(location)
+        with _reading:  # the second of two threads waits for the first
+            return _borders_by_name().get(self._named[place])
 
 
 def border_of(location: Location, naturalearth: Path | None = None) -> BaseGeometry | None:
@@ -60,9 +61,20 @@ def border_of(location: Location, naturalearth: Path | None = None) -> BaseGeome
         return _joined(location.key)
 
 
+def joined_borders() -> Borders:
+    """The borders of all locations that have one, by kind and name, joined anew: what `shipped_borders` writes.
+
+    Raises DataError when files are missing or damaged.
+    """
+    locations = {(one.kind, one.name): one for one in load_territories().locations if one.kind in BORDERED}
+    found = {named: border_of(location) for named, location in locations.items()}
+    return {named: border for named, border in found.items() if border is not None}
+
+
 @lru_cache(maxsize=1)
-def _bordered_locations() -> dict[tuple[str, str], Location]:
-    return {(one.kind, one.name): one for one in load_territories().locations if one.kind in BORDERED}
+def _borders_by_name() -> Borders:
+    shipped = read_borders(WORLD / FILE)
+    return joined_borders() if shipped is None else shipped
 
 
 @lru_cache(maxsize=1024)

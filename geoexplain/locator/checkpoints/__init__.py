@@ -1,6 +1,6 @@
-"""Model files → GeoModel, strict on keys, shapes, dtypes and finiteness.
+"""Load models from published files, with strict checks of keys, shapes, dtypes and finite values.
 
-The loaders import PyTorch, which takes seconds; this table, which menus and command lines read, does not.
+Only the loaders import PyTorch, which takes seconds, so that menus and the command line can read this table quickly.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoexplain.errors import CheckpointError
+from geoexplain.locator.shards import stored_models
 
 if TYPE_CHECKING:
     from geoexplain.locator.model import GeoModel
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Format:
-    """One way in which models are published.
+    """A format in which models are published.
 
-    title  whose it is
-    files  what a folder has to hold, in words
-    load   folder, name of the model, number of its cells if that is known → GeoModel on the CPU; raises CheckpointError
-           or DataError
+    title  publisher and project
+    files  description of the files in a folder of this format
+    load   (folder, name of the model, number of its cells or None) → GeoModel on the CPU; raises CheckpointError or
+           DataError
     """
 
     title: str
@@ -44,7 +45,7 @@ def _load_tib(folder: Path, name: str, _cells: int | None) -> "GeoModel":
 def _load_geoexplain(folder: Path, _name: str, _cells: int | None) -> "GeoModel":
     from geoexplain.locator.checkpoints.native import load_geoexplain  # noqa: PLC0415
 
-    files = sorted(folder.glob("*.safetensors"))
+    files = stored_models(folder)
     if len(files) != 1:
         raise CheckpointError(
             f"expected one .safetensors file in the folder, found {len(files)}: name the folder of one model."
@@ -65,4 +66,4 @@ FORMATS: dict[str, Format] = {
     ),
     "geoexplain": Format("this project", "a .safetensors file and its tables of cells", _load_geoexplain),
 }
-"""Every kind of folder that a model can be read from. Menus, command-line choices and tests read this table."""
+"""All formats of folders that models are loaded from. Menus, command-line choices and tests read this table."""

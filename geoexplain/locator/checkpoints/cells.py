@@ -1,4 +1,4 @@
-"""Tables of cells beside a weights file: the finest partitioning, and the coarser ones that hold its cells."""
+"""Read and write the tables of cells next to a weights file: the finest partition and the coarser ones."""
 
 import csv
 import io
@@ -17,24 +17,24 @@ from geoexplain.words import extremes
 
 
 def cells_file(weights: Path, level: int = 0) -> Path:
-    """The table of cells that belongs to a weights file: same stem, `.cells.csv`; coarser: `.cells-1.csv` and so on."""
+    """Return the path of a weights file's table of cells: same stem, `.cells.csv`; coarser ones `.cells-1.csv` etc."""
     return weights.with_suffix(f".cells-{level}.csv" if level else ".cells.csv")
 
 
 def outlines_file(weights: Path) -> Path:
-    """The borders of the finest cells of a weights file, where they are known: same stem, `.outlines.geojson`."""
+    """Return the path of the finest cells' borders, which may not exist: same stem, `.outlines.geojson`."""
     return weights.with_suffix(".outlines.geojson")
 
 
 def places_file(weights: Path) -> Path:
-    """The places that the cells of a weights file lie in, where they are stored: same stem, `.places.json`."""
+    """Return the path of the cells' places, which may not exist: same stem, `.places.json`."""
     return weights.with_suffix(".places.json")
 
 
 def read_partitions(weights: Path, name: str, coarser: int) -> tuple[Partition, tuple[Partition, ...]]:
-    """The finest partition beside a weights file and the `coarser` ones above it, next coarser first.
+    """Read the finest partition of a weights file and its `coarser` ones, next coarser first.
 
-    Raises DataError for a table that is missing or bad, or whose parents are not cells of the next coarser table.
+    Raises DataError if a table is missing or invalid, or if its parents are not cells of the next coarser table.
     """
     finest, *others = [read_cells(cells_file(weights, level), name) for level in range(coarser + 1)]
     for level, (lower, upper) in enumerate(zip([finest, *others], others, strict=False)):
@@ -43,22 +43,22 @@ def read_partitions(weights: Path, name: str, coarser: int) -> tuple[Partition, 
             parents_text = "none" if parents is None else extremes(parents)
             raise DataError(
                 f"{cells_file(weights, level).name}: expected for every cell a parent from 0 to {len(upper) - 1}, the "
-                f"cells of {cells_file(weights, level + 1).name}, got {parents_text}: are these tables of one model?"
+                f"cells of {cells_file(weights, level + 1).name}, got {parents_text}: are the tables of one model?"
             )
     return finest, tuple(others)
 
 
 def name_cells_beside(weights: Path, *, replace_places: bool = False) -> Partition:
-    """Name the finest cells beside a weights file anew, and store the places that they lie in; the cells as named.
+    """Rename the finest cells in the table next to a weights file, store their places, and return the renamed cells.
 
-    In the table of cells only the labels change. Raises DataError for a table or borders that are missing or damaged,
-    where something cannot be written, and, unless `replace_places`, where places are stored already: a model may have
-    been trained on those.
+    In the table of cells only the labels change. Raises DataError if the table or the borders are missing or damaged,
+    if a file cannot be written, and, unless `replace_places`, if places are stored already, since a model may have been
+    trained on them.
     """
     places, table = places_file(weights), cells_file(weights)
     if places.exists() and not replace_places:
         raise DataError(
-            f"{places.name}: expected no places beside the model yet, found some, which may be those that it was "
+            f"{places.name}: expected no places next to the model yet, found some, which the model may have been "
             "trained on: give --force to replace them."
         )
     cells = read_cells(table, weights.stem)

@@ -1,4 +1,4 @@
-"""CERTH's published photo geolocator: three plain state dicts (Kordopatis-Zilos et al., ICMR 2021)."""
+"""Load CERTH's published photo model from its three state dicts (Kordopatis-Zilos et al., ICMR 2021)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from geoexplain.geography.partition import Partition
 from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import Backbone, create_backbone
 from geoexplain.locator.checkpoints.foreign_names import efficientnet_pytorch_names
-from geoexplain.locator.checkpoints.native import EMBEDDER, fill
+from geoexplain.locator.checkpoints.native import EMBEDDER, fill_network
 from geoexplain.locator.checkpoints.torchfile import checked_tensors, read_torch_file, state_dict
 from geoexplain.locator.heads import RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
@@ -27,12 +27,12 @@ HEAD_NAMES = {
     "mixture_weights.weight": "mixture_weights.seq_model.0.weight",
     "mixture_weights.bias": "mixture_weights.seq_model.0.bias",
 }
-"""Key of the head here → in CERTH's file."""
+"""Key of the head here → key in CERTH's file."""
 
 ANOTHER_NETWORK = "is this the file of another network?"
 
 COUNTER = "num_batches_tracked"
-"""Batch normalisation's count of training steps: used by nothing, missing from old files."""
+"""Batch normalization's count of training steps, which is not used and is missing from old files."""
 
 
 def load_certh(
@@ -42,15 +42,15 @@ def load_certh(
     cells: int | None = None,
     device: str | torch.device | None = None,
 ) -> GeoModel:
-    """Read a folder with CERTH_FILES: EfficientNet-B4, mixture of von Mises–Fisher, retrieval embedding.
+    """Load a folder with CERTH_FILES: EfficientNet-B4, mixture of von Mises–Fisher distributions, retrieval embedding.
 
-    cells  number of cells that the head must have; None takes any
+    cells  number of cells that the head must have; None accepts any
 
-    The images are seen as at the original's inference: shorter side 300 px, aspect ratio kept, nothing cropped (short
-    of 8 : 1). The padding of `efficientnet_pytorch` 0.7.0 comes out symmetrical, as timm's `efficientnet_b4` pads, and
-    not as its `tf_efficientnet_b4`; the constant of its batch normalisation is 1e-3.
+    Images are preprocessed as in the original inference: shorter side 300 px, aspect ratio kept, nothing cropped up to
+    8 : 1. The padding of `efficientnet_pytorch` 0.7.0 is symmetrical, as in timm's `efficientnet_b4` and unlike its
+    `tf_efficientnet_b4`; the epsilon of its batch normalization is 1e-3.
 
-    Raises CheckpointError when a file is missing, damaged, or that of another model.
+    Raises CheckpointError if a file is missing, damaged, or of another model.
     """
     missing = [file for file in CERTH_FILES if not (folder / file).is_file()]
     if missing:
@@ -69,7 +69,7 @@ def load_certh(
     state |= {f"{EMBEDDER}{key}": value for key, value in rrm.items()}
     with torch.device("meta"):
         network = Network(backbone, VonMisesFisherHead(backbone.feature_dim, torch.zeros(len(partition), 2)))
-    fill(network, embedder, state, partition, ())
+    fill_network(network, embedder, state, partition, ())
     return GeoModel(
         network.backbone,
         network.head,
@@ -83,33 +83,34 @@ def load_certh(
 
 
 def read_backbone(file: Path, backbone: Backbone) -> dict[str, Tensor]:
-    """Tensors of a file of `efficientnet_pytorch`, under the names of `backbone`, which may have shapes only.
+    """Read the tensors of a file of `efficientnet_pytorch`, under the keys of `backbone`, which may be on "meta".
 
-    The classifier of ImageNet, `_fc`, is left out. Raises CheckpointError when they do not fit.
+    The classifier of ImageNet, `_fc`, is left out. Raises CheckpointError if the others do not fit.
     """
-    found = state_dict(file.name, read_torch_file(file))
-    return renamed_tensors(file.name, found, backbone, efficientnet_pytorch_names(backbone), leave_out=("_fc.",))
+    state = state_dict(file.name, read_torch_file(file))
+    return renamed_tensors(file.name, state, backbone, efficientnet_pytorch_names(backbone), leave_out=("_fc.",))
 
 
 def renamed_tensors(
-    file: str, found: dict[str, Tensor], backbone: Backbone, names: dict[str, str], leave_out: Sequence[str] = ()
+    file: str, state: dict[str, Tensor], backbone: Backbone, names: dict[str, str], leave_out: Sequence[str] = ()
 ) -> dict[str, Tensor]:
-    """Checked tensors of a backbone under its own keys; `names` says what the file calls each.
+    """Check the tensors of a state dict and return them under the keys of a backbone.
 
-    Keys that begin with one of `leave_out` are not looked at. Raises CheckpointError when the others do not fit.
+    `names` maps keys of the backbone to keys of the file. Keys that begin with one of `leave_out` are ignored. Raises
+    CheckpointError if the others do not fit.
     """
     own = backbone.state_dict()
-    found = {key: value for key, value in found.items() if not key.startswith(tuple(leave_out))}
+    state = {key: value for key, value in state.items() if not key.startswith(tuple(leave_out))}
     for key, foreign in names.items():
-        if key.endswith(COUNTER) and foreign not in found:
-            found[foreign] = torch.zeros((), dtype=torch.int64)
-    tensors = checked_tensors(file, found, {foreign: own[key] for key, foreign in names.items()}, ANOTHER_NETWORK)
+        if key.endswith(COUNTER) and foreign not in state:
+            state[foreign] = torch.zeros((), dtype=torch.int64)
+    tensors = checked_tensors(file, state, {foreign: own[key] for key, foreign in names.items()}, ANOTHER_NETWORK)
     return {key: tensors[foreign] for key, foreign in names.items()}
 
 
 def _read_head(file: Path, feature_dim: int, cells: int | None) -> dict[str, Tensor]:
     data = state_dict(file.name, read_torch_file(file))
-    if cells is None:  # as many as the file has: its parts must agree, and the rest is checked against them
+    if cells is None:  # take the number in the file; its tensors are then checked against each other
         mus = data.get("mvmf.mus")
         cells = mus.shape[1] if mus is not None and mus.dim() == 2 else 1
     with torch.device("meta"):
@@ -130,7 +131,7 @@ def _partition(name: str, mus: Tensor) -> Partition:
             f"{HEAD}: key 'mvmf.mus': expected latitudes in [-90, 90] and longitudes in [-180, 180], got "
             f"{extremes(centers[:, 0])} and {extremes(centers[:, 1])}: is this the head of another model?"
         )
-    # Centres were trained along with the rest, so that one near the antimeridian may lie a little beyond it.
+    # Centres were trained with the network, so a centre near the antimeridian may be slightly beyond it.
     beyond = abs(centers[:, 1]) > 180
     centers[beyond, 1] = (centers[beyond, 1] + 180) % 360 - 180
     return name_cells(unnamed(name, centers))

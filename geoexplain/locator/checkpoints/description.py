@@ -1,4 +1,4 @@
-"""What a model file of this project says of itself, read from a file that nobody vouches for."""
+"""Read and validate the description of a model in the metadata of an untrusted geoexplain file."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from geoexplain.errors import CheckpointError
 FORMAT = "geoexplain/1"
 
 LONGEST_TEXT = 1000
-"""Letters in a name, a title or a purpose."""
+"""Maximum number of characters in a name, a title or a purpose."""
 
 
 def _is_number(value: object, low: float, high: float) -> bool:
@@ -17,7 +17,7 @@ def _is_number(value: object, low: float, high: float) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    # What cannot be shown could not be sent to a browser either, with all that it is among.
+    # Unprintable text, such as half of a surrogate pair, cannot be encoded for a browser.
     return isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isprintable()
 
 
@@ -66,13 +66,13 @@ FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "refine_km": ("null or a number from 0 to 20,100", lambda value: value is None or _is_number(value, 0, 20_100)),
     "sigma_km": ("a number from 0.001 to 20,100", lambda value: _is_number(value, 0.001, 20_100)),
 }
-"""What a description may hold: key → what to say is expected, and the test of it."""
+"""Fields of a description: key → (description of valid values for messages, validator)."""
 
 NEEDED = ("name", "title", "purpose", "architecture", "size_px")
 
 
 def read_description(file: str, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The description in a safetensors file's metadata. Raises CheckpointError when it is not one, or says nonsense."""
+    """Read the description from a safetensors file's metadata. Raises CheckpointError if it is missing or invalid."""
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{file}: expected a geoexplain model (format {FORMAT!r} in its metadata), "
@@ -80,17 +80,17 @@ def read_description(file: str, metadata: Mapping[str, str]) -> dict[str, Any]:
         )
     try:
         description = json.loads(metadata.get("description", ""))
-    except (ValueError, RecursionError):  # the latter from brackets within brackets
+    except (ValueError, RecursionError):  # RecursionError: deeply nested brackets
         description = None
     if not isinstance(description, dict):
         raise CheckpointError(f"{file}: expected a JSON description in its metadata, got none: get the file again.")
-    for key, (wanted, test) in FIELDS.items():
+    for key, (expected, is_valid) in FIELDS.items():
         if key not in description:
             if key in NEEDED:
                 raise CheckpointError(f"{file}: expected {key!r} in its description, got none: get the file again.")
-        elif not test(description[key]):
+        elif not is_valid(description[key]):
             raise CheckpointError(
-                f"{file}: expected {key!r} in its description to be {wanted}, "
+                f"{file}: expected {key!r} in its description to be {expected}, "
                 f"got {str(description[key])[:100]!r}: get the file again."
             )
     return description

@@ -1,4 +1,4 @@
-"""What other libraries call the parts of a Backbone."""
+"""Map the keys of a Backbone's state dict to those of other libraries."""
 
 from geoexplain.locator.backbone import RESNETS, Backbone
 
@@ -10,16 +10,16 @@ EXPANDED = {
     "conv_pwl": "_project_conv",
     "bn3": "_bn2",
 }
-"""Parts of an inverted-residual block in timm → in `efficientnet_pytorch`."""
+"""Modules of an inverted-residual block in timm → in `efficientnet_pytorch`."""
 
 UNEXPANDED = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
-"""The same for the blocks of the first stage, which do not expand their input."""
+"""The same for blocks without expansion, those of the first stage."""
 
 SQUEEZE = {"se.conv_reduce": "_se_reduce", "se.conv_expand": "_se_expand"}
 
 
 def efficientnet_pytorch_names(backbone: Backbone) -> dict[str, str]:
-    """Key in a Backbone's state dict → key in that of the same network of the package `efficientnet_pytorch`."""
+    """Return key of a Backbone's state dict → key of the same network in the package `efficientnet_pytorch`."""
     ends = {"stem.0": "_conv_stem", "stem.1": "_bn0", "head.0": "_conv_head", "head.1": "_bn1"}
     blocks = {}
     number = 0
@@ -43,7 +43,7 @@ def efficientnet_pytorch_names(backbone: Backbone) -> dict[str, str]:
 
 
 def torchvision_names(backbone: Backbone) -> dict[str, str]:
-    """Key in a Backbone's state dict → key in that of torchvision's ResNet as a Sequential of its first eight parts."""
+    """Return key of a Backbone's state dict → key of a Sequential of torchvision's ResNet's first eight modules."""
     first = {"stem.0": "0", "stem.1": "1"}
     names = {}
     for key in backbone.state_dict():
@@ -53,13 +53,13 @@ def torchvision_names(backbone: Backbone) -> dict[str, str]:
 
 
 def foreign_names(backbone: Backbone) -> dict[str, str]:
-    """The names that TIB's code gives to the parts of a backbone."""
+    """Return key of a Backbone's state dict → key in TIB's checkpoints."""
     names = torchvision_names if backbone.architecture in RESNETS else efficientnet_pytorch_names
     return names(backbone)
 
 
 def timm_names(backbone: Backbone) -> dict[str, str]:
-    """Key in a Backbone's state dict → key in that of timm's network, from which it was cut."""
+    """Return key of a Backbone's state dict → key of the timm network that it was split from."""
     residual = backbone.architecture in RESNETS
     stem = "conv1" if residual else "conv_stem"
     ends = {"stem.0": stem, "stem.1": "bn1", "head.0": "conv_head", "head.1": "bn2"}

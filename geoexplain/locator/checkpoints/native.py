@@ -1,8 +1,7 @@
-"""This project's own model files: one safetensors file beside tables of its cells.
+"""Save and load models in geoexplain's own format: a safetensors file, or its shards, and tables of cells.
 
-The safetensors file holds the weights (fp16 or fp32) and, in its metadata, a JSON description; the tables are CSV and
-have its stem, and so have the cells' borders (GeoJSON) and the places that the cells lie in (JSON), where they are
-known.
+The safetensors file holds the weights (fp16 or fp32) and, in its metadata, a JSON description. Tables of cells (CSV)
+and, if they are known, borders (GeoJSON) and places of the cells (JSON) are next to it, with the same stem.
 """
 
 import json
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -27,19 +26,20 @@ from geoexplain.locator.backbone import create_backbone, stage_channels
 from geoexplain.locator.checkpoints.cells import cells_file, outlines_file, places_file, read_partitions
 from geoexplain.locator.checkpoints.description import FORMAT, read_description
 from geoexplain.locator.checkpoints.layout import check_finite, check_layout
-from geoexplain.locator.gate import Gate, gate_beside, gate_file, write_gate
+from geoexplain.locator.gate import Gate, gate_file, load_gate, write_gate
 from geoexplain.locator.heads import Head, MultiPartitionHead, RetrievalEmbedding, VonMisesFisherHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
-from geoexplain.locator.tuned import tuned_beside
+from geoexplain.locator.shards import open_weights, remove_shards
+from geoexplain.locator.tuned import load_tuned
 
 FROM_TABLES = ("head.mvmf.mus", "head.hierarchy")
-"""Where the cells are and which holds which: in the tables of cells, not among the weights."""
+"""Keys of cell centres and parents, which are stored in the tables of cells and not with the weights."""
 
 EMBEDDER = "embedder."
-"""What the keys of the retrieval embedding begin with."""
+"""Prefix of the keys of the retrieval embedding."""
 
 FREE_PIXELS = ("size_px", "mean", "std", "max_aspect", "crop_from_px")
-"""What of a description goes to Preprocess."""
+"""Fields of a description that are arguments of Preprocess."""
 
 
 def save_geoexplain(
@@ -54,14 +54,14 @@ def save_geoexplain(
     trees: Sequence[PlaceTree] = (),
     gate: Gate | None = None,
 ) -> None:
-    """Write a model in this project's format: weights with their description, tables of cells, borders of the finest.
+    """Save a model in geoexplain's format: weights with their description, tables of cells, borders, places and gate.
 
-    `network` has a Network's parts. `description` needs name, title, purpose, architecture, size_px; whatever else is
-    in FIELDS may be given. `half` stores fp16, which moves an answer by about a thousandth; otherwise fp32. `trees` are
-    the places that the cells lie in; without them they are found again whenever the model is loaded. `gate` is written
-    beside the weights, bound to them anew.
+    `network` has the modules of a Network. `description` must have name, title, purpose, architecture and size_px, and
+    may have the other FIELDS. `half` stores fp16, which changes predictions by about 0.001; otherwise fp32. `trees` are
+    the places of the cells; without them they are computed whenever the model is loaded. `gate` is written with the
+    digest of the new weights.
 
-    Raises CheckpointError when the weights cannot be written, and what the system raises when a table cannot.
+    Raises CheckpointError if the weights cannot be written, and OSError if a table cannot.
     """
     tensors = {key: value for key, value in network.state_dict().items() if key not in FROM_TABLES}
     if embedder is not None:
@@ -71,12 +71,13 @@ def save_geoexplain(
         save_file(stored, file, metadata={"format": FORMAT, "description": json.dumps(dict(description))})
     except SafetensorError as error:  # a full disk, too
         raise CheckpointError(
-            f"{file.name}: expected to write it, could not ({str(error)[:200]}): check the folder and the room left."
+            f"{file.name}: expected to write it, could not ({str(error)[:200]}): check the folder and the free space."
         ) from None
+    remove_shards(file)
     for level, cells in enumerate((partition, *coarser)):
         cells.save(cells_file(file, level))
     if partition.borders is None:
-        outlines_file(file).unlink(missing_ok=True)  # one that was written over had some
+        outlines_file(file).unlink(missing_ok=True)  # left from a previous model of this name
     else:
         write_outlines(outlines_file(file), partition.borders, partition.labels)
     if trees:
@@ -87,7 +88,7 @@ def save_geoexplain(
         gate_file(file).unlink(missing_ok=True)
     else:
         write_gate(gate, file)
-    shutil.copymode(cells_file(file), file)  # safetensors lets nobody but the owner read what it writes
+    shutil.copymode(cells_file(file), file)  # safetensors writes files that only their owner can read
 
 
 def _storable(value: Tensor, *, half: bool) -> Tensor:
@@ -95,12 +96,12 @@ def _storable(value: Tensor, *, half: bool) -> Tensor:
     if not value.is_floating_point():
         return value
     halved = value.half() if half else value.float()
-    # fp16 ends at 65,504; what lies beyond stays fp32, which the format allows for every tensor.
+    # fp16 ends at 65,504; tensors with larger values stay fp32, since the format stores a type for each tensor.
     return halved if torch.isfinite(halved).all() else value.float()
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors, those copied that share memory with one before, which safetensors does not write."""
+    """Copy tensors that share memory with another one, since safetensors refuses to write these."""
     seen: set[int] = set()
     apart = {}
     for key, value in tensors.items():
@@ -113,20 +114,18 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_geoexplain(
     file: Path, device: str | torch.device | None = None, *, hierarchical: bool | None = None
 ) -> GeoModel:
-    """Read a model in this project's format.
+    """Load a model in geoexplain's format.
 
-    Everything is compared with what the described network expects before a weight is read. `device` None takes the
-    GPU when there is one. `hierarchical` says whether a cell's share is multiplied with those of the cells that hold it
-    (f* of Theiner et al.) or not (f); None is the model's own way.
+    The layout of the file is compared with the described network before weights are read. `device` None takes the GPU
+    if there is one. `hierarchical` selects whether a cell's share is multiplied by those of its parents (f* of Theiner
+    et al.) or not (f); None is the model's own setting.
 
-    Raises CheckpointError for a file that is missing, damaged, of another format, or does not fit, or a model without
-    a hierarchy that is asked for one; DataError for a bad table of cells, bad borders, or bad places.
+    Raises CheckpointError if a file is missing, damaged, of another format, or does not fit, or if `hierarchical` is
+    given for a model without a hierarchy; DataError for invalid tables of cells, borders, or places.
     """
-    if not file.is_file():
-        raise CheckpointError(f"expected a model file at {file}, found none: check the path.")
     try:
-        with safe_open(file, framework="pt") as weights:
-            description = read_description(file.name, weights.metadata() or {})
+        with open_weights(file) as weights:
+            description = read_description(file.name, weights.metadata)
             if hierarchical is not None:
                 description["head"] = _with_product(file.name, description.get("head"), hierarchical)
             levels = description.get("head", {}).get("levels", 1)
@@ -136,19 +135,19 @@ def load_geoexplain(
             with torch.device("meta"):  # shapes only: a description may name a network far larger than the file
                 network, embedder = _parts(description, partition, coarser)
                 expected = _tensors(network, embedder)
-            slices = {key: weights.get_slice(key) for key in weights.keys()}  # noqa: SIM118 - not a dict
-            found = {key: (tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
-            check_layout(file.name, expected, found, floats=("F16", "F32"))
-            state = {key: weights.get_tensor(key) for key in expected}
+            slices = {key: part.get_slice(key) for key, part in weights.parts.items()}
+            layouts = {key: (tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
+            check_layout(file.name, expected, layouts, floats=("F16", "F32"))
+            state = {key: weights.parts[key].get_tensor(key) for key in expected}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{file.name}: expected a safetensors file, could not read it ({error}): get the file again."
         ) from error
     _check_numbers(file)
-    fill(network, embedder, state, partition, coarser)
+    fill_network(network, embedder, state, partition, coarser)
     lengths = network.backbone.stage_lengths
-    tuned, untuned = tuned_beside(file, {"stage": len(lengths), "block": sum(lengths)})
-    gate, ungated = gate_beside(file, stage_channels(network.backbone))
+    tuned, untuned = load_tuned(file, {"stage": len(lengths), "block": sum(lengths)})
+    gate, ungated = load_gate(file, stage_channels(network.backbone))
     return GeoModel(
         network.backbone,
         network.head,
@@ -176,26 +175,25 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _check_numbers(file: Path) -> None:
-    """`check_finite` on copies of the tensors, one after the other.
+    """Run `check_finite` on copies of the tensors, one after the other.
 
-    The tensors themselves are mapped from the file: looking at those would bring all of it into memory, and keep it
-    there, also what an answer never needs.
+    The tensors themselves are memory-mapped; reading them would load the whole file into memory and keep it there.
     """
-    with safe_open(file, framework="numpy") as weights:
-        for key in weights.keys():  # noqa: SIM118 - not a dict
-            check_finite(file.name, {key: torch.from_numpy(weights.get_tensor(key))})
+    with open_weights(file, "numpy") as weights:
+        for key, part in weights.parts.items():
+            check_finite(file.name, {key: torch.from_numpy(part.get_tensor(key))})
 
 
-def fill(
+def fill_network(
     network: Network,
     embedder: RetrievalEmbedding | None,
     state: Mapping[str, Tensor],
     partition: Partition,
     coarser: Sequence[Partition],
 ) -> None:
-    """Put checked weights, and what the tables of cells say, into a network that has shapes only.
+    """Put checked weights, and data from the tables of cells, into a network on the device "meta".
 
-    Nothing is allocated twice: the tensors become the network's own, in fp32.
+    The tensors are converted to fp32 and used without another copy.
     """
     own = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     tables = {
@@ -218,7 +216,7 @@ def _tensors(network: Network, embedder: RetrievalEmbedding | None) -> dict[str,
 
 
 def describe(model: GeoModel) -> dict[str, Any]:
-    """The description that `save_geoexplain` writes for a model."""
+    """Return the description of a model for `save_geoexplain`."""
     head = model.head
     backbone = model.backbone
     facts = {
@@ -245,7 +243,9 @@ def describe(model: GeoModel) -> dict[str, Any]:
 
 def _with_product(file: str, head: Mapping[str, Any] | None, product: bool) -> dict[str, Any]:
     if head is None or head["levels"] == 1:
-        raise CheckpointError(f"{file}: expected a model with several partitionings, got one: f and f* are the same.")
+        raise CheckpointError(
+            f"{file}: expected a model with several partitionings, got one: f and f* are equal, leave the choice out."
+        )
     return {**head, "product": product}
 
 

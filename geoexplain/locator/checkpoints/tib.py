@@ -1,6 +1,6 @@
-"""TIB's published photo geolocators: a Lightning checkpoint and its tables (Theiner et al., WACV 2022).
+"""Load TIB's published photo models from a Lightning checkpoint and its tables (Theiner et al., WACV 2022).
 
-S2 and semantic partitionings; EfficientNet of `efficientnet_pytorch`, or torchvision's ResNet.
+They have S2 or semantic partitionings, and an EfficientNet of `efficientnet_pytorch` or a ResNet of torchvision.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from geoexplain.images import Preprocess
 from geoexplain.locator.backbone import RESNETS, Backbone, create_backbone
 from geoexplain.locator.checkpoints.certh import renamed_tensors
 from geoexplain.locator.checkpoints.foreign_names import foreign_names
-from geoexplain.locator.checkpoints.native import fill
+from geoexplain.locator.checkpoints.native import fill_network
 from geoexplain.locator.checkpoints.torchfile import checked_tensors, read_torch_file, state_dict
 from geoexplain.locator.heads import MultiPartitionHead
 from geoexplain.locator.model import GeoModel, LocalizableRule, Network
@@ -27,12 +27,12 @@ HPARAMS = "hparams.yaml"
 MAX_HPARAMS_BYTES = 2**20
 EFFICIENTNET = "efficientnet-b"
 LARGEST_FOLDER = 10_000
-"""Files beyond this many are not looked through for the ones that hparams.yaml names."""
+"""Maximum number of files in a folder that is searched for the files named in hparams.yaml."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What hparams.yaml says of a model: its network, the side of its images, its tables and their columns."""
+    """Settings from hparams.yaml: network, side of the images in px, kind and files of the partitionings, columns."""
 
     arch: str
     image_size: int
@@ -49,21 +49,21 @@ def load_tib(
     hierarchical: bool | None = None,
     device: str | torch.device | None = None,
 ) -> GeoModel:
-    """Read a folder with a `.ckpt`, its `hparams.yaml`, and the tables that this names (anywhere in the folder).
+    """Load a folder with a `.ckpt`, its `hparams.yaml`, and the tables that this names (anywhere in the folder).
 
-    hierarchical  a cell's share is multiplied with those of the cells that hold it (f*), or stands alone (f); None
-                  takes what was published: f* for S2, f for semantic partitionings
+    hierarchical  whether a cell's share is multiplied by those of its parents (f*) or used alone (f); None is the
+                  published choice: f* for S2, f for semantic partitionings
 
-    EfficientNets get TensorFlow's "same" padding, frozen for the side of the images they were built for. Five crops are
-    taken as in the authors' tests, from 320 px (256 for images under 250 px, which the original reaches through 320).
+    EfficientNets get TensorFlow's "same" padding, fixed for the image size of their training. Five crops are cut as in
+    the authors' tests, from 320 px (256 for images under 250 px, which the original resizes to 320 first).
 
-    Raises CheckpointError for a file that is missing, damaged, or does not fit; DataError for a bad table.
+    Raises CheckpointError if a file is missing, damaged, or does not fit, and DataError for an invalid table.
     """
-    settings = read_settings(find(folder, HPARAMS))
+    settings = read_settings(find_file(folder, HPARAMS))
     partition, coarser = read_partitionings(
         settings.kind,
-        [find(folder, file) for file in settings.files],
-        None if settings.h_dict is None else find(folder, settings.h_dict),
+        [find_file(folder, file) for file in settings.files],
+        None if settings.h_dict is None else find_file(folder, settings.h_dict),
         settings.columns,
         name,
     )
@@ -74,7 +74,7 @@ def load_tib(
         product = settings.kind == "s2" if hierarchical is None else hierarchical
         head = MultiPartitionHead(backbone.feature_dim, sizes, levels, product=product and bool(coarser))
         network = Network(backbone, head)
-    fill(network, None, _read_checkpoint(find(folder, ".ckpt"), backbone, head), partition, coarser)
+    fill_network(network, None, _read_checkpoint(find_file(folder, ".ckpt"), backbone, head), partition, coarser)
     return GeoModel(
         network.backbone,
         network.head,
@@ -91,21 +91,21 @@ def load_tib(
     )
 
 
-def find(folder: Path, named: str) -> Path:
-    """The one file of a folder that has the last component of a path, or, for a suffix such as ".ckpt", that suffix.
+def find_file(folder: Path, path: str) -> Path:
+    """Find the only file in a folder with the last component of `path` as its name, or with the suffix ".ckpt".
 
-    Raises CheckpointError when there is none, or more than one.
+    Raises CheckpointError if there is none, or more than one.
     """
-    wanted = named.replace("\\", "/").rpartition("/")[2]
-    matches = [file for file in _files(folder) if file.name == wanted or (wanted == ".ckpt" and file.suffix == wanted)]
+    name = path.replace("\\", "/").rpartition("/")[2]
+    matches = [file for file in _files(folder) if file.name == name or (name == ".ckpt" and file.suffix == name)]
     if not matches:
         raise CheckpointError(
-            f"expected {'a file *' if wanted == '.ckpt' else 'the file '}{wanted[:100]} in the folder, found none: "
+            f"expected {'a file *' if name == '.ckpt' else 'the file '}{name[:100]} in the folder, found none: "
             "it belongs to TIB's download (https://github.com/jtheiner/semantic_geo_partitioning)."
         )
     if len(matches) > 1:
         names = ", ".join(str(match.relative_to(folder)) for match in sorted(matches)[:5])
-        raise CheckpointError(f"expected one {wanted[:100]} in the folder, found {len(matches)} ({names}): leave one.")
+        raise CheckpointError(f"expected one {name[:100]} in the folder, found {len(matches)} ({names}): leave one.")
     return matches[0]
 
 
@@ -120,19 +120,19 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 class _Inert(yaml.SafeLoader):
-    """Plain data only; what YAML marks as a Python object becomes the plain data that would have made it."""
+    """YAML loader for plain data; tagged Python objects become the plain data that would construct them."""
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()
         if node is not None and _letters(node, {}) > MAX_HPARAMS_BYTES:
-            raise yaml.YAMLError("a few lines that stand for gigabytes")
+            raise yaml.YAMLError("aliases that expand to too much data")
         return node
 
 
 def _letters(node: yaml.Node, known: dict[int, int]) -> int:
-    """How long a text is once each of its aliases, which may stand within what others stand for, is written out."""
+    """Return the length of a text after expanding its aliases, which may be nested; stops above MAX_HPARAMS_BYTES."""
     if id(node) not in known:
-        known[id(node)] = MAX_HPARAMS_BYTES + 1  # for a node that holds itself
+        known[id(node)] = MAX_HPARAMS_BYTES + 1  # for a node that contains itself
         if isinstance(node, yaml.ScalarNode):
             inner = len(node.value)
         else:
@@ -155,7 +155,7 @@ _Inert.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
 
 
 def read_settings(file: Path) -> Settings:
-    """What a `hparams.yaml` says, flat or under `model_params`. Raises CheckpointError when it does not say it."""
+    """Read the settings in a `hparams.yaml`, flat or under `model_params`. Raises CheckpointError if one is invalid."""
     if file.stat().st_size > MAX_HPARAMS_BYTES:
         raise CheckpointError(f"{file.name}: expected at most 1 MiB of settings, got more: is this another file?")
     try:
@@ -182,9 +182,11 @@ def read_settings(file: Path) -> Settings:
         (h_dict is None or isinstance(h_dict, str), "partitionings.h_dict: the name of a file", h_dict),
         (isinstance(columns, dict), "partitionings.base_part_kwargs: names of columns", columns),
     ]
-    for fine, wanted, got in problems:
-        if not fine:
-            raise CheckpointError(f"{file.name}: expected {wanted}; got {str(got)[:100]!r}: is this another model's?")
+    for is_valid, expected, got in problems:
+        if not is_valid:
+            raise CheckpointError(
+                f"{file.name}: expected {expected}; got {str(got)[:100]!r}: does the file belong to another model?"
+            )
     needs_tree = kind == "semp" and len(files) > 1
     return Settings(arch, size, kind, tuple(files), (h_dict or "h_dict.json") if needs_tree else None, columns)
 
@@ -207,13 +209,13 @@ def _read_checkpoint(file: Path, backbone: Backbone, head: nn.Module) -> dict[st
         raise CheckpointError(
             f"{file.name}: expected a Lightning checkpoint with a 'state_dict', got none: is this another file?"
         )
-    found = state_dict(file.name, whole)
+    state = state_dict(file.name, whole)
     names = {key: f"model.{foreign}" for key, foreign in foreign_names(backbone).items()}
-    layers = {key: value for key, value in found.items() if key.startswith("classifier.")}
-    body = {key: value for key, value in found.items() if key not in layers}
+    layers = {key: value for key, value in state.items() if key.startswith("classifier.")}
+    body = {key: value for key, value in state.items() if key not in layers}
     tensors = renamed_tensors(file.name, body, backbone, names)
     own = {key: value for key, value in head.state_dict().items() if key != "hierarchy"}
-    classifier = checked_tensors(file.name, layers, own, "are the tables those of another model?")
+    classifier = checked_tensors(file.name, layers, own, "do the tables belong to another model?")
     return {f"backbone.{key}": value for key, value in tensors.items()} | {
         f"head.{key}": value for key, value in classifier.items()
     }

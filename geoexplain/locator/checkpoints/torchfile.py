@@ -1,4 +1,4 @@
-"""A file of `torch.save`, opened so that nothing in it can run or ask for more memory than the file is long."""
+"""Read untrusted files of `torch.save` without executing them and without using more memory than their size."""
 
 import argparse
 import pathlib
@@ -20,17 +20,17 @@ HARMLESS: list[Any] = [
     (pathlib.PosixPath, "pathlib.PosixPath"),
     (pathlib.PosixPath, "pathlib._local.PosixPath"),
 ]
-"""What Lightning's checkpoints hold besides tensors and plain data: two classes that do nothing but hold values."""
+"""Classes in Lightning's checkpoints besides tensors and plain data; both only hold values."""
 
 MAX_PICKLE_BYTES = 16 * 2**20
-"""The part of a checkpoint that is not numbers; that of a B4 with three heads is about 200 kB."""
+"""Maximum size of a checkpoint's pickle, without its tensors; that of a B4 with three heads is about 200 kB."""
 
 
 def read_torch_file(file: Path) -> Any:
-    """Data of a file that `torch.save` wrote (PyTorch 1.6 or later), its tensors mapped from the file, not copied.
+    """Read a file that `torch.save` wrote (PyTorch 1.6 or later); its tensors are memory-mapped, not copied.
 
-    Only tensors, plain data and the classes in HARMLESS come out of it. Raises CheckpointError for a file that is
-    missing, of another kind, cut short, compressed, or that holds anything else.
+    Only tensors, plain data and the classes in HARMLESS are accepted. Raises CheckpointError if the file is missing, of
+    another format, truncated or compressed, or if it holds anything else.
     """
     try:
         _check_archive(file)
@@ -40,11 +40,11 @@ def read_torch_file(file: Path) -> Any:
         raise CheckpointError(f"expected the file {file.name}, found none: put it there.") from None
     except CheckpointError:
         raise
-    except Exception as error:  # noqa: BLE001 - a damaged archive fails in a dozen ways, all meaning the same
+    except Exception as error:  # noqa: BLE001 - damaged archives raise a dozen kinds of exception with one meaning
         kind = type(error).__name__
-        if kind == "UnpicklingError":  # torch refuses what is more than data
+        if kind == "UnpicklingError":  # torch refuses anything but data
             raise CheckpointError(
-                f"{file.name}: expected tensors and plain data, got something that would have to be run "
+                f"{file.name}: expected tensors and plain data, got something that would have to be executed "
                 f"({_reason(error)}): do not trust this file."
             ) from None
         raise CheckpointError(
@@ -54,7 +54,7 @@ def read_torch_file(file: Path) -> Any:
 
 def _check_archive(file: Path) -> None:
     if not zipfile.is_zipfile(file):
-        file.stat()  # says so if there is no such file
+        file.stat()  # raises FileNotFoundError if there is no such file
         raise CheckpointError(
             f"{file.name}: expected a file written by torch.save of PyTorch 1.6 or later, got another kind or a file "
             "cut short: get the file again, or load and save it with a newer PyTorch."
@@ -80,15 +80,15 @@ def _reason(error: Exception) -> str:
 
 
 def checked_tensors(file: str, data: Any, expected: Mapping[str, Tensor], question: str) -> dict[str, Tensor]:
-    """The tensors of a state dict, once they are what a network expects; not copied.
+    """Check that a state dict has the tensors that a network expects, and return them without copying.
 
-    file      what to call the file
-    data      what `read_torch_file` gave, or a part of it
-    expected  key → tensor of the expected shape and kind, of any device
+    file      name of the file, for messages
+    data      result of `read_torch_file`, or a part of it
+    expected  key → tensor of the expected shape and type, on any device
     question  as for `check_layout`
 
-    Raises CheckpointError when `data` is no state dict, does not fit, holds less numbers than it claims (a stride of
-    0 makes a giant of a single number) or numbers that are not finite.
+    Raises CheckpointError if `data` is not a state dict or does not fit, if a tensor stores fewer numbers than its
+    shape has (a stride of 0 expands one number to any shape), or if numbers are not finite.
     """
     tensors = state_dict(file, data)
     check_layout(file, expected, {key: layout_of(value) for key, value in tensors.items()}, question)
@@ -103,7 +103,7 @@ def checked_tensors(file: str, data: Any, expected: Mapping[str, Tensor], questi
 
 
 def state_dict(file: str, data: Any) -> dict[str, Tensor]:
-    """`data` as a state dict of dense tensors with numbers. Raises CheckpointError when it is anything else."""
+    """Return `data` as a state dict of dense tensors; raise CheckpointError if it is anything else."""
     if not isinstance(data, Mapping) or not data:
         raise CheckpointError(f"{file}: expected a state dict, got {type(data).__name__}: is this another file?")
     for key, value in data.items():
@@ -116,6 +116,6 @@ def state_dict(file: str, data: Any) -> dict[str, Tensor]:
 
 
 def _is_dense(value: object) -> bool:
-    # A file may give a tensor attributes, which would stand for its methods, or a shape without numbers ("meta").
+    # A file can give a tensor attributes that replace its methods, or a shape without numbers (device "meta").
     plain = type(value) in {Tensor, nn.Parameter} and not vars(value)
     return plain and isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"

@@ -7,7 +7,7 @@ from typing import Any
 from geoexplain.errors import DataError
 from geoexplain.explainer.agreement import agreement, draw_all
 from geoexplain.explainer.explanation import explain
-from geoexplain.explainer.table import EXPLANATIONS, slow
+from geoexplain.explainer.table import EXPLANATIONS, slow_kinds
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
 from geoexplain.studio.work import Cancelled, Progress
 from geoexplain.view.diverging import HERE_RGB, THERE_RGB
@@ -19,7 +19,7 @@ def frame() -> str:
     colours = f"--ge-here: rgb{HERE_RGB}; --ge-there: rgb{THERE_RGB}"
     boxes = "".join(
         f'<label><input type="checkbox" data-slow="{name}"> {escape(kind.title)}</label>'
-        for name, kind in slow().items()
+        for name, kind in slow_kinds().items()
     )
     return f"""
 <section class="ge-panel-body ge-agree ge-ui" data-state="empty" style="{colours}" aria-label="Agreement">
@@ -40,9 +40,9 @@ def frame() -> str:
 def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
     """The matrix for the page's image and cell, "slow" naming what takes part beyond what one trace gives.
 
-    Raises DataError for a name that is none of `slow`.
+    Raises DataError for a name that is none of `slow_kinds`.
     """
-    chosen, known = question.asked.get("slow"), tuple(slow())
+    chosen, known = question.asked.get("slow"), tuple(slow_kinds())
     if not isinstance(chosen, list) or not all(name in known for name in chosen):
         raise DataError(
             f"expected explanations out of {listed(known)}, got {printable(str(chosen))!r}: reload the page."

@@ -22,14 +22,14 @@ from geoexplain.explainer.concepts import (
     TOP_K,
     ConceptInfluence,
     concept_influence,
-    dilated,
+    dilate,
 )
 from geoexplain.explainer.explanation import Explanation, explain
-from geoexplain.explainer.labelled_mask import labelled_mask
+from geoexplain.explainer.labeled_mask import read_labeled_mask
 from geoexplain.explainer.segformer import SegFormer, load_segformer
 from geoexplain.explainer.segmenters import LandCover
 from geoexplain.explainer.subject import Subject
-from geoexplain.explainer.table import TUNED, kind_of, of_network
+from geoexplain.explainer.table import TUNED, explanation_kind, network_kinds
 from geoexplain.geography.footprint import Footprint
 from geoexplain.studio.asked import number, whole_number
 from geoexplain.studio.examples import find_example
@@ -53,7 +53,7 @@ def frame() -> str:
     named = {AS_SET: "Combi-CAM, as set above"}
     named |= {
         name: f"{kind.title} ({kind.passes})" if kind.passes else kind.title
-        for name, kind in of_network().items()
+        for name, kind in network_kinds().items()
         if name != TUNED
     }
     segmenters = {LANDCOVER: "Land cover, for views from above", MASK: "A mask that I have painted"}
@@ -144,12 +144,14 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         notes.append(f"{influence.tied:,} of the strongest pixels are as strong as others, and chosen by their place.")
     return {
         "size": list(explanation.size_hw),
-        "method": "Combi-CAM, as set" if asked.get("method") == AS_SET else kind_of(str(asked["method"])).title,
+        "method": "Combi-CAM, as set"
+        if asked.get("method") == AS_SET
+        else explanation_kind(str(asked["method"])).title,
         "flat": influence.flat,
         "topWords": f"the {k:,} strongest pixels, {percent(k / size)} of all",
         "top": _bits(influence.top),
         "rows": [
-            _row(one, dilated(mask, dilation_px), chance.get(one.concept))
+            _row(one, dilate(mask, dilation_px), chance.get(one.concept))
             for one, mask in zip(influence.concepts, masks.values(), strict=True)
         ],
         "notes": " ".join(notes),
@@ -179,7 +181,7 @@ def _segmenter(question: Question) -> Any:
         if mask is None or not isinstance(legend, str) or not legend.strip():
             raise DataError("expected a mask and its legend, got none: upload a PNG and say what its colours mean.")
         # Half a letter, which a browser may send, is refused with all else that is no UTF-8.
-        return labelled_mask(mask, legend.encode("utf-8", "surrogatepass"), question.image, model.preprocess)
+        return read_labeled_mask(mask, legend.encode("utf-8", "surrogatepass"), question.image, model.preprocess)
     if chosen == SEGFORMER and folder is not None:
         return segformer(folder, str(model.device))
     raise DataError("expected a source of concepts that the page offers, got another: choose one of these.")

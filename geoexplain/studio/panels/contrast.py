@@ -9,7 +9,7 @@ import numpy as np
 from geoexplain.explainer.combine import COMBINATIONS
 from geoexplain.explainer.contrast import Contrast, contrast
 from geoexplain.explainer.explanation import explain
-from geoexplain.explainer.table import GRADIENT_CAM, of_family
+from geoexplain.explainer.table import GRADIENT_CAM, kinds_of_family
 from geoexplain.explainer.trace import LEVELS
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.asked import number, whole_number
@@ -32,7 +32,7 @@ FIRST_HOW = "max"
 
 def frame() -> str:
     """The two cells, the picture with its legend, the choices and a tile per stage; the browser fills in the rest."""
-    gradient = of_family(GRADIENT_CAM)
+    gradient = kinds_of_family(GRADIENT_CAM)
     colours = f"--ge-here: rgb{HERE_RGB}; --ge-there: rgb{THERE_RGB}"
     return f"""
 <section class="ge-panel-body ge-contrast ge-ui" data-state="empty" aria-label="Two cells compared" style="{colours}">
@@ -101,7 +101,7 @@ def answer(question: Question, _progress: Progress, _cancelled: Cancelled) -> di
                 "here": [encode(one) for one in held.here.maps(method, "block")],
                 "there": [encode(one) for one in held.there.maps(method, "block")],
             }
-            for method in of_family(GRADIENT_CAM)
+            for method in kinds_of_family(GRADIENT_CAM)
         },
         "combinations": [{"name": name, **asdict(way)} for name, way in COMBINATIONS.items()],
         "look": {
@@ -133,4 +133,4 @@ def _select(name: str, label: str, options: dict[str, str], chosen: str) -> str:
     return f'<label>{escape(label)} <select data-choice="{name}">{items}</select></label>'
 
 
-CONTRAST = Panel("contrast", "Why here and not there?", frame, answer, scripts=("blend.js", "tiles.js"))
+CONTRAST = Panel("contrast", "Why here and not there?", frame, answer)

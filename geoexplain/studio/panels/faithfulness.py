@@ -13,10 +13,10 @@ from torch import Tensor
 
 from geoexplain.errors import DataError
 from geoexplain.explainer.faithfulness import METRICS, metric_name
-from geoexplain.explainer.standing import Standing, standing
-from geoexplain.explainer.subject import Measure, positions
+from geoexplain.explainer.standing import Standing, find_standing
+from geoexplain.explainer.subject import Measure, pixel_ranks
 from geoexplain.explainer.table import ExplanationKind
-from geoexplain.explainer.trial import Tried, of_setting, try_explanations
+from geoexplain.explainer.trial import MeasuredExplanation, custom_combination, try_explanations
 from geoexplain.explainer.tuned import candidates_of, traced_candidates
 from geoexplain.images import Preprocess
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
@@ -91,20 +91,20 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
         cancelled=cancelled,
     )
     names = {metric: metric_name(metric, steps) for metric in METRICS}
-    stands = {metric: standing(trial, metric, name) for metric, name in names.items()}
-    rows = [row_of(one, names, steps) for one in trial.tried]
+    stands = {metric: find_standing(trial, metric, name) for metric, name in names.items()}
+    rows = [row_of(one, names, steps) for one in trial.explanations]
     highest = highest_probability(rows)
     return {
         "steps": steps,
         "names": names,
         "rows": rows,
-        "standing": {metric: list(one.standing) for metric, one in stands.items()},
+        "standing": {metric: list(one.outstanding) for metric, one in stands.items()},
         "limits": {metric: one.limit for metric, one in stands.items()},
         "limit_words": {metric: limit_text(metric, one.limit) for metric, one in stands.items()},
         "highest": highest,
         "across": [exact_percent(part) for part in AXIS],
         "up": [decimal(part * highest) for part in AXIS],
-        "reading": reading(stands, {one.name: one.title for one in trial.tried}),
+        "reading": reading(stands, {one.name: one.title for one in trial.explanations}),
         "size": list(trial.subject.size_hw),
         "image": data_url(picture(model.preprocess, trial.subject.tensor)),
         "blurred": data_url(picture(model.preprocess, trial.subject.blurred)),
@@ -115,7 +115,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
 def as_set(combi: Any) -> ExplanationKind:
     """The candidate of what the page says Combi-CAM is set to. Raises DataError for what is no setting."""
     method, setting = setting_of(combi)
-    candidate = of_setting(method, setting.level, setting.how, setting.weights)
+    candidate = custom_combination(method, setting.level, setting.how, setting.weights)
     # All that is measured here is the probability, whatever the page explains.
     return (
         replace(candidate, title=f"{candidate.title}, of the probability")
@@ -124,7 +124,7 @@ def as_set(combi: Any) -> ExplanationKind:
     )
 
 
-def row_of(one: Tried, names: dict[str, str], steps: int) -> dict[str, Any]:
+def row_of(one: MeasuredExplanation, names: dict[str, str], steps: int) -> dict[str, Any]:
     """One explanation as the browser gets it; "order" holds for each pixel the step at which its turn comes."""
     measures = {measure.name: measure for measure in one.measures}
     return {
@@ -143,8 +143,8 @@ def row_of(one: Tried, names: dict[str, str], steps: int) -> dict[str, Any]:
 
 
 def figure(metric: str, value: float | None) -> str:
-    """A metric's value as it stands in the table: averages are in per cent, the others in thousandths."""
-    return decimal(value, 0 if metric.startswith("average") else 3)
+    """A metric's value as it stands in the table: whole numbers for percentages, else thousandths."""
+    return decimal(value, 0 if METRICS[metric].most == 100 else 3)
 
 
 def limit_text(metric: str, limit: float | None) -> str:
@@ -175,16 +175,16 @@ def curve_of(measure: Measure) -> dict[str, list[Any]] | None:
 def turns(values: np.ndarray, steps: int) -> bytes:
     """For each pixel of a heatmap (H, W), row by row, the first step (1 … steps ≤ 255) at which it is changed."""
     counts = np.arange(steps + 1) * values.size // steps
-    return np.searchsorted(counts, positions(values), side="right").astype(np.uint8).tobytes()
+    return np.searchsorted(counts, pixel_ranks(values), side="right").astype(np.uint8).tobytes()
 
 
 def reading(stands: Mapping[str, Standing], titles: Mapping[str, str]) -> str:
     """The table in words: what stands out from chance, where maps that know nothing lead, and what it does not say."""
     named = {metric: METRICS[metric].title.removesuffix(", %") for metric in stands}
     found = [
-        f"{named[metric]} ({', '.join(titles[name] for name in one.standing)})"
+        f"{named[metric]} ({', '.join(titles[name] for name in one.outstanding)})"
         for metric, one in stands.items()
-        if one.standing
+        if one.outstanding
     ]
     if found:
         words = f"Beyond chance, and better than every map that knows nothing of the network, by: {'; '.join(found)}."
@@ -206,4 +206,4 @@ def picture(preprocess: Preprocess, tensor: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
-FAITHFULNESS = Panel("faithfulness", "Faithfulness", frame, answer, scripts=("tiles.js",))
+FAITHFULNESS = Panel("faithfulness", "Faithfulness", frame, answer)

@@ -12,11 +12,11 @@ from gradio.components import Component
 from PIL import Image
 
 from geoexplain.explainer.target import Explained
-from geoexplain.studio.asked import refusals, still_shown, whole_number
+from geoexplain.studio.asked import event_data, refusals, still_shown, whole_number
 from geoexplain.studio.guards import CONCURRENCY_ID
-from geoexplain.studio.markup import asset
 from geoexplain.studio.models import Loaded, Models
 from geoexplain.studio.places import asked_explained
+from geoexplain.studio.scripts import call_module, start_module
 from geoexplain.studio.work import Cancelled, Progress, messages
 
 
@@ -48,7 +48,6 @@ class Panel:
     answer  a question → what its script gets as the report's other keys, plain data; in a thread, and with network
             passes one question at a time. Raises a GeoExplainError for what it refuses, ExplanationCancelledError
             once it is called off.
-    scripts further files of assets/studio that its script needs
     parts   makes Gradio components of its own, shown above the frame; their values come with every question
     """
 
@@ -56,14 +55,13 @@ class Panel:
     title: str
     frame: Callable[[], str]
     answer: Callable[[Question, Progress, Cancelled], dict[str, Any]]
-    scripts: tuple[str, ...] = ()
     parts: Callable[[], list[Component]] = list
 
 
 def work_controls(label: str) -> str:
-    """The button that asks, the bar, and the button that calls it off; assets/studio/work.js moves them."""
+    """The button that asks, which the panel's script enables, the bar, and the button that calls it off."""
     return (
-        f'<div class="ge-work"><button type="button" class="ge-start ge-primary">{escape(label)}</button>'
+        f'<div class="ge-work"><button type="button" class="ge-start ge-primary" disabled>{escape(label)}</button>'
         '<div class="ge-running" hidden><progress></progress><span class="ge-count" role="status"></span>'
         '<button type="button" class="ge-cancel">Cancel</button></div></div>'
     )
@@ -79,7 +77,7 @@ def add_panel(panel: Panel, models: Models, image: Component, chosen: Component)
     component = gr.HTML(
         None,
         html_template=panel.frame(),
-        js_on_load="".join(asset(file) for file in ("work.js", *panel.scripts, f"panels/{panel.name}.js")),
+        js_on_load=start_module(f"panels/{panel.name}.js", "ask", "stop"),
         apply_default_css=False,
         report=None,
         elem_id=f"panel-{panel.name}",
@@ -87,7 +85,7 @@ def add_panel(panel: Panel, models: Models, image: Component, chosen: Component)
     )
 
     def ask(event: gr.EventData, picture: Image.Image | None, name: Any, *values: Any) -> Iterator[Any]:
-        asked = event._data or {}
+        asked = event_data(event)
         shown, run = still_shown(picture, name, asked), whole_number(asked.get("run"))
         loaded = _loaded(models, name)
         question = Question(loaded, shown, asked_explained(loaded, asked), asked, values)
@@ -102,8 +100,7 @@ def add_panel(panel: Panel, models: Models, image: Component, chosen: Component)
         "trigger_mode": "multiple",
     }
     asked = component.ask(ask, [image, chosen, *parts], component, **network)
-    ended = f"() => document.dispatchEvent(new CustomEvent('geoexplain-ended', {{ detail: '{panel.name}' }}))"
-    asked.failure(None, js=ended)
+    asked.failure(None, js=call_module("asking.js", "endWork", panel.name))
     component.stop(None, cancels=[asked], api_visibility="private")
 
 

@@ -12,7 +12,7 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.equivalence import TOO_FEW, Equivalence
 from geoexplain.explainer.intervals import FEWEST
-from geoexplain.explainer.sanity import CASCADES, SanityCheck, heatmaps, sanity_checks
+from geoexplain.explainer.sanity import CASCADES, SanityCheck, draw_heatmaps, sanity_checks
 from geoexplain.explainer.sanity import DRAWS as USUAL_DRAWS
 from geoexplain.explainer.sanity_verdict import (
     DEPENDS,
@@ -21,8 +21,8 @@ from geoexplain.explainer.sanity_verdict import (
     PARTLY,
     SURVIVES,
     SURVIVES_ABOVE,
-    hundredths,
     interval_text,
+    two_decimals_text,
 )
 from geoexplain.explainer.tuned import traced_candidates
 from geoexplain.studio.panels.panel import Panel, Question, work_controls
@@ -87,21 +87,28 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     candidates = traced_candidates(model)
     strips: dict[str, list[str | None]] = {name: [] for name in candidates}
 
-    def seen(draw: int, _step: int, drawn: Mapping[str, Heatmap]) -> None:
+    def show_maps(draw: int, _step: int, drawn: Mapping[str, Heatmap]) -> None:
         if draw == 0:
             for name, heatmap in drawn.items():
                 strips[name].append(thumbnail(heatmap, colormap))
 
-    seen(0, 0, heatmaps(model, tensor, question.target, candidates))
+    show_maps(0, 0, draw_heatmaps(model, tensor, question.target, candidates))
     checks = sanity_checks(
-        model, tensor, question.target, candidates, draws=draws, seen=seen, progress=progress, cancelled=cancelled
+        model,
+        tensor,
+        question.target,
+        candidates,
+        draws=draws,
+        on_maps=show_maps,
+        progress=progress,
+        cancelled=cancelled,
     )
     steps = next(iter(checks.values())).steps
     return {
         "draws": draws,
         "steps": list(steps),
         "rows": [row_of(candidates[name].title, check, strips[name]) for name, check in checks.items()],
-        "more": more_draws(draws, [check.found for check in checks.values() if check.verdict == TOO_FEW]),
+        "more": more_draws(draws, [check.result for check in checks.values() if check.verdict == TOO_FEW]),
     }
 
 
@@ -135,7 +142,7 @@ def row_of(title: str, check: SanityCheck, maps: list[str | None]) -> dict[str, 
         "verdict": check.verdict,
         "words": VERDICTS[check.verdict],
         "sentence": check.sentence,
-        "interval": "" if check.verdict == NO_MAP else interval_of(check.found),
+        "interval": "" if check.verdict == NO_MAP else interval_of(check.result),
         "maps": maps,
         "resemblances": [decimal(value) for value in check.compared.mean_resemblances()],
         "similarities": [decimal(value) for value in check.compared.mean_similarities()],
@@ -144,7 +151,7 @@ def row_of(title: str, check: SanityCheck, maps: list[str | None]) -> dict[str, 
 
 def interval_of(found: Equivalence) -> str:
     """A mean and its interval, with minus signs: "0.06 (95 %: −0.03 to 0.15)"."""
-    return f"{hundredths(found.mean)} ({interval_text(found)})".replace("-", "−")
+    return f"{two_decimals_text(found.mean)} ({interval_text(found)})".replace("-", "−")
 
 
 def thumbnail(heatmap: Heatmap, colormap: str) -> str | None:

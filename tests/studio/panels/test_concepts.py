@@ -20,7 +20,7 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.cams import ExplanationCancelledError
 from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.segmenters import LandCover
-from geoexplain.explainer.table import TUNED, of_network
+from geoexplain.explainer.table import TUNED, network_kinds
 from geoexplain.geography.footprint import Footprint
 from geoexplain.images import open_image
 from geoexplain.locator.model import GeoModel
@@ -209,9 +209,9 @@ def test_nonsense_is_refused_in_a_sentence(model: GeoModel, image: Image.Image, 
         (painting(), "color,name\n#ff0000,west", "expected the colours of the legend alone, got 2 others"),
         (painting(), "hello", "expected a header with color and name, got 'hello'"),
         (painting(), "color,name\nred,west", "expected a colour such as #1e90ff, got 'red'"),
-        (painting(), "{" * 50_000, "could not read it"),
+        (painting(), "{" * 50_000, "could not be parsed"),
         (painting(), "color,name\n" + "é" * 40_000, "expected at most 65,536 bytes"),
-        (painting(), "color,name\n#ff0000,\u202ewest", "letters that can be shown"),
+        (painting(), "color,name\n#ff0000,\u202ewest", "printable characters"),
         (painting(), "color,name\n#ff0000,\ud800", "UTF-8"),
     ],
     ids=range(12),
@@ -281,4 +281,4 @@ def test_segformer_is_offered_by_a_server_that_has_one(
 
 
 def test_the_menu_has_every_explanation() -> None:
-    assert {AS_SET, *of_network()} - {TUNED} <= set(Elements(frame()).values("value"))
+    assert {AS_SET, *network_kinds()} - {TUNED} <= set(Elements(frame()).values("value"))

@@ -13,9 +13,9 @@ from geoexplain.explainer.explanation import explain
 from geoexplain.explainer.faithfulness import METRICS
 from geoexplain.explainer.metrics import deletion
 from geoexplain.explainer.standing import Standing
-from geoexplain.explainer.subject import subject
-from geoexplain.explainer.table import BASELINE, of_family
-from geoexplain.explainer.tuning_gain import untuned
+from geoexplain.explainer.subject import prepare_subject
+from geoexplain.explainer.table import BASELINE, kinds_of_family
+from geoexplain.explainer.tuning_gain import untuned_kinds
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.models import Loaded
 from geoexplain.studio.panels.faithfulness import AS_SET, answer, frame, picture, reading, turns
@@ -34,12 +34,12 @@ def ask(model: GeoModel, image: Image.Image, asked: Mapping[str, Any], cell: int
 
 def test_the_scoreboard_holds_the_metrics_of_every_explanation(model: GeoModel, image: Image.Image) -> None:
     found = ask(model, image, {"steps": 10, "combi": AS_PUBLISHED})
-    gradient = list(untuned())
-    assert [row["name"] for row in found["rows"]] == [AS_SET, *gradient, *of_family(BASELINE)]
+    gradient = list(untuned_kinds())
+    assert [row["name"] for row in found["rows"]] == [AS_SET, *gradient, *kinds_of_family(BASELINE)]
     rows = {row["name"]: row for row in found["rows"]}
     assert rows[AS_SET]["values"] == rows["combi-cam"]["values"]
     explanation = explain(image, model, target=4)
-    expected = deletion(subject(model, explanation.tensor, 4), explanation.combi_cam(), 10)
+    expected = deletion(prepare_subject(model, explanation.tensor, 4), explanation.combi_cam(), 10)
     assert rows["combi-cam"]["values"]["deletion"] == pytest.approx(expected.value, abs=1e-7)
     assert rows["combi-cam"]["curves"]["deletion"]["shares"] == pytest.approx(expected.shares)
     assert rows["combi-cam"]["curves"]["deletion"]["probabilities"] == pytest.approx(expected.probabilities, abs=1e-7)
@@ -81,7 +81,9 @@ def test_what_the_browser_marks_is_what_stands_out(model: GeoModel, image: Image
             assert float(figure.replace("−", "-")) == pytest.approx(limit, abs=1.001 * rounding)
         for name in found["standing"][metric]:
             assert sign * values[name][metric] > sign * limit
-            assert all(sign * values[name][metric] > sign * values[other][metric] for other in of_family(BASELINE))
+            assert all(
+                sign * values[name][metric] > sign * values[other][metric] for other in kinds_of_family(BASELINE)
+            )
 
 
 def test_the_reading_says_who_stands_out_and_who_knows_nothing() -> None:

@@ -13,12 +13,19 @@ from geoexplain.errors import DataError
 from geoexplain.explainer.combine import Heatmap
 from geoexplain.explainer.equivalence import Equivalence
 from geoexplain.explainer.sanity import sanity_checks
-from geoexplain.explainer.tuning_gain import untuned
+from geoexplain.explainer.tuning_gain import untuned_kinds
 from geoexplain.locator.model import GeoModel
 from geoexplain.studio.models import Loaded
 from geoexplain.studio.panels.panel import Question
 from geoexplain.studio.panels.sanity import MOST_DRAWS, VERDICTS, answer, more_draws, thumbnail
 from geoexplain.view.overlay import colormap_lut
+from tests.explainer.networks import TINY, random_model
+
+
+@pytest.fixture(scope="module")
+def model() -> GeoModel:
+    """A tiny network, which is asked a thousand times."""
+    return random_model(architecture=TINY)
 
 
 def ask(model: GeoModel, image: Image.Image, asked: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +42,7 @@ def heatmap(values: list[list[float]], *, flat: bool = False) -> Heatmap:
 
 def test_every_explanation_has_its_row_of_maps_and_figures(model: GeoModel, image: Image.Image) -> None:
     found = ask(model, image, {"draws": 5, "colormap": "viridis"})
-    assert [row["name"] for row in found["rows"]] == list(untuned())
+    assert [row["name"] for row in found["rows"]] == list(untuned_kinds())
     checks = sanity_checks(model, model.tensor(image), 2, draws=5)
     for row in found["rows"]:
         check = checks[row["name"]]
@@ -54,10 +61,10 @@ def test_every_explanation_has_its_row_of_maps_and_figures(model: GeoModel, imag
         if check.verdict != "none":
             mean, low, high = re.findall(r"−?\d\.\d\d", row["interval"])
             figures = [float(text.replace("−", "-")) for text in (mean, low, high)]
-            assert figures == pytest.approx([check.found.mean, check.found.low, check.found.high], abs=0.0051)
+            assert figures == pytest.approx([check.result.mean, check.result.low, check.result.high], abs=0.0051)
     originals = [row["maps"][0] for row in found["rows"] if row["maps"][0]]
     assert len(set(originals)) == len(originals) >= 3
-    unsettled = [check.found for check in checks.values() if check.verdict == "too few"]
+    unsettled = [check.result for check in checks.values() if check.verdict == "too few"]
     assert found["more"] == more_draws(5, unsettled)
 
 

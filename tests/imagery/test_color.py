@@ -1,16 +1,16 @@
-"""Other colours: each change keeps what it must keep."""
+"""Random changes of colours, and the properties that each of them keeps."""
 
 import numpy as np
 import pytest
 import torch
 
-from geoexplain.imagery.colour import develop, flatten_land, jitter_colour, recolour_sea, remap_colours
+from geoexplain.imagery.color import develop, flatten_land, jitter_color, recolor_sea, remap_colors
 from tests.imagery.scenes import coast, generator, smooth_views
 
 
 def test_the_sea_changes_and_the_land_does_not() -> None:
     rgb, water = coast(64)
-    painted = recolour_sea(rgb, water, generator())
+    painted = recolor_sea(rgb, water, generator())
     assert torch.equal(painted[..., :24], rgb[..., :24])
     assert (painted[..., 24:] != rgb[..., 24:]).flatten(1).any(dim=1).all()
     assert 0 <= painted.min() <= painted.max() <= 1
@@ -21,8 +21,8 @@ def test_the_sea_changes_and_the_land_does_not() -> None:
 def test_half_water_is_half_painted() -> None:
     rgb, shallow = coast(4)[0], torch.full((4, 1, 48, 48), 0.5)
     # no shore in either, so the same draws paint the same sea but for its shelf, which near_land = 0.5 would brighten
-    half = recolour_sea(rgb, shallow, generator())
-    full = recolour_sea(rgb, torch.ones_like(shallow), generator())
+    half = recolor_sea(rgb, shallow, generator())
+    full = recolor_sea(rgb, torch.ones_like(shallow), generator())
     # the sea painted over half of a pixel leaves half of what was there
     assert (half >= 0.5 * rgb - 1e-6).all()
     assert (half >= 0.5 * (rgb + full) - 1e-6).all()
@@ -31,30 +31,30 @@ def test_half_water_is_half_painted() -> None:
 
 def test_without_water_nothing_is_painted() -> None:
     views = smooth_views()
-    assert torch.equal(recolour_sea(views, torch.zeros(8, 1, 48, 48), generator()), views)
+    assert torch.equal(recolor_sea(views, torch.zeros(8, 1, 48, 48), generator()), views)
 
 
 def test_shelves_are_brighter_than_the_open_sea() -> None:
-    painted = recolour_sea(*coast(200), generator(3)).mean(dim=1)
+    painted = recolor_sea(*coast(200), generator(3)).mean(dim=1)
     # the shore is at column 24; a window of 5 pixels looks two pixels out
     assert painted[:, :, 24].mean() > painted[:, :, 40].mean() + 0.02
 
 
 def test_colours_are_jittered_about_where_they_were() -> None:
     views = smooth_views(400, 8) * 0.6 + 0.2
-    changed = jitter_colour(views, generator())
+    changed = jitter_color(views, generator())
     ratio = changed.mean(dim=(1, 2, 3)) / views.mean(dim=(1, 2, 3))
     assert 0.4 < ratio.min() < 0.75
     assert 1.2 < ratio.max() < 1.7
     assert ratio.mean() == pytest.approx(0.975, abs=0.05)  # the middle of 0.75 … 1.2
     grey = torch.full((400, 3, 8, 8), 0.5)
-    cast = jitter_colour(grey, generator())
+    cast = jitter_color(grey, generator())
     assert cast.std(dim=(2, 3)).max() < 1e-6
     tint = (cast.amax(dim=1) / cast.amin(dim=1)).max()
     assert 1.1 < tint <= 1.1 / 0.9 + 1e-5
 
 
-def test_pictures_are_developed_within_the_bounds_of_the_docstring() -> None:
+def test_develop_stays_within_its_documented_ranges() -> None:
     grey = develop(torch.full((2000, 3, 4, 4), 0.3), generator())
     assert grey.std(dim=(2, 3)).max() < 1e-6
     # gamma ½ to 2, times a gain of a quarter either way, times 0.35 to 1.3
@@ -68,7 +68,7 @@ def test_pictures_are_developed_within_the_bounds_of_the_docstring() -> None:
     developed = develop(halves, generator(1))
     assert 0 <= developed.min() <= developed.max() <= 1
     apart = (developed[:, 0, :, :2] - developed[:, 0, :, 2:]).mean(dim=(1, 2))
-    assert apart.min() < 0.01  # as good as grey
+    assert apart.min() < 0.01  # nearly grey
     assert apart.max() > 0.5
     # halves of a view are alike but for the channel's gain; contrast is about the mean of all
     light = torch.full((2000, 3, 4, 4), 0.4)
@@ -85,7 +85,7 @@ def test_one_colour_becomes_one_colour_whatever_lies_around_it() -> None:
     checkers = (torch.arange(16)[:, None] + torch.arange(16)) % 3  # three kinds of ground
     grounds = torch.tensor([[0.1, 0.3, 0.1], [0.8, 0.7, 0.4], [0.0, 0.1, 0.3]])
     views = grounds[checkers].permute(2, 0, 1).expand(50, 3, 16, 16)
-    mapped = remap_colours(views, generator())
+    mapped = remap_colors(views, generator())
     assert 0 <= mapped.min() <= mapped.max() <= 1
     for kind in range(3):
         same = mapped[:, :, checkers == kind]  # (N, 3, pixels)
@@ -95,8 +95,8 @@ def test_one_colour_becomes_one_colour_whatever_lies_around_it() -> None:
 
 def test_the_share_of_other_colours_is_at_most_the_strongest() -> None:
     views = smooth_views(300, 8)
-    assert torch.equal(remap_colours(views, generator(), strongest=0.0), views)
-    moved = (remap_colours(views, generator(), strongest=0.2) - views).abs()
+    assert torch.equal(remap_colors(views, generator(), strongest=0.0), views)
+    moved = (remap_colors(views, generator(), strongest=0.2) - views).abs()
     assert moved.max() <= 0.2
 
 

@@ -1,4 +1,4 @@
-"""PaintedMasks masks: what they say pixel by pixel, that they stay over the image, and what is refused."""
+"""Painted masks: masks pixel by pixel, alignment with the image, and refused input."""
 
 import io
 import json
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from geoexplain.errors import DataError, ImageError
-from geoexplain.explainer.labelled_mask import MAX_COLOURS, MAX_LEGEND_BYTES, labelled_mask, read_legend
+from geoexplain.explainer.labeled_mask import MAX_COLORS, MAX_LEGEND_BYTES, read_labeled_mask, read_legend
 from geoexplain.images import Preprocess
 
 SEA, ICE, NONE = (0, 0, 255), (255, 255, 255), (1, 2, 3)
@@ -24,7 +24,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def painting(height: int, width: int) -> np.ndarray:
-    """The left third is sea, the right third is ice, between them lies nothing."""
+    """The left third is sea, the right third is ice, and the middle belongs to no concept."""
     pixels = np.full((height, width, 3), NONE, dtype=np.uint8)
     pixels[:, : width // 3] = SEA
     pixels[:, -(width // 3) :] = ICE
@@ -36,7 +36,7 @@ def picture_of(width: int, height: int) -> Image.Image:
 
 
 def test_every_pixel_has_its_concept() -> None:
-    segmenter = labelled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 6), Preprocess(size_px=6))
+    segmenter = read_labeled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 6), Preprocess(size_px=6))
     masks = segmenter(picture_of(9, 6))
     assert list(masks) == ["sea", "ice"]
     columns = np.arange(9)
@@ -46,7 +46,7 @@ def test_every_pixel_has_its_concept() -> None:
 
 def test_two_colours_may_share_a_name_and_one_may_cover_nothing() -> None:
     legend = b'{"#0000ff": "cold", "#ffffff": " cold ", "#010203": "", "#00ff00": "grass"}'
-    masks = labelled_mask(png(painting(6, 9)), legend, picture_of(9, 6), Preprocess(size_px=6))(picture_of(9, 6))
+    masks = read_labeled_mask(png(painting(6, 9)), legend, picture_of(9, 6), Preprocess(size_px=6))(picture_of(9, 6))
     assert list(masks) == ["cold", "grass"]
     assert masks["cold"].sum() == 36
     assert not masks["grass"].any()
@@ -54,12 +54,12 @@ def test_two_colours_may_share_a_name_and_one_may_cover_nothing() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(90, 60), (300, 60), (40, 250), (61, 47)])
 def test_it_is_cropped_and_scaled_as_the_image_is(width: int, height: int) -> None:
-    # Where the network sees pure red, the mask must say "red", and nowhere else but at the smoothed edges.
+    # The mask must be "red" where the network's view is pure red, and elsewhere only at the smoothed edges.
     pixels = np.zeros((height, width, 3), dtype=np.uint8)
     pixels[: height // 2, width // 3 :] = (255, 0, 0)
     preprocess = Preprocess(size_px=24)
     picture = Image.fromarray(pixels)
-    segmenter = labelled_mask(png(pixels), b'{"#ff0000": "red", "#000000": null}', picture, preprocess)
+    segmenter = read_labeled_mask(png(pixels), b'{"#ff0000": "red", "#000000": null}', picture, preprocess)
     view = preprocess.view(picture)
     seen = np.asarray(view)[..., 0]
     mask = segmenter(view)["red"]
@@ -74,18 +74,18 @@ def test_a_large_mask_is_read_block_by_block(monkeypatch: pytest.MonkeyPatch) ->
     generator = np.random.default_rng(0)
     palette = np.array([SEA, ICE, NONE], dtype=np.uint8)
     choice = generator.integers(3, size=(50, 40))
-    monkeypatch.setattr("geoexplain.explainer.labelled_mask.PIXELS_PER_BLOCK", 130)
-    segmenter = labelled_mask(png(palette[choice]), LEGEND, picture_of(40, 50), Preprocess(size_px=40))
+    monkeypatch.setattr("geoexplain.explainer.labeled_mask.PIXELS_PER_BLOCK", 130)
+    segmenter = read_labeled_mask(png(palette[choice]), LEGEND, picture_of(40, 50), Preprocess(size_px=40))
     np.testing.assert_array_equal(segmenter.labels, np.array([1, 2, 0])[choice])
 
 
-def test_a_palette_and_a_grey_mask_will_do() -> None:
+def test_a_palette_and_a_grey_mask_are_accepted() -> None:
     grey = np.array([[0, 0, 255], [0, 255, 255]], dtype=np.uint8)
     for image in (Image.fromarray(grey), Image.fromarray(grey).convert("P")):
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
         legend = b'{"#000000": "dark", "#ffffff": "light"}'
-        segmenter = labelled_mask(buffer.getvalue(), legend, picture_of(3, 2), Preprocess(size_px=2))
+        segmenter = read_labeled_mask(buffer.getvalue(), legend, picture_of(3, 2), Preprocess(size_px=2))
         np.testing.assert_array_equal(segmenter.labels, np.where(grey > 0, 2, 1))
 
 
@@ -112,24 +112,24 @@ def test_legends_are_read_in_their_order(text: str, tmp_path: Path) -> None:
         (b"colour,title\n", "header with color and name, got 'colour,title'"),
         (b"color,name\n", "at least one colour with a name"),
         (b"color,name\n#0000ff\n", "line 2: expected a colour and a name"),
-        (b'color,name\n#0000ff,"sea\n', "line 2: could not read"),
+        (b'color,name\n#0000ff,"sea\n', "line 2: expected a line of CSV"),
         (b"color,name\nblue,sea\n", "such as #1e90ff, got 'blue'"),
         (b"color,name\n#00f,sea\n", "such as #1e90ff"),
         ("color,name\n#０000ff,sea\n".encode(), "such as #1e90ff"),
-        (b"color,name\n#0000ff,sea\n#0000FF,lake\n", "every colour once, got #0000FF again"),
+        (b"color,name\n#0000ff,sea\n#0000FF,lake\n", "every colour once, got #0000FF twice"),
         (b'{"#0000ff": "sea", "#0000ff": "lake"}', "every colour once"),
-        (b'{"#0000ff": 5}', "letters that can be shown, got '5'"),
-        (b'{"#0000ff": {"#ffffff": "sea"}}', "letters that can be shown"),
-        (b'{"#0000ff": "a\\u202eb"}', r"letters that can be shown, got 'a\?b'"),
-        (json.dumps({"#0000ff": "a" * 81}).encode(), "at most 80 letters"),
+        (b'{"#0000ff": 5}', "printable characters, got '5'"),
+        (b'{"#0000ff": {"#ffffff": "sea"}}', "printable characters"),
+        (b'{"#0000ff": "a\\u202eb"}', r"printable characters, got 'a\?b'"),
+        (json.dumps({"#0000ff": "a" * 81}).encode(), "at most 80 printable characters"),
         (b'{"#0000ff": ""}', "at least one colour with a name"),
         (b"{}", "at least one colour with a name"),
         (b'["#0000ff"]', "expected one object"),
-        (b'{"#0000ff": ', "could not read it"),
-        (b'{"a":' * 12_000, "could not read it"),
+        (b'{"#0000ff": ', "could not be parsed"),
+        (b'{"a":' * 12_000, "could not be parsed"),
         (b"color,name\n\xff\xfe", "UTF-8"),
         (b" " * (MAX_LEGEND_BYTES + 1), "at most 65,536 bytes"),
-        (json.dumps({f"#{i:06x}": "a" for i in range(MAX_COLOURS + 1)}).encode(), "at most 255 colours"),
+        (json.dumps({f"#{i:06x}": "a" for i in range(MAX_COLORS + 1)}).encode(), "at most 255 colours"),
     ],
     ids=range(22),
 )
@@ -144,26 +144,26 @@ def test_other_legends_are_refused(data: bytes, message: str, tmp_path: Path) ->
 def test_other_masks_are_refused() -> None:
     preprocess = Preprocess(size_px=6)
     with pytest.raises(DataError, match="size of the image, 9 × 7 px, got 9 × 6 px"):
-        labelled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 7), preprocess)
+        read_labeled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 7), preprocess)
     strange = painting(6, 9)
     strange[0, :4] = (0, 0, 254)
     strange[1, 0] = (7, 7, 7)
     with pytest.raises(DataError, match="got 2 others, mostly #0000fe in 4 pixels"):
-        labelled_mask(png(strange), LEGEND, picture_of(9, 6), preprocess)
+        read_labeled_mask(png(strange), LEGEND, picture_of(9, 6), preprocess)
     with pytest.raises(ImageError, match="damaged"):
-        labelled_mask(png(painting(6, 9))[:60], LEGEND, picture_of(9, 6), preprocess)
+        read_labeled_mask(png(painting(6, 9))[:60], LEGEND, picture_of(9, 6), preprocess)
     with pytest.raises(ImageError, match="JPEG, PNG"):
-        labelled_mask(b"GIF", LEGEND, picture_of(9, 6), preprocess)
+        read_labeled_mask(b"GIF", LEGEND, picture_of(9, 6), preprocess)
 
 
 def test_another_image_than_its_own_is_refused() -> None:
-    segmenter = labelled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 6), Preprocess(size_px=6))
+    segmenter = read_labeled_mask(png(painting(6, 9)), LEGEND, picture_of(9, 6), Preprocess(size_px=6))
     with pytest.raises(DataError, match="9 × 6 px, got 6 × 9 px"):
         segmenter(picture_of(6, 9))
 
 
-def test_a_million_foreign_colours_are_counted_in_little_memory() -> None:
-    # Two blocks of pixels, every colour once but the last, which comes twice.
+def test_a_million_unknown_colours_are_counted_in_little_memory() -> None:
+    # Two blocks of pixels with every colour once, except the last, which occurs twice.
     codes = np.arange(2**21, dtype=np.uint32)[::-1] + 2**22
     codes[0] = codes[-1]
     channels = [(codes >> shift & 255).astype(np.uint8).reshape(1024, 2048) for shift in (16, 8, 0)]
@@ -172,7 +172,7 @@ def test_a_million_foreign_colours_are_counted_in_little_memory() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(DataError, match="got 2,097,151 others, mostly #400000 in 2 pixels"):
-            labelled_mask(mask, LEGEND, picture, Preprocess(size_px=6))
+            read_labeled_mask(mask, LEGEND, picture, Preprocess(size_px=6))
         assert tracemalloc.get_traced_memory()[1] < 160e6
     finally:
         tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""Other colours for the same land and sea: seasons, renderings, films and false colour."""
+"""Random changes of the colours of views: water, exposure, development and false colour."""
 
 import torch
 import torch.nn.functional as F
@@ -7,14 +7,14 @@ from torch import Tensor
 from geoexplain.imagery.draws import smooth_field, uniform
 
 HIDDEN = 8
-"""Units of the random network that maps colours to colours."""
+"""Number of hidden units of the random network in `remap_colors`."""
 
 
-def recolour_sea(rgb: Tensor, water: Tensor, generator: torch.Generator) -> Tensor:
-    """Paint the water of RGB (N, 3, S, S) as another sea: any blue to green, shelves along the coasts, a rough floor.
+def recolor_sea(rgb: Tensor, water: Tensor, generator: torch.Generator) -> Tensor:
+    """Give the water of RGB (N, 3, S, S) a random colour from blue to green, lighter coasts and a rough floor.
 
-    Land stays as it is; `water` is (N, 1, S, S), all in [0, 1]. Some renderings show one flat sea, others and real
-    pictures do not: the colour of water must not be a cue.
+    `water` is (N, 1, S, S), all values in [0, 1]; land does not change. Some renderings have a uniform sea, others and
+    photographs do not, so the colour of water must not be a cue.
     """
     n, _, size, _ = rgb.shape
     color = torch.cat(
@@ -34,8 +34,8 @@ def recolour_sea(rgb: Tensor, water: Tensor, generator: torch.Generator) -> Tens
     return torch.lerp(rgb, painted, water)
 
 
-def jitter_colour(rgb: Tensor, generator: torch.Generator) -> Tensor:
-    """Vary brightness, contrast, gamma, saturation and per-channel gain of RGB (N, 3, S, S); may leave [0, 1]."""
+def jitter_color(rgb: Tensor, generator: torch.Generator) -> Tensor:
+    """Vary brightness, contrast, gamma, saturation and channel gains of RGB (N, 3, S, S); values may leave [0, 1]."""
     n = len(rgb)
     rgb = rgb.clamp(1e-4, 1).pow(uniform(n, 0.8, 1.25, generator))
     grey = rgb.mean(dim=1, keepdim=True)
@@ -47,10 +47,10 @@ def jitter_colour(rgb: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def develop(rgb: Tensor, generator: torch.Generator) -> Tensor:
-    """RGB (N, 3, S, S) in [0, 1] as other cameras and hands develop it: dark or pale, flat or harsh, any saturation.
+    """Change RGB (N, 3, S, S) in [0, 1] as strongly as different cameras and post-processing do.
 
-    Gamma from ½ to 2, contrast around the mean from 0.3 to 1.3, brightness from 0.35 to 1.3, saturation from 0 to 1.5,
-    each channel's gain within a quarter; clipped to [0, 1].
+    Gamma is from ½ to 2, contrast around the mean from 0.3 to 1.3, brightness from 0.35 to 1.3, saturation from 0 to
+    1.5, and the gain of each channel from 0.75 to 1.25. The result is clipped to [0, 1].
     """
     n = len(rgb)
     rgb = rgb.clamp(1e-4, 1).pow(torch.exp2(uniform(n, -1.0, 1.0, generator)))
@@ -62,12 +62,12 @@ def develop(rgb: Tensor, generator: torch.Generator) -> Tensor:
     return (rgb * gain * uniform(n, 0.35, 1.3, generator)).clamp(0, 1)
 
 
-def remap_colours(rgb: Tensor, generator: torch.Generator, strongest: float = 0.9) -> Tensor:
-    """Mix a random smooth map of colour to colour into RGB (N, 3, S, S): another tone for every kind of ground.
+def remap_colors(rgb: Tensor, generator: torch.Generator, strongest: float = 0.9) -> Tensor:
+    """Blend RGB (N, 3, S, S) with a random smooth mapping of its colours, so that kinds of ground change their tone.
 
-    A layer of HIDDEN tanh units on the colour − 0.5, weights with deviation 2.5 and offsets with 1, then a linear layer
-    with deviation 0.35; each channel is brought to a deviation of 0.18 around a random mean. The share mixed in is
-    `strongest` × u^1.5 for a uniform u.
+    The mapping is a random network: HIDDEN tanh units on the colour − 0.5 (weights with standard deviation 2.5, offsets
+    with 1), then a linear layer (0.35). Each channel is scaled to a standard deviation of 0.18 around a random mean.
+    The share of the mapped colours is `strongest` × u^1.5 for a uniform u.
     """
     n, device = len(rgb), rgb.device
     weights = 2.5 * torch.randn(n, HIDDEN, 3, generator=generator, device=device)
@@ -82,7 +82,7 @@ def remap_colours(rgb: Tensor, generator: torch.Generator, strongest: float = 0.
 
 
 def flatten_land(rgb: Tensor, water: Tensor, generator: torch.Generator) -> Tensor:
-    """RGB (N, 3, S, S) as a map of two colours, land and water (N, 1, S, S), with some of the relief left."""
+    """Reduce RGB (N, 3, S, S) to two random colours, for land and `water` (N, 1, S, S), with some relief left."""
     n, device = len(rgb), rgb.device
     land, sea = torch.rand(2, n, 3, 1, 1, generator=generator, device=device)
     relief = rgb.mean(dim=1, keepdim=True)
