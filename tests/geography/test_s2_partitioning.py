@@ -168,7 +168,7 @@ def test_thresholds_that_make_no_sense_are_refused(limits: list[tuple[int, int]]
         build_s2(np.zeros((9, 2)), limits)
 
 
-def test_no_cell_and_no_coordinate_is_told() -> None:
+def test_thresholds_without_cells_are_refused() -> None:
     with pytest.raises(DataError, match="at least 50 coordinates, got none among 9"):
         build_s2(np.zeros((9, 2)))
     with pytest.raises(DataError, match="got none among 0"):

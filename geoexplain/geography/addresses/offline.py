@@ -22,7 +22,7 @@ POINTS_AT_A_TIME = 100_000
 
 
 Progress = Callable[[int, int], None] | None
-"""Hears (points done, all)."""
+"""Is called with (points done, number of points)."""
 
 
 def territory_addresses(points_deg: ArrayLike, *, progress: Progress = None) -> Addresses:
