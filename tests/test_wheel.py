@@ -278,13 +278,13 @@ def test_the_studio_serves_its_page_map_examples_and_panels(installed: Installed
         assert config["title"] == "geoexplain"
         parts = json.dumps(config["components"], ensure_ascii=False)
         for panel in PANELS:
-            script = (ROOT / "assets" / "studio" / "panels" / f"{panel.name}.js").read_text(encoding="utf-8")
-            assert json.dumps(script, ensure_ascii=False)[1:-1] in parts, panel.name
+            assert f"studio/panels/{panel.name}.js" in parts, panel.name
         for example in examples():
             assert example.title in unescape(parts)
         packages = next(installed.scripts.parent.rglob("geoexplain/assets"))
-        for folder in ("leaflet", "world"):
-            for file in (ROOT / "assets" / folder).iterdir():
+        for folder in ("leaflet", "studio", "world"):
+            for file in (ROOT / "assets" / folder).rglob("*"):
                 if file.suffix in {".js", ".css"}:
-                    answer = client.get(f"/gradio_api/file={(packages / folder / file.name).as_posix()}")
-                    assert (answer.status_code, answer.content) == (200, file.read_bytes()), file.name
+                    name = file.relative_to(ROOT / "assets").as_posix()
+                    answer = client.get(f"/gradio_api/file={(packages / name).as_posix()}")
+                    assert (answer.status_code, answer.content) == (200, file.read_bytes()), name

@@ -168,9 +168,12 @@ class Shield:
                     if message["status"] == 200 and headers["etag"] == known:
                         unchanged, message["status"] = True, 304
                         del headers["content-length"]
-            elif unchanged:
-                message = {**message, "body": b""}
-            await send(message)
+                await send(message)
+                if unchanged:
+                    # At once and whole: Gradio compresses what comes in parts, be it nothing.
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            elif not unchanged:
+                await send(message)
 
         app = PlainTextResponse("Not found", 404) if route.lower().startswith(self._closed) else self._app
         await app(scope, receive, send_with_headers)

@@ -281,7 +281,7 @@ def test_runs_of_other_versions_are_refused(finished: Path, imagery: Path, run: 
     changed = saved | {"settings": json.dumps(json.loads(saved["settings"]) | {"temperature": 1})}
     for state, said in (
         (before, "expected a run of this version (geoexplain-run/2), got one that was begun before photos and views"),
-        (changed, "expected the settings of a run of this version, got others"),
+        (changed, "expected the settings of a run of this version, got architecture, "),
     ):
         torch.save(state, tmp_path / "checkpoint.pt")
         for words in (

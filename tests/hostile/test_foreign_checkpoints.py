@@ -258,7 +258,7 @@ TIB: dict[str, tuple[str, str | None, str]] = {
         HPARAMS.replace("efficientnet-b4", "efficientnet-b3").format(files="m_7.csv, m_19.csv, m_43.csv"),
         "base.ckpt: .*is this the file of another network",
     ),
-    "a level too few": ("hparams.yaml", HPARAMS.format(files="m_19.csv, m_43.csv"), "the tables those of another"),
+    "a level too few": ("hparams.yaml", HPARAMS.format(files="m_19.csv, m_43.csv"), "the tables belong to another"),
     "a path as a table": ("hparams.yaml", HPARAMS.format(files="../../etc/passwd"), "the file passwd in the folder"),
     "a table of another kind": ("m_43.csv", "a,b\n1,2\n", "expected the columns class_index"),
     "classes missing": ("m_43.csv", "class_index,class_label,latitude_mean,longitude_mean\n5,x,1,2\n", "0, 1, 2"),

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from geoexplain.studio.guards import BLOCKS, QUEUE, GuardedImage, launch_settings, security_headers
+from geoexplain.studio.markup import FOLDER
 from tests.hostile.conftest import Server, record
 
 MEGABYTE = 1024 * 1024
@@ -63,6 +64,23 @@ def test_every_response_carries_the_headers(server: Server, route: str) -> None:
     answer = server.client.get(server.url + route)
     for name, value in security_headers().items():
         assert answer.headers[name] == value
+
+
+def test_a_browser_asks_each_time_whether_a_script_is_still_the_same(
+    server: Server, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = FOLDER.parent / "world" / "basemap.js"  # large enough to be sent in parts
+    gr.set_static_paths([file.parent])
+    url = f"{server.url}/gradio_api/file={file.as_posix()}"
+    compressed = {"accept-encoding": "br"}  # as browsers ask; what is compressed has another length
+    first = server.client.get(url, headers=compressed)
+    assert first.headers["cache-control"] == "no-cache"
+    again = server.client.get(url, headers={"if-none-match": first.headers["etag"], **compressed})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
+    whole = server.client.get(url, headers={"if-none-match": '"of another release"', "accept-encoding": "identity"})
+    assert (whole.status_code, whole.content) == (200, file.read_bytes())
+    assert "Error" not in "".join(capfd.readouterr())
 
 
 def test_no_other_host_stands_in_the_policy_unless_asked_for() -> None:

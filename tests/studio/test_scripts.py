@@ -75,15 +75,3 @@ def test_an_event_calls_a_function_with_its_inputs_or_what_is_given() -> None:
     assert call_module("asking.js", "ask").endswith(".then((module) => module.ask(...inputs))")
     assert call_module("asking.js", "endWork", "tuning").endswith('.then((module) => module.endWork("tuning"))')
     assert json.loads(re.search(r"new URL\((\"[^\"]*\")", call_module("asking.js", "ask"))[1]).endswith("/asking.js")
-
-
-def test_a_browser_asks_each_time_whether_a_module_is_still_the_same(client: TestClient) -> None:
-    url = urljoin("/below/", f"{ASSETS_URL}/studio/work.js")
-    first = client.get(url)
-    assert first.headers["cache-control"] == "no-cache"
-    assert first.content == (FOLDER / "work.js").read_bytes()
-    again = client.get(url, headers={"if-none-match": first.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
-    other = client.get(url, headers={"if-none-match": '"of another release"'})
-    assert (other.status_code, other.content) == (200, first.content)
