@@ -149,7 +149,7 @@ def concept_source(args: argparse.Namespace) -> ConceptSource:
     if args.masks is None:
         raise DataError("--manifest: expected concepts, got none: add --masks and --legend, or --segformer.")
     if args.images is None:
-        raise DataError("expected --manifest and --images together: a table of places, and the folder of its photos.")
+        raise DataError("expected --manifest and --images together, got --manifest alone: add --images.")
     return PaintedMasks(args.masks.absolute(), args.legend.absolute(), args.images.absolute())
 
 
