@@ -309,7 +309,10 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(
         (command(imagery, tmp_path, "--held-out", "2004"), "match '200406', found none among 0"),
         (command(imagery, tmp_path, "--held-out", "20040[1239]"), "expected images to train on besides validation"),
         (["train", "release", str(tmp_path), "--imagery", str(imagery)], "expected a training checkpoint"),
-        (command(imagery, tmp_path, "--weights", "2004=3,etopo1=2"), "expected a part of the name of a training image, got 'etopo1'"),
+        (
+            command(imagery, tmp_path, "--weights", "2004=3,etopo1=2"),
+            "expected a part of the name of a training image, got 'etopo1'",
+        ),
         (command(imagery, tmp_path, "--discs", str(tmp_path)), "--discs: expected pictures, each next to a JSON file"),
         (command(imagery, tmp_path, "--others", str(tmp_path)), "expected pictures that are no views of Earth"),
         (command(imagery, tmp_path, "--clouds", str(tmp_path / "no.png")), "no.png: expected a readable image"),
