@@ -93,14 +93,14 @@ def compare(
     """
     held = None if against is None else contrast(explanation, model, against)
     maps = {} if held is None else signed_maps(held, recipe)
-    found = None
+    similarity = None
     if agreeing:
         drawn = draw_all(model, explanation.tensor, explanation.trace)
         own = {name: heatmap for name, heatmap in heatmaps.items() if name not in drawn}
         if COMBI_CAM in heatmaps and made_of(heatmaps[COMBI_CAM]) != made_of(drawn[COMBI_CAM]):
             own[f"{COMBI_CAM} (as set)"] = heatmaps[COMBI_CAM]
-        found = agreement(drawn | own)
-    return Comparison(held, maps, found)
+        similarity = agreement(drawn | own)
+    return Comparison(held, maps, similarity)
 
 
 def made_of(heatmap: Heatmap) -> tuple[Any, ...]:
@@ -140,16 +140,16 @@ def describe_comparison(model: GeoModel, comparison: Comparison) -> list[str]:
     return lines
 
 
-def table(found: Agreement) -> list[str]:
+def table(similarity: Agreement) -> list[str]:
     """Format the matrix of correlations as lines of equal width; rows have a number and a name, columns the number.
 
     A dash stands for no value; values within the chance level are in brackets.
     """
-    width = max(map(len, found.names))
-    places = range(1, len(found.names) + 1)
+    width = max(map(len, similarity.names))
+    places = range(1, len(similarity.names) + 1)
     lines = [f"{'':{width + 4}}" + "".join(f"{place:>8}" for place in places)]
-    beyond_chance = found.beyond_chance()
-    for place, name, row in zip(places, found.names, found.correlations, strict=True):
+    beyond_chance = similarity.beyond_chance()
+    for place, name, row in zip(places, similarity.names, similarity.correlations, strict=True):
         cells = (
             "–" if math.isnan(value) else f"{value:.2f}" if sure or other == place else f"({value:.2f})"
             for other, value, sure in zip(places, row, beyond_chance[place - 1], strict=True)

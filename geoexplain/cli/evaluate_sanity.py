@@ -62,16 +62,16 @@ def heading(randomisation: Randomisation) -> str:
     return f", {counted(randomisation.draws, 'draw')} of the weights"
 
 
-def lines_of(_randomisation: Randomisation, found: Mapping[str, SetSanity]) -> list[str]:
+def lines_of(_randomisation: Randomisation, results: Mapping[str, SetSanity]) -> list[str]:
     """Format the results as lines: resemblances by step, the verdict of each method, and its verdicts by image."""
-    if not found:
+    if not results:
         return ["  no image could be examined"]
-    width = max(len(name) for name in found) + 2
-    steps = next(iter(found.values())).steps
+    width = max(len(name) for name in results) + 2
+    steps = next(iter(results.values())).steps
     columns = [max(len(step) + 2, 8) for step in steps]
     heads = "".join(f"{step:>{w}}" for step, w in zip(steps, columns, strict=True))
     lines = [f"  {'':<{width}}{heads}  [95 %]"]
-    for name, one in found.items():
+    for name, one in results.items():
         values = ["–" if math.isnan(value) else two_decimals_text(value) for value in one.resemblances]
         cells = "".join(f"{value:>{w}}" for value, w in zip(values, columns, strict=True))
         lines.append(f"  {name:<{width}}{cells}  {span_of(one)}")
@@ -79,7 +79,7 @@ def lines_of(_randomisation: Randomisation, found: Mapping[str, SetSanity]) -> l
         "  mean resemblance to the map of the trained network (0: as unrelated maps, 1: the same map), by the part "
         "that was drawn last; and the interval over images when all weights are random"
     )
-    for one in found.values():
+    for one in results.values():
         alone = ", ".join(f"{verdict} {images:,}" for verdict, images in one.verdicts.items())
         lines += [f"  {one.sentence}", f"    image by image: {alone}"]
     return lines
