@@ -1,1 +1,1 @@
-"""The browser app: layout, handlers, guards. No computation."""
+"""The browser app: layout, event handlers and guards. It computes nothing itself."""

@@ -1,4 +1,4 @@
-"""The answer as the browser gets it: words, figures, the curve of the prediction density, what the search found."""
+"""Build the answer that the browser shows: text, numbers, density curves and the photos that the search found."""
 
 import hashlib
 from typing import Any
@@ -29,7 +29,7 @@ REFUSED = {"state": "refused", "words": "That did not work: the message says why
 
 
 def loading(title: str) -> dict[str, str]:
-    """The status while a model is being loaded and asked."""
+    """Return the status that the page shows while a model is loaded and locates the image."""
     return {"state": "locating", "words": f"Loading {title} …"}
 
 
@@ -43,12 +43,14 @@ def answer_payload(
     trouble: str = "",
     place: Place | None = None,
 ) -> dict[str, Any]:
-    """The answer in words and figures, its places, and the rows of the table; a chosen cell further down gets a row.
+    """Return the answer as JSON data: its text and numbers, its places, and the rows of the table of cells.
 
-    name     what the browser calls the model, so that what it asks about this answer names it
+    The table lists the TOP_ROWS most probable cells, and the explained cell if it is not among them.
+
+    name     the name under which the browser chose the model; requests about this answer carry it
     found    the prediction with Search within Cell; `explanation` holds the one without, to switch to
-    trouble  why nothing was searched although the model has a gallery
-    place    the place that is explained; None for a cell
+    trouble  why the search failed although the model has a gallery; empty: it did not fail
+    place    the explained place; None if a cell is explained
     """
     prediction, target = explanation.prediction, explanation.target
     cells = loaded.model.partition
@@ -95,7 +97,7 @@ def answer_payload(
 
 
 def _point(loaded: Loaded, prediction: Prediction, example: Example | None) -> dict[str, Any]:
-    """What depends on the predicted point."""
+    """Return the part of the answer that depends on the predicted point."""
     digits = 1 if prediction.neighbours is None else 3
     labels, share = loaded.model.partition.labels, prediction.probabilities[prediction.cell]
     facts = [
@@ -121,7 +123,7 @@ def _point(loaded: Loaded, prediction: Prediction, example: Example | None) -> d
 def _search(
     loaded: Loaded, prediction: Prediction, plain: Prediction, trouble: str, example: Example | None
 ) -> dict[str, Any] | None:
-    """What Search within Cell found; None for a model without a gallery, no rows when there is nothing to show."""
+    """Return the photos that Search within Cell found; None without a gallery, no rows if there is nothing to show."""
     found = prediction.neighbours
     if trouble:
         return {"words": f"Not possible: {trouble}", "rows": []}
@@ -145,7 +147,7 @@ def _search(
 
 
 def found_words(found: Neighbours, search: SearchWithinCell) -> str:
-    """What was found and what became of the answer, in two sentences."""
+    """Return two sentences: how many photos were found, and how that moved the predicted point."""
     shown, together = len(found.rows), int(found.chosen.sum())
     moved = f"{kilometres(found.moved_km)} from the centre of the cell."
     if found.searched == 1:

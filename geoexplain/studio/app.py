@@ -1,4 +1,4 @@
-"""The studio: layout and wiring. What happens is in handlers.py, what it looks like in assets/studio."""
+"""Layout and wiring of the studio. Event handlers are in handlers.py, scripts and styles in assets/studio."""
 
 from typing import Any
 
@@ -34,16 +34,16 @@ ASK_ABOUT_MODEL, SETTLE_MODEL = call_module("asking.js", "askAboutModel"), call_
 
 
 def styles() -> tuple[str, ...]:
-    """The stylesheets of assets/studio: the page's own, then one per panel."""
+    """Return the stylesheets of assets/studio: those of the page, then one per panel."""
     return ("studio.css", "places.css", *(f"panels/{panel.name}.css" for panel in panels.PANELS))
 
 
 def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = True, warm_up: bool = False) -> gr.Blocks:
-    """The studio for some models, or for one, queued and ready for `launch`.
+    """Return the studio for some models, or for one, queued and ready for `launch`.
 
-    tiles    the map may load online tiles; off, no request leaves the machine
-    uploads  people may bring images; off, only the examples can be chosen
-    warm_up  answer for an example once the first page has been served, so that the first image takes no longer
+    tiles    whether the map may load online tiles; without, no request leaves the machine
+    uploads  whether people may upload images; without, only the examples can be chosen
+    warm_up  whether to locate an example once the first page has been served, so that the first image is not slower
     """
     if isinstance(models, GeoModel):
         models = Models(models)
@@ -52,7 +52,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
     network: dict[str, Any] = {"concurrency_id": CONCURRENCY_ID, "show_progress": "hidden", "api_visibility": "private"}
     aside: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     with GuardedBlocks(title="geoexplain", **BLOCKS) as demo:
-        # Its value is the name of the model that this page has chosen; it goes with every question.
+        # Its value is the name of the model that this page has chosen; every request carries it.
         chosen = gr.HTML(
             models.start,
             rows=model_rows(models),
@@ -61,7 +61,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
             js_on_load=start_module("models.js", "switch"),
             elem_id="models",
         )
-        # The image and the model that the results belong to: what the page goes back to when others are refused.
+        # The image and the model that the results belong to: the page returns to them when a request is refused.
         shown = gr.JSON(visible=False)
         answering = gr.Textbox(models.start, visible=False)
         with gr.Row(elem_classes="ge-top"):
@@ -122,15 +122,15 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
         tuned = explanation.tune(handlers.run_tuning, [image, chosen], explanation, **network)
         tuned.failure(None, js=call_module("asking.js", "endWork", "tuning"))
         explanation.stoptuning(None, cancels=[tuned], api_visibility="private")
-        # What is asked while an answer is on its way waits its turn; Gradio's "always_last" would forget which row was
-        # clicked. Asking also calls Score-CAM off, which runs for seconds and holds the only place in the queue. The
-        # page sees to that: events with `cancels` each cancel for themselves, and Gradio fails on the second.
+        # Requests wait while another one runs; Gradio's "always_last" would lose which row was clicked. A request also
+        # cancels Score-CAM, which runs for seconds and blocks the queue. The page does that itself: if several events
+        # had `cancels`, each would cancel, and Gradio fails on the second.
         network["trigger_mode"] = aside["trigger_mode"] = "multiple"
         # Queued, but not behind the network: without a queue, two quick clicks may be answered in the wrong order.
         picked = gallery.pick(handlers.pick_example, None, image, **(network | {"concurrency_id": "gallery"}))
         # Not `image.change`: Gradio reports two changes for one upload.
-        for given in (image.input, picked.success):
-            located = given(
+        for new_image in (image.input, picked.success):
+            located = new_image(
                 handlers.show, [image, shown, chosen], [*results, shown, answering], js=ASK_ABOUT_IMAGE, **network
             )
             located.success(None, [shown, image], image, js=SETTLE_IMAGE)
@@ -143,7 +143,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
         for choice in (answer.choose, world.pick, explanation.rescore):
             asked = choice(handlers.show_cell, [image, chosen], results, js=ASK, **network)
             asked.failure(handlers.refused, None, answer, **aside)
-        # A model that has been added while the server runs is offered to whoever comes next.
+        # A model that is added while the server runs is offered to pages that are opened later.
         opened = demo.load(handlers.offered, None, chosen, **aside)
         if warm_up:
             opened.success(handlers.warm_up, None, None, **aside)
@@ -153,7 +153,7 @@ def build(models: Models | GeoModel, *, tiles: bool = False, uploads: bool = Tru
 
 
 def _add_api(handlers: Handlers, image: gr.Image) -> None:
-    """The two endpoints for scripts; components that nobody sees carry their arguments."""
+    """Add the two endpoints for scripts; invisible components hold their arguments."""
     button = gr.Button(visible=False)
     model = gr.Textbox("", visible=False)
     scale_km, threshold = gr.Number(visible=False), gr.Number(visible=False)
@@ -191,7 +191,7 @@ def serve(
     uploads: bool = True,
     **options: Any,
 ) -> Any:
-    """Launch a studio with its guards and its look. `options` go to Gradio's `launch`."""
+    """Launch a studio with its guards and styles. `options` are passed to Gradio's `launch`."""
     reuse_freed_memory()
     settings = launch_settings(tile_hosts=TILE_HOSTS if tiles else (), uploads=uploads)
     return demo.launch(

@@ -1,4 +1,4 @@
-"""What a browser or a script sends, taken for nothing until it is checked; and how a refusal is said to it."""
+"""Validate the untrusted values that browsers and scripts send, and report refusals to them."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -12,13 +12,13 @@ from geoexplain.errors import GeoExplainError
 
 
 def event_data(event: gr.EventData) -> Mapping[str, Any]:
-    """What a script of the page sent with an event; empty unless it is a record of names and values."""
+    """Return the data that a script of the page sent with an event; empty unless it is an object."""
     sent = event._data  # Gradio has no public name for it
     return sent if isinstance(sent, Mapping) else {}
 
 
 def number(value: Any) -> float:
-    """A number, NaN and infinity among them. Raises gr.Error for anything else."""
+    """Return a value as a number, which may be NaN or infinite. Raises gr.Error for anything else."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
@@ -26,15 +26,15 @@ def number(value: Any) -> float:
 
 
 def whole_number(value: Any) -> int:
-    """A whole number of at most 2**32 either way. Raises gr.Error for anything else."""
-    found = number(value)
-    if not (math.isfinite(found) and abs(found) <= 2**32 and found == int(found)):
+    """Return a value as an integer from −2³² to 2³². Raises gr.Error for anything else."""
+    result = number(value)
+    if not (math.isfinite(result) and abs(result) <= 2**32 and result == int(result)):
         raise gr.Error(f"Expected a whole number, got {value}.", print_exception=False)
-    return int(found)
+    return int(result)
 
 
 def still_shown(image: Image.Image | None, name: Any, asked: Mapping[str, Any]) -> Image.Image:
-    """The page's image. Raises gr.Error for none, and if `asked` is about another model than the page has by now."""
+    """Return the page's image. Raises gr.Error without one, or if the page now has another model than in `asked`."""
     if image is None or asked.get("model", name) != name:
         raise gr.Error("What was asked about is not shown any more: ask again.", print_exception=False)
     return image
@@ -42,7 +42,7 @@ def still_shown(image: Image.Image | None, name: Any, asked: Mapping[str, Any]) 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What is refused with a GeoExplainError in here is said in its words, as a gr.Error, and nothing is logged."""
+    """Turn a GeoExplainError into a gr.Error with the same message, which Gradio shows and does not log."""
     try:
         yield
     except GeoExplainError as error:

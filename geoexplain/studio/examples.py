@@ -1,4 +1,4 @@
-"""The example images that come with the studio, and how to know one when it comes back as an upload."""
+"""The example images of the studio, and how to recognise one of them among uploads."""
 
 import hashlib
 import json
@@ -16,9 +16,9 @@ FOLDER = ASSETS / "examples"
 
 @dataclass(frozen=True)
 class Example:
-    """One example: its file, what it shows, where its centre is in degrees, whom to credit, and what it covers.
+    """One example image: its file, title, kind, the position of its centre in degrees, and its credit line.
 
-    side_km  the width of what it shows of the Earth, north up; None where that is not known
+    side_km  width in km of the area that it shows, north up; None if unknown
     """
 
     file: Path
@@ -32,7 +32,7 @@ class Example:
 
 @cache
 def examples() -> tuple[Example, ...]:
-    """Every example, in the order of the gallery."""
+    """Return every example, in the order of the gallery."""
     rows = json.loads((FOLDER / "examples.json").read_text(encoding="utf-8"))
     return tuple(
         Example(
@@ -49,7 +49,7 @@ def examples() -> tuple[Example, ...]:
 
 
 def find_example(image: Image.Image) -> Example | None:
-    """The example whose pixels an RGB image holds, or None. A downloaded example is known again, whatever its name."""
+    """Return the example whose pixels equal those of an RGB image, whatever its file name; None if there is none."""
     known = _by_pixels()
     return known.get((image.size, _fingerprint(image))) if image.size in {size for size, _ in known} else None
 

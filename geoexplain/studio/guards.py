@@ -1,7 +1,7 @@
-"""What stands between the studio and whoever sends it something: files, addresses, routes, headers, limits.
+"""Protect the studio from untrusted requests: uploaded files, URLs, routes, headers and limits.
 
-Gradio trusts more than a public page may. Each guard here closes one door that was found open, and the tests in
-`tests/hostile` knock on it.
+Gradio trusts its clients more than a public page may. Each guard here closes a hole that Gradio leaves open; the tests
+in `tests/hostile` attack each of them.
 """
 
 import os
@@ -41,18 +41,18 @@ QUEUE: Mapping[str, Any] = MappingProxyType(
         "api_open": False,
     }
 )
-"""Arguments of `demo.queue`: 16 wait at most, one runs at a time, and no route goes around the queue."""
+"""Arguments of `demo.queue`: at most 16 requests wait, one runs at a time, and no route bypasses the queue."""
 
 CONCURRENCY_ID = "network"
-"""`concurrency_id` of every event that runs the network, so that they share one place in the queue."""
+"""`concurrency_id` of every event that runs the network, so that only one of them runs at a time."""
 
 TILE_HOSTS = ("https://tile.openstreetmap.org",)
-"""Where online map tiles come from, when a server is started with them."""
+"""Origins of online map tiles, used only if the server is started with tiles."""
 
 _GONE = "this upload is no longer on the server: choose the image again."
 _FOREIGN = "expected an uploaded image, got something that was not uploaded here: upload the image itself."
 
-# Routes that Gradio always opens and the studio never uses: two fetch addresses for whoever asks, one hands videos to
+# Routes that Gradio always opens and the studio never uses: two fetch any URL for the client, one passes videos to
 # ffmpeg, one writes a session to disk.
 _CLOSED_ROUTES = ("file=http:", "file=https:", "proxy=", "process_recording", "deep_link")
 
@@ -60,20 +60,20 @@ _CLOSED_ROUTES = ("file=http:", "file=https:", "proxy=", "process_recording", "d
 def launch_settings(
     *, tile_hosts: Sequence[str] = (), embedders: Sequence[str] | None = None, uploads: bool = True
 ) -> dict[str, Any]:
-    """Return the arguments of `demo.launch` that a studio open to others needs.
+    """Return the arguments of `demo.launch` for a studio that is open to others.
 
-    Uploads up to 10 MB, no run history in the browser, no monitoring page, no Python errors shown, no cross-origin
-    calls from a browser to a local studio, no Node server, no tunnel, no MCP server, no further folders served; and
-    the `Shield` in front.
+    Uploads of at most 10 MB, no run history in the browser, no monitoring page, no Python errors shown, no cross-origin
+    calls from a browser to a local studio, no Node server, no tunnel, no MCP server, no further folders served; the
+    middleware `Shield` handles every request first.
 
     Args:
-        tile_hosts: origins that the map may load tiles from. None by default: then no request leaves the machine.
+        tile_hosts: origins that the map may load tiles from. Empty by default: no request leaves the machine.
         embedders: origins that may show the studio in a frame, besides itself. By default none, or Hugging Face's
             page when the studio runs as a Space there.
-        uploads: without, the route for uploads is closed as well, to scripts too.
+        uploads: if False, the upload route is closed, also to scripts.
 
     Returns:
-        A new dictionary; Gradio changes what it is given, so ask for one per launch.
+        A new dictionary. Gradio modifies it, so call this once per launch.
     """
     if embedders is None:
         embedders = ("https://huggingface.co",) if os.environ.get("SPACE_ID") else ()
@@ -96,8 +96,8 @@ def launch_settings(
 def security_headers(*, tile_hosts: Sequence[str] = (), embedders: Sequence[str] = ()) -> dict[str, str]:
     """Return the response headers that confine the page to this server.
 
-    Gradio's page has inline scripts and builds functions from text, so scripts cannot be confined further than to
-    those of the page itself; but nothing can be loaded from, sent to, or framed by another host.
+    Gradio's page has inline scripts and builds functions from text, so the policy must allow all scripts of the page
+    itself. But the page cannot load from another host, send to it, or be framed by it.
 
     Args:
         tile_hosts: origins that images may come from, besides this server.
@@ -125,21 +125,21 @@ def security_headers(*, tile_hosts: Sequence[str] = (), embedders: Sequence[str]
         "cross-origin-resource-policy": "same-origin",
     }
     if not embedders:
-        # The older header knows no list of origins: with one, it would contradict frame-ancestors.
+        # This older header takes no list of origins: with embedders it would contradict frame-ancestors.
         headers["x-frame-options"] = "SAMEORIGIN"
     return headers
 
 
 class Shield:
-    """ASGI middleware: answers 404 on routes the studio does not use, and adds headers to every response.
+    """ASGI middleware that answers 404 on routes the studio does not use, and adds headers to every response.
 
-    Files may be kept by a browser but not used before it has asked whether they are still the same: modules import
-    one another, and those of two releases must not meet.
+    Browsers may cache files, but must revalidate them before each use: modules import one another, and a page must not
+    mix modules of two releases.
 
     Args:
         app: the application behind it.
-        headers: added where the application did not set them itself.
-        closed: what the refused routes begin with, after `/gradio_api/`.
+        headers: added unless the application has set them itself.
+        closed: prefixes of the refused routes, after `/gradio_api/`.
     """
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str], closed: Sequence[str] = _CLOSED_ROUTES) -> None:
@@ -148,7 +148,7 @@ class Shield:
         self._closed = tuple(closed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Pass a request on to the application, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -170,7 +170,7 @@ class Shield:
                         del headers["content-length"]
                 await send(message)
                 if unchanged:
-                    # At once and whole: Gradio compresses what comes in parts, be it nothing.
+                    # In one part: Gradio compresses a body that comes in several parts, even an empty one.
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
             elif not unchanged:
                 await send(message)
@@ -180,17 +180,17 @@ class Shield:
 
 
 class GuardedBlocks(gr.Blocks):
-    """`gr.Blocks` whose inputs, of whatever component, name no file but an uploaded one.
+    """`gr.Blocks` that accepts only uploaded files in the inputs of all components.
 
-    Gradio fetches the address, or takes the file, that any input names in the form of a file record, before the
-    component sees it. Here every record is checked first.
+    If an input contains a file record, Gradio fetches its URL or reads its file before the component sees it. This
+    class checks every record first.
     """
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Refuse foreign files and addresses, then do as `gr.Blocks`.
+        """Refuse files and URLs that were not uploaded, then do what `gr.Blocks` does.
 
         Raises:
-            gr.Error: an input names an address or a file outside the upload folder.
+            gr.Error: an input names a URL or a file outside the upload folder.
         """
         for record in _file_records(inputs):
             os.close(_open_uploaded(record["path"]))
@@ -198,29 +198,30 @@ class GuardedBlocks(gr.Blocks):
 
 
 class _WithoutStub(ComponentMeta):
-    # Gradio's metaclass writes a .pyi file beside the source, which a type checker then reads in its stead. All else
-    # that it does concerns classes with their own __init__ or EVENTS.
+    # Gradio's metaclass writes a .pyi file next to the source, which type checkers then read instead. The rest of what
+    # it does concerns only classes with their own __init__ or EVENTS.
     def __new__(cls, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> Any:
         return ABCMeta.__new__(cls, name, bases, attrs)
 
 
 class GuardedImage(gr.Image, metaclass=_WithoutStub):
-    """`gr.Image` that opens nothing but uploaded files, and those only through `geoexplain.images.open_image`.
+    """`gr.Image` that opens only uploaded files, and only with `geoexplain.images.open_image`.
 
     Its handlers receive a Pillow image, upright and RGB, or None: the arguments `type` and `image_mode` have no
     effect on input. It takes the arguments of `gr.Image`.
     """
 
-    is_template = True  # The browser draws it as the "image" it extends.
+    is_template = True  # the browser uses the frontend of gr.Image
 
     def preprocess(self, payload: ImageData | None) -> Image.Image | None:  # type: ignore[override]
-        """Turn what the browser or a script sent into an image.
+        """Open the uploaded file that the browser or a script names.
 
         Args:
-            payload: a record of an uploaded file, as Gradio's upload route returns it; None when there is none.
+            payload: the record of an uploaded file, as Gradio's upload route returns it; None without an image.
 
         Raises:
-            gr.Error: it is not an uploaded file, or not an image that may be opened. Says why and what to do.
+            gr.Error: it is not an uploaded file, or not an image that may be opened; the message gives the reason
+                and the remedy.
         """
         if payload is None:
             return None
@@ -233,14 +234,14 @@ class GuardedImage(gr.Image, metaclass=_WithoutStub):
                 raise _refusal(str(error)) from None
 
     def postprocess(self, value: Any) -> Any:
-        """Show an image. One given by its path is copied to the upload folder, so that it can come back as input."""
+        """Show an image. A path is copied to the upload folder first, so that the browser can send it back as input."""
         if isinstance(value, str | Path):
             value = save_file_to_cache(value, cache_dir=self.GRADIO_CACHE)
         return super().postprocess(value)
 
 
 def _refusal(sentence: str) -> gr.Error:
-    # Not printed: a log is no place for what people upload.
+    # Not printed: what people upload does not belong in a log.
     return gr.Error(sentence[0].upper() + sentence[1:], title="Not opened", print_exception=False)
 
 
@@ -256,7 +257,7 @@ def _file_records(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _open_uploaded(path: str) -> int:
-    """Return a file descriptor of the regular file `path`, which has to lie in the upload folder once resolved."""
+    """Return a file descriptor of the regular file `path`, which must resolve to a file in the upload folder."""
     if path.lower().endswith(".svg"):
         raise _refusal("expected a JPEG, PNG, WebP, GIF or AVIF image, got an SVG drawing: save it as PNG first.")
     folder = Path(get_upload_folder()).resolve()
@@ -266,7 +267,7 @@ def _open_uploaded(path: str) -> int:
         raise _refusal(_FOREIGN) from None
     if not (Path(path).is_absolute() and resolved.is_relative_to(folder)):
         raise _refusal(_FOREIGN)
-    # The path is resolved, so a link here was put in its place since. A named pipe must not block.
+    # The path is resolved: if it is a link now, the file was replaced since. A named pipe must not block.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(resolved, flags)

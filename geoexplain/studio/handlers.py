@@ -1,4 +1,4 @@
-"""What happens when a person or a script asks for something. Nothing is kept between two calls."""
+"""Event handlers of the studio and of its API. They keep no state between two calls."""
 
 import json
 import threading
@@ -29,9 +29,9 @@ from geoexplain.view.worldmap import world_map_html
 
 
 class Handlers:
-    """The handlers of one studio: bound to its models and to whether the map may ask a tile server.
+    """The handlers of one studio. They know its models, and whether the map may load online tiles.
 
-    Which model answers is said with every call, and belongs to the browser's session.
+    Every call names the model that answers: each browser session chooses its own.
     """
 
     def __init__(self, models: Models, *, assets_url: str, tiles: bool = False):
@@ -40,22 +40,22 @@ class Handlers:
         self._warm_up = threading.Lock()
 
     def offered(self) -> Any:
-        """A page that has just been opened → the models there are by now."""
+        """Return the current models for a page that has just been opened."""
         return gr.HTML(rows=model_rows(self.models))
 
     def warm_up(self) -> None:
-        """Answer for an example once, so that the first visitor's image takes no longer than those after it.
+        """Locate and explain an example once, so that the first visitor's image is not slower than later ones.
 
-        The first pass of a network takes ten times as long as the second: memory is laid out, borders are read. Later
+        The first pass takes ten times as long as the second, since memory is allocated and borders are read. Later
         calls return at once.
         """
         if self._warm_up.acquire(blocking=False):  # never released: once is enough
             self._everything(open_image(examples()[0].file), self.models.start, self._loaded(self.models.start))
 
     def show(self, image: Image.Image | None, record: Any, name: Any) -> Iterator[tuple[Any, Any, Any, Any, Any]]:
-        """A new image, or none → map, answer and explanation of the top cell.
+        """Locate a new image; yield map, answer and explanation of the top cell, or empty ones without an image.
 
-        The image's record and the model's name come back as they came, once they have been answered.
+        The image's record and the model's name are returned unchanged along with the answer.
         """
         if image is None:
             yield *_nothing(), None, gr.skip()
@@ -64,16 +64,16 @@ class Handlers:
         yield *self._everything(image, name, self._loaded(name)), record, name
 
     def switch(self, image: Image.Image | None, name: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
-        """Another model → the image that is shown, if there is one, located and explained anew by it."""
+        """Locate and explain the image on the page, if there is one, with another model."""
         title = next((row.title for row in self.models.offered() if row.name == name), "the model")
         yield gr.skip(), gr.HTML(status=loading(title)), gr.skip(), gr.skip()
         loaded = self._loaded(name)
         yield *(_nothing() if image is None else self._everything(image, name, loaded)), name
 
     def show_cell(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[tuple[Any, Any, Any]]:
-        """Another cell or place, chosen in the answer or on the map, or another score → the image explained anew."""
+        """Explain another cell or place, chosen in the answer or on the map, or another score."""
         chosen = event_data(event)
-        if image is None or chosen.get("model", name) != name:  # what was asked about is not shown any more
+        if image is None or chosen.get("model", name) != name:  # the page has moved on
             yield gr.skip(), gr.skip(), gr.skip()
             return
         yield gr.skip(), gr.HTML(status=EXPLAINING), gr.skip()
@@ -89,18 +89,18 @@ class Handlers:
         )
 
     def refused(self) -> Any:
-        """After a failure → its words beside the answer that still stands."""
+        """Show that a request failed; the last answer stays."""
         return gr.HTML(status=REFUSED)
 
     def pick_example(self, event: gr.EventData) -> str:
-        """A tile of the gallery → the example's file."""
+        """Return the file of the example whose tile was clicked. Raises gr.Error for an index out of range."""
         index = whole_number(event_data(event).get("index"))
         if not 0 <= index < len(examples()):
             raise gr.Error(f"Expected an example from 0 to {len(examples()) - 1}, got {index}.", print_exception=False)
         return str(examples()[index].file)
 
     def run_score_cam(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[Any]:
-        """A perturbation CAM such as Score-CAM, reporting on the way; stops when the browser cancels or goes away."""
+        """Draw a perturbation CAM such as Score-CAM; yield progress; stop when the browser cancels or leaves."""
         chosen = event_data(event)
         picture, run = still_shown(image, name, chosen), whole_number(chosen.get("run"))
         method, known = str(chosen.get("method")), tuple(kinds_of_family(PERTURBATION_CAM))
@@ -113,12 +113,12 @@ class Handlers:
         def work(progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
             return on_demand_payload(explanation.draw(method, model, progress=progress, cancelled=cancelled))
 
-        with closing(messages(run, work)) as heard:
-            for message in heard:
+        with closing(messages(run, work)) as reported:
+            for message in reported:
                 yield gr.HTML(score_cam=message)
 
     def run_tuning(self, image: Image.Image | None, name: Any, event: gr.EventData) -> Iterator[Any]:
-        """The weights that explain the page's image and cell, or place, best; reports every trial, stops likewise."""
+        """Tune the weights for the page's image and cell or place; yield progress; stop likewise."""
         chosen = event_data(event)
         picture, run = still_shown(image, name, chosen), whole_number(chosen.get("run"))
         loaded, combi = self._loaded(name), chosen.get("combi")
@@ -127,8 +127,8 @@ class Handlers:
         def work(progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
             return tuned_for_image(model, picture, target, combi, progress=progress, cancelled=cancelled)
 
-        with closing(messages(run, work)) as heard:
-            for message in heard:
+        with closing(messages(run, work)) as reported:
+            for message in reported:
                 yield gr.HTML(tuning=message)
 
     def api_locate(
@@ -139,11 +139,11 @@ class Handlers:
         threshold: float | None = None,
         search: bool = True,
     ) -> dict[str, Any]:
-        """The record that `geoexplain locate --json` prints, without the image's name.
+        """Return the record that `geoexplain locate --json` prints, without the image's name.
 
-        model                a name of the menu; empty: the one that the server was started with
-        scale_km, threshold  when the image counts as localizable; None: as the model has it
-        search               whether to look through the model's gallery, if it has one
+        model                a name of the menu; empty: the model that the server was started with
+        scale_km, threshold  the rule for localizable; None: the model's own value
+        search               whether to search the model's gallery, if it has one
         """
         if image is None:
             raise gr.Error("Expected an image, got none.", print_exception=False)
@@ -169,11 +169,11 @@ class Handlers:
         weights: str,
         model: str = "",
     ) -> Image.Image:
-        """Combi-CAM over the image: what the browser draws, from the Python functions.
+        """Return Combi-CAM over the image, as the browser draws it, computed by the Python functions.
 
-        target   cell, or None for the top one
+        target   the cell to explain; None: the top cell
         weights  JSON list, one number per stage or block; empty for 1 each
-        model    a name of the menu; empty: the one that the server was started with
+        model    a name of the menu; empty: the model that the server was started with
         """
         if image is None:
             raise gr.Error("Expected an image, got none.", print_exception=False)
@@ -210,7 +210,7 @@ class Handlers:
 
 
 def model_rows(models: Models) -> list[dict[str, Any]]:
-    """The menu of models as the browser gets it: no path is among it."""
+    """Return the menu of models for the browser, without any path."""
     return [
         {"name": row.name, "title": row.title, "purpose": row.purpose, "ready": row.ready, "note": row.note}
         for row in models.offered()
@@ -245,7 +245,7 @@ def _explain(image: Image.Image, model: GeoModel, target: Any, score: str) -> Ex
 
 
 def _searched(loaded: Loaded, explanation: Explanation) -> tuple[Prediction, str]:
-    """The prediction with Search within Cell, from the same pass; if that failed, without it, and why it failed."""
+    """Return the prediction with Search within Cell, from the same pass; if that fails, the one without, and why."""
     if loaded.search is None:
         return explanation.prediction, loaded.trouble
     trace = explanation.trace

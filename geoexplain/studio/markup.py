@@ -1,4 +1,4 @@
-"""The HTML of the studio's own components, built from the registries, and the files that go with it."""
+"""Build the HTML of the studio's components from the registries, and read the files of assets/studio."""
 
 from functools import cache
 from html import escape
@@ -14,21 +14,21 @@ from geoexplain.words import exact_km, exact_percent
 
 FOLDER = ASSETS / "studio"
 FARTHEST_KM = 20_100
-"""No two points on Earth are farther apart."""
+"""No two points on Earth are farther apart than this."""
 
 
 HUNDREDTHS = "|".join(exact_percent(step / 100) for step in range(101))
-"""What stands beside a slider from 0 to 1 in steps of 0.01, for each of them."""
+"""The text next to a slider from 0 to 1 in steps of 0.01, one for each step."""
 
 
 @cache
 def asset(name: str) -> str:
-    """The text of a file in assets/studio."""
+    """Return the text of a file in assets/studio."""
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def header() -> str:
-    """Title, and the menu of models, which the browser fills in."""
+    """Return the title and the menu of models, which the browser fills in."""
     return (
         '<header class="ge-header ge-ui"><h1>geoexplain</h1>'
         "<p>Where does the network think this was taken, and what did it look at?</p>"
@@ -40,7 +40,7 @@ def header() -> str:
 
 
 def consent(uploads: bool) -> str:
-    """What happens to an uploaded picture, said where it is uploaded."""
+    """Return the note below the upload: what happens to an uploaded picture."""
     if not uploads:
         words = "Uploads are switched off on this server: choose an example."
         return f'<p class="ge-consent" data-uploads="off">{words}</p>'
@@ -51,7 +51,7 @@ def consent(uploads: bool) -> str:
 
 
 def gallery() -> str:
-    """The examples as buttons; the script enables them."""
+    """Return the examples as buttons, which the script enables."""
     buttons = "".join(
         f'<button type="button" data-example="{index}" disabled title="{escape(f"{example.title}: {example.kind}")}">'
         f'<img src="{_thumbnail(example.file)}" alt="" width="96" height="96" loading="lazy">'
@@ -66,7 +66,7 @@ def gallery() -> str:
 
 
 def map_frame() -> str:
-    """The frame of the world map, and the words for its absence."""
+    """Return the frame of the world map, and the text that stands there without one."""
     return (
         '<div class="ge-map"><iframe title="World map of the predicted cells" hidden></iframe>'
         '<p class="ge-map-empty">The world map appears here once there is an image to locate.</p></div>'
@@ -74,7 +74,7 @@ def map_frame() -> str:
 
 
 def answer_frame() -> str:
-    """The answer in words, when it counts as localizable, what Search within Cell found, and the table of cells."""
+    """Return the answer's frame: text, the rule for localizable, results of Search within Cell, the table of cells."""
     scales = "".join(
         f'<button type="button" data-scale="{radius_km}" data-words="{exact_km(radius_km)}" aria-pressed="false">'
         f"{radius_km:,}</button>"
@@ -123,7 +123,7 @@ def answer_frame() -> str:
 
 
 def explanation_frame() -> str:
-    """Panels, display controls and Combi-CAM controls."""
+    """Return the explanation's frame: heatmap panels, display controls and Combi-CAM controls."""
     offered = menu()
     panels = [_panel("image", "Image", overlay=False), _panel("combi-cam", "Combi-CAM")]
     panels += [
@@ -178,7 +178,7 @@ def explanation_frame() -> str:
 
 
 def trust_heading() -> str:
-    """What stands above the tabs of panels."""
+    """Return the heading above the tabs of panels."""
     return (
         '<header class="ge-trust-head ge-ui"><h2>Can it be trusted?</h2>'
         "<p>Heatmaps are easy to believe. Here they are put to the test, for the image and the cell or place above.</p>"

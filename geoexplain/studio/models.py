@@ -1,4 +1,4 @@
-"""The models that the studio offers, and the few of them that are in memory."""
+"""The models that the studio offers, a few of which are in memory."""
 
 import threading
 from collections import OrderedDict
@@ -19,18 +19,18 @@ from geoexplain.locator.registry import open_search
 from geoexplain.locator.retrieval import SearchWithinCell
 
 KEPT = 2
-"""How many models stay in memory, unless a server is started with another number."""
+"""Number of models that stay in memory by default."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """Values made on demand, of which the ones asked for last are kept. Threads may ask at the same time.
+    """A thread-safe cache that makes values on first use and keeps the `keep` most recently used ones.
 
-    What is not kept is made one at a time, and only after the oldest has been let go: never are there more than `keep`
-    in here, not even for a moment, and two who ask for the same value wait for one that is made once. A failure is
-    passed on, and nothing is remembered of it.
+    Values are made one at a time, and only after the oldest has been released: there are never more than `keep`, not
+    even for a moment. Two threads that need the same value wait until it has been made once. An exception is passed on
+    and not remembered.
     """
 
     def __init__(self, make: Callable[[Key], Value], keep: int):
@@ -41,14 +41,14 @@ class Recent(Generic[Key, Value]):
         self._lock, self._making = threading.Lock(), threading.Lock()
 
     def __getitem__(self, key: Key) -> Value:
-        """The value of a key, made if need be. Raises what making it raises."""
+        """Return the value of a key; make it if it is not kept. Passes on any exception of `make`."""
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)
                 return self._held[key]
         with self._making:
             with self._lock:
-                if key in self._held:  # whoever was here before has made it
+                if key in self._held:  # another thread has made it meanwhile
                     self._held.move_to_end(key)
                     return self._held[key]
                 while len(self._held) >= self._keep:
@@ -60,7 +60,7 @@ class Recent(Generic[Key, Value]):
 
     @property
     def held(self) -> tuple[Key, ...]:
-        """The keys in memory, the one asked for last at the end."""
+        """The keys in memory, the most recently used one last."""
         with self._lock:
             return tuple(self._held)
 
@@ -69,12 +69,12 @@ class Recent(Generic[Key, Value]):
 class Offer:
     """One model of the menu.
 
-    name            what the browser and scripts call it
-    title, purpose  what people read; one line what kind of image it is for
-    ready           whether it can be chosen; otherwise `note` says in a sentence how to obtain it
+    name            identifier for browser and scripts
+    title, purpose  text for people; the purpose is one line: for which kind of image
+    ready           whether it can be chosen; otherwise `note` explains in a sentence how to obtain it
     source          the name or path that loads it
-    gallery         where its gallery for Search within Cell is, if it has one
-    changed_s       when its file was last written: a model that was added anew under its name is another one
+    gallery         path of its gallery for Search within Cell, if it has one
+    changed_s       modification time of its file: a replaced file counts as another model
     """
 
     name: str
@@ -91,9 +91,9 @@ class Offer:
 class Loaded:
     """A model in memory.
 
-    search        looks through its gallery, if it has one
-    trouble       why it cannot
-    naturalearth  a folder of Natural Earth's files, for the natural places that its cells lie in
+    search        Search within Cell in its gallery, if it has one
+    trouble       why its gallery cannot be searched; empty if it can
+    naturalearth  folder of Natural Earth's files, for the natural places that its cells lie in
     """
 
     model: GeoModel
@@ -103,7 +103,7 @@ class Loaded:
 
     @cached_property
     def trees(self) -> tuple[PlaceTree, ...]:
-        """The places that the model's cells lie in, the natural ones too where they are known; found once."""
+        """The trees of places that the model's cells lie in, with natural places if known; computed once."""
         own = self.model.trees
         if self.naturalearth is None or any(tree.name == NATURE for tree in own):
             return own
@@ -111,14 +111,14 @@ class Loaded:
 
 
 class Models:
-    """The models of one studio: which there are, and the few in memory.
+    """The models of one studio: those that it offers, and the few in memory.
 
-    start         the model that people meet first: a name in the zoo, the path of a file, or a model. A model that is
-                  given stays in memory besides the `keep` others, since nobody could load it again.
-    keep          how many may be in memory, at least 1
-    device        where they lie; None takes the GPU when there is one
-    load          loads a model by its name or path
-    naturalearth  a folder of Natural Earth's files: cells are then also in deserts, ranges and seas
+    start         the model that the page opens with: a name in the zoo, the path of a file, or a model. A model object
+                  stays in memory in addition to the `keep` others, since it could not be loaded again.
+    keep          number of models that may be in memory, at least 1
+    device        the device to load them on; None: the GPU if there is one
+    load          function that loads a model by its name or path
+    naturalearth  folder of Natural Earth's files: cells then also lie in deserts, ranges and seas
 
     Raises CheckpointError or DataError when the first model cannot be loaded.
     """
@@ -148,33 +148,35 @@ class Models:
             self._first = _offer_of(model, f"file:{model.name}", str(start))
             self._at_hand[self._first] = model
         for tree in self[self.start].trees:
-            _ = tree.borders[:1]  # what is wrong with them is to be said, and loaded, now and not for the first visitor
+            _ = tree.borders[
+                :1
+            ]  # load them now, so that errors appear at the start and the first visitor need not wait
 
     def offered(self) -> list[Offer]:
-        """Every model that is known at this moment, ready or not, the one that people meet first at the head."""
+        """Return every model that is known now, ready or not; the one that the page opens with comes first."""
         return [self._first, *(row for row in _in_the_zoo() if row.name != self._first.name)]
 
     @property
     def start(self) -> str:
-        """The name of the model that people meet first."""
+        """The name of the model that the page opens with."""
         return self._first.name
 
     def __getitem__(self, name: object) -> Loaded:
-        """A model by its name among those offered, loaded if need be.
+        """Return the model that is offered under a name; load it if it is not in memory.
 
-        Raises DataError for a name that is not offered or not ready, and what loading raises, always in one sentence.
+        Raises DataError for a name that is not offered or not ready, and any GeoExplainError of loading.
         """
         if self._given is not None and name == self.start:
             return self._given
         row = next((row for row in self.offered() if row.ready and row.name == name), None)
         if row is None:
-            # The name itself is not repeated: anything may have been sent for one.
+            # The message does not repeat the name, which is untrusted.
             raise DataError("expected a model that is ready, got another name: reload the page to see which are.")
         return self._recent[row]
 
     @property
     def held(self) -> tuple[str, ...]:
-        """The names of the models in memory that may have to go, the one asked for last at the end."""
+        """The names of the models in memory that may be released, the most recently used one last."""
         return tuple(row.name for row in self._recent.held)
 
     def _loaded(self, row: Offer) -> Loaded:
@@ -182,14 +184,14 @@ class Models:
             model = self._at_hand.pop(row, None) or self._load(row.source, self._device)
         except GeoExplainError:
             raise
-        except (OSError, RuntimeError, MemoryError) as error:  # a file that went away, no memory left
+        except (OSError, RuntimeError, MemoryError) as error:  # the file was removed, or memory is full
             raise DataError(
                 f"model {row.name}: this machine could not load it ({type(error).__name__}); choose another one."
             ) from error
         return self._with_gallery(model, row)
 
     def _with_gallery(self, model: GeoModel, row: Offer) -> Loaded:
-        """A model and the search through its gallery; a gallery that cannot be opened leaves the model usable."""
+        """Return a model with the search through its gallery; if the gallery cannot be opened, without it."""
         search, trouble = None, ""
         try:
             search = None if row.gallery is None else open_search(model, row.name, row.gallery)

@@ -1,4 +1,4 @@
-"""The explanation as the browser gets it: every map as plain data. No arithmetic beyond encoding."""
+"""Encode the explanation for the browser: every map as plain data. Nothing is computed here."""
 
 import base64
 import io
@@ -40,7 +40,7 @@ WORDS_EXPLANATION_EMPTY = "The maps of what the network looked at appear here."
 
 
 def menu() -> dict[str, Any]:
-    """What the explanation's controls offer, read from the registries."""
+    """Return the choices of the explanation's controls, read from the registries."""
     return {
         "methods": [{"name": name, "title": kind.title} for name, kind in kinds_of_family(GRADIENT_CAM).items()],
         "presets": [
@@ -72,11 +72,11 @@ def menu() -> dict[str, Any]:
 def explanation_payload(
     name: str, model: GeoModel, explanation: Explanation, place: Place | None = None
 ) -> dict[str, Any]:
-    """Everything the browser needs to draw every panel and to blend any Combi-CAM by itself.
+    """Return all data with which the browser draws every panel and blends any Combi-CAM without the server.
 
-    "maps" holds, per gradient method, the raw float32 map of every block, little-endian base64; stages are the blocks
-    listed in "stage_ends". `name` is what the browser calls the model, `place` what is explained if that is no cell;
-    "target" is then its most probable cell.
+    "maps" holds for each gradient method the raw float32 map of every block, little-endian base64; the map of a stage
+    is that of its last block, listed in "stage_ends". `name` is the name under which the browser chose the model,
+    `place` the explained place, None for a cell; "target" is the explained cell, or the most probable one of the place.
     """
     trace = explanation.trace
     lengths = model.backbone.stage_lengths
@@ -127,7 +127,7 @@ def explanation_payload(
 
 
 def tuned_preset(model: GeoModel) -> dict[str, Any] | None:
-    """The preset of the weights that were tuned for a model, with what it was tuned on; None if none were."""
+    """Return the preset of the weights that were tuned for a model, with a text on them; None if there are none."""
     if not is_tuned(model):
         return None
     tuned = tuned_weights(model)
@@ -142,7 +142,7 @@ def tuned_preset(model: GeoModel) -> dict[str, Any] | None:
 
 
 def tuned_words(tuned: StageWeights) -> str:
-    """What weights were tuned for, and what they gained on images that they were not tuned on."""
+    """Return as text what weights were tuned for, and what they gained on held-out images."""
     words = f"Tuned for {tuned.objective} on {tuned.tuned_on}."
     if tuned.held_out is None:
         return f"{words} Not tested on others."
@@ -152,8 +152,8 @@ def tuned_words(tuned: StageWeights) -> str:
     return words
 
 
-def gains_text(found: HeldOut) -> str:
-    """The gains by one measure, each with what it amounts to."""
+def gains_text(held_out: HeldOut) -> str:
+    """Return the gains by one metric as text, each with its verdict."""
     said = {
         "better": "better than",
         "worse": "worse than",
@@ -161,34 +161,34 @@ def gains_text(found: HeldOut) -> str:
         "too few": "too few to tell from",
     }
     titles = {
-        name: explanation_kind(name).title if canonical_name(name) in EXPLANATIONS else name for name in found.gains
+        name: explanation_kind(name).title if canonical_name(name) in EXPLANATIONS else name for name in held_out.gains
     }
     return ", ".join(
-        f"{said[verdict(gain, found.images)]} {titles[name]} ({gain.mean:+.3f}, {gain.low:+.3f} to {gain.high:+.3f})"
-        for name, gain in found.gains.items()
+        f"{said[verdict(gain, held_out.images)]} {titles[name]} ({gain.mean:+.3f}, {gain.low:+.3f} to {gain.high:+.3f})"
+        for name, gain in held_out.gains.items()
     )
 
 
 def on_demand_payload(heatmap: Heatmap) -> dict[str, Any]:
-    """A finished heatmap of a perturbation CAM: its raw map, at its own resolution where it is made of one."""
+    """Return the heatmap of a perturbation CAM as data: its last raw map if it keeps maps, else the heatmap itself."""
     shown = heatmap.maps[-1] if heatmap.maps else heatmap
     h, w = shown.values.shape
     return {"values": encode(shown), "h": h, "w": w}
 
 
 def encode(stage_map: StageMap | Heatmap) -> str:
-    """The values of a map, float32 little-endian, row by row, as base64."""
+    """Encode the values of a map as base64: float32, little-endian, row by row."""
     return base64.b64encode(stage_map.values.astype("<f4").tobytes()).decode("ascii")
 
 
 def shown_image(model: GeoModel, image: Image.Image) -> Image.Image:
-    """The part of the image that the network sees, at a resolution for people."""
+    """Return the part of the image that the network sees, at a resolution for people."""
     short = min(SHOWN_SIDE_PX, max(min(image.size), model.preprocess.size_px))
     return replace(model.preprocess, size_px=short).view(image)
 
 
 def data_url(image: Image.Image) -> str:
-    """An image as a JPEG data URL: shown without leaving a file on the server."""
+    """Return an image as a JPEG data URL, which leaves no file on the server."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

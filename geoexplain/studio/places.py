@@ -1,4 +1,4 @@
-"""Places in the studio: the path down every tree for the browser, and a place that a browser asks to have explained."""
+"""Places in the studio: build the path down each tree for the browser, and parse the place that a request names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ TITLES = {"territory": "Territory", "nature": "Nature"}
 
 @dataclass(frozen=True)
 class Place:
-    """A place by the numbers of its tree among a model's and of itself in it; both exist."""
+    """A place of a model: the index of its tree, and its index in that tree. Both exist."""
 
     tree: int
     place: int
 
     def shape(self, loaded: Loaded) -> Mapping[str, Any]:
-        """What the map needs to mark it."""
+        """Return the data with which the map marks the place."""
         return place_shape(loaded.trees[self.tree], self.place)
 
 
 def asked_place(loaded: Loaded, asked: Mapping[str, Any]) -> Place | None:
-    """The place that a browser asks about; None where it asks about a cell. Raises gr.Error for one that is not."""
+    """Return the place that a request names; None if it names a cell. Raises gr.Error if the place does not exist."""
     if "place" not in asked:
         return None
     tree, place = whole_number(asked.get("tree")), whole_number(asked["place"])
@@ -44,28 +44,28 @@ def asked_place(loaded: Loaded, asked: Mapping[str, Any]) -> Place | None:
 
 
 def asked_explained(loaded: Loaded, asked: Mapping[str, Any]) -> Explained:
-    """The cells of the place that a browser asks about, or the cell, which may not exist. Raises gr.Error for less."""
+    """Return the cells of the place that a request names, or its cell (unchecked). Raises gr.Error without either."""
     place = asked_place(loaded, asked)
     return whole_number(asked.get("cell")) if place is None else cells_of(loaded, place)
 
 
 def asked_target(loaded: Loaded, asked: Mapping[str, Any]) -> Explained | tuple[float, float]:
-    """The same, or the point in degrees that a browser asks about, which may lie outside the Earth."""
+    """Return the same, or the point in degrees that a request names; its latitude is not checked."""
     if "place" in asked or "cell" in asked:
         return asked_explained(loaded, asked)
     return number(asked.get("lat")), (number(asked.get("lng")) + 180) % 360 - 180
 
 
 def cells_of(loaded: Loaded, place: Place) -> CellGroup:
-    """The cells of a place, to be explained as one."""
+    """Return the cells of a place as one group to explain."""
     tree = loaded.trees[place.tree]
     return CellGroup(tree.labels[place.place], tuple(tree.cells(place.place).tolist()))
 
 
 def places_payload(loaded: Loaded, prediction: Prediction, explained: Place | None) -> list[dict[str, Any]]:
-    """For every tree the most probable place of every level, through the explained one, with those that stand beside.
+    """Return the path of each tree: the most probable place of each level, through the explained one, and siblings.
 
-    Each place comes with its share and what the map needs to mark it.
+    Each place comes with its probability and the data with which the map marks it.
     """
     return [
         _tree_payload(number, tree, prediction, explained.place if explained and explained.tree == number else -1)
@@ -78,14 +78,14 @@ def _tree_payload(number: int, tree: PlaceTree, prediction: Prediction, explaine
     return {
         "tree": number,
         "title": TITLES.get(tree.name, tree.name),
-        "levels": [_level(tree, path, place) for place in path.places if _tells(tree, path, place)],
+        "levels": [_level(tree, path, place) for place in path.places if _adds_information(tree, path, place)],
         "explained": None if explained < 0 else explained,
         "elsewhere": None if path.elsewhere is None else _place(tree, path, path.elsewhere),
     }
 
 
-def _tells(tree: PlaceTree, path: PlacePath, place: int) -> bool:
-    """Whether a place says more than the one above it: "Antarctica" in "Antarctica" with the same share does not."""
+def _adds_information(tree: PlaceTree, path: PlacePath, place: int) -> bool:
+    """Return whether a place differs from its parent in name or probability: "Antarctica" in "Antarctica" may not."""
     above = int(tree.parents[place])
     return above < 0 or tree.labels[place] != tree.labels[above] or path.shares[place] != path.shares[above]
 

@@ -1,18 +1,21 @@
-"""How the page loads the ES modules of `assets/studio`: by URLs relative to the page, so that a proxy may move it."""
+"""Build the snippets that load the ES modules of `assets/studio`.
+
+URLs are relative to the page, so that the studio also works below another path of a proxy.
+"""
 
 from urllib.parse import quote
 
 from geoexplain.studio.markup import FOLDER
 
 ASSETS_URL = f"gradio_api/file={quote(FOLDER.parent.as_posix())}"
-"""Where Gradio serves the folder `assets`, relative to the page: also right when the app is mounted below another path.
-Its subfolders have to be among the static paths."""
+"""URL of the folder `assets` relative to the page; it also holds when the app is mounted below another path.
+Its subfolders must be among Gradio's static paths."""
 
 
 def start_module(name: str, *events: str) -> str:
-    """Return a component's script: it calls `start` of a module with what Gradio gives to scripts.
+    """Return a component's script, which calls `start` of a module with the values that Gradio passes to scripts.
 
-    events  the custom events that the module triggers. Gradio offers no others than those named in the script.
+    events  the custom events that the module triggers; Gradio finds them by their names in the script
     """
     triggered = ", ".join(f'"{event}"' for event in events)
     start = "({ start }) => start({ element, props, trigger, watch })"
@@ -20,15 +23,15 @@ def start_module(name: str, *events: str) -> str:
 
 
 def call_module(name: str, function: str, *arguments: str) -> str:
-    """Return an event's script: it calls a function of a module with `arguments`, or without any with its inputs."""
-    given = ", ".join(f'"{argument}"' for argument in arguments) or "...inputs"
-    return f"(...inputs) => {_import(name)}.then((module) => module.{function}({given}))"
+    """Return an event's script, which calls a module's function with `arguments`, or else with the event's inputs."""
+    passed = ", ".join(f'"{argument}"' for argument in arguments) or "...inputs"
+    return f"(...inputs) => {_import(name)}.then((module) => module.{function}({passed}))"
 
 
 def preload_links() -> str:
-    """Return what goes into the page's head: links to all modules.
+    """Return links that preload all modules, for the page's head.
 
-    Without them the browser would find the modules import by import, each after a round trip.
+    Without them the browser would discover the modules import by import, with a round trip for each.
     """
     names = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.js"))
     return "".join(f'<link rel="modulepreload" href="{_url(name)}">' for name in names)
@@ -39,5 +42,5 @@ def _url(name: str) -> str:
 
 
 def _import(name: str) -> str:
-    # Without a base, the URL would be relative to Gradio's own script, which runs this one.
+    # Without a base, the URL would be relative to Gradio's script, which runs this snippet.
     return f'import(new URL("{_url(name)}", document.baseURI))'

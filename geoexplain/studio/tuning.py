@@ -1,4 +1,4 @@
-"""Weights of Combi-CAM for the image on the page: what the search found, and whether that gains anything."""
+"""Tune the weights of Combi-CAM for the image on the page, and measure what that gains."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ OBJECTIVE, STEPS = "insertion-deletion", 12
 def tuned_for_image(
     model: GeoModel, image: Image.Image, target: Explained, combi: Any, *, progress: Progress, cancelled: Cancelled
 ) -> dict[str, Any]:
-    """The best setting that a search finds for an image and a cell or place, or the page's own, and what it gains.
+    """Return the best setting for an image and a cell or place, or the page's own if none is better, and its gain.
 
-    `combi` is what the page says its Combi-CAM is; the search takes its method and level. Raises DataError for a cell
-    that the model has not, or no such setting; ExplanationCancelledError when called off.
+    `combi` is the setting of the page's Combi-CAM; the search keeps its method and level. Raises DataError for a cell
+    that the model does not have or an invalid setting, ExplanationCancelledError when cancelled.
     """
     method, now = setting_of(combi)
     check_choices(now.level, now.how, OBJECTIVE)
@@ -28,14 +28,16 @@ def tuned_for_image(
     before = value_of(case, now, OBJECTIVE, STEPS)
     rest, trials = measurement_count(OBJECTIVE), 0
 
-    def searched(done: int, total: int) -> None:
+    def report_trials(done: int, total: int) -> None:
         nonlocal trials
         trials = total
         progress(done, total + rest)
 
-    found = tune([case], level=now.level, objective=OBJECTIVE, steps=STEPS, progress=searched, cancelled=cancelled)
-    better = before is None or found.value > before
-    best = found.setting if better else now
+    result = tune(
+        [case], level=now.level, objective=OBJECTIVE, steps=STEPS, progress=report_trials, cancelled=cancelled
+    )
+    better = before is None or result.value > before
+    best = result.setting if better else now
     gain = image_gain(
         case,
         best,
@@ -58,18 +60,18 @@ def tuned_for_image(
 
 
 def setting_of(combi: Any) -> tuple[str, Setting]:
-    """Method and setting of what the page says. Raises DataError for what is no setting."""
-    nonsense = DataError("expected the setting of Combi-CAM, got something else: reload the page.")
+    """Return method and setting of the page's Combi-CAM. Raises DataError for an invalid setting."""
+    invalid = DataError("expected the setting of Combi-CAM, got something else: reload the page.")
     if not isinstance(combi, dict):
-        raise nonsense
+        raise invalid
     try:
         weights = tuple(float(weight) for weight in combi["weights"])
         return str(combi["method"]), Setting(str(combi["level"]), str(combi["how"]), weights)
     except (TypeError, KeyError, ValueError, OverflowError):
-        raise nonsense from None
+        raise invalid from None
 
 
 def words_of(gain: ImageGain | None, *, kept: bool) -> str:
-    """What was gained over the best map that needs no tuning; `kept` if nothing was better than what was set."""
+    """Return what was gained over the best untuned map as text; `kept`: no trial was better than the page's setting."""
     first = "Nothing that was tried is better than what is set. " if kept else ""
     return f"{first}{gain_text(gain)} Weights tuned on one image say nothing of others."

@@ -1,4 +1,4 @@
-"""Work that takes long: done in a thread, reported while it goes on, called off when nobody listens any more."""
+"""Run long computations in a thread, report their progress, and cancel them when the browser has gone."""
 
 import queue
 import threading
@@ -16,23 +16,23 @@ from geoexplain.words import duration
 Result = TypeVar("Result")
 
 Progress = Callable[[int, int], None]
-"""Hears (done, all) of whatever is counted."""
+"""Called with the number of steps done and the number of all steps."""
 
 Cancelled = Callable[[], bool]
-"""Says whether the work has been called off."""
+"""Returns whether the work has been cancelled."""
 
 HEARTBEAT_S = 0.5
-"""How long nothing may be said: Gradio lets go of who has cancelled or left only when there is something to send."""
+"""Longest time between two reports: Gradio notices that a visitor has cancelled or left only when it sends one."""
 
 LONGEST_S = 15 * 60
-"""How long one piece of work may take: there is one place for all visitors."""
+"""Longest time that one computation may take: all visitors share one worker."""
 
 _one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Step:
-    """How far the work is; (0, 0) while it waits for its turn."""
+    """The progress of the work; (0, 0) while it waits for its turn."""
 
     done: int
     total: int
@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Finished(Generic[Result]):
-    """What came out in the end."""
+    """The result of the work."""
 
     result: Result
 
@@ -48,14 +48,14 @@ class Finished(Generic[Result]):
 def reports(
     work: Callable[[Progress, Cancelled], Result], *, longest_s: float = LONGEST_S
 ) -> Generator[Step | Finished[Result], None, None]:
-    """Run `work(progress, cancelled)` in a thread of its own, and give its steps and then what it returns.
+    """Run `work(progress, cancelled)` in a thread of its own; yield its steps, then what it returns.
 
-    A step is given again when nothing new is heard for HEARTBEAT_S. Closing this iterator, as Gradio does when a
-    visitor cancels or leaves, makes `cancelled` true, and so does the end of `longest_s` seconds. What was called off
-    may still be on its way to the next time it asks: until then other work waits, so that calling off again and again
-    piles nothing up. Raises gr.Error with the words of a GeoExplainError, and passes on whatever else the work raises.
+    The last step is repeated if nothing new arrives for HEARTBEAT_S. `cancelled` becomes true when this iterator is
+    closed, as Gradio does when a visitor cancels or leaves, and after `longest_s` seconds. Cancelled work keeps running
+    until it next calls `cancelled`. Other work waits until then, so that repeated cancelling piles up no threads.
+    Raises gr.Error with the message of a GeoExplainError, and passes on any other exception of the work.
     """
-    heard: queue.Queue[Step | Finished[Result] | Exception] = queue.Queue()
+    incoming: queue.Queue[Step | Finished[Result] | Exception] = queue.Queue()
     over = threading.Event()
 
     def run() -> None:
@@ -64,23 +64,23 @@ def reports(
                 return
             ends_s = time.monotonic() + longest_s
             try:
-                found = work(
-                    lambda done, total: heard.put(Step(done, total)),
+                result = work(
+                    lambda done, total: incoming.put(Step(done, total)),
                     lambda: over.is_set() or time.monotonic() > ends_s,
                 )
-                heard.put(Finished(found))
+                incoming.put(Finished(result))
             except ExplanationCancelledError as error:
                 late = DataError(f"this took more than {duration(longest_s)} and was ended: ask for less.")
-                heard.put(late if time.monotonic() > ends_s else error)
-            except Exception as error:  # noqa: BLE001 - handed over to the thread that answers the browser
-                heard.put(error)
+                incoming.put(late if time.monotonic() > ends_s else error)
+            except Exception as error:  # noqa: BLE001 - raised again in the thread that answers the browser
+                incoming.put(error)
 
     threading.Thread(target=run, daemon=True).start()
     last: Step | Finished[Result] = Step(0, 0)
     try:
         while not isinstance(last, Finished):
             try:
-                report = heard.get(timeout=HEARTBEAT_S)
+                report = incoming.get(timeout=HEARTBEAT_S)
             except queue.Empty:
                 report = last
             if isinstance(report, Exception):
@@ -93,9 +93,9 @@ def reports(
 
 
 def messages(run: int, work: Callable[[Progress, Cancelled], dict[str, Any]]) -> Generator[dict[str, Any], None, None]:
-    """The same as assets/studio/work.js hears it: `run` is the browser's number, and the result's keys come last."""
-    with closing(reports(work)) as heard:
-        for report in heard:
+    """Yield the same reports as assets/studio/work.js reads them; `run` is the number that the browser chose."""
+    with closing(reports(work)) as steps:
+        for report in steps:
             if isinstance(report, Finished):
                 yield {"run": run, "state": "done", **report.result}
             else:
@@ -104,9 +104,9 @@ def messages(run: int, work: Callable[[Progress, Cancelled], dict[str, Any]]) ->
                     "state": "running",
                     "done": report.done,
                     "total": report.total,
-                    "words": _counted(report),
+                    "words": _count_text(report),
                 }
 
 
-def _counted(step: Step) -> str:
+def _count_text(step: Step) -> str:
     return f"{step.done:,} of {step.total:,}" if step.total else ""

@@ -1,1 +1,1 @@
-"""What people see: heatmaps as colours, predictions on a map."""
+"""Output for people and scripts: heatmaps in colour, predictions on maps, texts and records."""

@@ -1,4 +1,4 @@
-"""The borders of cells and places as the map draws them: in one turn of the Earth, with few corners, apart."""
+"""Simplify and encode the borders of cells and places for the map."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,26 +15,26 @@ from geoexplain.geography.placetree import PlaceTree
 from geoexplain.view.polylines import cell_ring, encode_integers, encode_points
 
 PER_DEGREE = 1000
-"""Steps of a known border: a cell may be a street. What lies nearest to a centre is drawn to 1/100 degree."""
+"""Steps per degree for known borders, since a cell may be a street. Estimated outlines use 1/100 degree."""
 
-FINEST, COARSEST = 0.0003, 0.08  # of a shape's size: how far its border may be off
-SMALLEST_PART = 1e-3  # of a shape's area: islets that the map does not show
+FINEST, COARSEST = 0.0003, 0.08  # largest error of a border, relative to the shape's size
+SMALLEST_PART = 1e-3  # relative to the shape's area: smaller islets are left out
 MOST_CORNERS = 50_000
-"""Of all cells together: with more than that, all are drawn with fewer."""
+"""Largest number of corners of all cells together; borders are simplified until they have no more."""
 
 PLACE_CORNERS = 4000
-"""Of one place."""
+"""Largest number of corners of one place."""
 
-# As long as a partition lives: every map of it draws the same.
+# Kept as long as the partition lives: every map of it draws the same borders.
 _encoded: WeakKeyDictionary[Partition, dict[str, Any]] = WeakKeyDictionary()
 
 
 def ring_data(partition: Partition, cells: Iterable[int] | None = None) -> dict[str, Any]:
-    """What geometry.js needs to draw `cells`, or all, with their rings; the others are drawn as discs.
+    """Return the rings of `cells`, or of all, as geometry.js reads them; other cells are drawn as discs.
 
-    "rings" holds the corners of all rings, "corners" their number per ring; with borders also "parts", the number of
-    rings per cell, "guessed", the cells whose ring is drawn around what lies nearest, and "perDegree". Nothing where no
-    cell has a ring.
+    "rings" holds the corners of all rings, "corners" their number per ring. If the partition has borders, "parts" holds
+    the number of rings per cell, "guessed" the cells without a border, whose ring encloses the points nearest to their
+    centre, and "perDegree" the steps per degree. Empty if no cell has a ring.
     """
     if cells is not None:
         return _encode(partition, sorted(cells))
@@ -72,7 +72,7 @@ def _encode(partition: Partition, chosen: Sequence[int]) -> dict[str, Any]:
 
 
 def outline_data(border: BaseGeometry) -> dict[str, Any]:
-    """A place's border, x = longitude in degrees, as geometry.js reads it: "rings", "corners" per ring, "perDegree"."""
+    """Return a place's border (x = longitude in degrees) as geometry.js reads it: "rings", "corners", "perDegree"."""
     (shape,) = few_corners([joined(border)], PLACE_CORNERS)
     rings = [ring[:-1] for ring in polygon_rings(shape)]
     return {
@@ -83,14 +83,14 @@ def outline_data(border: BaseGeometry) -> dict[str, Any]:
 
 
 def few_corners(shapes: Sequence[Any], most: int) -> list[BaseGeometry]:
-    """(Multi)polygons with at most about `most` corners together, each without parts too small for its size."""
+    """Simplify (multi)polygons to about `most` corners together at most, and leave out parts too small to see."""
     shapes = [_large_parts(shape) for shape in shapes]
     sizes = np.array([max(np.ptp(shape.bounds[::2]), np.ptp(shape.bounds[1::2]), 1e-9) for shape in shapes])
     tolerance = FINEST
     while True:
-        found = [_simplified(shape, tolerance * size) for shape, size in zip(shapes, sizes, strict=True)]
-        if tolerance >= COARSEST or sum(shapely.get_num_coordinates(found)) <= most:
-            return found
+        simplified = [_simplify(shape, tolerance * size) for shape, size in zip(shapes, sizes, strict=True)]
+        if tolerance >= COARSEST or sum(shapely.get_num_coordinates(simplified)) <= most:
+            return simplified
         tolerance *= 2
 
 
@@ -100,18 +100,18 @@ def _large_parts(shape: BaseGeometry) -> BaseGeometry:
     return shapely.multipolygons([parts[i] for i in np.flatnonzero(areas >= SMALLEST_PART * areas.max())])
 
 
-def _simplified(shape: BaseGeometry, tolerance: float) -> BaseGeometry:
-    found: BaseGeometry = shapely.simplify(shape, tolerance)
-    return shape if found.is_empty else found
+def _simplify(shape: BaseGeometry, tolerance: float) -> BaseGeometry:
+    simplified: BaseGeometry = shapely.simplify(shape, tolerance)
+    return shape if simplified.is_empty else simplified
 
 
 _SHAPES: WeakKeyDictionary[PlaceTree, dict[int, Mapping[str, Any]]] = WeakKeyDictionary()
 
 
 def place_shape(tree: PlaceTree, place: int) -> Mapping[str, Any]:
-    """A place as the map marks it: its name with its border, or where none is known with its cells.
+    """Return a place as the map marks it: its name with its border or, if none is known, its cells.
 
-    It is computed once for each place of a tree: simplifying a border takes some milliseconds, and it never changes.
+    Each place of a tree is computed once, since simplifying a border takes some milliseconds.
     Raises DataError for a place that does not exist.
     """
     shapes = _SHAPES.setdefault(tree, {})

@@ -1,4 +1,4 @@
-"""The probability within any distance, as curves of few points that a browser can read off and draw."""
+"""The probability within any distance as curves of few points, which the browser reads and draws."""
 
 from typing import Any
 
@@ -17,18 +17,18 @@ METRES_PER_KM = 1000
 
 DRAWN_POINTS = 80
 ROOM_FOR_THE_CELL = 3.0
-"""The drawn curve begins at the cell's width divided by that: room to say what lies below it."""
+"""The axis begins at the cell's width divided by this, which leaves room for the text on shorter distances."""
 
 TICKS_APART = 1.9
-"""Two distances must be that many times apart for both to be written below the curve."""
+"""Smallest ratio of two distances that are both labelled on the axis."""
 
 
 def area_curve(prediction: Prediction) -> dict[str, Any]:
-    """The probability within any distance of the predicted point, spread over areas, ready to be drawn.
+    """Return the curve of the probability within any distance of the predicted point, spread over the cells' areas.
 
-    "km" and "share" are the curve from the top cell's width on: nothing is drawn below that. "from_km" and "to_km" are
-    the ends of the axis, which is logarithmic, "ticks" and "levels" what is written along the axes, "cell" what is said
-    of all that lies below the cell's width.
+    "km" and "share" are the points of the curve, which begins at the top cell's width. "from_km" and "to_km" are the
+    ends of the logarithmic axis, "ticks" and "levels" the labels of the axes. "cell" describes the top cell, for all
+    distances below its width.
     """
     width_km = prediction.cell_width_km
     start_km, end_km = min(width_km, FARTHEST_KM / 2), FARTHEST_KM
@@ -54,16 +54,16 @@ def area_curve(prediction: Prediction) -> dict[str, Any]:
 
 
 def density_curve(prediction: Prediction, partition: Partition) -> NDArray[np.float64]:
-    """The published prediction density as a function of the scale: rows (distance in km, density from there on).
+    """Return the published prediction density as a step function of the scale: rows (distance in km, density).
 
-    Both rise. The density at a scale is that of the last row whose distance is at most the scale; the first row is at
-    0 km. Distances are rounded up to a metre, so that a scale in whole metres includes what it should and no more. Up
-    to MOST_POINTS different distances nothing is lost. Beyond, steps are merged, and what is read off falls short of
-    the prediction density by less than 1 / (MOST_POINTS - 10), mostly by far less; at RADII_KM and at the rule's scale
-    it stays exact. It is what the rule for "localizable" counts; people are shown `area_curve`.
+    Both columns increase, and the first row is at 0 km. The density at a scale is that of the last row whose distance
+    is at most the scale. Distances are rounded up to a metre, so that a scale in whole metres counts exactly the cells
+    within it. Up to MOST_POINTS different distances the function is exact. Beyond, steps are merged: values are then
+    too low by less than 1 / (MOST_POINTS - 10), mostly far less, but stay exact at RADII_KM and at the rule's scale.
+    The rule for "localizable" uses this density; people are shown `area_curve`.
     """
     far_km = great_circle_km(partition.centers_deg[prediction.cell], partition.centers_deg)
-    # A hair is taken off before rounding up: the distance of a cell to itself is 0 but for the last bit.
+    # Subtract a tiny amount before rounding up: the distance of a cell to itself may not be exactly 0.
     steps, first = np.unique(np.ceil(far_km * METRES_PER_KM - 1e-6), return_inverse=True)
     steps_km = np.maximum(steps, 0) / METRES_PER_KM
     density = np.minimum(np.cumsum(np.bincount(first, prediction.probabilities)), 1.0)
@@ -76,7 +76,7 @@ def density_curve(prediction: Prediction, partition: Partition) -> NDArray[np.fl
 
 
 def _first_of_each_level(density: NDArray[np.float64], kept: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The indices `kept`, and the first ones on each of as many equal levels of density as there is room for."""
+    """Return the indices `kept`, and the first index on each of as many equal levels of density as fit."""
     levels = MOST_POINTS - len(kept) - 1
     chosen = kept
     while True:
@@ -85,5 +85,5 @@ def _first_of_each_level(density: NDArray[np.float64], kept: NDArray[np.int64]) 
         if len(finer) > MOST_POINTS:
             return chosen
         chosen, levels = finer, 2 * levels
-        if levels > 1e12:  # all that differ are in
+        if levels > 1e12:  # all distinct values are included
             return chosen

@@ -1,4 +1,4 @@
-"""A map with a sign → two colours over the image: orange what speaks for one cell, blue what speaks for the other."""
+"""Draw a signed map over the image: orange for evidence of one cell, blue for the other."""
 
 import math
 from pathlib import Path
@@ -13,14 +13,14 @@ from geoexplain.explainer.combine import upsample
 from geoexplain.words import extremes
 
 HERE_RGB, THERE_RGB = (240, 120, 0), (64, 150, 255)
-"""Orange and blue: equally light (CIE L* 63 and 62), so that neither looks the stronger, and told apart by eyes that
-lack any one kind of cone."""
+"""Orange and blue: equally light (CIE L* 63 and 62), so that neither looks stronger, and distinguishable with every
+kind of colour blindness that lacks one type of cone."""
 
 STRONGEST_OPACITY = 0.85
-"""Of the colours where the map is strongest, unless told otherwise; where it is 0 nothing is laid over the image."""
+"""Default opacity of the colours where the map is strongest; where it is 0 the image has no colour."""
 
 DARKEST_GREY, LIGHTEST_GREY = 70, 225
-"""Of the image below the colours: on black, faint ones could not be told apart."""
+"""Range of greys of the image below the colours: on black, faint colours could not be distinguished."""
 
 EQUAL_LOG_ODDS, COUNTABLE_ODDS = 0.005, 1e6
 NARROWEST_LEGEND_PX = 360
@@ -29,7 +29,7 @@ SMALLEST_LETTER_PX, LARGEST_LETTER_PX = 13, 42
 
 
 def scaled(values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """A signed map (H, W) divided by its largest magnitude, float32 in [−1, 1]; zeros stay zeros.
+    """Divide a signed map (H, W) by its largest magnitude: float32 in [−1, 1]; zeros stay zeros.
 
     Raises DataError for a map that is not two-dimensional, or holds NaN or infinity.
     """
@@ -44,13 +44,13 @@ def scaled(values: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def two_coloured(image: Image.Image, values: NDArray[np.floating], opacity: float = STRONGEST_OPACITY) -> Image.Image:
-    """The image in grey, at its own size, with a signed map's two colours laid over it; RGB.
+    """Return the image in grey, at its own size, with a signed map's two colours over it; RGB.
 
     values   (H, W), any size; interpolated to the image's size
     opacity  of the colours where the map is strongest, 0 … 1; elsewhere in proportion to its magnitude
 
-    In grey, neither black nor white, since a sea is blue by itself and a desert orange. Raises DataError for another
-    opacity or map.
+    The image is grey since seas are blue and deserts orange, and never black or white. Raises DataError for an opacity
+    out of range or an invalid map.
     """
     if not 0 <= opacity <= 1:
         raise DataError(f"expected an opacity from 0 to 1, got {opacity}: choose a value between.")
@@ -63,7 +63,7 @@ def two_coloured(image: Image.Image, values: NDArray[np.floating], opacity: floa
 
 
 def odds_in_words(here: str, there: str, log_odds: float) -> str:
-    """How much more probable one of two named cells is, as a sentence; `log_odds` as of a Contrast."""
+    """Return a sentence on how much more probable one of two cells is; `log_odds` as in Contrast."""
     ahead, behind = (here, there) if log_odds >= 0 else (there, here)
     if abs(log_odds) < EQUAL_LOG_ODDS:
         return f"“{here}” and “{there}” are equally probable (log-odds {log_odds:+.2f})."
@@ -76,7 +76,7 @@ def odds_in_words(here: str, there: str, log_odds: float) -> str:
 
 
 def with_legend(picture: Image.Image, here: str, there: str, sentence: str) -> Image.Image:
-    """A two-coloured picture with what each colour speaks for below it, and a sentence; RGB, at least 360 px wide."""
+    """Return a two-coloured picture with a legend and a sentence below it; RGB, at least 360 px wide."""
     width = max(picture.width, NARROWEST_LEGEND_PX)
     letter = min(max(width // LETTERS_PER_WIDTH, SMALLEST_LETTER_PX), LARGEST_LETTER_PX)
     font = ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), letter)
@@ -103,14 +103,14 @@ def with_legend(picture: Image.Image, here: str, there: str, sentence: str) -> I
 
 
 def fading(colour: tuple[int, int, int], width: int, height: int) -> Image.Image:
-    """A strip from middle grey to a colour."""
+    """Return a strip that fades from middle grey to a colour."""
     share = np.linspace(0, 1, width)[None, :, None]
     strip = np.rint(128 + share * (np.array(colour) - 128)).astype(np.uint8)
     return Image.fromarray(np.repeat(strip, height, axis=0))
 
 
 def wrapped(text: str, font: ImageFont.FreeTypeFont, width_px: float) -> list[str]:
-    """Text in lines no wider than `width_px`, unless one word is."""
+    """Break text into lines no wider than `width_px`, unless a single word is wider."""
     lines: list[str] = []
     for word in text.split():
         if lines and font.getlength(f"{lines[-1]} {word}") <= width_px:

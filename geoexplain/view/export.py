@@ -1,4 +1,4 @@
-"""Predictions as records for scripts: one JSON object per image, its keys stable."""
+"""Predictions as records for scripts: one JSON object per image, with stable keys."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,23 +20,23 @@ def prediction_record(
     search: SearchWithinCell | None = None,
     trees: Sequence[PlaceTree] | None = None,
 ) -> dict[str, Any]:
-    """A prediction as plain data.
+    """Return a prediction as plain data.
 
-    image       what to call the image
+    image       name of the image in the record
     prediction  of that image by `model`
-    top         how many of the best cells to list
-    search      what the prediction was made with; None: no search
-    trees       the places that the cells lie in; None: the model's
+    top         number of best cells to list
+    search      the Search within Cell that made the prediction; None: no search
+    trees       the trees of places that the cells lie in; None: the model's
 
     Coordinates in degrees, probabilities in [0, 1]; "density" maps each radius in km, as text, to the published
     prediction density there (by cell centres, around the top cell), "density_at_scale" is the one that the rule
     compares with its threshold. "density_by_area" holds the probability within the same radii of the predicted point,
-    every cell's spread over its area; "half_radius_km" and "radius_90_km" are the radii within which half and 90 % of
-    it lie, and "cell_width_km" is how wide the top cell is: a circle narrower than that says no more than that width.
-    "place" is the answer in words as `answer_name` has it, or None, "label" the name of the best cell. "places" holds
-    for every tree its most probable places, coarse to fine, and in words where the best cell lies.
-    Every value is plain Python, ready for `json.dumps`. "in_domain" says whether the image is of the kind that the
-    model is for, and "domain_score" how sure it is of that; both are None for a model without a gate.
+    with each cell's probability spread over its area. "half_radius_km" and "radius_90_km" are the radii that hold half
+    and 90 % of it. "cell_width_km" is the width of the top cell; narrower circles are no more precise than that.
+    "place" is the result of `answer_name`, "label" the name of the best cell. "places" holds for each tree its most
+    probable places, coarse to fine, and the places of the best cell as text. "in_domain" says whether the image is of
+    the kind that the model is for, "domain_score" is the gate's score in [0, 1]; both are None for a model without a
+    gate. Every value is plain Python, ready for `json.dumps`.
     """
     cells = model.partition
     trees = model.trees if trees is None else trees
@@ -66,7 +66,7 @@ def prediction_record(
 
 
 def cell_record(model: GeoModel, prediction: Prediction, cell: int) -> dict[str, Any]:
-    """One cell as plain data: its number and name, its centre in degrees, and its probability in [0, 1]."""
+    """Return one cell as plain data: its number and name, its centre in degrees, and its probability in [0, 1]."""
     cells = model.partition
     return {
         "cell": cell,
@@ -78,7 +78,7 @@ def cell_record(model: GeoModel, prediction: Prediction, cell: int) -> dict[str,
 
 
 def target_record(model: GeoModel, explanation: Explanation) -> dict[str, Any]:
-    """What is explained as plain data: the cell, or the place with its cells and their probability in [0, 1]."""
+    """Return what is explained as plain data: the cell, or the place with its cells and their probability in [0, 1]."""
     group = explanation.trace.group
     if group is None:
         return cell_record(model, explanation.prediction, explanation.target)
@@ -86,21 +86,22 @@ def target_record(model: GeoModel, explanation: Explanation) -> dict[str, Any]:
 
 
 def search_record(prediction: Prediction, search: SearchWithinCell) -> dict[str, Any]:
-    """What Search within Cell found, as plain data; in a cell without photos 0 were searched and nothing moved.
+    """Return the results of Search within Cell as plain data; without photos "searched" and "moved_km" are 0.
 
-    Neighbours come most similar first: their row in the gallery, their place in degrees, their similarity in [-1, 1],
-    and whether they are of the cluster whose mean is the answer. "moved_km" is measured from the cell's centre.
+    Neighbours are sorted by similarity, highest first. Each has its row in the gallery, its position in degrees, its
+    similarity in [-1, 1], and whether it belongs to the cluster whose mean is the answer. "moved_km" is measured from
+    the cell's centre.
     """
-    found = prediction.neighbours
+    neighbours = prediction.neighbours
     settings = {"top_k": search.top_k, "eps_km": search.eps_km}
-    if found is None:
+    if neighbours is None:
         return {"cell": prediction.cell, "searched": 0, **settings, "moved_km": 0.0, "neighbours": []}
-    rows = zip(found.rows, found.positions_deg, found.similarity, found.chosen, strict=True)
+    rows = zip(neighbours.rows, neighbours.positions_deg, neighbours.similarity, neighbours.chosen, strict=True)
     return {
-        "cell": found.cell,
-        "searched": found.searched,
+        "cell": neighbours.cell,
+        "searched": neighbours.searched,
         **settings,
-        "moved_km": found.moved_km,
+        "moved_km": neighbours.moved_km,
         "neighbours": [
             {
                 "row": int(row),

@@ -1,4 +1,4 @@
-"""What the gate has to say about an image, in plain sentences."""
+"""Text on what the gate says about an image."""
 
 from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction
@@ -8,9 +8,9 @@ MEANING = "The model knows nothing else: its answer means nothing here."
 
 
 def gate_sentence(model: GeoModel, prediction: Prediction) -> str:
-    """That an image does not seem to be of the kind that the model is for.
+    """Return a warning that an image does not seem to be of the kind that the model is for.
 
-    Empty where it is of that kind, or where the model cannot tell.
+    Empty if it is of that kind, or if the model has no gate.
     """
     if prediction.in_domain is not False or model.gate is None:
         return ""
@@ -18,7 +18,7 @@ def gate_sentence(model: GeoModel, prediction: Prediction) -> str:
 
 
 def gate_fact(model: GeoModel, prediction: Prediction) -> str:
-    """One line on how sure the gate is, or why it says nothing."""
+    """Return one line with the gate's score, or the reason why there is none."""
     if model.gate is None or prediction.domain_score is None:
         why = f"its gate cannot be used. {model.ungated}" if model.ungated else "it has no gate"
         return f"Whether the model knows this kind of image cannot be told: {why}"

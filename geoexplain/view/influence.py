@@ -1,4 +1,4 @@
-"""Concept influence as pictures: bars around 1, what a mask covers, where the strongest pixels lie."""
+"""Draw concept influence: a chart of bars around 1, a concept's mask, and the strongest pixels."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,24 +16,24 @@ from geoexplain.explainer.concepts import ConceptInfluence, dilate
 from geoexplain.images import Preprocess
 
 TIMES = 3
-"""How many pixels of a picture show one of the network's, along each side."""
+"""Factor by which pictures are larger than the network's input, along each side."""
 
 MORE, LESS = (217, 95, 2), (117, 112, 179)
-"""Colours of bars above and below 1 (ColorBrewer's Dark2, which colour-blind eyes tell apart)."""
+"""Colours of bars above and below 1 (ColorBrewer's Dark2, which is safe for colour-blind readers)."""
 
 CHANCE, CHANCE_RANGE = (170, 170, 170), (90, 90, 90)
-"""Colours of bars that chance explains, and of the line over the range that it explains."""
+"""Colours of bars that chance explains, and of the line over the range that chance explains."""
 
 TOP_COLOUR = (255, 213, 0)
 
 OCTAVES = 3
-"""Bars end at 8 and 1/8, and say their figure: beyond, they would leave the others no room."""
+"""Bars are cut at 8 and 1/8, since longer ones would leave no room for the others; their value is written there."""
 
 LONGEST_LABEL = 32
 
 
 def bar_length(ci: float) -> float:
-    """Where a bar ends that begins at 0 for ci = 1: log₂ ci over OCTAVES, cut to −1 … 1."""
+    """Return the end of a bar on an axis with 0 at ci = 1: log₂ ci / OCTAVES, clipped to −1 … 1."""
     return float(np.clip(np.log2(ci) / OCTAVES, -1, 1)) if ci > 0 else -1.0
 
 
@@ -43,9 +43,9 @@ def save_chart(
     title: str,
     chance: Mapping[str, tuple[float, float]],
 ) -> None:
-    """Write a bar per concept that counts, on a logarithmic axis around 1, as PNG.
+    """Write a PNG with one bar for each concept that is not ignored, on a logarithmic axis around 1.
 
-    `chance` gives the range that chance explains by concept: a bar that ends within it is grey, with a line over it.
+    `chance` maps concepts to the range that chance explains, drawn as a line; a bar that ends within it is grey.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - not pyplot: its figures are global, and never freed
 
@@ -76,7 +76,7 @@ def save_chart(
     axes.set_xlim(-OCTAVES - 0.7, OCTAVES + 0.7)
     octaves = range(-OCTAVES, OCTAVES + 1)
     axes.set_xticks(list(octaves), [f"1/{2**-n}" if n < 0 else f"{2**n}" for n in octaves])
-    # A concept may be called "$\\frac": no name is a formula.
+    # Concepts are untrusted text: "$\\frac" must not be parsed as a formula.
     axes.set_yticks(range(len(shown)), [shortened(one.concept) for one in shown], parse_math=False)
     axes.invert_yaxis()
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
@@ -90,22 +90,22 @@ def save_chart(
 
 
 def shortened(text: str) -> str:
-    """A name that leaves room for its bar."""
+    """Shorten a name so that it leaves room for its bar."""
     return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
 
 
 def counted(concepts: Sequence[ConceptInfluence]) -> list[ConceptInfluence]:
-    """Those that count, the most influential first."""
+    """Return the concepts that are not ignored, the most influential first."""
     return sorted((one for one in concepts if not one.ignored), key=lambda one: -(one.ci or 0.0))
 
 
 def enlarged(picture: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """What the network sees of an RGB image, TIMES as large."""
+    """Return the part of an RGB image that the network sees, TIMES as large as its input."""
     return replace(preprocess, size_px=TIMES * preprocess.size_px, crop_from_px=None).view(picture)
 
 
 def mask_picture(shown: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
-    """A picture with what a mask (h, w), scaled to it, leaves out darkened, and its border drawn."""
+    """Return a picture that is darkened outside a mask (h, w), scaled to it, with the mask's border in white."""
     inside = _scaled(mask, shown)
     pixels = np.asarray(shown).copy()
     pixels[~inside] = pixels[~inside] // 4
@@ -114,7 +114,7 @@ def mask_picture(shown: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
 
 
 def top_picture(shown: Image.Image, top: NDArray[np.bool_]) -> Image.Image:
-    """A picture, darkened and without its colours, and the strongest pixels (h, w) on it."""
+    """Return a picture in dark grey with the strongest pixels (h, w) marked."""
     grey = np.asarray(shown.convert("L")).astype(np.uint16) * 5 // 8
     pixels = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
     pixels[_scaled(top, shown)] = TOP_COLOUR

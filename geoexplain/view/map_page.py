@@ -1,7 +1,7 @@
-"""A page with a Leaflet map and all it needs: folium, vendored Leaflet, our own base map and drawing code.
+"""Build a page with a Leaflet map: folium, vendored Leaflet, our own base map and drawing code.
 
-The page holds its data as JSON without a character that HTML knows, and `assets/world/*.js` draws them: names of
-unknown origin reach it as text only.
+The page holds its data as JSON without any HTML character, and `assets/world/*.js` draws them: untrusted names reach
+the page as text only.
 """
 
 import base64
@@ -24,7 +24,7 @@ from geoexplain.view.overlay import colormap_lut
 
 
 class _Verbatim(Element):
-    """Text between two tags, written into the page as it stands."""
+    """Text between two tags, written into the page unchanged."""
 
     _template = Template("{{ this.opening }}{{ this.text }}{{ this.closing }}")
 
@@ -46,13 +46,13 @@ def fill_page(
     leaflet_url: str | None = None,
     world_url: str | None = None,
 ) -> None:
-    """Put into the page of a map what it needs, so that a script draws `data` on it.
+    """Add data, scripts and styles to the page of a map, so that `entry` draws `data` on it.
 
-    entry        module of `assets/world` that reads the data and draws them; what it imports comes with it
+    entry        module of `assets/world` that reads the data and draws them; its imports are added too
     styles       style sheets of `assets/world`
-    base_map     whether the script draws our own base map, which is not a module
+    base_map     whether the script draws our own base map; adds basemap.js, which is not a module
     leaflet_url  URL of the folder `assets/leaflet`, without a final slash; None writes Leaflet into the page
-    world_url    URL of the folder `assets/world`, likewise. Browsers load modules from servers only: not from file://
+    world_url    URL of the folder `assets/world`, likewise. Browsers load modules from servers only, not from file://
 
     Raises DataError when a file of `assets` cannot be read.
     """
@@ -72,7 +72,7 @@ def fill_page(
                 chart.default_js.append((name, f"{url}/{name}"))
     opening = '<script type="application/json" id="geoexplain-data">'
     figure.html.add_child(_Verbatim(opening, _script_safe_json(data | {"map": chart.get_name()}), "</script>"))
-    # A module runs once the page is read: after folium's script has made the map.
+    # Modules run after the page has been parsed, thus after folium's script has made the map.
     if world_url is None:
         figure.html.add_child(_Verbatim('<script type="module">\n', bundle(ASSETS / "world" / entry), "</script>"))
     else:
@@ -83,7 +83,7 @@ def fill_page(
 
 
 def hex_colors(indices: NDArray[np.float64]) -> list[str]:
-    """Colours of the map "inferno" at indices from 0 to 255, as "#rrggbb"."""
+    """Return colours of the colormap "inferno" at indices from 0 to 255, as "#rrggbb"."""
     return ["#" + bytes(color).hex() for color in colormap_lut("inferno")[np.rint(indices).astype(int)]]
 
 
@@ -95,7 +95,7 @@ def _file_text(path: Path) -> str:
             f"map: expected the file assets/{path.parent.name}/{path.name}, but it cannot be read; "
             "restore it from the repository."
         ) from error
-    if path.suffix == ".css":  # an inlined sheet has no folder beside it
+    if path.suffix == ".css":  # an inlined sheet has no folder next to it
         return re.sub(r"url\((images/[\w.-]+)\)", lambda match: _data_url(path.parent / match[1]), text)
     return text
 

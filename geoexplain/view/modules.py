@@ -1,4 +1,4 @@
-"""ES modules of `assets`: what they import, and one script of several for a page that has no files beside it."""
+"""Resolve the imports of ES modules in `assets`, and bundle modules for a page without files next to it."""
 
 import re
 from pathlib import Path
@@ -12,9 +12,9 @@ _LEFT_OVER = re.compile(r"^(?:import|export)\b.*|\bimport\(.*|</script.*", re.MU
 
 
 def module_order(entry: Path) -> list[Path]:
-    """The files that a module needs, itself last, each after those that it imports from its own folder.
+    """Return the files that a module needs, each after those that it imports from its folder; the module is last.
 
-    Raises DataError when one cannot be read, or two import each other.
+    Raises DataError if a file cannot be read, or for circular imports.
     """
     order: list[Path] = []
     _visit(entry, order, ())
@@ -22,11 +22,11 @@ def module_order(entry: Path) -> list[Path]:
 
 
 def bundle(entry: Path) -> str:
-    """A module and all that it imports as one text, for a `<script type="module">` without a URL.
+    """Bundle a module and all its imports into one text, for a `<script type="module">` without a URL.
 
-    Each module becomes a function that is called once and returns what the module exports. Only what such a function
-    can hold is understood: `import { a, b as c } from "./name.js";` and `export` before a function, const, let or
-    class, each at the start of a line.
+    Each module becomes a function that is called once and returns the module's exports. Supported are only
+    `import { a, b as c } from "./name.js";` and `export` before a function, const, let or class, each at the start of
+    a line.
 
     Raises DataError for other imports and exports, for text that would end the script, and like module_order().
     """

@@ -1,4 +1,4 @@
-"""Heatmap → colours over the image: the only place where maps are normalised for display."""
+"""Draw heatmaps in colour over the image. Maps are normalised for display only here."""
 
 import matplotlib as mpl
 import numpy as np
@@ -17,13 +17,13 @@ COLORMAPS: dict[str, str] = {
     "turbo": "Turbo (not perceptually uniform)",
     "jet": "Jet (not perceptually uniform: shows edges that are not there)",
 }
-"""Colormaps on offer, by matplotlib's name, with the words for a menu; the first is the default."""
+"""Available colormaps: matplotlib's name → title in menus. The first is the default."""
 
 DEFAULT_COLORMAP = next(iter(COLORMAPS))
 
 
 def normalise(values: np.ndarray) -> np.ndarray:
-    """A raw map (H, W) ≥ 0 min–max scaled to [0, 1], float32; zeros if it is flat.
+    """Scale a raw map (H, W) ≥ 0 to [0, 1] by its minimum and maximum, float32; zeros if it is flat.
 
     Raises DataError for a map that is not two-dimensional or holds NaN, infinity or negative values.
     """
@@ -35,14 +35,14 @@ def normalise(values: np.ndarray) -> np.ndarray:
 
 
 def colormap_lut(name: str) -> np.ndarray:
-    """The 256 colours of a colormap, uint8 (256, 3) RGB from lowest to highest. Raises DataError for another name."""
+    """Return a colormap, uint8 (256, 3) RGB from lowest to highest. Raises DataError for an unknown name."""
     if name not in COLORMAPS:
         raise DataError(f"expected a colormap out of {tuple(COLORMAPS)}, got {name!r}: choose one of these.")
     return np.ascontiguousarray(mpl.colormaps[name](np.arange(256), bytes=True)[:, :3])
 
 
 def colorize(heatmap: np.ndarray, colormap: str = DEFAULT_COLORMAP) -> np.ndarray:
-    """A raw heatmap (H, W) → its colours, uint8 (H, W, 3). Raises DataError like normalise() and colormap_lut()."""
+    """Color a raw heatmap (H, W): uint8 (H, W, 3) RGB. Raises DataError like normalise() and colormap_lut()."""
     # Halves are rounded up, as JavaScript's Math.round does, so that the browser picks the same colour.
     level = np.floor(normalise(heatmap) * 255 + 0.5).astype(np.uint8)
     return colormap_lut(colormap)[level]
@@ -51,7 +51,7 @@ def colorize(heatmap: np.ndarray, colormap: str = DEFAULT_COLORMAP) -> np.ndarra
 def overlay(
     image: Image.Image, heatmap: np.ndarray, opacity: float = 0.5, colormap: str = DEFAULT_COLORMAP
 ) -> Image.Image:
-    """The image in RGB, at its own size, with the heatmap's colours laid over it.
+    """Return the image in RGB, at its own size, with the heatmap's colours over it.
 
     heatmap   raw (H, W), any size; interpolated to the image's size
     opacity   0 (image alone) … 1 (colours alone)

@@ -1,4 +1,4 @@
-"""A partitioning on a world map that needs no internet: its cells by count, level by level, in one HTML page."""
+"""Draw a partitioning on a world map that works offline: cells coloured by count, level by level, in one HTML page."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,33 +22,33 @@ from geoexplain.view.polylines import encode_integers, encode_points
 from geoexplain.words import counted, percent
 
 PER_DEGREE = 100_000
-"""Steps of outlines and centres, about a metre: a cell may be a street corner."""
+"""Steps per degree of outlines and centres: about a metre, since a cell may be a street corner."""
 
 MOST_CORNERS = 150_000
-"""Of all cells of a level together."""
+"""Largest number of corners of all cells of a level together."""
 
 MOST_GUESSED = 5000
-"""Beyond so many cells those without a border are discs: a diagram of what is nearest costs more than it shows."""
+"""With more cells, those without a border are drawn as discs: a Voronoi diagram would not be worth its cost."""
 
 DISC_KM = 15.0
 MARGIN_DEG = 4.0
 PARALLEL_DEG = 30.0
-"""Where shapes are true: a compromise for the whole Earth."""
+"""Latitude at which shapes are true: a compromise for the whole Earth."""
 
 TRUE_SCALE_ZOOM = 15
 
-# Dark cells on the light map, bright ones on the dark map; the ends that would vanish in the ground are left out.
+# Dark cells on the light map, bright ones on the dark map, without the ends that look like the ground.
 PALETTES = {"light": np.linspace(222, 30, 32), "dark": np.linspace(70, 245, 32)}
 
 
 def partition_map(partitioning: Partitioning, *, dark: bool | None = None) -> folium.Map:
-    """A folium map of a partitioning, all of it in its page.
+    """Return a folium map of a partitioning as a self-contained page.
 
-    Cells have their outlines, coloured by how many coordinates they hold on a logarithmic scale; one without is drawn
-    around what lies nearest to its centre. The page switches between levels; pointing at a cell shows its label, count
-    and what it lies in, a click keeps that.
+    Cells are drawn with their borders and coloured by their number of coordinates on a logarithmic scale; a cell
+    without a border is drawn around the points nearest to its centre. The page can switch between levels. Pointing at
+    a cell shows its label, its count and the coarser cells that hold it; a click keeps that open.
 
-    dark  colours for a dark page; None: as the browser is set
+    dark  colours for a dark page; None: as set in the browser
     """
     lost = int(partitioning.settings.get("in_no_cell", 0))
     total = int(partitioning.counts[0].sum()) + lost
@@ -119,13 +119,13 @@ def _level(cells: Partition, keys: Sequence[str], counts: NDArray[np.int64], tot
 
 
 def _count_words(count: int, total: int) -> list[str]:
-    """A count alone, with its noun, and with its share of all coordinates."""
+    """Return a count as text: alone, with its noun, and with its share of all coordinates."""
     noun = counted(count, "coordinate")
     return [f"{count:,}", noun, f"{noun}, {percent(count / total)} of all" if total else noun]
 
 
 def _ticks(counts: NDArray[np.int64]) -> list[str]:
-    """What is written along the logarithmic scale of the counts: the fewest above 0, a round one, the most."""
+    """Return the labels of the logarithmic scale of counts: the lowest above 0, a round number, the highest."""
     held = counts[counts > 0]
     if not len(held):
         return ["not known"]

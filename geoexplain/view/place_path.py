@@ -1,4 +1,4 @@
-"""The way down a tree of places along which the probability lies, as a person reads it."""
+"""The path of most probable places down a tree, and the name of the answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from geoexplain.geography.placetree import PlaceTree
 from geoexplain.locator.prediction import Prediction
 
 LONGEST_NAME = 4
-"""Places in a name: "Wadi Rum, Ma'an, Jordan"."""
+"""Largest number of places in a name such as "Wadi Rum, Ma'an, Jordan"."""
 
 ENDS_A_NAME = ("country", "sea", "subregion", "continent", "ocean")
-"""Kinds of places that need no larger one beside them."""
+"""Kinds of places after which a name needs no larger one."""
 
 HALF = 0.5
-"""What a place has to hold of the probability, at least, to be called the answer."""
+"""Smallest probability of a place that is called the answer."""
 
 ROUNDING = 1e-9
 
@@ -26,12 +26,12 @@ UNDECIDED = "No place holds half of the probability"
 
 @dataclass(frozen=True, eq=False)
 class PlacePath:
-    """The most probable place of every level, coarse to fine, and what it is seen against.
+    """The most probable place of every level, coarse to fine, with the probabilities of all places.
 
     places     indices of the tree's places, each in the one before
-    shares     float64 (M,): the probability in every place of the tree, with all that it holds
-    best       the places that hold the most probable cell, coarse to fine; empty for a cell in none
-    elsewhere  where the most probable cell's own way parts from `places`: its place there; None if it does not
+    shares     float64 (M,): the probability of every place of the tree, including all places in it
+    best       the places that hold the most probable cell, coarse to fine; empty if no place holds it
+    elsewhere  the first place of `best` that differs from `places`; None if none does
     """
 
     places: tuple[int, ...]
@@ -41,13 +41,14 @@ class PlacePath:
 
 
 def place_path(tree: PlaceTree, prediction: Prediction, through: int = -1) -> PlacePath:
-    """The path from the most probable root down, at each place to the most probable one in it.
+    """Follow the most probable places from the root down.
 
-    It ends where no place in it is as probable as what lies in none of them, unless the best cell is further down.
+    The path ends at a place whose cells outside all its children are more probable than each child, unless the most
+    probable child holds the best cell.
 
-    through  a place to go through; from there down it is the most probable again
+    through  index of a place that the path must contain; below it, it follows the most probable places again
 
-    Raises DataError for a tree of other cells.
+    Raises DataError for a tree of another partition.
     """
     shares = tree.shares(prediction.probabilities)
     held = tree.of_cell >= 0
@@ -67,22 +68,22 @@ def place_path(tree: PlaceTree, prediction: Prediction, through: int = -1) -> Pl
 
 
 def siblings(tree: PlaceTree, path: PlacePath, place: int) -> list[int]:
-    """The other places beside one, the most probable first, those without any probability left out."""
+    """Return the siblings of a place with a probability above 0, the most probable first."""
     beside = np.flatnonzero((tree.parents == tree.parents[place]) & (path.shares > 0))
     ranked = beside[np.argsort(-path.shares[beside], kind="stable")]
     return [int(other) for other in ranked if other != place]
 
 
 def headline(trees: Sequence[PlaceTree], labels: Sequence[str], prediction: Prediction) -> str:
-    """The name of an answer for people, or that it has none."""
+    """Return the name of the answer, or a text that says that there is none."""
     return answer_name(trees, labels, prediction) or UNDECIDED
 
 
 def answer_name(trees: Sequence[PlaceTree], labels: Sequence[str], prediction: Prediction) -> str | None:
-    """Where an image was taken, in words: the finest place of the first tree that holds half of the probability.
+    """Return the name of the finest place of the first tree that holds half of the probability.
 
-    None where no place does. Where half of the probability lies in no place of the tree, or there is no tree, it is
-    what `labels` (K,) call the best cell.
+    None if no place does. If half of the probability lies in no place of the tree, or there is no tree, it is the label
+    of the best cell from `labels` (K,).
     """
     place = answer_place(trees[0], prediction) if trees else -1
     if place >= 0:
@@ -92,9 +93,9 @@ def answer_name(trees: Sequence[PlaceTree], labels: Sequence[str], prediction: P
 
 
 def answer_place(tree: PlaceTree, prediction: Prediction) -> int:
-    """The finest place on a tree's path that holds at least half of the probability; −1 where none does.
+    """Return the finest place on a tree's path that holds at least half of the probability; −1 if none does.
 
-    Raises DataError for a tree of other cells.
+    Raises DataError for a tree of another partition.
     """
     path = place_path(tree, prediction)
     held = [place for place in path.places if path.shares[place] >= HALF - ROUNDING]
@@ -102,7 +103,7 @@ def answer_place(tree: PlaceTree, prediction: Prediction) -> int:
 
 
 def place_words(tree: PlaceTree, place: int) -> str:
-    """A place as people write it, no further than its country or sea: "Wadi Rum, Ma'an, Jordan"; empty for −1."""
+    """Return the full name of a place up to its country or sea: "Wadi Rum, Ma'an, Jordan"; empty for −1."""
     names: list[str] = []
     for step in tree.path(place)[:LONGEST_NAME]:
         if not names or tree.labels[step] != names[-1]:
@@ -113,7 +114,7 @@ def place_words(tree: PlaceTree, place: int) -> str:
 
 
 def path_record(tree: PlaceTree, prediction: Prediction) -> dict[str, Any]:
-    """A tree's path as plain data: the most probable place of every level, and where the best cell is, in words."""
+    """Return a tree's path as plain data: the most probable place per level, and the best cell's places as text."""
     path = place_path(tree, prediction)
     return {
         "tree": tree.name,

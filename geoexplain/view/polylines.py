@@ -1,4 +1,4 @@
-"""Lines on the sphere as a flat map can draw them, and in few characters: continuous longitudes, encoded polylines."""
+"""Lines on the sphere for a flat map: with continuous longitudes, encoded in few characters."""
 
 import numpy as np
 import shapely
@@ -6,11 +6,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoexplain.geography.sphere import degrees, destination, unit_vectors
 
-CORNER_TOLERANCE = 0.03  # of a cell's size
+CORNER_TOLERANCE = 0.03  # relative to the cell's size
 
 
 def encode_integers(values: ArrayLike) -> str:
-    """Integers (N,) with |value| < 2³⁰ as printable ASCII: zigzag, groups of five bits, lowest first.
+    """Encode integers (N,) with |value| < 2³⁰ as printable ASCII: zigzag, groups of five bits, lowest first.
 
     This is the number format of Google's encoded polyline algorithm.
     """
@@ -23,19 +23,19 @@ def encode_integers(values: ArrayLike) -> str:
 
 
 def encode_points(points_deg: NDArray[np.float64], per_degree: int = 100) -> str:
-    """Points (N, 2) in degrees as differences of 1/100 degree, about a kilometre, in the format of encode_integers.
+    """Encode points (N, 2) in degrees as differences in steps, in the format of encode_integers.
 
-    per_degree  steps in a degree, at most 1,000,000
+    per_degree  steps per degree, at most 1,000,000; the default is about a kilometre per step
     """
     steps = np.rint(points_deg * per_degree).astype(np.int64)
     return encode_integers(np.diff(steps, axis=0, prepend=np.zeros((1, 2), np.int64)).ravel())
 
 
 def cell_ring(outline: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A cell's outline (V, 2) with continuous longitudes and no needless corners, not closed.
+    """Return a cell's outline (V, 2) with continuous longitudes and without redundant corners, not closed.
 
-    A ring around a pole runs once around the Earth and keeps its last corner, 360° from its first: by that
-    worldmap.js knows it, and closes it along the pole.
+    A ring around a pole runs once around the Earth and keeps its last corner, 360° from its first: geometry.js
+    recognises it by that, and closes it along the pole.
     """
     closed = np.concatenate([outline, outline[:1]])
     closed[:, 1] = np.unwrap(closed[:, 1], period=360)
@@ -48,7 +48,7 @@ def cell_ring(outline: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def geodesic_circle(center_deg: NDArray[np.float64], radius_km: float) -> NDArray[np.float64]:
-    """A geodesic circle as a line (181, 2) with continuous longitudes; around a pole it spans 360°."""
+    """Return a geodesic circle as a line (181, 2) with continuous longitudes; around a pole it spans 360°."""
     line = destination(center_deg, np.linspace(0, 360, 181), np.full(181, radius_km))
     line[:, 1] = np.unwrap(line[:, 1], period=360)
     # start in the same turn of the Earth as the point, which is drawn once
@@ -57,9 +57,9 @@ def geodesic_circle(center_deg: NDArray[np.float64], radius_km: float) -> NDArra
 
 
 def great_circle_line(start_deg: NDArray[np.float64], end_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The shortest line between two points, (N, 2), longitudes continuous from the first."""
+    """Return the shortest line between two points, (N, 2), with longitudes continuous from the first."""
     start, end = unit_vectors(start_deg), unit_vectors(end_deg)
-    if np.linalg.norm(start + end) < 1e-6:  # antipodes: every way is the shortest
+    if np.linalg.norm(start + end) < 1e-6:  # antipodes: every direction is equally short
         return np.stack([start_deg, end_deg])
     share = np.linspace(0, 1, 65)[:, None]
     line = degrees(start * (1 - share) + end * share)

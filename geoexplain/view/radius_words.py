@@ -1,7 +1,7 @@
-"""How far the probability reaches, in words for people: no distance that is finer than a cell is ever said.
+"""Text on how far the probability reaches; it never gives a distance below the width of the top cell.
 
-Circles are told by their width, as cells are, so that both can be compared. A circle that is narrower than the cell is
-"the width of one cell": it lies around the predicted point, and may reach into several cells.
+Circles are described by their width, as cells are, so that both can be compared. A circle narrower than the top cell is
+called "the width of one cell": it lies around the predicted point, and may reach into several cells.
 """
 
 import numpy as np
@@ -15,16 +15,16 @@ HALF, MOST = 0.5, 0.9
 WHOLE_EARTH_KM = 2 * np.pi * EARTH_RADIUS_KM
 
 LARGEST_CIRCLE = 0.95
-"""Of the Earth's circumference: a wider circle is a dot on the other side."""
+"""Relative to the Earth's circumference: a wider circle would be a dot on the other side."""
 
 
 def cell_words(width_km: float) -> str:
-    """A cell by its width: "one cell, about 340 km wide"."""
+    """Return the width of a cell as text: "one cell, about 340 km wide"."""
     return f"one cell, about {width_text(width_km)} wide"
 
 
 def circle_words(radius_km: float, cell_width_km: float) -> str:
-    """A circle of a radius around the predicted point: as wide as one cell, or so many km wide."""
+    """Return the width of a circle around the predicted point as text: that of one cell, or its own in km."""
     width_km = 2 * radius_km
     if width_km < cell_width_km:
         return f"the width of one cell, about {width_text(cell_width_km)}"
@@ -34,17 +34,17 @@ def circle_words(radius_km: float, cell_width_km: float) -> str:
 
 
 def circle_radius_km(prediction: Prediction) -> float:
-    """The radius in km of the half-probability circle as it is drawn: never narrower than the top cell."""
+    """Return the radius in km of the drawn circle of half the probability, never narrower than the top cell."""
     return max(prediction.half_radius_km, prediction.cell_width_km / 2)
 
 
 def half_words(prediction: Prediction) -> str:
-    """Within what half of the probability lies: "the width of one cell, about 340 km", "a circle 1,200 km wide"."""
+    """Return the circle of half the probability: "the width of one cell, about 340 km", "a circle 1,200 km wide"."""
     return circle_words(prediction.half_radius_km, prediction.cell_width_km)
 
 
 def reach_words(prediction: Prediction) -> str:
-    """Within what half of the probability and 90 % of it lie, in one sentence without its full stop."""
+    """Return a sentence, without its full stop, on the circles that hold half and 90 % of the probability."""
     half, most = half_words(prediction), circle_words(prediction.radius_90_km, prediction.cell_width_km)
     if half == most:
         return f"Half of the probability, even 90 % of it, lies within {half}"
@@ -52,10 +52,10 @@ def reach_words(prediction: Prediction) -> str:
 
 
 def share_rows(prediction: Prediction) -> list[tuple[str, float]]:
-    """What the probability within distances is told by: first the top cell, then each of RADII_KM that is no finer.
+    """Return rows (text, probability in [0, 1]): the top cell, then each of RADII_KM not below the cell's width.
 
-    (words, share in [0, 1]); the share of the cell is its probability, those of distances from the predicted point are
-    spread over the cells' areas.
+    The first row is the probability of the cell. The others are the probability within a radius of the predicted
+    point, with each cell's probability spread over its area.
     """
     width_km = prediction.cell_width_km
     rows = [(cell_words(width_km), float(prediction.probabilities[prediction.cell]))]

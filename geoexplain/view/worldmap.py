@@ -1,8 +1,7 @@
-"""One prediction on a world map that needs no internet: folium, vendored Leaflet, our own base map and drawing code.
+"""Draw one prediction on a world map that works offline: folium, vendored Leaflet, our own base map and drawing code.
 
-The map's page holds numbers, encoded polylines and a few names; `assets/world/*.js` draws them on one canvas.
-Cell names are of unknown origin: they are embedded as JSON without a character that HTML knows, and reach the page
-as text only.
+The page holds numbers, encoded polylines and a few names; `assets/world/*.js` draws them on one canvas. Cell names are
+untrusted: they are embedded as JSON without any HTML character, and reach the page as text only.
 """
 
 from pathlib import Path
@@ -27,13 +26,13 @@ TOP_CELLS = 5
 NAMED_FROM = 1e-3
 MOST_NAMES = 100
 MOST_OUTLINES = (
-    5000  # beyond, cells are discs, but for those named whose border is known: more costs more than it shows
+    5000  # with more cells, only named ones with a known border have outlines, all others are discs: a matter of cost
 )
-SMALLEST_VIEW_DEG = 18.0  # about 2,000 km from south to north: a map without context places nothing
+SMALLEST_VIEW_DEG = 18.0  # about 2,000 km from south to north: a closer view would show too little context
 WIDEST_FITTED_CIRCLE_KM = 3000.0
 STANDARD_PARALLEL_LIMIT_DEG = 60.0
 
-# Dark cells on the light map, bright ones on the dark map; the ends that would vanish in the ground are left out.
+# Dark cells on the light map, bright ones on the dark map, without the ends that look like the ground.
 _PALETTES = {"light": np.linspace(210, 25, 32), "dark": np.linspace(60, 250, 32)}
 
 
@@ -50,28 +49,28 @@ def world_map(
     dark: bool = False,
     tiles: bool = False,
 ) -> folium.Map:
-    """A folium map of a prediction over its partition.
+    """Return a folium map of a prediction over its partition.
 
-    All cells are coloured by probability on a logarithmic scale (for 2,000 cells from 0.01 % to 100 %), the five
-    likeliest outlined and named, with the circle around the predicted point that holds half of the probability, which
-    is never drawn narrower than the top cell. What Search within Cell found is drawn as dots, with a line from the
-    centre of the cell to the answer.
+    All cells are coloured by probability on a logarithmic scale (for 2,000 cells from 0.01 % to 100 %); the five
+    likeliest are outlined and named. A circle around the predicted point holds half of the probability; it is never
+    drawn narrower than the top cell. Photos found by Search within Cell are dots, with a line from the centre of the
+    cell to the answer.
 
-    unsearched   the same prediction without Search within Cell, which the page around the map can switch to
-    target       cell that is being explained, highlighted
+    unsearched   the same prediction without Search within Cell, to which the page around the map can switch
+    target       the explained cell, which is highlighted
     truth_deg    true (latitude, longitude) in degrees of an example; adds the error in km (great circle)
-    doubt        a sentence on the map that says why the answer may mean nothing; empty: none
+    doubt        a warning on the map that the answer may mean nothing; empty: none
     leaflet_url  URL of the folder `assets/leaflet`, without a final slash; None writes Leaflet into the page
     world_url    URL of the folder `assets/world`, likewise
     dark         colours for a dark page
     tiles        online OpenStreetMap tiles (Web Mercator) instead of the packaged base map: the only setting that
-                 makes the browser ask another host
+                 sends requests to another host
 
-    A click on the map posts {source: "geoexplain-map", lat, lng} in degrees to the page around it, and a message
+    A click on the map posts {source: "geoexplain-map", lat, lng} in degrees to the page around it. A message
     {source: "geoexplain-studio", target?, place?, pointed?, dark?, searching?, show?} from there changes target and
-    theme in place, marks the explained place and one that is pointed at (each as `place_shape` gives it, or null),
-    switches what the search found on or off, and with show: "search" zooms to it.
-    Raises DataError when prediction, partition, target or truth do not fit together, or the prediction has no spread.
+    theme in place, marks the explained place and one under the pointer (each as returned by `place_shape`, or null),
+    shows or hides the photos of the search, and with show: "search" zooms to them.
+    Raises DataError if prediction, partition, target or truth do not match, or if the prediction has no spread.
     """
     _check(prediction, partition, target)
     truth = None if truth_deg is None else _checked_point(truth_deg)
@@ -107,7 +106,7 @@ def world_map(
 
 
 def world_map_html(prediction: Prediction, partition: Partition, **options: Any) -> str:
-    """The whole HTML page of `world_map` with the same options; self-contained unless URLs are given."""
+    """Return the HTML page of `world_map` with the same options; self-contained unless URLs are given."""
     return str(world_map(prediction, partition, **options).get_root().render())
 
 
@@ -144,7 +143,7 @@ def _drawing_data(
     named = {*top, *([target] if target is not None else ())}
     likely = np.argsort(-shares, kind="stable")[:MOST_NAMES]
     named.update(int(cell) for cell in likely if shares[cell] >= NAMED_FROM)
-    lowest = min(-2, round(np.log10(0.2 / len(partition))))  # the decade below what each of K equal cells would have
+    lowest = min(-2, round(np.log10(0.2 / len(partition))))  # the decade below the probability of each of K equal cells
     levels = np.rint(255 * (1 - np.log10(np.maximum(shares, 10.0**lowest)) / lowest))
     texts = [percent(share) for share in shares]
     percents = sorted(set(texts))
@@ -170,7 +169,7 @@ def _drawing_data(
 
 
 def _marks(prediction: Prediction, truth: NDArray[np.float64] | None) -> dict[str, Any]:
-    """What hangs on the predicted point: itself, the circle around it, the way to the truth."""
+    """Return the predicted point, the circle around it, and the line to the true point."""
     point = np.array([prediction.lat_deg, prediction.lon_deg])
     marks: dict[str, Any] = {"point": _rounded(point), "circle": None, "truth": None}
     radius_km = circle_radius_km(prediction)
@@ -189,26 +188,26 @@ def _marks(prediction: Prediction, truth: NDArray[np.float64] | None) -> dict[st
 def _search_data(
     prediction: Prediction, partition: Partition, unsearched: Prediction | None, truth: NDArray[np.float64] | None
 ) -> dict[str, Any]:
-    """The photos found, all in the turn of the Earth of the predicted point, and how the answer came from the cell."""
-    found = prediction.neighbours
-    if found is None:
+    """Return the photos found, shifted by turns of 360° to the predicted point, and the move from the cell's centre."""
+    neighbours = prediction.neighbours
+    if neighbours is None:
         return {"search": None, "without": None}
     center = partition.centers_deg[prediction.cell]
-    points = np.concatenate([found.positions_deg, center[None]])
+    points = np.concatenate([neighbours.positions_deg, center[None]])
     points[:, 1] += 360 * np.round((prediction.lon_deg - points[:, 1]) / 360)
     shown = np.concatenate([points, [[prediction.lat_deg, prediction.lon_deg]]])
     search = {
         "points": [_rounded(point) for point in points[:-1]],
-        "chosen": found.chosen.tolist(),
+        "chosen": neighbours.chosen.tolist(),
         "center": _rounded(points[-1]),
-        "text": kilometres(found.moved_km),
+        "text": kilometres(neighbours.moved_km),
         "fit": [_rounded(shown.min(axis=0)), _rounded(shown.max(axis=0))],
     }
     return {"search": search, "without": None if unsearched is None else _marks(unsearched, truth)}
 
 
 def _view_box(prediction: Prediction, partition: Partition, truth: NDArray[np.float64] | None) -> list[list[float]]:
-    """South-west and north-east corner of what is worth seeing, longitudes unwrapped around the predicted point."""
+    """Return the south-west and north-east corner of the first view, unwrapped around the predicted point."""
     point = np.array([prediction.lat_deg, prediction.lon_deg])
     cells = [cell for cell in prediction.top(min(TOP_CELLS, len(partition))) if prediction.probabilities[cell] >= 0.02]
     shown = [point[None], partition.centers_deg[cells]]

@@ -1,14 +1,19 @@
-"""What can be computed about the explained cell on demand, a tab each below the explanation.
+"""Panels that compute something about the explained cell on demand; each is a tab below the explanation.
 
 A panel is a module here that exports a `Panel`, with NAME.js and NAME.css in assets/studio/panels, and a row in PANELS.
-Its script exports `start({ element, props, trigger, watch })`, called with what gr.HTML gives to scripts. `createWork`
-of assets/studio/work.js asks, counts, cancels and hears reports; `createPanel` there is all that most panels need. What
-the page is about is `shown()` of assets/studio/shown.js (null for nothing): model; what is explained with its label and
-percent, a place { tree, place } or, where that is null, the cell target; cell, the explained one or the most probable
-of the place, and best, the best ones, each with cell, label, percent; image (data URL), alt, size [H, W]; asked(), how
-the server is asked about it; and, as they are set, combi() and colormap(). The event "geoexplain-shown" on `document`
-says that it has changed, upon which a panel forgets what it showed. "geoexplain-picked" says where on the world map was
-clicked; a panel that wants the place for itself prevents the default, which is to explain it.
+Its script exports `start({ element, props, trigger, watch })`, called with the values that gr.HTML passes to scripts.
+`createWork` of assets/studio/work.js sends requests, reads reports, shows progress and cancels; `createPanel` there
+does all that most panels need.
+
+`shown()` of assets/studio/shown.js returns what the page shows, or null for nothing:
+- model: the name of the model
+- target, place, label, percent: what is explained, either the cell target or, unless null, the place { tree, place }
+- cell: the explained cell, or the most probable one of the place; best: the best cells; each { cell, label, percent }
+- image (data URL), alt, size [H, W]
+- asked(): what a request to the server holds; combi() and colormap(): the current settings
+
+The event "geoexplain-shown" on `document` reports a change; a panel then clears what it showed. "geoexplain-picked"
+reports a click on the world map; a panel that uses the place itself prevents the default, which explains that place.
 """
 
 from geoexplain.studio.panels.agreement import AGREEMENT

@@ -1,4 +1,4 @@
-"""Do the methods agree: the rank correlation of every two heatmaps of the explained cell."""
+"""The panel of agreement: the rank correlation of every two heatmaps of the explained cell."""
 
 import math
 from html import escape
@@ -15,7 +15,7 @@ from geoexplain.words import decimal, listed, printable
 
 
 def frame() -> str:
-    """What agreement means, the button, and the table, whose cells the browser fills in."""
+    """Return the panel's HTML: a text on agreement, the button, and the table, which the browser fills in."""
     colours = f"--ge-here: rgb{HERE_RGB}; --ge-there: rgb{THERE_RGB}"
     boxes = "".join(
         f'<label><input type="checkbox" data-slow="{name}"> {escape(kind.title)}</label>'
@@ -38,9 +38,9 @@ def frame() -> str:
 
 
 def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
-    """The matrix for the page's image and cell, "slow" naming what takes part beyond what one trace gives.
+    """Return the matrix for the page's image and cell; "slow" names explanations with further passes to include.
 
-    Raises DataError for a name that is none of `slow_kinds`.
+    Raises DataError for a name that is not among `slow_kinds`.
     """
     chosen, known = question.asked.get("slow"), tuple(slow_kinds())
     if not isinstance(chosen, list) or not all(name in known for name in chosen):
@@ -53,16 +53,16 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     for name in known:
         if name in chosen:
             heatmaps[name] = explanation.draw(name, model, progress=progress, cancelled=cancelled)
-    found = agreement(heatmaps)
+    matrix = agreement(heatmaps)
     return {
-        "titles": [EXPLANATIONS[name].title for name in found.names],
-        "names": list(found.names),
-        "rows": [[None if math.isnan(value) else value for value in row] for row in found.correlations.tolist()],
-        "figures": [[decimal(value) for value in row] for row in found.correlations.tolist()],
+        "titles": [EXPLANATIONS[name].title for name in matrix.names],
+        "names": list(matrix.names),
+        "rows": [[None if math.isnan(value) else value for value in row] for row in matrix.correlations.tolist()],
+        "figures": [[decimal(value) for value in row] for row in matrix.correlations.tolist()],
         "limits": [
-            ["" if math.isnan(value) else f"±{decimal(value)}" for value in row] for row in found.limits.tolist()
+            ["" if math.isnan(value) else f"±{decimal(value)}" for value in row] for row in matrix.limits.tolist()
         ],
-        "told": found.beyond_chance().tolist(),
+        "told": matrix.beyond_chance().tolist(),
     }
 
 

@@ -1,4 +1,4 @@
-"""What lies under an explanation: concepts, and how much more of it lies on them than their size would explain."""
+"""The panel of concept influence: how far an explanation lies on each concept beyond what its size would explain."""
 
 import base64
 import importlib.util
@@ -41,7 +41,7 @@ from geoexplain.view.influence import OCTAVES, bar_length
 from geoexplain.words import decimal, exact_km, exact_percent, percent, position
 
 SEGFORMER_VARIABLE = "GEOEXPLAIN_SEGFORMER"
-"""The folder of a SegFormer that a server offers."""
+"""Environment variable with the folder of the SegFormer that the server offers."""
 
 LANDCOVER, MASK, SEGFORMER = "landcover", "mask", "segformer"
 
@@ -49,7 +49,7 @@ FIRST = "grad-cam"
 
 
 def frame() -> str:
-    """Controls, bars, picture; the browser fills in the rest, and moves the upload of a mask to its place."""
+    """Return the panel's HTML: controls, bars, picture. The browser fills it in and moves the mask's upload into it."""
     named = {AS_SET: "Combi-CAM, as set above"}
     named |= {
         name: f"{kind.title} ({kind.passes})" if kind.passes else kind.title
@@ -100,7 +100,7 @@ def frame() -> str:
 
 
 def parts() -> list[Component]:
-    """Where a mask and its legend are brought; refused as any upload is, and when the question is asked."""
+    """Return the inputs for a mask and its legend. The mask is checked as any upload, both again in `answer`."""
     return [
         GuardedImage(label="Mask", sources=["upload"], height=180, elem_id="concepts-mask", buttons=[]),
         gr.Textbox(
@@ -114,7 +114,7 @@ def parts() -> list[Component]:
 
 
 def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
-    """Concept influence on the page's image, masks as packed bits. Raises DataError for what cannot be counted."""
+    """Return concept influence on the page's image, masks as packed bits. Raises DataError for invalid input."""
     asked, model = question.asked, question.loaded.model
     segment = _segmenter(question)
     explanation = explain(question.image, model, target=question.target)
@@ -133,10 +133,10 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     k, size = int(influence.top.sum()), influence.top.size
     notes = [source]
     if heatmap.attribution is not None:
-        found = heatmap.attribution
+        attribution = heatmap.attribution
         notes.append(
-            f"The attribution adds up to the change of the probability, {found.score_change:+.3g} from an image of "
-            f"mean colour, but for {found.completeness_error:.2g} (completeness error)."
+            f"The attribution adds up to the change of the probability, {attribution.score_change:+.3g} from an image of "
+            f"mean colour, but for {attribution.completeness_error:.2g} (completeness error)."
         )
     if influence.flat:
         notes.append("The explanation is flat: it puts no pixel before another.")
@@ -159,7 +159,7 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
 
 
 def segformer_folder() -> str | None:
-    """The folder of the SegFormer that is offered; None without one, or without the package it takes."""
+    """Return the folder of the SegFormer that the server offers; None without it or the package it needs."""
     folder = os.environ.get(SEGFORMER_VARIABLE)
     offered = folder and Path(folder).is_dir() and importlib.util.find_spec("transformers") is not None
     return folder if offered else None
@@ -167,7 +167,7 @@ def segformer_folder() -> str | None:
 
 @cache
 def segformer(folder: str, device: str) -> SegFormer:
-    """The SegFormer of a folder, loaded once. Raises DataError as load_segformer() does."""
+    """Return the SegFormer of a folder, loaded once. Raises DataError like load_segformer()."""
     return load_segformer(Path(folder), device=device)
 
 
@@ -180,7 +180,7 @@ def _segmenter(question: Question) -> Any:
         mask, legend = question.parts
         if mask is None or not isinstance(legend, str) or not legend.strip():
             raise DataError("expected a mask and its legend, got none: upload a PNG and say what its colours mean.")
-        # Half a letter, which a browser may send, is refused with all else that is no UTF-8.
+        # A lone surrogate, which a browser may send, is refused there like all other invalid UTF-8.
         return read_labeled_mask(mask, legend.encode("utf-8", "surrogatepass"), question.image, model.preprocess)
     if chosen == SEGFORMER and folder is not None:
         return segformer(folder, str(model.device))
@@ -188,7 +188,7 @@ def _segmenter(question: Question) -> Any:
 
 
 def _position(question: Question, explanation: Explanation) -> tuple[Footprint | None, str]:
-    """What the image covers, if that is known, and a sentence on it."""
+    """Return the footprint of the image, if known, and a sentence on where it comes from."""
     if question.asked.get("segmenter") != LANDCOVER:
         return None, ""
     example, width = find_example(explanation.image), question.asked.get("width")
@@ -240,7 +240,7 @@ def _words(one: ConceptInfluence, chance: tuple[float, float] | None) -> str:
 
 
 def _bits(mask: NDArray[np.bool_]) -> str:
-    """A mask (H, W) as bits, row by row, the first of each byte the highest, as base64."""
+    """Encode a mask (H, W) as base64: one bit per pixel, row by row, the highest bit of each byte first."""
     return base64.b64encode(np.packbits(mask).tobytes()).decode("ascii")
 
 

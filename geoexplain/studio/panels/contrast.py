@@ -1,4 +1,4 @@
-"""Why here and not there: two cells held against each other, in two colours over the image."""
+"""The panel "Why here and not there?": a contrast of two cells, in two colours over the image."""
 
 from dataclasses import asdict
 from html import escape
@@ -27,11 +27,11 @@ from geoexplain.view.diverging import (
 from geoexplain.words import percent
 
 FIRST_HOW = "max"
-"""Raw maps differ by orders of magnitude between stages; at first every stage is to be seen."""
+"""The first choice scales each stage, since raw maps of stages differ by orders of magnitude."""
 
 
 def frame() -> str:
-    """The two cells, the picture with its legend, the choices and a tile per stage; the browser fills in the rest."""
+    """Return the panel's HTML: cells, picture, legend, choices and a template of tiles. The browser fills it in."""
     gradient = kinds_of_family(GRADIENT_CAM)
     colours = f"--ge-here: rgb{HERE_RGB}; --ge-there: rgb{THERE_RGB}"
     return f"""
@@ -77,7 +77,7 @@ def frame() -> str:
 
 
 def answer(question: Question, _progress: Progress, _cancelled: Cancelled) -> dict[str, Any]:
-    """The raw maps of both cells at every block. Raises DataError for what is no cell or place, or one cell twice."""
+    """Return the raw maps of both cells at every block. Raises DataError for invalid or equal cells."""
     model = question.loaded.model
     against = _cell_or_place(question.asked.get("against"))
     held = contrast(explain(question.image, model, target=question.target), model, against)

@@ -1,4 +1,4 @@
-"""The scoreboard: every explanation of the image by every metric, and what happens on the way."""
+"""The panel of faithfulness: scores of every explanation of the image by every metric, with deletion and insertion."""
 
 import base64
 import math
@@ -29,14 +29,14 @@ STEPS = (10, 25, 50)
 """Steps of deletion and insertion to choose from."""
 
 AS_SET = "as-set"
-"""The row of Combi-CAM as the page has it."""
+"""The row of Combi-CAM with the page's setting."""
 
 AXIS = (0, 0.5, 1)
-"""Where the curves' axes are written on, as parts of their length."""
+"""Positions of the labels along the curves' axes, as fractions of their length."""
 
 
 def frame() -> str:
-    """Controls, table, curves; the browser fills in the rest."""
+    """Return the panel's HTML: controls, table and curves, which the browser fills in."""
     steps = "".join(f'<option value="{n}"{" selected" if n == 25 else ""}>{n} steps</option>' for n in STEPS)
     heads = "".join(
         f'<th scope="col" data-metric="{name}" title="{escape(f"{metric.title}. {metric.source}")}">'
@@ -72,7 +72,7 @@ def frame() -> str:
 
 
 def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
-    """The scoreboard of the page's image and cell. Raises DataError for steps or a setting that there is not."""
+    """Return the scores for the page's image and cell. Raises DataError for invalid steps or settings."""
     asked, model = question.asked, question.loaded.model
     steps = asked.get("steps")
     if type(steps) is not int or steps not in STEPS:
@@ -113,10 +113,10 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
 
 
 def as_set(combi: Any) -> ExplanationKind:
-    """The candidate of what the page says Combi-CAM is set to. Raises DataError for what is no setting."""
+    """Return the candidate for the page's setting of Combi-CAM. Raises DataError for an invalid setting."""
     method, setting = setting_of(combi)
     candidate = custom_combination(method, setting.level, setting.how, setting.weights)
-    # All that is measured here is the probability, whatever the page explains.
+    # This panel measures only the probability, even if the page explains the logit.
     return (
         replace(candidate, title=f"{candidate.title}, of the probability")
         if combi.get("score") == "logit"
@@ -125,7 +125,7 @@ def as_set(combi: Any) -> ExplanationKind:
 
 
 def row_of(one: MeasuredExplanation, names: dict[str, str], steps: int) -> dict[str, Any]:
-    """One explanation as the browser gets it; "order" holds for each pixel the step at which its turn comes."""
+    """Return one explanation as data; "order" holds for each pixel the step at which it is changed."""
     measures = {measure.name: measure for measure in one.measures}
     return {
         "name": one.name,
@@ -143,25 +143,25 @@ def row_of(one: MeasuredExplanation, names: dict[str, str], steps: int) -> dict[
 
 
 def figure(metric: str, value: float | None) -> str:
-    """A metric's value as it stands in the table: whole numbers for percentages, else thousandths."""
+    """Return a metric's value as in the table: percentages as whole numbers, others with three decimals."""
     return decimal(value, 0 if METRICS[metric].most == 100 else 3)
 
 
 def limit_text(metric: str, limit: float | None) -> str:
-    """What a method has to exceed: "above 0.123"."""
+    """Return the limit that a method has to pass, as text: "above 0.123"."""
     if limit is None:
         return figure(metric, None)
     return f"{'above' if METRICS[metric].higher else 'below'} {figure(metric, limit)}"
 
 
 def highest_probability(rows: Sequence[Mapping[str, Any]]) -> float:
-    """The upper end of the curves' axis: the highest probability on one of them, up to the next twentieth."""
+    """Return the upper end of the curves' axis: their highest probability, rounded up to a multiple of 0.05."""
     curves = [curve["probabilities"] for row in rows for curve in row["curves"].values() if curve is not None]
     return math.ceil(20 * max([0.05, *(max(one) for one in curves)])) / 20
 
 
 def curve_of(measure: Measure) -> dict[str, list[Any]] | None:
-    """Shares of the pixels and probabilities, and both in words; None where there is no curve."""
+    """Return a curve's shares of pixels and probabilities, as numbers and text; None if there is no curve."""
     if measure.shares is None or measure.probabilities is None:
         return None
     return {
@@ -173,21 +173,23 @@ def curve_of(measure: Measure) -> dict[str, list[Any]] | None:
 
 
 def turns(values: np.ndarray, steps: int) -> bytes:
-    """For each pixel of a heatmap (H, W), row by row, the first step (1 … steps ≤ 255) at which it is changed."""
+    """Return for each pixel of a heatmap (H, W), row by row, the step (1 … steps ≤ 255) at which it is changed."""
     counts = np.arange(steps + 1) * values.size // steps
     return np.searchsorted(counts, pixel_ranks(values), side="right").astype(np.uint8).tobytes()
 
 
 def reading(stands: Mapping[str, Standing], titles: Mapping[str, str]) -> str:
-    """The table in words: what stands out from chance, where maps that know nothing lead, and what it does not say."""
+    """Return the table as text: which methods stand out from chance, and where a map without knowledge leads."""
     named = {metric: METRICS[metric].title.removesuffix(", %") for metric in stands}
-    found = [
+    outstanding = [
         f"{named[metric]} ({', '.join(titles[name] for name in one.outstanding)})"
         for metric, one in stands.items()
         if one.outstanding
     ]
-    if found:
-        words = f"Beyond chance, and better than every map that knows nothing of the network, by: {'; '.join(found)}."
+    if outstanding:
+        words = (
+            f"Beyond chance, and better than every map that knows nothing of the network, by: {'; '.join(outstanding)}."
+        )
     else:
         words = (
             "By no metric does a method stand out from chance and from the maps that know nothing of the network: on "
@@ -200,7 +202,7 @@ def reading(stands: Mapping[str, Standing], titles: Mapping[str, str]) -> str:
 
 
 def picture(preprocess: Preprocess, tensor: Tensor) -> Image.Image:
-    """A normalised image (1, 3, H, W) as a picture."""
+    """Return a normalised image (1, 3, H, W) as a picture."""
     mean, std = (np.array(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
     pixels = np.clip(255 * (tensor[0].cpu().numpy() * std + mean), 0, 255).round().astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))

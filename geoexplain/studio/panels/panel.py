@@ -1,4 +1,4 @@
-"""A panel: something about the explained cell that is computed on demand, below the explanation."""
+"""The type of a panel, which computes something about the explained cell on demand, and its wiring."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -22,12 +22,12 @@ from geoexplain.studio.work import Cancelled, Progress, messages
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What a panel is asked.
+    """A request to a panel.
 
     loaded  the model that the page has chosen
     image   the picture on the page, as uploaded
-    target  the cell that the page explains, not yet known to be one of the model's, or the cells of a place
-    asked   what else the browser sent, taken for nothing until it is checked
+    target  the cell that the page explains (unchecked), or the cells of a place
+    asked   the rest of the browser's data, untrusted
     parts   the values of the panel's own components
     """
 
@@ -42,13 +42,13 @@ class Question:
 class Panel:
     """One panel.
 
-    name    of its files in assets/studio/panels, NAME.js and NAME.css, and of its events
-    title   on its tab
-    frame   its HTML, which the browser fills in; `work_controls` belongs into it
-    answer  a question → what its script gets as the report's other keys, plain data; in a thread, and with network
-            passes one question at a time. Raises a GeoExplainError for what it refuses, ExplanationCancelledError
-            once it is called off.
-    parts   makes Gradio components of its own, shown above the frame; their values come with every question
+    name    name of its events and of its files in assets/studio/panels: NAME.js and NAME.css
+    title   title of its tab
+    frame   returns its HTML, which includes `work_controls` and which the browser fills in
+    answer  returns the answer to a question as plain data, which its script receives as further keys of the report.
+            It runs in a thread, one question at a time. Raises a GeoExplainError for what it refuses,
+            ExplanationCancelledError when cancelled.
+    parts   returns Gradio components of its own, shown above the frame; their values come with every question
     """
 
     name: str
@@ -59,7 +59,7 @@ class Panel:
 
 
 def work_controls(label: str) -> str:
-    """The button that asks, which the panel's script enables, the bar, and the button that calls it off."""
+    """Return the button that starts the work, which the panel's script enables, a progress bar, and a Cancel button."""
     return (
         f'<div class="ge-work"><button type="button" class="ge-start ge-primary" disabled>{escape(label)}</button>'
         '<div class="ge-running" hidden><progress></progress><span class="ge-count" role="status"></span>'
@@ -68,7 +68,7 @@ def work_controls(label: str) -> str:
 
 
 def add_panel(panel: Panel, models: Models, image: Component, chosen: Component) -> None:
-    """Put a panel where the layout is, and wire it: it asks with `ask`, and calls that off with `stop`.
+    """Add a panel to the current layout and connect its events: `ask` starts its work, `stop` cancels it.
 
     A report reaches the browser as the prop `report`: {"run", "state": "running", "done", "total"}, and at the end
     {"run", "state": "done"} with what `answer` returned.
@@ -89,8 +89,8 @@ def add_panel(panel: Panel, models: Models, image: Component, chosen: Component)
         shown, run = still_shown(picture, name, asked), whole_number(asked.get("run"))
         loaded = _loaded(models, name)
         question = Question(loaded, shown, asked_explained(loaded, asked), asked, values)
-        with closing(messages(run, partial(panel.answer, question))) as heard:
-            for message in heard:
+        with closing(messages(run, partial(panel.answer, question))) as reported:
+            for message in reported:
                 yield gr.HTML(report=message)
 
     network: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The sanity strip: every explanation while the network forgets what it has learnt, from the head to the stem."""
+"""The panel of the sanity check: each explanation while the weights become random, from the head to the stem."""
 
 import base64
 import io
@@ -31,13 +31,13 @@ from geoexplain.view.overlay import COLORMAPS, colormap_lut, normalise
 from geoexplain.words import about, counted, decimal, listed, plural, printable
 
 DRAWS = (5, 10, 20, 40)
-"""How often the weights are drawn, to choose from."""
+"""Numbers of draws of the random weights to choose from."""
 
 MOST_DRAWS = 100
-"""How often they are drawn at most: one person's check holds the only place of all."""
+"""Largest number of draws: while one visitor's check runs, all others wait."""
 
 THUMBNAIL_PX = 64
-"""Longer side of a small map."""
+"""Longer side of a thumbnail."""
 
 VERDICTS = {
     DEPENDS: "depends on what was learnt",
@@ -46,11 +46,11 @@ VERDICTS = {
     TOO_FEW: "too few draws to tell",
     NO_MAP: "no map",
 }
-"""The verdicts of SanityCheck in a few words."""
+"""Short texts for the verdicts of SanityCheck."""
 
 
 def frame() -> str:
-    """Controls and the strip; the browser fills in the rows."""
+    """Return the panel's HTML: controls and the table, whose rows the browser fills in."""
     draws = "".join(f'<option value="{n}"{" selected" if n == USUAL_DRAWS else ""}>{n}</option>' for n in DRAWS)
     return f"""
 <section class="ge-panel-body ge-sanity ge-ui" data-state="empty" aria-label="Sanity check">
@@ -74,7 +74,7 @@ def frame() -> str:
 
 
 def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
-    """The strip of the page's image and cell. Raises DataError for draws or colours that are not offered."""
+    """Return the check of the page's image and cell. Raises DataError for invalid draws or an unknown colormap."""
     draws, colormap = question.asked.get("draws"), question.asked.get("colormap")
     if type(draws) is not int or not FEWEST <= draws <= MOST_DRAWS:
         raise DataError(f"expected {FEWEST} to {MOST_DRAWS} draws, got {printable(str(draws))!r}: reload the page.")
@@ -113,9 +113,9 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
 
 
 def more_draws(draws: int, open_: Collection[Equivalence]) -> dict[str, Any] | None:
-    """What to offer when some methods are not settled after so many draws; None if all are.
+    """Return the offer of more draws if some methods have no verdict after `draws`; None if all have one.
 
-    "draws" is how many to ask for in all, None if no more are offered; "words" say why, "label" goes on the button.
+    "draws" is the total number to request, None if no more are offered; "words" explain it, "label" is the button's.
     """
     if not open_:
         return None
@@ -135,7 +135,7 @@ def more_draws(draws: int, open_: Collection[Equivalence]) -> dict[str, Any] | N
 
 
 def row_of(title: str, check: SanityCheck, maps: list[str | None]) -> dict[str, Any]:
-    """One explanation: the original map, then one per step, with what is left of it."""
+    """Return one explanation as a row: its original map, then one map per step with its resemblance."""
     return {
         "name": check.candidate,
         "title": title,
@@ -149,13 +149,13 @@ def row_of(title: str, check: SanityCheck, maps: list[str | None]) -> dict[str, 
     }
 
 
-def interval_of(found: Equivalence) -> str:
-    """A mean and its interval, with minus signs: "0.06 (95 %: −0.03 to 0.15)"."""
-    return f"{two_decimals_text(found.mean)} ({interval_text(found)})".replace("-", "−")
+def interval_of(result: Equivalence) -> str:
+    """Return a mean and its interval as text with minus signs: "0.06 (95 %: −0.03 to 0.15)"."""
+    return f"{two_decimals_text(result.mean)} ({interval_text(result)})".replace("-", "−")
 
 
 def thumbnail(heatmap: Heatmap, colormap: str) -> str | None:
-    """A heatmap as a small PNG data URL; None if it is flat."""
+    """Return a heatmap as a small PNG data URL; None if it is flat."""
     if heatmap.flat:
         return None
     height, width = heatmap.values.shape
