@@ -30,7 +30,7 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def uniform_cross_entropy(logits: Tensor) -> Tensor:
-    """Compute the cross-entropy (N,) of logits (N, K) against the uniform distribution, less its minimum log K, in nats.
+    """Compute the cross-entropy (N,) of logits (N, K) against the uniform distribution, minus log K, in nats.
 
     For pictures that show no place: Hendrycks, Mazeika, Dietterich, Deep Anomaly Detection with Outlier Exposure,
     ICLR 2019, sect. 3.
