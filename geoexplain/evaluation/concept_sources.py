@@ -55,8 +55,8 @@ class LandCoverMasks:
 
     def settings(self) -> dict[str, Any]:
         """See ConceptSource."""
-        found = None if self.naturalearth is None else _natural_concepts(self.naturalearth).sha256
-        return {"concepts": "land cover", "at": self.at, "naturalearth_sha256": found}
+        sha256 = None if self.naturalearth is None else _natural_concepts(self.naturalearth).sha256
+        return {"concepts": "land cover", "at": self.at, "naturalearth_sha256": sha256}
 
     def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:
         """See ConceptSource; a picture without a footprint is segmented by colour only."""

@@ -77,10 +77,10 @@ def gate_answers(model: GeoModel, predictions: Sequence[Prediction]) -> GateAnsw
     """Return the gate's answers in N predictions of a model. Raises DataError for a model without a gate."""
     check_gate(model)
     return GateAnswers(
-        np.array([found.domain_score for found in predictions], dtype=np.float64),
-        np.array([found.in_domain for found in predictions], dtype=bool),
-        np.array([found.localizable for found in predictions], dtype=bool),
-        np.array([found.density for found in predictions], dtype=np.float64),
+        np.array([one.domain_score for one in predictions], dtype=np.float64),
+        np.array([one.in_domain for one in predictions], dtype=bool),
+        np.array([one.localizable for one in predictions], dtype=bool),
+        np.array([one.density for one in predictions], dtype=np.float64),
     )
 
 

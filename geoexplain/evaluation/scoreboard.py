@@ -82,8 +82,8 @@ def _gains(
     values: Mapping[str, Mapping[str, Sequence[float | None]]], column: str, sign: int
 ) -> dict[str, NDArray[np.float64]]:
     """Return method → values (images,), signed so that higher is better, NaN for None; only methods with values."""
-    found = {method: sign * np.array(row[column], dtype=np.float64) for method, row in values.items()}
-    return {method: gains for method, gains in found.items() if np.isfinite(gains).any()}
+    signed = {method: sign * np.array(row[column], dtype=np.float64) for method, row in values.items()}
+    return {method: gains for method, gains in signed.items() if np.isfinite(gains).any()}
 
 
 def _standing(values: Mapping[str, NDArray[np.float64]]) -> Standing:
