@@ -18,7 +18,7 @@ COMMANDS = {
     "locate": "say where images were taken",
     "explain": "show what in an image speaks for a place: heatmaps, raw maps, a world map",
     "concepts": "measure which concepts in an image an explanation marks: coast, ice, a tower",
-    "evaluate": "measure how accurate and how well calibrated a model is, and how faithful its explanations are",
+    "evaluate": "measure accuracy, calibration and faithfulness of a model",
     "tune": "search for weights of Combi-CAM, and measure what they gain",
     "practice": "make a set of positions and photos to practise training on",
     "addresses": "list the places that contain each of many coordinates",
