@@ -1,4 +1,4 @@
-"""The studio: what `make run` and Hugging Face Spaces start."""
+"""Start the studio. `make run` and Hugging Face Spaces run this file."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every benchmark, one table each: `python -m benchmarks`."""
+"""Run every benchmark and print its table: `python -m benchmarks`."""
 
 import subprocess
 import sys

@@ -1,9 +1,9 @@
-"""Addresses of coordinates around cities, and the places and names of a model's cells by their areas, in one run.
+"""Time the addresses of coordinates around cities, and the places and names of a model's cells by their areas.
 
     python -m benchmarks.bench_addresses --coordinates 1000000 [--naturalearth DIR]
 
-Points are drawn around the packaged cities, as photos are; cells are those of CERTH's model in number, and anywhere on
-Earth. Repeats are interleaved, medians are compared.
+Points are drawn around the packaged cities, where photos are taken. There are as many cells as in CERTH's model, at
+random positions on Earth. Repeats are interleaved, and medians are compared.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
     rng = np.random.default_rng(1)
     centers = np.stack([np.degrees(np.arcsin(rng.uniform(-1, 1, CELLS))), rng.uniform(-180, 180, CELLS)], axis=1)
     addresses = territory_addresses(points)
-    load_territories()  # what is made once per process
+    load_territories()  # loaded once per process
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "addresses.csv"
         jobs: dict[str, tuple[int, Callable[[], object]]] = {

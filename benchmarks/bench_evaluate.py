@@ -1,10 +1,11 @@
-"""Evaluating photos, side by side with a bare loop of the network over their tensors, in one run.
+"""Compare the evaluation of photos with a bare loop of the network over their tensors, in one run.
 
     python -m benchmarks.bench_evaluate
 
-The photos are generated JPEGs of four shapes. The loops get them decoded, resized and stacked beforehand, in the same
-batches as the evaluation forms; one gets the tensors as `Preprocess.tensor` gives them, one with channels last. The
-evaluation starts from the files and ends with its table on disk. Repeats are interleaved, medians are compared.
+The photos are generated JPEGs of four shapes. The loops get them decoded, resized and stacked in advance, in the same
+batches that the evaluation forms: one loop gets the tensors as `Preprocess.tensor` returns them, one with channels
+last. The evaluation starts from the files and ends with its table on disk. Repeats are interleaved, and medians are
+compared.
 """
 
 import argparse
@@ -39,7 +40,7 @@ OURS = "geoexplain evaluate photos"
 
 
 def generated_photo(file: Path, size: tuple[int, int], rng: np.random.Generator) -> None:
-    """A JPEG of smooth colours and some noise, which take about as long to decode as a photo."""
+    """Write a JPEG of smooth colours and some noise, which takes about as long to decode as a photo."""
     width, height = size
     coarse = Image.fromarray(rng.integers(0, 256, (height // 12, width // 12, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC)).astype(int)
@@ -58,7 +59,7 @@ def generated_manifest(folder: Path, count: int) -> Manifest:
 
 
 def published_size() -> GeoModel:
-    """EfficientNet-B4 and 31,145 cells, the size of the published photo model, with untrained weights."""
+    """Return EfficientNet-B4 with 31,145 cells, the size of the published photo model, with untrained weights."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     centers = np.stack([rng.uniform(-80, 80, 31_145), rng.uniform(-180, 180, 31_145)], axis=-1)
@@ -69,7 +70,7 @@ def published_size() -> GeoModel:
 
 
 def batches_of(model: GeoModel, manifest: Manifest, batch: int) -> list[Tensor]:
-    """All photos as network inputs, channels last, in the batches that the evaluation forms."""
+    """Return all photos as network inputs, channels last, in the batches that the evaluation forms."""
     samples = (read_sample(i, photo.file, model.preprocess, 1) for i, photo in enumerate(manifest.photos))
     return [
         network_input([s.pixels for s in some if s.pixels is not None], model.preprocess, model.device)
@@ -78,7 +79,7 @@ def batches_of(model: GeoModel, manifest: Manifest, batch: int) -> list[Tensor]:
 
 
 def measure(model: GeoModel, manifest: Manifest, images: Path, batch: int, repeats: int) -> dict[str, float]:
-    """Median seconds of every contestant, repeats interleaved after one unmeasured round."""
+    """Return the median seconds of every contestant; repeats are interleaved after one unmeasured round."""
     last = batches_of(model, manifest, batch)
     first = [x.contiguous() for x in last]
 

@@ -1,12 +1,12 @@
-"""Explaining one image, side by side with the packages grad-cam and torchcam, in one run.
+"""Compare explaining one image with the packages grad-cam and torchcam, in one run.
 
     python -m benchmarks.bench_explain
 
-Every contestant gets the same network, image and cell, and explains its logit. Repeats are interleaved, so that a busy
-moment of the machine hits all of them; medians are compared. The peers are used as their documentation shows, on a
-network as it is loaded; they are measured a second time on a network with frozen parameters and an image that asks for
-a gradient, which spares them the gradients of the parameters. They attach their hooks within the measured time, as they
-have to per request when requests share a network; it is a small part of it.
+Every contestant gets the same network, image and cell, and explains the cell's logit. Repeats are interleaved, so that
+a busy moment of the machine affects all of them; medians are compared. The other packages are used as their
+documentation shows, on a network as it is loaded. They are measured again on a network with frozen parameters and an
+image that requires a gradient, which saves them the gradients of the parameters. They attach their hooks within the
+measured time, as a server has to per request when requests share a network; this is a small part of the time.
 """
 
 import argparse
@@ -44,7 +44,7 @@ Contestant = Callable[[GeoModel, Tensor], contextlib.AbstractContextManager[Call
 
 
 def with_gradient(image: Tensor) -> Tensor:
-    """A frozen network passes gradients on only if its input asks for one."""
+    """Return the image with `requires_grad`, without which a frozen network propagates no gradients."""
     return image.clone().requires_grad_()
 
 
@@ -54,7 +54,7 @@ def bare_forward(model: GeoModel, image: Tensor) -> Iterator[Callable[[], object
 
 
 def bare_to_first_block(*, served: bool) -> Contestant:
-    """No more than the arithmetic that any explanation needs, on the network that answers or on the one trained."""
+    """Run only the arithmetic that any explanation needs, on the folded network (`served`) or on the trained one."""
 
     @contextmanager
     def contestant(model: GeoModel, image: Tensor) -> Iterator[Callable[[], object]]:
@@ -109,7 +109,7 @@ def geoexplain_combi_cam(model: GeoModel, image: Tensor) -> Iterator[Callable[[]
 
 @contextmanager
 def separate_passes(model: GeoModel, image: Tensor) -> Iterator[Callable[[], object]]:
-    """The published way: a whole forward and gradient pass for the Grad-CAM of every block."""
+    """Run a whole forward and gradient pass for the Grad-CAM of every block, as published."""
     backbone = model.network.backbone
     blocks = backbone.blocks
 
@@ -130,7 +130,7 @@ def separate_passes(model: GeoModel, image: Tensor) -> Iterator[Callable[[], obj
 
 
 def peer_network(model: GeoModel, frozen: bool) -> tuple[torch.nn.Module, list[torch.nn.Module], list[torch.nn.Module]]:
-    """A copy of the network, its stage ends and its blocks, as a peer gets them."""
+    """Return a copy of the network, the last block of each stage, and all blocks, for another package."""
     network = copy.deepcopy(model.network).requires_grad_(not frozen)
     stages = [list(stage.children()) for stage in network.backbone.stages]
     return network, [blocks[-1] for blocks in stages], [block for blocks in stages for block in blocks]
@@ -145,7 +145,7 @@ def grad_cam_package(level: str, *, frozen: bool) -> Contestant:
         def run() -> object:
             maps = []
             for cam_class in (pytorch_grad_cam.GradCAM, pytorch_grad_cam.GradCAMPlusPlus, pytorch_grad_cam.LayerCAM):
-                # One after the other: hooks of several extractors would be paid for by each.
+                # One after the other: hooks of several extractors would slow down each of them.
                 with cam_class(model=network, target_layers=layers) as cam:
                     maps.append(cam(with_gradient(image) if frozen else image, [ClassifierOutputTarget(TARGET)]))
             return maps
@@ -194,7 +194,7 @@ CONTESTANTS: dict[str, Contestant] = {
 def measure(
     model: GeoModel, image: Tensor, repeats: int, names: Sequence[str] = tuple(CONTESTANTS)
 ) -> dict[str, float]:
-    """Median seconds of the named contestants, repeats interleaved after one unmeasured round."""
+    """Return the median seconds of the named contestants; repeats are interleaved after one unmeasured round."""
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for round_ in range(repeats + 1):
         for name in names:
@@ -207,7 +207,7 @@ def measure(
 
 
 def report(seconds: dict[str, float], score_cams: dict[str, tuple[float, float]]) -> str:
-    """One Markdown table and the two ratios that are watched."""
+    """Format one Markdown table and the two ratios to watch."""
     lines = io.StringIO()
     reference = seconds[REFERENCE]
     print("| what | ms | × bare forward + gradient | extra memory, MiB |\n|---|---:|---:|---:|", file=lines)

@@ -1,10 +1,9 @@
-"""Measuring how faithful a heatmap is, side by side with as many bare forward passes, in one run.
+"""Compare measuring the faithfulness of a heatmap with bare forward passes, in one run.
 
     python -m benchmarks.bench_faithfulness --model bundled
 
-The bare passes take 100 images of the same size in the same layout, either in the same chunks as the metrics form, or
-16 at a time; the network runs without gradients in all of them. Repeats are interleaved, medians of CPU time are
-compared: on a machine that others use, too, wall time says little.
+The bare passes take 100 images of the same size and layout, 16 at a time; the network runs without gradients in all
+cases. Repeats are interleaved, and medians of CPU time are compared, since wall time says little on a shared machine.
 """
 
 import argparse

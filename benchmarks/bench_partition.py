@@ -1,10 +1,10 @@
-"""Partitionings of millions of coordinates: seconds of every step and peak memory.
+"""Time every step of building partitionings from millions of coordinates, and measure peak memory.
 
     python -m benchmarks.bench_partition
 
 S2 from 5,000,000 coordinates at the published thresholds, and a semantic partitioning from the offline addresses of
-1,000,000, both drawn around the packaged cities by population. Each runs in a process of its own, from the CSV table to
-the folder and its map; peak memory is that of the whole process.
+1,000,000, both drawn around the packaged cities in proportion to their population. Each is built in a separate process,
+from the CSV table to the folder and its map; peak memory is that of the whole process.
 """
 
 import argparse
@@ -48,9 +48,9 @@ def measure(kind: str, table: Path, out: Path) -> None:
 
     def timed(step: str, work: Callable[[], T]) -> T:
         begun = time.perf_counter()
-        found = work()
+        result = work()
         seconds[step] = time.perf_counter() - begun
-        return found
+        return result
 
     points = timed("read the table", lambda: read_coordinates(table))
     if kind == "s2":
@@ -73,12 +73,12 @@ def report(kind: str, count: int, folder: Path) -> None:
     begun = time.perf_counter()
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     total = time.perf_counter() - begun
-    found = json.loads(done.stdout)
-    cells = " / ".join(f"{cells:,}" for cells in found["cells"])
+    measured = json.loads(done.stdout)
+    cells = " / ".join(f"{cells:,}" for cells in measured["cells"])
     print(f"\n{kind}: {count:,} coordinates → {cells} cells\n\n| step | s |\n|---|---:|")
-    for step, seconds in found["seconds"].items():
+    for step, seconds in measured["seconds"].items():
         print(f"| {step} | {seconds:.1f} |")
-    print(f"| **whole process** | **{total:.1f}** |\n\npeak memory {found['peak_gib']:.2f} GiB", flush=True)
+    print(f"| **whole process** | **{total:.1f}** |\n\npeak memory {measured['peak_gib']:.2f} GiB", flush=True)
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""A model of the size of CERTH's (EfficientNet-B4, 31,145 cells): adding, loading, explaining, its memory and its map.
+"""Measure adding, loading and explaining, memory and map of a model of CERTH's size (EfficientNet-B4, 31,145 cells).
 
     python -m benchmarks.bench_real_size
 
-The weights are made up, since the real ones may not be passed on; nothing here depends on what they are. Adding and
-loading run in processes of their own, whose peak memory is that of the whole process, Python and PyTorch included.
+The weights are random, since the real ones may not be redistributed; no figure here depends on them. Loading runs in
+separate processes; their peak memory includes Python and PyTorch.
 """
 
 import argparse
@@ -60,7 +60,7 @@ explain(Image.effect_noise((400, 300), 90).convert("RGB"), model).combi_cam()
 print(json.dumps([load_s, imported, loaded, memory_mib("VmHWM")]))
 """
 
-# Drags the map from side to side and notes how long every frame took.
+# Drags the map from side to side and records the time of every frame.
 PAN = """async () => {
     const map = document.querySelector('.leaflet-container');
     const box = map.getBoundingClientRect();
@@ -118,14 +118,14 @@ def main() -> None:
 
 
 def load_and_explain(threads: int) -> tuple[float, float, float, float]:
-    """Seconds to load, and peak MiB of a process after importing, loading and explaining."""
+    """Return the seconds to load, and the peak MiB of a process after importing, loading and explaining."""
     command = [sys.executable, "-c", LOAD_AND_EXPLAIN, NAME, str(threads)]
     run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
     return tuple(json.loads(run.stdout))
 
 
 def map_rows(model: GeoModel, explanation: Explanation, folder: Path) -> list[tuple[str, str]]:
-    """Size of the studio's map page, and how smoothly the map follows the mouse."""
+    """Return the size of the studio's map page, and how smoothly the map follows the mouse."""
     page = world_map_html(explanation.prediction, model.partition, leaflet_url="leaflet", world_url="world")
     save_world_map(folder / "map.html", explanation.prediction, model.partition)
     with sync_playwright() as playwright:
@@ -139,7 +139,7 @@ def map_rows(model: GeoModel, explanation: Explanation, folder: Path) -> list[tu
 
 
 def pan(browser: Browser, file: Path) -> list[float]:
-    """Milliseconds per frame while the map is dragged: median and 95th percentile."""
+    """Return the median and the 95th percentile of the milliseconds per frame while the map is dragged."""
     page = browser.new_page(viewport={"width": 900, "height": 500})
     page.goto(file.as_uri())
     page.wait_for_selector(".leaflet-container canvas")

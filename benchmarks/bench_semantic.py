@@ -1,10 +1,10 @@
-"""A semantic partitioning from a million addresses: time and memory, hierarchy and borders apart.
+"""Measure time and memory of a semantic partitioning from a million addresses; hierarchy and borders separately.
 
     python -m benchmarks.bench_semantic
 
-The addresses are made up, but as a reverse geocoder makes them: streets in cities in regions in countries, a few of
-which hold most of the images; levels are missing here and there, and some streets and cities are filed under a
-neighbour. Countries have borders of 2,000 corners, so that all other classes have to be cut to them.
+The addresses are synthetic, but resemble those of a reverse geocoder: streets in cities in regions in countries, a few
+of which hold most of the images. Some levels are missing, and some streets and cities are assigned to a neighbour.
+Countries have borders of 2,000 corners, to which all other classes have to be clipped.
 """
 
 import argparse
@@ -69,16 +69,18 @@ def main() -> None:
     build_semantic(addresses, (100, 125, 250), name="bench")
     without_s = time.perf_counter() - start
     start = time.perf_counter()
-    found = build_semantic(addresses, (100, 125, 250), name="bench", border_of=lambda each: borders.get(each.key))
+    partitioning = build_semantic(
+        addresses, (100, 125, 250), name="bench", border_of=lambda each: borders.get(each.key)
+    )
     with_s = time.perf_counter() - start
     start = time.perf_counter()
-    found.assign(addresses.points_deg[:100_000])
+    partitioning.assign(addresses.points_deg[:100_000])
     assign_s = time.perf_counter() - start
     tracemalloc.start()
     build_semantic(addresses, (100, 125, 250), name="bench")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    cells = " + ".join(str(len(level)) for level in found.levels)
+    cells = " + ".join(str(len(level)) for level in partitioning.levels)
     print(f"{arguments.images:,} addresses, {len(addresses.locations):,} locations, {cells} cells")
     print("\n| step | s |\n|---|---|")
     print(f"| hierarchy | {hierarchy_s:.1f} |")

@@ -1,10 +1,10 @@
-"""The studio as a person meets it: from its start to the first page, and from an image to everything shown.
+"""Time the studio as a user sees it: from its start to the first page, and from an image to everything shown.
 
     python -m benchmarks.bench_studio
 
-Starts `app.py`, opens it in headless Chromium, and uploads pictures one after another (the examples, and views enlarged
-and cropped out of them, so that none is known to the server). Times are medians in seconds; the last column sets them
-in relation to one bare forward and gradient pass of the same network, measured in the same run.
+Starts `app.py`, opens it in headless Chromium, and uploads pictures one after another: enlarged crops of the examples,
+so that none is in the server's cache. Times are medians in seconds; the last column divides them by the time of one
+bare forward and gradient pass of the same network, measured in the same run.
 """
 
 import argparse

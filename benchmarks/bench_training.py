@@ -1,10 +1,10 @@
-"""One step of training on views, with the faster gradients of depthwise convolutions and without, in one run.
+"""Time one step of training on views with and without the faster gradients of depthwise convolutions, in one run.
 
     python -m benchmarks.bench_training
 
-Both networks begin with the same weights and see the same made-up batch: forward and backward in bf16, the loss,
-clipping, and the optimizer's step; not the rendering of views. Steps are interleaved, so that a busy moment of the
-machine hits both; medians of the CPU time of the process are compared.
+Both networks start from the same weights and get the same synthetic batch. A step is forward and backward in bf16, the
+loss, clipping, and the optimizer's step, without the rendering of views. Steps are interleaved, so that a busy moment
+of the machine affects both; medians of the CPU time of the process are compared.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The tables of README.md and docs from the summaries that the evaluations wrote, as Markdown.
+"""Print the tables of README.md and docs as Markdown, from the summaries that the evaluations wrote.
 
 python -m benchmarks.readme_tables brief-views benchmarks/views/*.json   README.md
 python -m benchmarks.readme_tables views benchmarks/views/*.json         docs/trust.md, as all that follow
@@ -45,22 +45,22 @@ IMAGERY_TITLES = {
 
 
 BRIEF = (DISCS, "day map of Solar System Scope", "globe of `openuniverse`", "Blue Marble, March")
-"""The rows of the table in README.md: real pictures, then an easy and a hard rendering, then another season."""
+"""Rows of the table in README.md: photographs, then an easy and a hard rendering, then another season."""
 
 
 def title_of(name: str) -> str:
-    """The title of an explanation by its present or a former name; of a baseline in italics."""
+    """Return the title of an explanation by its present or a former name, in italics for a baseline."""
     kind = explanation_kind(name)
     return f"*{kind.title}*" if kind.family == BASELINE else kind.title
 
 
 def views(*summaries: Mapping[str, Any]) -> list[str]:
-    """Sets of views × shares in % within each radius, of the localizable, and of those wrong in spite of it."""
+    """Format sets of views × shares in %: within each radius, localizable, and wrong although localizable."""
     return _views([report for summary in summaries for report in summary["reports"]])
 
 
 def brief_views(*summaries: Mapping[str, Any]) -> list[str]:
-    """The rows of BRIEF alone."""
+    """Format only the rows of BRIEF."""
     reports = [report for summary in summaries for report in summary["reports"]]
     return _views([one for one in reports if views_title(one) in BRIEF])
 
@@ -70,8 +70,8 @@ def _views(reports: Sequence[Mapping[str, Any]]) -> list[str]:
     heads = [*radii, "localizable", "wrong, yet localizable", "calibration error", "truth in 50 / 90 % circle"]
     lines = [f"| views of | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
     for report in reports:
-        found = [*report["accuracy_by_km"].values(), report["localizable"], report["wrongly_localizable"]]
-        shares = ["–" if share is None else f"{100 * share:.0f}" for share in found]
+        values = [*report["accuracy_by_km"].values(), report["localizable"], report["wrongly_localizable"]]
+        shares = ["–" if share is None else f"{100 * share:.0f}" for share in values]
         shares += [f"{100 * report['calibration_error']:.1f}"]
         coverage = report["coverage"]
         circles = f"{100 * coverage['half']:.0f} / {100 * coverage['ninety']:.0f}"
@@ -80,7 +80,7 @@ def _views(reports: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def views_title(report: Mapping[str, Any]) -> str:
-    """What one set of views is called: its imagery, and what is done to it."""
+    """Return the title of a set of views: its imagery and its condition."""
     condition = report["condition"]
     if condition.startswith("disc"):
         below = condition.removeprefix("disc").removeprefix("-cloud-below-")
@@ -90,18 +90,18 @@ def views_title(report: Mapping[str, Any]) -> str:
 
 
 def gate(summary: Mapping[str, Any]) -> list[str]:
-    """Kinds of pictures × how many, how many of them are taken for the model's own, and called localizable, in %."""
+    """Format kinds of pictures × their number, the accepted share and the localizable share in %."""
     lines = ["| pictures | images | let pass, % | localizable, % |", "|---|---:|---:|---:|"]
     for own, part in (("", summary["own"]), ("not: ", summary["others"])):
-        for name, found in part.items():
-            found_shares = (found["in_domain"], found["localizable"])
-            shares = " | ".join("–" if share is None else f"{100 * share:.1f}" for share in found_shares)
-            lines.append(f"| {own}{name} | {found['images']:,} | {shares} |")
+        for name, figures in part.items():
+            values = (figures["in_domain"], figures["localizable"])
+            shares = " | ".join("–" if share is None else f"{100 * share:.1f}" for share in values)
+            lines.append(f"| {own}{name} | {figures['images']:,} | {shares} |")
     return lines
 
 
 def faithfulness(summary: Mapping[str, Any]) -> list[str]:
-    """Methods × metrics, mean ± half of the interval; bold what is better than every other method and baseline."""
+    """Format methods × metrics, mean ± half of the interval; bold if better than every other method and baseline."""
     columns = list(summary["higher_is_better"])
     names = [column.partition("@")[0] for column in columns]
     heads = [f"{'↑' if METRICS[name].higher else '↓'} {HEADS[name]}" for name in names]
@@ -119,19 +119,19 @@ def faithfulness(summary: Mapping[str, Any]) -> list[str]:
 
 
 def sanity(summary: Mapping[str, Any]) -> list[str]:
-    """Methods × what was drawn last: mean resemblance, and at the end its interval and the verdict."""
+    """Format methods × the part that was drawn last: mean resemblance, then its last interval and the verdict."""
     steps = [one["randomised"] for one in next(iter(summary["methods"].values()))["steps"]]
     lines = [f"| | {' | '.join(steps)} | 95 % | verdict |", "|---|" + "---:|" * len(steps) + "---|---|"]
-    for method, found in summary["methods"].items():
-        left = [one["resemblance"] for one in found["steps"]]
-        values = ["–" if one is None else two_decimals_text(one).replace("-", "−") for one in left]
-        last = found["steps"][-1]
+    for method, result in summary["methods"].items():
+        resemblances = [one["resemblance"] for one in result["steps"]]
+        values = ["–" if one is None else two_decimals_text(one).replace("-", "−") for one in resemblances]
+        last = result["steps"][-1]
         span = (
             "–"
             if last["low"] is None
             else f"{two_decimals_text(last['low'])} to {two_decimals_text(last['high'])}".replace("-", "−")
         )
-        lines.append(f"| {title_of(method)} | {' | '.join(values)} | {span} | {found['verdict']} |")
+        lines.append(f"| {title_of(method)} | {' | '.join(values)} | {span} | {result['verdict']} |")
     return lines
 
 
@@ -140,7 +140,7 @@ FEWEST_VIEWS = 50
 
 
 def concepts(summary: Mapping[str, Any]) -> list[str]:
-    """Concepts by the error of the answer × mean influence with its interval, where there are FEWEST_VIEWS."""
+    """Format concepts by prediction error × mean influence with its interval, where there are FEWEST_VIEWS views."""
     tables = {name: summary["methods"][name]["concepts"] for name in CONCEPT_METHODS}
     titles = [title_of(name) for name in CONCEPT_METHODS]
     lines = [f"| concept | error, km | views | {' | '.join(titles)} |", "|---|---|---:|" + "---:|" * len(titles)]

@@ -1,4 +1,4 @@
-"""Score-CAM of the last stage by geoexplain and its peers, each in a process of its own: seconds and peak memory.
+"""Measure time and peak memory of Score-CAM of the last stage by geoexplain and other packages, one process each.
 
 python -m benchmarks.score_cams "geoexplain, Score-CAM"
 """
@@ -53,7 +53,7 @@ SCORE_CAMS: dict[str, Callable[[GeoModel, Tensor], None]] = {
 
 
 def memory_mib(field: str) -> float:
-    """VmRSS (now) or VmHWM (the most so far) of this process. Linux only."""
+    """Return VmRSS (current memory) or VmHWM (peak memory) of this process in MiB. Linux only."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1024
@@ -61,7 +61,7 @@ def memory_mib(field: str) -> float:
 
 
 def score_cam_alone(name: str, args: argparse.Namespace) -> dict[str, float]:
-    """Run one Score-CAM in this process: its seconds, and the MiB it took beyond the loaded model's."""
+    """Run one Score-CAM in this process; return its seconds, and the MiB beyond those of the loaded model."""
     model, image = model_and_image(args)
     model.logits(image)
     before = memory_mib("VmRSS")
@@ -71,7 +71,7 @@ def score_cam_alone(name: str, args: argparse.Namespace) -> dict[str, float]:
 
 
 def measure_score_cams(args: argparse.Namespace, repeats: int) -> dict[str, tuple[float, float]]:
-    """Median seconds and MiB of every Score-CAM, each run in a process of its own, repeats interleaved."""
+    """Return the median seconds and MiB of every Score-CAM; each run has its own process, repeats are interleaved."""
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in SCORE_CAMS} if repeats else {}
     for _ in range(repeats):
         for name, rows in runs.items():

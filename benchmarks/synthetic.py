@@ -1,4 +1,4 @@
-"""Coordinates such as photos have: around the packaged cities, more of them the more people live there."""
+"""Synthetic coordinates distributed like those of photos: around the packaged cities, in proportion to population."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,11 @@ from geoexplain.geography.sphere import destination
 
 MEDIAN_KM = 4.0
 SPREAD = 1.3
-"""Distances from the city are log-normal: most in it, one in a hundred beyond 80 km."""
+"""Distances from the city's centre are log-normal: most within the city, one in a hundred beyond 80 km."""
 
 
 def city_coordinates(count: int, seed: int = 0) -> NDArray[np.float64]:
-    """Coordinates (count, 2) in degrees; the same for a seed."""
+    """Draw coordinates (count, 2) in degrees; the same seed gives the same ones."""
     rng = np.random.default_rng(seed)
     gazetteer = load_gazetteer()
     people = np.maximum(gazetteer.city_population, 1.0)

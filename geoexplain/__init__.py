@@ -1,8 +1,8 @@
 """geoexplain: where a CNN thinks an image was taken, and why.
 
-`load_model()` gives the bundled model, `locate(image, model)` a Prediction, `explain(image, model)` an Explanation;
-its `combi_cam()` and `heatmap(method)` give Heatmaps. `contrast(explanation, model, against)` gives a Contrast of two
-cells: why here and not there. A CellGroup is several cells explained as one, such as those of a country.
+`load_model()` returns the bundled model. `locate(image, model)` returns a Prediction, `explain(image, model)` an
+Explanation, whose `combi_cam()` and `heatmap(method)` return Heatmaps. `contrast(explanation, model, against)` returns
+a Contrast of two cells: why here and not there. A CellGroup is several cells explained as one, such as a country's.
 """
 
 import importlib
@@ -43,7 +43,7 @@ _MODULES = {
     "load_model": "locator.zoo",
     "locate": "explainer.explanation",
 }
-"""Where each public name is defined. PyTorch takes seconds to import, so a module is imported when it is first used."""
+"""Public name → module that defines it. PyTorch takes seconds to import, so each module is imported on first use."""
 
 
 def __getattr__(name: str) -> Any:

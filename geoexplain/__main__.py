@@ -1,4 +1,4 @@
-"""`python -m geoexplain`: the command line."""
+"""Run the command line: `python -m geoexplain`."""
 
 import sys
 

@@ -82,7 +82,7 @@ def test_the_documents_have_commands() -> None:
 def test_blocks_follow_the_convention(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"^    (geoexplain|make|pip|python|\$) ", text, flags=re.MULTILINE), "an indented command"
-    assert {kind for kind, _ in FENCE.findall(text)} <= {"sh", "console", "python", "{eval-rst}"}
+    assert {kind for kind, _ in FENCE.findall(text)} <= {"sh", "console", "python", "text", "{eval-rst}"}
     assert not any(PLACEHOLDER.search(line) for block in blocks(path, "sh") for line in block)
     for _, block in [found for found in FENCE.findall(text) if found[0] == "console"]:
         assert PLACEHOLDER.search(block), f"runs as it stands, so it is sh: {block}"

@@ -1,6 +1,6 @@
-"""The command line: one module per command, imported only when its command is given.
+"""The command line: one module per command, imported only when that command runs.
 
-So training needs no Gradio and locating needs no map library, and neither has to be installed for it.
+Training therefore runs without Gradio, and locating without the map library, even where they are not installed.
 """
 
 import importlib
@@ -17,35 +17,36 @@ from geoexplain.locator.memory import reuse_freed_memory
 COMMANDS = {
     "locate": "say where images were taken",
     "explain": "show what in an image speaks for a place: heatmaps, raw maps, a world map",
-    "concepts": "say on what in an image an explanation lies: on the coast, on the ice, on a tower",
-    "evaluate": "measure how often, and how honestly, a model is right",
-    "tune": "search for weights of Combi-CAM, and say what they gain",
+    "concepts": "measure which concepts in an image an explanation marks: coast, ice, a tower",
+    "evaluate": "measure how accurate and how well calibrated a model is, and how faithful its explanations are",
+    "tune": "search for weights of Combi-CAM, and measure what they gain",
     "practice": "make a set of positions and photos to practise training on",
-    "addresses": "say which places hold each of many coordinates",
-    "partition": "build the cells that a model is trained on, or look at them",
+    "addresses": "list the places that contain each of many coordinates",
+    "partition": "build the cells that a model is trained on, or inspect them",
     "train": "train a model, or release a trained one",
     "models": "list the models, add one, remove one",
     "gallery": "collect the photos that Search within Cell looks through",
     "inference": "the original inference.py's options and pictures",
     "studio": "serve the studio: everything in a browser",
 }
-"""Every command with its line of help; each is the module of the same name in this package."""
+"""Command → its line of help. Each command is the module of the same name in this package."""
 
 CELL_OPTIONS = ("--target", "--against", "--position")
-"""What is followed by a cell or a place, whose latitude may be negative."""
+"""Options whose value is a cell or a position, so that it may start with a negative latitude."""
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 EPILOG = """\
-Exit codes: 0 all went well; 1 some images failed, or a file could not be written; 2 nothing was begun, since the
-command line, or a model or file it names, is not right; 130 interrupted by Ctrl-C."""
+Exit codes: 0 success; 1 some images failed, or a file could not be written; 2 nothing was started, because the
+command line is wrong, or a model or file that it names cannot be used; 130 interrupted by Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line (without the program's name; None: the process's own) and return its exit code.
+    """Run one command line and return its exit code.
 
-    Results go to standard output, and one plain sentence per problem to standard error. Raises SystemExit, as argparse
-    does, for `--help`, `--version` and a command line that is not right (code 2).
+    `argv` excludes the program's name; None takes the arguments of this process. Results go to standard output, and one
+    plain sentence per problem to standard error. Raises SystemExit, as argparse does, for `--help`, `--version` and an
+    invalid command line (code 2).
     """
     reuse_freed_memory()
     words = attached_targets(sys.argv[1:] if argv is None else argv)
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(str(error))
         return EXIT_USAGE
     except BrokenPipeError:
-        # The reader, such as `head`, has seen enough; Python would complain again while closing.
+        # The reader, such as `head`, has closed the pipe; without this Python would report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser(words: Sequence[str]) -> Parser:
-    """The parser for a command line: every command with its line of help, the one that is given with its options."""
+    """Build the parser for a command line: all commands with their line of help, the given one with its options."""
     chosen = next((word for word in words if not word.startswith("-")), None)
     parser = Parser(
         prog="geoexplain", description="Shows where a CNN thinks an image was taken, and why.", epilog=EPILOG
@@ -83,9 +84,9 @@ def build_parser(words: Sequence[str]) -> Parser:
 
 
 def attached_targets(words: Sequence[str]) -> list[str]:
-    """A command line in which `--target -12.5,30` reads `--target=-12.5,30`: argparse would take it for an option.
+    """Rewrite `--target -12.5,30` as `--target=-12.5,30`, since argparse would take the value for an option.
 
-    So does what follows any other of CELL_OPTIONS.
+    The values of all CELL_OPTIONS are rewritten.
     """
     attached: list[str] = []
     for word in words:

@@ -1,4 +1,4 @@
-"""`geoexplain addresses`: the places that hold each of many coordinates, fine to coarse, as a table."""
+"""`geoexplain addresses`: write a table of the places that contain each of many coordinates, fine to coarse."""
 
 import argparse
 from collections.abc import Callable
@@ -18,38 +18,43 @@ from geoexplain.geography.addresses.offline import territory_addresses
 from geoexplain.geography.coordinates import read_coordinates
 
 EPILOG = """\
-Without --naturalearth and --nominatim addresses are made offline, from what comes with geoexplain: city, region,
+Without --naturalearth and --nominatim addresses are made offline, from the data that geoexplain ships: city, region,
 country, part of the continent, continent; or the sea.
 
-OUT.csv holds a line for each coordinate, in their order: latitude, longitude, and the address as the keys of its
-locations with " < " between them. OUT.locations.csv, beside it, says what these are called. A semantic partitioning is
-built from the two.
+OUT.csv has one row per coordinate, in the order of the input: latitude, longitude, and the address as the keys of its
+locations, separated by " < ". OUT.locations.csv, next to it, lists their names. A semantic partitioning is built from
+both files.
 
---nominatim sends every coordinate to that server. Answers are kept in --cache as they come: after Ctrl-C, a crash or an
-error the same command goes on where it was, and asks for nothing twice. nominatim.openstreetmap.org allows one request
-per second, and no bulk work: use a server of your own for more than a few thousand coordinates."""
+--nominatim sends every coordinate to that server. Answers are stored in --cache as they arrive: after Ctrl-C, a crash
+or an error the same command continues where it stopped, and requests nothing twice. nominatim.openstreetmap.org allows
+one request per second and no bulk work: use a server of your own for more than a few thousand coordinates."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain addresses`."""
-    parser.description = "Say which places hold each of many coordinates, fine to coarse."
+    """Add the options of `geoexplain addresses`."""
+    parser.description = "List the places that contain each of many coordinates, fine to coarse."
     parser.epilog = EPILOG
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--coordinates", type=Path, metavar="FILE.csv", help="a table with latitude and longitude")
     source.add_argument("--emp16", type=Path, metavar="FILE", help="published addresses: EMP-16's .jsonl or .jsonl.bz2")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.csv", help="the table to write")
     parser.add_argument(
-        "--naturalearth", type=Path, metavar="DIR", help="deserts, ranges, lakes, …, from Natural Earth's files here"
+        "--naturalearth",
+        type=Path,
+        metavar="DIR",
+        help="use deserts, ranges, lakes, … from the Natural Earth files in this folder",
     )
     server = parser.add_argument_group("Nominatim")
-    server.add_argument("--nominatim", metavar="HOST", help="ask this server, such as http://localhost:8080")
-    server.add_argument("--user-agent", metavar="TEXT", help="who asks, such as 'my-survey (me@example.org)'")
+    server.add_argument("--nominatim", metavar="HOST", help="server to query, such as http://localhost:8080")
+    server.add_argument(
+        "--user-agent", metavar="TEXT", help="identifies you to the server, such as 'my-survey (me@example.org)'"
+    )
     server.add_argument(
         "--rate",
         type=number(float, 1e-3, 1e4, "a number from 0.001 to 10000"),
         default=1.0,
         metavar="N",
-        help="requests per second at most (default: %(default)g)",
+        help="maximum number of requests per second (default: %(default)g)",
     )
     server.add_argument(
         "--timeout",
@@ -58,37 +63,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds to wait for an answer (default: %(default)g)",
     )
-    server.add_argument("--language", default="en", metavar="CODE", help="of the names (default: %(default)s)")
-    server.add_argument("--cache", type=Path, metavar="FILE", help="answers so far (default: OUT.answers.sqlite)")
+    server.add_argument("--language", default="en", metavar="CODE", help="language of the names (default: %(default)s)")
+    server.add_argument(
+        "--cache", type=Path, metavar="FILE", help="file for the answers received (default: OUT.answers.sqlite)"
+    )
     emp16 = parser.add_argument_group("EMP-16")
     emp16.add_argument(
-        "--column", choices=COLUMNS, default=COLUMNS[0], help="filtered or raw addresses (default: %(default)s)"
+        "--column", choices=COLUMNS, default=COLUMNS[0], help="use filtered or raw addresses (default: %(default)s)"
     )
-    emp16.add_argument("--names", type=Path, metavar="FILE.feather", help="its table of locations (needs pyarrow)")
+    emp16.add_argument("--names", type=Path, metavar="FILE.feather", help="EMP-16's table of locations (needs pyarrow)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the addresses; always 0."""
+    """Write the addresses; return 0."""
     _check(args)
     with progress_bar(0, "", unit_scale=True, mininterval=0.1) as bar:
         addresses = _addresses(args, follow(bar))
     write_addresses(addresses, args.out)
     without = int((addresses.paths < 0).all(axis=1).sum())
-    said = f", {without:,} without an address" if without else ""
+    remark = f", {without:,} without an address" if without else ""
     places = f"{len(addresses.locations):,} places"
-    print(f"{args.out}: {len(addresses):,} coordinates in {places}{said}; their names in {locations_file(args.out)}")
+    print(f"{args.out}: {len(addresses):,} coordinates in {places}{remark}; their names in {locations_file(args.out)}")
     return 0
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse, before any work, what does not go together."""
+    """Raise DataError for options that exclude one another, before any work is done."""
     if args.naturalearth is not None and args.nominatim is not None:
         raise DataError("--nominatim: expected it alone, got --naturalearth too: run the command once for each.")
     if args.emp16 is not None and (args.naturalearth is not None or args.nominatim is not None):
         raise DataError("--emp16: expected it alone, got another source of addresses too: leave one of them out.")
     if args.nominatim is not None and args.user_agent is None:
-        raise DataError("--nominatim: expected --user-agent, which tells the server's owner who asks: add it.")
+        raise DataError("--nominatim: expected --user-agent, which identifies you to the server, got none: add it.")
     if args.out.is_dir():
         raise DataError(f"{args.out}: expected a file to write, found a folder: choose another name.")
     given = [file for file in (args.coordinates, args.emp16, args.names, args.cache) if file is not None]
@@ -97,7 +104,7 @@ def _check(args: argparse.Namespace) -> None:
         if any(file.exists() and out.exists() and file.samefile(out) for out in written):
             raise DataError(f"{args.out}: expected another file than {file}, which is read: choose another name.")
     if not args.out.parent.is_dir():
-        raise DataError(f"{args.out}: expected a folder to write into, found none: make {args.out.parent}.")
+        raise DataError(f"{args.out}: expected a folder to write into, found none: create {args.out.parent}.")
 
 
 def _addresses(args: argparse.Namespace, progress: Callable[[int, int], None]) -> Addresses:
@@ -121,7 +128,7 @@ def _addresses(args: argparse.Namespace, progress: Callable[[int, int], None]) -
 
 
 def follow(bar: tqdm) -> Callable[[int, int], None]:
-    """A `progress` that moves the bar, which begins anew when there is something else to count."""
+    """Return a `progress` callback that moves the bar, and resets it whenever the total changes."""
 
     def move(done: int, total: int) -> None:
         if bar.total != total:

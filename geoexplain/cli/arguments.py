@@ -1,4 +1,4 @@
-"""What several commands share: the parser, the types of options, and how problems are told."""
+"""Parser, option types and error output that several commands share."""
 
 import argparse
 import sys
@@ -18,29 +18,29 @@ T = TypeVar("T")
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that keeps the line breaks of its texts and complains in one sentence."""
+    """An ArgumentParser that keeps the line breaks of its texts and reports an error in one sentence."""
 
     def __init__(self, **options: Any):
-        # An abbreviation that works today would mean something else once a new option shares it.
+        # An abbreviation that works today would become ambiguous once a new option starts the same way.
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def _get_option_tuples(self, option_string: str) -> list[Any]:
-        # argparse spells out -combi to -combicam even so; what it may take is an option with its value: -k5.
+        # argparse still completes -combi to -combicam; only an option joined with its value, such as -k5, is accepted.
         return [match for match in super()._get_option_tuples(option_string) if option_string.startswith(match[1])]
 
     def error(self, message: str) -> NoReturn:
-        """Exit with code 2 and the sentence, without the page of usage."""
+        """Print the message in one sentence, without the usage text, and exit with code 2."""
         complain(f"{message} (see {self.prog} --help)")
         self.exit(2)
 
 
 def complain(sentence: str) -> None:
-    """One sentence to standard error, under the program's name."""
+    """Print one sentence to standard error, after the program's name."""
     print(f"geoexplain: {printable_lines(sentence)}", file=sys.stderr)
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
-    """The images to work on."""
+    """Add the argument for one or more images."""
     parser.add_argument(
         "images",
         nargs="+",
@@ -50,7 +50,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """The model and the device that runs it."""
+    """Add the options that choose the model and the device that runs it."""
     parser.add_argument(
         "--model",
         default=BUNDLED,
@@ -60,33 +60,35 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hierarchy",
         action=argparse.BooleanOptionalAction,
-        help="multiply a cell's share with those of the coarser cells that hold it, the products scaled to add up to 1 "
-        "(f*), or take it alone (f); for models with several partitionings (default: as published)",
+        help="multiply a cell's probability by those of the coarser cells that contain it, and scale the products to a "
+        "sum of 1 (f*), or use it alone (f); for models with several partitionings (default: as published)",
     )
     add_device(parser)
 
 
 def chosen_model(args: argparse.Namespace) -> "GeoModel":
-    """The model that the options of `add_model` name; says so when its gate cannot be used.
+    """Load the model that the options of `add_model` name; report when its gate cannot be used.
 
-    Raises CheckpointError when it is not there.
+    Raises CheckpointError when the model does not exist.
     """
     model = load_model(args.model, args.device, hierarchical=args.hierarchy)
     if model.ungated:
-        complain(f"{model.name} answers without its gate, which would tell images of another kind. {model.ungated}")
+        complain(
+            f"{model.name} answers without its gate, which would recognise images of another kind. {model.ungated}"
+        )
     return model
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """The device that computes."""
+    """Add the option that chooses the device."""
     parser.add_argument(
         "--device", type=device, metavar="DEVICE", help="cpu, cuda, mps, … (default: the GPU when there is one)"
     )
 
 
 def device(text: str) -> "torch.device":
-    """A device that computes here; ArgumentTypeError for another."""
-    import torch  # noqa: PLC0415 - takes seconds, and `--help` needs none of it
+    """Parse the name of a device that works on this machine; raise ArgumentTypeError for any other."""
+    import torch  # noqa: PLC0415 - takes seconds, and `--help` does not need it
 
     try:
         chosen = torch.device(text)
@@ -97,7 +99,10 @@ def device(text: str) -> "torch.device":
 
 
 def number(kind: Callable[[str], T], low: float, high: float, what: str) -> Callable[[str], T]:
-    """A type for argparse: a number from `low` to `high`, both included; ArgumentTypeError saying `what` otherwise."""
+    """Return an argparse type for numbers from `low` to `high`, both included.
+
+    It raises ArgumentTypeError for any other text; `what` describes the expected value.
+    """
 
     def parse(text: str) -> T:
         try:
@@ -115,7 +120,7 @@ count = number(int, 1, 10**9, "a whole number of at least 1")
 
 
 def numbers(text: str, kind: Callable[[str], T], option: str, example: str) -> tuple[T, ...]:
-    """Comma-separated numbers, such as the value of `--weights`; raises DataError for anything else."""
+    """Parse comma-separated numbers, such as the value of `--weights`; raise DataError for anything else."""
     try:
         return tuple(kind(part) for part in text.split(","))
     except ValueError:

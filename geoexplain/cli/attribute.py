@@ -1,4 +1,4 @@
-"""Explanations for people: a bar while they are drawn, and how well attributions add up in words and in records."""
+"""Draw explanations with a progress bar, and report the completeness of attributions as text and as records."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ BRIGHTEST_QUANTILE = 0.99
 
 
 def drawn(explanation: Explanation, model: GeoModel, name: str) -> Heatmap:
-    """An explanation by its name, with a bar if it takes long."""
+    """Draw the named explanation, with a progress bar if it takes long."""
     kind = explanation_kind(name)
     with progress_bar(0, "passes", desc=kind.title, hidden=not kind.passes) as bar:
 
@@ -28,18 +28,18 @@ def drawn(explanation: Explanation, model: GeoModel, name: str) -> Heatmap:
 
 
 def completeness(attribution: Attribution) -> str:
-    """How well it adds up, in words."""
+    """Describe in words how well an attribution sums to the score's change (its completeness)."""
     copies = ", on average over the noisy copies" if attribution.method == "smoothgrad-squared" else ""
     return (
-        f"adds up to the {attribution.score}'s change of {attribution.score_change:+.3g} from an image of mean colour, "
-        f"but for {attribution.completeness_error:.2g}{copies} (completeness error)"
+        f"sums to the {attribution.score}'s change of {attribution.score_change:+.3g} from an image of mean colour, "
+        f"up to an error of {attribution.completeness_error:.2g}{copies} (completeness error)"
     )
 
 
 def shown(heatmap: Heatmap) -> NDArray[np.float32]:
-    """What to lay over the image (H, W): of an attribution, no more than its 99th percentile.
+    """Return the values (H, W) to draw over the image; those of an attribution are cut off at its 99th percentile.
 
-    A few pixels outshine all others there, and would leave them black.
+    A few pixels of an attribution are far stronger than the others, which would all be drawn black.
     """
     if heatmap.attribution is None:
         return heatmap.values
@@ -47,7 +47,7 @@ def shown(heatmap: Heatmap) -> NDArray[np.float32]:
 
 
 def attribution_record(attribution: Attribution) -> dict[str, Any]:
-    """How well it adds up, as plain data, and where the colours of its picture end."""
+    """Return an attribution's completeness as plain data, and the quantile at which its colours end."""
     return {
         "score_change": attribution.score_change,
         "completeness_error": attribution.completeness_error,

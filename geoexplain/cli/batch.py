@@ -1,4 +1,4 @@
-"""Many images, one after the other: progress, lines of output, and going on when one fails."""
+"""Process images one after the other: progress, output, and continuing after an image that fails."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ LOG_EVERY_S = 60.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one image: a record for scripts, and lines for people."""
+    """The output for one image: a record for scripts, and text for people."""
 
     record: dict[str, Any]
     text: str
@@ -34,16 +34,16 @@ class Answer:
 def answer_each(images: Sequence[str], answer: Callable[[str, str], Answer], *, as_json: bool) -> int:
     """Print `answer(image, name)` for each image, in order; return the exit code: 0, or 1 when an image failed.
 
-    `name` is one for files that belong to the image, see unique_names().
-    With `as_json` one JSON object per line: the record, or the image and its error. Every error is also a sentence on
-    standard error. A bar shows the progress of several images where standard error is a terminal.
+    `name` is a name for the files of the image, see unique_names(). With `as_json`, print one JSON object per line: the
+    record, or the image and its error. Every error is also printed as a sentence to standard error. A bar shows the
+    progress of several images where standard error is a terminal.
     """
     failed = 0
     with progress_bar(len(images), "images", hidden=len(images) == 1) as bar:
         for image, name in zip(images, unique_names(images), strict=True):
             try:
-                found = answer(image, name)
-                record, text = found.record, found.text
+                output = answer(image, name)
+                record, text = output.record, output.text
             except (GeoExplainError, OSError) as error:
                 failed += 1
                 record, text = {"image": image, "error": _sentence(error)}, ""
@@ -52,13 +52,13 @@ def answer_each(images: Sequence[str], answer: Callable[[str, str], Answer], *, 
             line = json.dumps(record) if as_json else printable_lines(text)
             if line:
                 tqdm.write(line, file=sys.stdout)
-                sys.stdout.flush()  # whoever reads the lines need not wait for the last image
+                sys.stdout.flush()  # a script that reads the lines gets each as soon as it is ready
             bar.update()
     return 1 if failed else 0
 
 
 def unique_names(images: Sequence[str]) -> list[str]:
-    """A name for each image, from its file's, no two alike: photo, photo-2, … They differ by more than case."""
+    """Return a unique name for each image, made of its file's: photo, photo-2, … They differ by more than case."""
     names: list[str] = []
     taken: set[str] = set()
     for image in images:
@@ -73,14 +73,17 @@ def unique_names(images: Sequence[str]) -> list[str]:
 
 
 def progress_bar(total: int, unit: str, **options: Any) -> tqdm:
-    """A bar on standard error with the time left; nothing where that is not a terminal, or if `hidden`."""
+    """Return a bar on standard error with the time left; it stays hidden without a terminal, or if `hidden`."""
     hidden = options.pop("hidden", False)
-    options = {"mininterval": 0.0, "miniters": 1, "leave": False, **options}  # every step shows, also the last
+    options = {"mininterval": 0.0, "miniters": 1, "leave": False, **options}  # show every step, also the last
     return tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=True if hidden else None, **options)
 
 
 def reporter(bar: Any, unit: str) -> Callable[[int, int], None]:
-    """Moves a bar; a line a minute where it does not show. The images of an earlier run do not count for its speed."""
+    """Return a callback that moves the bar, or prints a line per minute where the bar is hidden.
+
+    Images done in an earlier run do not count towards the speed.
+    """
     logged = time.monotonic()
 
     def report(done: int, total: int) -> None:
@@ -102,7 +105,10 @@ def move(bar: Any, done: int, _total: int) -> None:
 
 
 def describe_doubt(image: str, model: GeoModel, prediction: Prediction) -> list[str]:
-    """One line, or none: that an image is not of the kind that the model knows. It comes before any answer."""
+    """Return one line if the image is not of the kind that the model knows, otherwise none.
+
+    It is printed before any answer.
+    """
     sentence = gate_sentence(model, prediction)
     return [f"{image}: {sentence} {MEANING}"] if sentence else []
 
@@ -110,7 +116,7 @@ def describe_doubt(image: str, model: GeoModel, prediction: Prediction) -> list[
 def describe_prediction(
     image: str, model: GeoModel, prediction: Prediction, top: int = 5, *, search: SearchWithinCell | None = None
 ) -> str:
-    """A prediction in words: the place, its coordinates, how sure the model is, what `search` found, the best cells."""
+    """Describe a prediction: the place, its coordinates, the probabilities, the result of `search`, the top cells."""
     labels, centers = model.partition.labels, model.partition.centers_deg
     within = ", ".join(f"{words} {percent(share)}" for words, share in share_rows(prediction))
     lines = [
@@ -131,7 +137,7 @@ def describe_prediction(
 
 
 def describe_places(model: GeoModel, prediction: Prediction) -> list[str]:
-    """A line for each tree of places: the most probable place of every level, coarse to fine, with its probability."""
+    """Return a line per tree of places: the most probable place of every level, coarse to fine, with probabilities."""
     lines = []
     for tree in model.trees:
         path = place_path(tree, prediction)
@@ -142,8 +148,8 @@ def describe_places(model: GeoModel, prediction: Prediction) -> list[str]:
 
 
 def describe_refinement(model: GeoModel, prediction: Prediction, search: SearchWithinCell | None) -> list[str]:
-    """Lines on whether the image is localizable, by which rule, and on the photos that a search found."""
-    rule, found = prediction.rule, prediction.neighbours
+    """Return lines on whether the image is localizable, by which rule, and on the photos that the search found."""
+    rule, neighbours = prediction.rule, prediction.neighbours
     reached = f"{percent(prediction.density)} in cells centred within {exact_km(rule.scale_km)} of the best one"
     verdict = f"{'yes' if prediction.localizable else 'no'}: {reached}, threshold {exact_percent(rule.threshold)}"
     if prediction.in_domain is False and model.gate is not None:
@@ -151,15 +157,16 @@ def describe_refinement(model: GeoModel, prediction: Prediction, search: SearchW
     lines = [f"  localizable  {verdict}"]
     if search is None:
         return lines
-    if found is None:
+    if neighbours is None:
         lines.append(f"  search       cell {prediction.cell} holds no photo of the gallery")
     else:
-        cluster = f"{found.chosen.sum()} of the {len(found.rows)} most alike (*) agree within {exact_km(search.eps_km)}"
+        chosen_count, similar_count = neighbours.chosen.sum(), len(neighbours.rows)
+        cluster = f"{chosen_count} of the {similar_count} most alike (*) agree within {exact_km(search.eps_km)}"
         lines.append(
-            f"  search       {counted(found.searched, 'photo')} in cell {found.cell}; {cluster}; "
-            f"{kilometres(found.moved_km)} from the cell's centre"
+            f"  search       {counted(neighbours.searched, 'photo')} in cell {neighbours.cell}; {cluster}; "
+            f"{kilometres(neighbours.moved_km)} from the cell's centre"
         )
-        rows = zip(found.rows, found.positions_deg, found.similarity, found.chosen, strict=True)
+        rows = zip(neighbours.rows, neighbours.positions_deg, neighbours.similarity, neighbours.chosen, strict=True)
         lines += [
             f"  {'*' if chosen else ' '} {similarity:>9.4f}  photo {row} ({coordinates(*place)})"
             for row, place, similarity, chosen in rows

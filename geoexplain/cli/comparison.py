@@ -1,4 +1,4 @@
-"""Options that compare: the explained cell with another one, and the methods with one another."""
+"""Compare the explained cell with another one (--against), and the methods with one another (--agreement)."""
 
 import argparse
 import math
@@ -26,27 +26,28 @@ from geoexplain.words import percent
 
 
 def add_comparison(parser: argparse.ArgumentParser) -> None:
-    """The options that compare."""
+    """Add --against and --agreement."""
     compared = parser.add_argument_group("what is compared")
     compared.add_argument(
         "--against",
         type=parse_target,
         metavar="CELL|LAT,LON",
-        help="another cell: also show what speaks for the explained one rather than it, and the other way round, in "
-        f"two colours, by {COMBI_CAM} and every gradient method that is asked for",
+        help="a second cell: also show, in two colours, what speaks for the explained cell rather than this one and "
+        f"the other way round, by {COMBI_CAM} and every requested gradient method",
     )
     compared.add_argument(
         "--agreement",
         action="store_true",
-        help="also print how alike the methods' heatmaps are: Spearman's rank correlation over all pixels, from -1 to "
-        "1 (Score-CAM takes part with --method score-cam)",
+        help="also print how similar the methods' heatmaps are: Spearman's rank correlation over all pixels, from -1 "
+        "to 1 (Score-CAM is included with --method score-cam)",
     )
 
 
 def checked_against(args: argparse.Namespace, model: GeoModel, recipe: Recipe) -> int | None:
-    """The cell of `--against`, None without it.
+    """Return the cell of `--against`, or None without that option.
 
-    Raises DataError for no cell of the model or the explained one, and if no method is asked for that can contrast.
+    Raises DataError when the cell is not one of the model's or is the explained one, and when no requested method can
+    contrast.
     """
     if args.against is None:
         return None
@@ -64,11 +65,11 @@ def checked_against(args: argparse.Namespace, model: GeoModel, recipe: Recipe) -
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What was compared in one image.
+    """The comparisons made on one image.
 
-    contrast   the two cells; None if one was explained alone
-    maps       what speaks for either, by the method it was found with
-    agreement  of the methods; None unless asked for
+    contrast   the contrast of the two cells; None without --against
+    maps       method → its signed map of the two cells
+    agreement  the agreement of the methods; None unless requested
     """
 
     contrast: Contrast | None
@@ -85,30 +86,30 @@ def compare(
     against: int | None,
     agreeing: bool,
 ) -> Comparison:
-    """Compare what is asked for: the explained cell with `against`, and, if `agreeing`, the methods.
+    """Compare the explained cell with `against` unless that is None, and the methods with one another if `agreeing`.
 
-    `heatmaps` are those drawn already; what is none of the methods compared anyway takes part as it is, and a Combi-CAM
-    that is not as published under a name of its own.
+    `heatmaps` are those already drawn. One of a method that is not compared by default is added as it is, and a
+    Combi-CAM with other settings than the published ones is added under a name of its own.
     """
     held = None if against is None else contrast(explanation, model, against)
     maps = {} if held is None else signed_maps(held, recipe)
-    found = None
+    similarity = None
     if agreeing:
         drawn = draw_all(model, explanation.tensor, explanation.trace)
         own = {name: heatmap for name, heatmap in heatmaps.items() if name not in drawn}
         if COMBI_CAM in heatmaps and made_of(heatmaps[COMBI_CAM]) != made_of(drawn[COMBI_CAM]):
             own[f"{COMBI_CAM} (as set)"] = heatmaps[COMBI_CAM]
-        found = agreement(drawn | own)
-    return Comparison(held, maps, found)
+        similarity = agreement(drawn | own)
+    return Comparison(held, maps, similarity)
 
 
 def made_of(heatmap: Heatmap) -> tuple[Any, ...]:
-    """What tells two Combi-CAMs of one trace apart."""
+    """Return the settings in which two Combi-CAMs of one trace can differ."""
     return heatmap.method, heatmap.level, heatmap.how, heatmap.weights
 
 
 def signed_maps(held: Contrast, recipe: Recipe) -> dict[str, SignedMap]:
-    """The contrast by every method asked for that can make one, Combi-CAM as it is set."""
+    """Draw the contrast by every requested method that can contrast, with Combi-CAM as the recipe sets it."""
     maps = {method: held.heatmap(method) for method in recipe.methods if method in kinds_of_family(GRADIENT_CAM)}
     if COMBI_CAM in recipe.methods:
         maps = {
@@ -119,7 +120,7 @@ def signed_maps(held: Contrast, recipe: Recipe) -> dict[str, SignedMap]:
 
 
 def describe_comparison(model: GeoModel, comparison: Comparison) -> list[str]:
-    """Lines on the two cells, on the contrasts that have nothing to show, and the table of agreement."""
+    """Return lines on the two cells, on the contrasts that are flat, and the table of agreement."""
     lines: list[str] = []
     if comparison.contrast is not None:
         held, labels = comparison.contrast, model.partition.labels
@@ -139,26 +140,26 @@ def describe_comparison(model: GeoModel, comparison: Comparison) -> list[str]:
     return lines
 
 
-def table(found: Agreement) -> list[str]:
-    """A matrix as lines of one width: a number and a name at the left, the numbers again above; a dash for no value.
+def table(similarity: Agreement) -> list[str]:
+    """Format the matrix of correlations as lines of equal width; rows have a number and a name, columns the number.
 
-    What is within chance stands in brackets.
+    A dash stands for no value; values within the chance level are in brackets.
     """
-    width = max(map(len, found.names))
-    places = range(1, len(found.names) + 1)
+    width = max(map(len, similarity.names))
+    places = range(1, len(similarity.names) + 1)
     lines = [f"{'':{width + 4}}" + "".join(f"{place:>8}" for place in places)]
-    told = found.beyond_chance()
-    for place, name, row in zip(places, found.names, found.correlations, strict=True):
+    beyond_chance = similarity.beyond_chance()
+    for place, name, row in zip(places, similarity.names, similarity.correlations, strict=True):
         cells = (
             "–" if math.isnan(value) else f"{value:.2f}" if sure or other == place else f"({value:.2f})"
-            for other, value, sure in zip(places, row, told[place - 1], strict=True)
+            for other, value, sure in zip(places, row, beyond_chance[place - 1], strict=True)
         )
         lines.append(f"{place:>2}  {name:<{width}}" + "".join(f"{cell:>8}" for cell in cells))
     return lines
 
 
 def comparison_record(model: GeoModel, comparison: Comparison) -> dict[str, Any]:
-    """What was compared as plain data, under "contrast" and "agreement"; nothing for what was not asked for."""
+    """Return the comparisons as plain data, under "contrast" and "agreement"; each only if it was requested."""
     record: dict[str, Any] = {}
     if comparison.contrast is not None:
         held = comparison.contrast
@@ -192,13 +193,13 @@ def comparison_record(model: GeoModel, comparison: Comparison) -> dict[str, Any]
 
 
 def comparison_arrays(comparison: Comparison) -> dict[str, NDArray[np.float32]]:
-    """The raw heatmaps of both cells, by the keys of the help of the command."""
+    """Return the raw heatmaps of both cells under the keys that the command's help lists."""
     sides = {f"contrast/{name}/target": signed.here.values for name, signed in comparison.maps.items()}
     return sides | {f"contrast/{name}/against": signed.there.values for name, signed in comparison.maps.items()}
 
 
 def save_contrasts(folder: Path, seen: Image.Image, model: GeoModel, comparison: Comparison, opacity: float) -> None:
-    """Write every contrast in two colours over what the network saw of the image, with its legend."""
+    """Write every contrast in two colours, with its legend, over the part of the image that the network saw."""
     if comparison.contrast is None:
         return
     held, labels = comparison.contrast, model.partition.labels
@@ -215,5 +216,5 @@ def save_contrasts(folder: Path, seen: Image.Image, model: GeoModel, comparison:
 
 
 def picture_name(method: str) -> str:
-    """The file of a method's contrast."""
+    """Return the file name of a method's contrast."""
     return f"contrast-{method}.png"

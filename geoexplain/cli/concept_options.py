@@ -1,4 +1,4 @@
-"""Options that `concepts` and `evaluate concepts` share: what SegFormer is, and how concepts are counted."""
+"""Options that `concepts` and `evaluate concepts` share: SegFormer, and how concept influence is counted."""
 
 import argparse
 
@@ -9,29 +9,29 @@ Group = argparse._ArgumentGroup  # it has no public name
 
 
 def add_segformer(where: Group) -> None:
-    """The model that finds concepts in photos."""
+    """Add the options for the SegFormer model that finds concepts in photos."""
     where.add_argument(
-        "--segformer", metavar="DIR|NAME", help="a SegFormer's folder, or its name on Hugging Face's hub"
+        "--segformer", metavar="DIR|NAME", help="folder of a SegFormer, or its name on the Hugging Face Hub"
     )
     where.add_argument(
-        "--allow-download", action="store_true", help="let --segformer NAME be downloaded if it has not been yet"
+        "--allow-download", action="store_true", help="download --segformer NAME if it is not in the local cache"
     )
 
 
 def add_counting(how: Group) -> None:
-    """How many pixels count, which masks grow, and which concepts are too small."""
-    how.add_argument("--k", type=count, default=TOP_K, help="how many of the strongest pixels (default: %(default)s)")
+    """Add the number of strongest pixels, the dilation of the masks, and the smallest concept that counts."""
+    how.add_argument("--k", type=count, default=TOP_K, help="number of strongest pixels (default: %(default)s)")
     how.add_argument(
         "--dilate",
         type=number(int, 0, LARGEST_DILATION_PX, f"a whole number from 0 to {LARGEST_DILATION_PX}"),
         default=0,
         metavar="PX",
-        help="grow every mask by as many pixels first (default: %(default)s)",
+        help="grow every mask by this number of pixels first (default: %(default)s)",
     )
     how.add_argument(
         "--smallest-share",
         type=number(float, 0, 1, "a share from 0 to 1"),
         default=SMALLEST_SHARE,
         metavar="SHARE",
-        help="ignore concepts that cover less of an image (default: %(default)s)",
+        help="ignore concepts that cover less than this share of an image (default: %(default)s)",
     )

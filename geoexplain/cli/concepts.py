@@ -1,4 +1,4 @@
-"""`geoexplain concepts`: on what in an image an explanation lies."""
+"""`geoexplain concepts`: measure which concepts in an image an explanation marks."""
 
 import argparse
 import json
@@ -46,34 +46,34 @@ LANDCOVER, MASK, SEGFORMER = SEGMENTERS = ("landcover", "mask", "segformer")
 DEFAULT_METHOD = "integrated-gradients"
 
 Chance = Mapping[str, tuple[float, float]]
-"""Concept → the range of its influence that chance explains."""
+"""Concept → the range of its influence that chance alone explains."""
 
 EPILOG = """\
-Concept influence (Theiner et al., WACV 2022): the share of the explanation's strongest pixels that lie on a concept,
-over the share of the image that it covers. Above 1, the explanation lies on it more than its size alone would explain;
-below 1, less. A concept that covers little of the image is ignored. The strongest pixels of a coarse map are a spot or
-two, which lie on something by chance: beside the influence stands what the same spots reach wherever they lie, and only
-beyond that the table says "more" or "fewer".
+Concept influence (Theiner et al., WACV 2022) is the share of the explanation's strongest pixels that lie on a concept,
+divided by the share of the image that the concept covers. Above 1, the explanation marks the concept more than its size
+alone would explain; below 1, less. A concept that covers little of the image is ignored. The strongest pixels of a
+coarse map form one or two spots, which lie on some concept by chance. The table therefore also gives the influence that
+the same spots reach at random places, and says "more" or "fewer" only beyond that range.
 
-Where concepts come from, --segmenter:
-  landcover  water, land, coastline, ice and snow, desert and vegetation, by rules of colour for views from above; with
-             --position, ocean and lakes by the map, and with --naturalearth also deserts, ranges, deltas, glaciers,
-             urban areas and more, by the files ne_50m_geography_regions_polys, ne_50m_glaciated_areas and
+Sources of concepts, --segmenter:
+  landcover  for views from above: water, land, coastline, ice and snow, desert and vegetation, by rules of colour; with
+             --position, ocean and lakes from the map, and with --naturalearth also deserts, ranges, deltas, glaciers,
+             urban areas and more, from the files ne_50m_geography_regions_polys, ne_50m_glaciated_areas and
              ne_50m_urban_areas of naturalearthdata.com
-  mask       a PNG painted over the image, of its size, and a --legend: CSV with the columns color (#rrggbb) and name,
-             or JSON {"#rrggbb": "name"}
-  segformer  a SegFormer trained on ADE20K or the like, for photos: pip install "geoexplain[segformer]"
+  mask       a PNG of the image's size with painted concepts, and a --legend: CSV with the columns color (#rrggbb) and
+             name, or JSON {"#rrggbb": "name"}
+  segformer  a SegFormer trained on ADE20K or a similar data set, for photos: pip install "geoexplain[segformer]"
 
 Explanations, --method: METHODS.
-The paper's is smoothgrad-squared, in 500 passes of the network.
+The paper uses smoothgrad-squared, which takes 500 passes of the network.
 
---out DIR gets concepts.json (the record of --json), influence.png (bars around 1), top.png (the strongest pixels),
+--out DIR receives concepts.json (the record of --json), influence.png (bars around 1), top.png (the strongest pixels),
 explanation.png (the heatmap) and mask-<number>-<concept>.png for every concept in the image."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain concepts`."""
-    parser.description = "Say on what in an image an explanation lies: on the coast, on the ice, on a tower?"
+    """Add the options of `geoexplain concepts`."""
+    parser.description = "Measure which concepts in an image an explanation marks: the coast, the ice, a tower?"
     parser.epilog = EPILOG.replace("METHODS", ", ".join(network_kinds()))
     parser.add_argument("image", metavar="IMAGE", help="JPEG, PNG, WebP, GIF or AVIF file")
     add_model(parser)
@@ -98,27 +98,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--segmenter",
         choices=SEGMENTERS,
-        help=f"default: what --mask or --segformer imply, otherwise {LANDCOVER} with the model {BUNDLED}",
+        help=f"default: the one that --mask or --segformer implies, otherwise {LANDCOVER} with the model {BUNDLED}",
     )
     where.add_argument(
         "--position",
         type=parse_position,
         metavar="LAT,LON,WIDTH_KM[,ROTATION]",
-        help="what the image covers: its centre, its width, and the bearing of its upper edge in degrees; "
-        "predicted,WIDTH_KM takes the place that the model predicts (default: not known, by colour alone)",
+        help="area that the image covers: its centre, its width, and the bearing of its upper edge in degrees; "
+        "predicted,WIDTH_KM takes the predicted point as the centre (default: unknown; concepts by colour alone)",
     )
     where.add_argument(
-        "--naturalearth", type=Path, metavar="DIR", help="folder of Natural Earth's own files, for views of known place"
+        "--naturalearth", type=Path, metavar="DIR", help="folder of Natural Earth files, for views with --position"
     )
-    where.add_argument("--mask", type=Path, metavar="FILE.png", help="concepts painted over the image")
-    where.add_argument("--legend", type=Path, metavar="FILE", help="what the colours of --mask mean, as CSV or JSON")
+    where.add_argument("--mask", type=Path, metavar="FILE.png", help="picture of the concepts, painted over the image")
+    where.add_argument("--legend", type=Path, metavar="FILE", help="meaning of the colours of --mask, as CSV or JSON")
     add_segformer(where)
     add_counting(parser.add_argument_group("how it is counted"))
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Count and tell; 1 when the image, or what was painted over it, cannot be used."""
+    """Measure the concept influence and print it; return 1 when the image or its mask cannot be used."""
     kind = chosen_segmenter(args)
     model = chosen_model(args)
     target = target_cell(model, args.target)
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
 
     def answer(image: str, _name: str) -> Answer:
         picture = open_image(image)
-        find = segmenter(picture)  # before what takes long: a mask may not fit
+        find = segmenter(picture)  # before the slow part: a mask may not fit the image
         explanation = explain(picture, model, target=target)
         predicted = explanation.prediction.lat_deg, explanation.prediction.lon_deg
         position = args.position and args.position.of_view(predicted, picture, model.preprocess)
@@ -155,7 +155,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def chosen_segmenter(args: argparse.Namespace) -> str:
-    """One of SEGMENTERS, by what is given. Raises DataError for options that do not belong together."""
+    """Return the one of SEGMENTERS that the options name or imply.
+
+    Raises DataError for options that cannot be combined.
+    """
     given = {MASK: args.mask is not None, SEGFORMER: args.segformer is not None}
     implied = [kind for kind, there in given.items() if there]
     if not implied and args.segmenter is None and args.model != BUNDLED:
@@ -169,18 +172,19 @@ def chosen_segmenter(args: argparse.Namespace) -> str:
     if kind in given and not given[kind]:
         raise DataError(f"--segmenter {kind}: expected --{kind} with it, got none: add --{kind}.")
     if (args.legend is None) == given[MASK]:
-        raise DataError("expected --mask and --legend together: the picture, and what its colours mean.")
+        one, other = ("--legend", "--mask") if args.mask is None else ("--mask", "--legend")
+        raise DataError(f"expected --mask and --legend together, got {one} alone: add {other}.")
     if args.allow_download and kind != SEGFORMER:
-        raise DataError("--allow-download belongs to --segformer, which is not given: add it.")
+        raise DataError("--allow-download: expected --segformer with it, got none: add --segformer.")
     if args.position and kind != LANDCOVER:
-        raise DataError(f"--position belongs to --segmenter {LANDCOVER}, got {kind}: leave it out.")
+        raise DataError(f"--position: expected --segmenter {LANDCOVER}, got {kind}: leave --position out.")
     if args.naturalearth and not args.position:
-        raise DataError("--naturalearth: expected --position with it, got none: say where the view lies.")
+        raise DataError("--naturalearth: expected --position with it, got none: add --position.")
     return kind
 
 
 def segmenter_for(args: argparse.Namespace, kind: str, model: GeoModel) -> Callable[[Image.Image], Segmenter]:
-    """What gives a picture's segmenter."""
+    """Return a function from a picture to its segmenter."""
     if kind == MASK:
         return lambda picture: read_labeled_mask(args.mask, args.legend, picture, model.preprocess)
     if kind == LANDCOVER:
@@ -193,7 +197,7 @@ def segmenter_for(args: argparse.Namespace, kind: str, model: GeoModel) -> Calla
 def record_of(
     args: argparse.Namespace, kind: str, explanation: Explanation, model: GeoModel, position: Footprint | None
 ) -> dict[str, Any]:
-    """What was asked, as plain data."""
+    """Return the request and the prediction as plain data."""
     return {
         "in_domain": explanation.prediction.in_domain,
         "domain_score": explanation.prediction.domain_score,
@@ -207,7 +211,7 @@ def record_of(
 
 
 def result_of(heatmap: Heatmap, influence: Influence, chance: Chance) -> dict[str, Any]:
-    """What came out, as plain data; a ci that there is not is null, and so is the range that chance explains."""
+    """Return the influence as plain data; a missing ci is null, and so is a missing range of chance."""
     return {
         "k": int(influence.top.sum()),
         "flat": influence.flat,
@@ -218,7 +222,7 @@ def result_of(heatmap: Heatmap, influence: Influence, chance: Chance) -> dict[st
 
 
 def describe(image: str, model: GeoModel, explanation: Explanation, heatmap: Heatmap, title: str) -> list[str]:
-    """Where, which cell was explained, and how; `title` is the explanation's."""
+    """Describe the predicted place, the explained cell and the explanation, whose title is `title`."""
     prediction, target = explanation.prediction, explanation.target
     share = percent(prediction.probabilities[target])
     how = f"{title}, {completeness(heatmap.attribution)}" if heatmap.attribution else title
@@ -232,36 +236,36 @@ def describe(image: str, model: GeoModel, explanation: Explanation, heatmap: Hea
 
 
 def source_of(kind: str, position: Footprint | None) -> str:
-    """Where the concepts come from, in words."""
+    """Describe where the concepts come from."""
     if kind == MASK:
         return "as painted"
     if kind == SEGFORMER:
         return "found by SegFormer"
     if position is None:
-        return "land cover by colour alone; --position tells ocean from lake"
+        return "land cover by colour alone; --position distinguishes ocean from lake"
     place = coordinates(position.lat_deg, position.lon_deg)
     return f"land cover by colour, and by the map at {place}, {exact_km(position.width_km)} wide"
 
 
 def table_of(influence: Influence, chance: Chance) -> list[str]:
-    """The concepts as lines: those that count, the most influential first, then the others with the reason."""
+    """Format the concepts as lines: those that count, most influential first, then the ignored ones with the reason."""
     size, k = influence.top.size, int(influence.top.sum())
     lines = [f"  top pixels   {k:,} of {size:,}, {percent(k / size)}"]
     if influence.tied and not influence.flat:
-        lines.append(f"               {influence.tied:,} of them chosen among equally strong ones, by their place")
+        lines.append(f"               {influence.tied:,} of them chosen by position among equally strong pixels")
     width = max([12, *(len(one.concept) for one in influence.concepts)])
     lines.append(f"  {'':<{width}}  {'of the image':>12}  {'of the top':>10}  {'influence':>9}  {'by chance':>12}")
     rows = counted(influence.concepts)
     lines += [_row(one, width, chance.get(one.concept)) for one in rows]
     if not rows:
-        lines.append("  no concept counts")
+        lines.append("  no concept covers enough of the image to count")
     absent = [one.concept for one in influence.concepts if not one.share]
     rest = [one for one in influence.concepts if one.ignored and one.share]
     lines += [f"  {one.concept:<{width}}  {percent(one.share):>12}  ignored: {one.ignored}" for one in rest]
     lines += [f"  not in the image: {', '.join(absent)}"] if absent else []
-    lines.append("  influence: above 1, more of the explanation lies there than its size alone would explain")
+    lines.append("  influence: above 1, the explanation marks the concept more than its size alone would explain")
     if rows:
-        lines.append("  by chance: what such spots reach for all concepts at once, in 95 % of all places")
+        lines.append("  by chance: the range that such spots reach for all concepts at once, at 95 % of random places")
     return lines
 
 
@@ -294,7 +298,7 @@ def write_pictures(
 
 
 def write_masks(folder: Path, explanation: Explanation, model: GeoModel, masks: Masks) -> None:
-    """Write a picture of every mask that covers something."""
+    """Write a picture of every mask that is not empty."""
     picture = enlarged(explanation.image, model.preprocess)
     for name, mask in zip(mask_files(list(masks)), masks.values(), strict=True):
         if mask.any():
@@ -302,6 +306,6 @@ def write_masks(folder: Path, explanation: Explanation, model: GeoModel, masks: 
 
 
 def mask_files(concepts: Sequence[str]) -> list[str]:
-    """A file name for each concept, whatever it is called."""
+    """Return a safe file name for each concept, whatever characters its name has."""
     words = [re.sub(r"[^a-z0-9]+", "-", concept.lower()).strip("-")[:40] or "concept" for concept in concepts]
     return [f"mask-{n}-{word}.png" for n, word in enumerate(words, 1)]

@@ -1,4 +1,4 @@
-"""`geoexplain evaluate`: what can be measured of a model, one module each."""
+"""`geoexplain evaluate`: measure a model. Each kind of measurement is a module of its own."""
 
 import argparse
 
@@ -15,20 +15,20 @@ from geoexplain.cli.questions import QuestionCommand
 ANSWERS = {
     "views": ("on random views of whole-earth images", evaluate_views.add_arguments),
     "photos": ("on photos whose place is known", evaluate_photos.add_arguments),
-    "gate": ("whether images that are not of its kind are turned away", evaluate_gate.add_arguments),
+    "gate": ("whether the gate rejects images that are not of the model's kind", evaluate_gate.add_arguments),
 }
-"""What is measured of a model's answers, with its line of help and its options."""
+"""Measurements of a model's answers: name → line of help, and the function that adds the options."""
 
 QUESTIONS: dict[str, QuestionCommand] = {
     "explanations": evaluate_explanations.COMMAND,
     "sanity": evaluate_sanity.COMMAND,
     "concepts": evaluate_concepts.COMMAND,
 }
-"""What is measured of its explanations, image by image: a row is all that a new question needs."""
+"""Questions about a model's explanations, asked of every image. A new question needs only a row here."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain evaluate`."""
+    """Add the kinds of measurement of `geoexplain evaluate`, each with its options."""
     parser.description = "Measure a model."
     kinds = parser.add_subparsers(metavar="KIND", required=True)
     commands = ANSWERS | {name: (command.summary, command.add_arguments) for name, command in QUESTIONS.items()}

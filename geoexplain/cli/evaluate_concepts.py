@@ -1,4 +1,4 @@
-"""`geoexplain evaluate concepts`: on what explanations lie, over a set of images and by the error of the prediction."""
+"""`geoexplain evaluate concepts`: concept influence over a set of images, by the error of the prediction."""
 
 import argparse
 import math
@@ -39,36 +39,41 @@ EDGES_KM = [ERROR_BINS_KM[0][0], *(high for _, high in ERROR_BINS_KM)]
 
 
 def epilog() -> str:
-    """What its help says of images, methods and files."""
+    """Return the part of the help on images, methods and files."""
     return f"""\
-Concept influence (Theiner et al., WACV 2022): the share of an explanation's --k strongest pixels that lie on a concept,
-over the share of the image that it covers. Above 1, the explanation lies on it more than its size alone would explain.
+Concept influence (Theiner et al., WACV 2022) is the share of an explanation's --k strongest pixels that lie on a
+concept, divided by the share of the image that the concept covers. Above 1, the explanation marks the concept more than
+its size alone would explain.
 
-{IMAGES} Of each, the most probable
-cell is explained.
+{IMAGES} The most probable
+cell of each image is explained.
 
-The concepts of views are their land cover: ocean, lake, land and coastline by the map, ice and snow, desert and
+The concepts of views are their land cover: ocean, lake, land and coastline from the map, ice and snow, desert and
 vegetation by colour; with --naturalearth also deserts, ranges, plateaus, plains, basins, deltas, wetlands, peninsulas,
-islands, glaciers and urban areas by the files ne_50m_geography_regions_polys, ne_50m_glaciated_areas and
-ne_50m_urban_areas of naturalearthdata.com (.zip, .shp or GeoJSON; 10m and 110m will do). Those of photos are painted:
---masks a/b.png for the photo a/b.jpg, of its size, and one --legend; or found by --segformer.
+islands, glaciers and urban areas from the files ne_50m_geography_regions_polys, ne_50m_glaciated_areas and
+ne_50m_urban_areas of naturalearthdata.com (.zip, .shp or GeoJSON; 10m and 110m work, too). The concepts of photos are
+painted (--masks has a/b.png, of the same size, for the photo a/b.jpg, and --legend names the colours), or found by
+--segformer.
 
 Methods: {", ".join(Study.known_methods())}.
-Baselines, which know nothing of the network: {", ".join(baseline_methods())}.
+Baselines, which do not depend on the network: {", ".join(baseline_methods())}.
 
 --out receives {TABLE} (one row per image, method and concept in the image), {SUMMARY}, {PLOT},
 {RESUMING} --bins and --smallest-count may change between."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of this question alone."""
+    """Add the options of this question."""
     where = parser.add_argument_group("which concepts")
     where.add_argument(
-        "--at", choices=PLACES, default=TRUTH, help="where views are taken to lie on the map (default: %(default)s)"
+        "--at",
+        choices=PLACES,
+        default=TRUTH,
+        help="position at which a view is placed on the map (default: %(default)s)",
     )
-    where.add_argument("--naturalearth", type=Path, metavar="DIR", help="folder of Natural Earth's own files")
-    where.add_argument("--masks", type=Path, metavar="DIR", help="concepts painted over the photos")
-    where.add_argument("--legend", type=Path, metavar="FILE", help="what the colours of --masks mean, as CSV or JSON")
+    where.add_argument("--naturalearth", type=Path, metavar="DIR", help="folder of Natural Earth files")
+    where.add_argument("--masks", type=Path, metavar="DIR", help="folder of the concepts painted over the photos")
+    where.add_argument("--legend", type=Path, metavar="FILE", help="meaning of the colours of --masks, as CSV or JSON")
     add_segformer(where)
     how = parser.add_argument_group("how it is counted")
     add_counting(how)
@@ -86,7 +91,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=SMALLEST_COUNT,
         metavar="N",
-        help="images in which a concept has to count for a figure in a bin (default: %(default)s)",
+        help="minimum number of images with a concept for a figure in a bin (default: %(default)s)",
     )
     for name, most, usual, what in (
         ("--steps", MOST_STEPS, STEPS, "points on the path of an attribution"),
@@ -97,7 +102,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
-    """These options as settings of a Study. Raises DataError when what they name is not there."""
+    """Return these options as settings of a Study. Raises DataError when a file that they name does not exist."""
     bins, concepts = bins_of(args.bins), concept_source(args)
     concepts.settings()
     return {
@@ -113,40 +118,43 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def bins_of(edges: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """The bins between edges in km. Raises DataError for fewer than two, or edges that do not rise."""
+    """Return the bins between edges in km. Raises DataError for fewer than two edges, or edges that do not increase."""
     if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
-        raise DataError(f"--bins: expected at least two distances that rise, got {' '.join(f'{e:g}' for e in edges)}.")
+        raise DataError(f"--bins: expected at least two increasing distances, got {' '.join(f'{e:g}' for e in edges)}.")
     return tuple(pairwise(edges))
 
 
 def concept_source(args: argparse.Namespace) -> ConceptSource:
-    """Who says what the images show. Raises DataError for options that do not belong together."""
+    """Return the source of the images' concepts. Raises DataError for options that cannot be combined."""
     if (args.masks is None) != (args.legend is None):
-        raise DataError("expected --masks and --legend together: a folder of pictures, and what their colours mean.")
+        one, other = ("--legend", "--masks") if args.masks is None else ("--masks", "--legend")
+        raise DataError(f"expected --masks and --legend together, got {one} alone: add {other}.")
     if args.masks is not None and args.segformer is not None:
         raise DataError("expected one source of concepts, got --masks and --segformer: choose one of them.")
     if args.allow_download and args.segformer is None:
-        raise DataError("--allow-download belongs to --segformer, which is not given: add it.")
+        raise DataError("--allow-download: expected --segformer with it, got none: add --segformer.")
     if args.manifest is None:
         if args.masks is not None or args.segformer is not None:
-            raise DataError("--masks and --segformer belong to the photos of a --manifest, got --imagery.")
+            option = "--segformer" if args.masks is None else "--masks"
+            raise DataError(f"{option}: expected the photos of a --manifest, got --imagery: leave {option} out.")
         folder = args.naturalearth
-        # Workers may have been started in another folder.
+        # A worker may run in another folder.
         return LandCoverMasks(args.at, None if folder is None else folder.absolute())
     if args.naturalearth is not None or args.at != TRUTH:
-        raise DataError("--naturalearth and --at belong to views of --imagery, got a --manifest: leave them out.")
+        option = "--at" if args.naturalearth is None else "--naturalearth"
+        raise DataError(f"{option}: expected the views of --imagery, got a --manifest: leave {option} out.")
     if args.segformer is not None:
         local = Path(args.segformer)
         return SegFormerMasks(str(local.absolute()) if local.is_dir() else args.segformer, args.allow_download)
     if args.masks is None:
         raise DataError("--manifest: expected concepts, got none: add --masks and --legend, or --segformer.")
     if args.images is None:
-        raise DataError("expected --manifest and --images together: a table of places, and the folder of its photos.")
+        raise DataError("expected --manifest and --images together, got --manifest alone: add --images.")
     return PaintedMasks(args.masks.absolute(), args.legend.absolute(), args.images.absolute())
 
 
 def lines_of(study: Study, tables: Mapping[str, ConceptTable]) -> list[str]:
-    """What was found as text: for every method concepts × bins, median and mean with their intervals."""
+    """Format the results as lines: for every method a table of concepts × bins, median and mean with intervals."""
     first = next(iter(tables.values()))
     counts = [
         f"{low:,g} to {exact_km(high)}: {n:,}" for (low, high), n in zip(study.bins_km, first.images, strict=True)
@@ -165,15 +173,15 @@ def lines_of(study: Study, tables: Mapping[str, ConceptTable]) -> list[str]:
         if not table.rows:
             lines.append("    no concept counts in any image")
     lines.append(
-        "  concept influence [95 % bootstrap interval]: above 1, more of the explanation lies there than its size "
-        f"alone would explain; – where fewer than {study.smallest_count:,} images have the concept, too few for an "
-        f"interval where fewer than {FEWEST_FOR_BOOTSTRAP} have"
+        "  concept influence [95 % bootstrap interval]: above 1, the explanation marks the concept more than its size "
+        f"alone would explain; – where fewer than {study.smallest_count:,} images have the concept, [too few] without "
+        f"an interval where fewer than {FEWEST_FOR_BOOTSTRAP} have it"
     )
     return lines
 
 
 def estimate_text(estimate: Estimate | None) -> str:
-    """An estimate to read: "0.53 [0.50, 0.56]", "0.53 [too few]" without an interval, a dash where there is none."""
+    """Format an estimate: "0.53 [0.50, 0.56]", "0.53 [too few]" without an interval, a dash for None."""
     if estimate is None:
         return "–"
     if math.isnan(estimate.low):
@@ -183,11 +191,11 @@ def estimate_text(estimate: Estimate | None) -> str:
 
 COMMAND = QuestionCommand(
     Study,
-    summary="on what the explanations lie: coasts, ice, what else there is",
-    description="Say on what explanations lie: on coasts, on ice, on towers? And when the model is wrong?",
+    summary="which concepts the explanations mark: coasts, ice, towers",
+    description="Measure which concepts the explanations mark, such as coasts or ice, also by prediction error.",
     epilog=epilog,
     views=1000,
-    methods=f"methods and baselines (default: what one pass of the network gives of every model, without {TUNED})",
+    methods=f"methods and baselines (default: those that one pass gives of every model, without {TUNED})",
     lines=lines_of,
     add_options=add_options,
     settings=settings,

@@ -1,4 +1,4 @@
-"""`geoexplain evaluate explanations`: how faithful every way of explaining is, beside maps that know nothing."""
+"""`geoexplain evaluate explanations`: how faithful every method is, compared with baselines."""
 
 import argparse
 import math
@@ -20,13 +20,13 @@ PLOT = Examination.PLOT
 
 
 def epilog() -> str:
-    """What its help says of images, methods and files."""
+    """Return the part of the help on images, methods and files."""
     return f"""\
-{IMAGES} Of each, the most probable
-cell is explained. A method on its own is the map of its deepest stage.
+{IMAGES} The most probable
+cell of each image is explained. A method on its own is the map of its deepest stage.
 
-Methods: {", ".join(untuned_methods())}; of a model that has tuned weights beside it, as the bundled one, {TUNED}.
-Baselines, which know nothing of the network: {", ".join(baseline_methods())}.
+Methods: {", ".join(untuned_methods())}; for a model with tuned weights, such as the bundled one, also {TUNED}.
+Baselines, which do not depend on the network: {", ".join(baseline_methods())}.
 Metrics: {", ".join(METRICS)}.
 
 --out receives {TABLE} (one row per image and method), {SUMMARY} (means with 95 % intervals, who leads), {PLOT},
@@ -34,26 +34,31 @@ Metrics: {", ".join(METRICS)}.
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of this question alone."""
+    """Add the options of this question."""
     parser.add_argument(
-        "--metrics", nargs="+", choices=tuple(METRICS), default=list(METRICS), metavar="METRIC", help="(default: all)"
+        "--metrics",
+        nargs="+",
+        choices=tuple(METRICS),
+        default=list(METRICS),
+        metavar="METRIC",
+        help="metrics to measure (default: all)",
     )
     parser.add_argument(
-        "--steps", type=count, default=STEPS, metavar="N", help="of deletion and insertion (default: %(default)s)"
+        "--steps", type=count, default=STEPS, metavar="N", help="steps of deletion and insertion (default: %(default)s)"
     )
     parser.add_argument(
-        "--road-steps", type=count, default=ROAD_STEPS, metavar="N", help="of ROAD (default: %(default)s)"
+        "--road-steps", type=count, default=ROAD_STEPS, metavar="N", help="steps of ROAD (default: %(default)s)"
     )
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
-    """These options as settings of an Examination."""
+    """Return these options as settings of an Examination."""
     metrics = tuple(name for name in METRICS if name in args.metrics)
     return {"metrics": metrics, "steps": args.steps, "road_steps": args.road_steps}
 
 
 def lines_of(_examination: Examination, scores: Scores) -> list[str]:
-    """What was found as text: methods × metrics, who leads, and what has no value."""
+    """Format the results as lines: methods × metrics, the leading methods, and the methods with missing values."""
     titles = [f"{'↑' if higher else '↓'} {column}" for column, higher in scores.higher_is_better.items()]
     width = max(len(name) for name in Examination.known_methods()) + 4
     lines = [f"  {'':<{width}}" + "".join(f"{title:>20}" for title in titles)]
@@ -63,27 +68,27 @@ def lines_of(_examination: Examination, scores: Scores) -> list[str]:
         lines.append(f"  {name:<{width}}" + "".join(f"{cell:>20}" for cell in cells))
     lines += [
         "  mean ± half of the 95 % interval; (baselines); ↑ higher is better, ↓ lower",
-        "  * better than every other method and baseline, image by image; = not told from the best mean",
+        "  * better than every other method and baseline, image by image; = not distinguishable from the best mean",
         f"  better than every baseline: {beating_text(scores.standings)}",
     ]
     return lines + lines_without_value(scores)
 
 
 def mark_of(method: str, stand: Standing) -> str:
-    """What stands before a figure: * for the best method, = for those that share the lead, nothing for others."""
+    """Return the mark before a figure: * for the best method, = for those that share the lead, otherwise nothing."""
     if stand.best == method:
         return "*"
     return "=" if stand.best is None and method in stand.leading else ""
 
 
 def beating_text(stands: Mapping[str, Standing]) -> str:
-    """Which methods are better than every baseline, by which metrics."""
-    found = [f"{column}: {', '.join(one.beating)}" for column, one in stands.items() if one.beating]
-    return "; ".join(found) or "none, by any metric"
+    """List the methods that are better than every baseline, by metric."""
+    by_metric = [f"{column}: {', '.join(one.beating)}" for column, one in stands.items() if one.beating]
+    return "; ".join(by_metric) or "none, by any metric"
 
 
 def lines_without_value(scores: Scores) -> list[str]:
-    """Lines on images that are not in all means."""
+    """Return a line for each method whose means leave out images without a value."""
     lines = []
     for method, row in scores.board.items():
         fewest = min(cell.images for cell in row.values())
@@ -104,8 +109,8 @@ def cell_text(cell: Cell, mark: str) -> str:
 
 COMMAND = QuestionCommand(
     Examination,
-    summary="how faithful the explanations are, beside baselines",
-    description="Hide what explanations mark, see what becomes of the probability, and compare the methods.",
+    summary="how faithful the explanations are, compared with baselines",
+    description="Hide what the explanations mark, measure how the probability changes, and compare the methods.",
     epilog=epilog,
     views=500,
     methods="methods and baselines (default: all but score-cam, which takes several times as long as any other, and "

@@ -1,4 +1,4 @@
-"""`geoexplain evaluate gate`: are images of a model's kind let pass, and others turned away?"""
+"""`geoexplain evaluate gate`: measure whether the gate accepts images of the model's kind and rejects others."""
 
 import argparse
 import json
@@ -35,24 +35,26 @@ from geoexplain.words import percent
 
 EPILOG = """\
 Images of the model's kind are views of whole-earth images (--imagery, --discs, as for `geoexplain evaluate views`), or
-pictures in a folder (--own). Others are the pictures in folders (--others), each kind in a folder of its own, whose
-name is the kind's. What the gate was fitted on says little: take other pictures.
+pictures in a folder (--own). Other images are the pictures in folders (--others); each kind has a folder of its own,
+which is named after it. Pictures that the gate was fitted on say little about it: use different ones.
 
 --json writes {"model", "model_sha256", "threshold", "area_under_roc", "own": {name: {"images", "in_domain",
 "localizable"}}, "others": likewise}; shares are in [0, 1]."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain evaluate gate`."""
-    parser.description = "Say how well a model's gate tells its own kind of image from others."
+    """Add the options of `geoexplain evaluate gate`."""
+    parser.description = "Measure how well a model's gate distinguishes its own kind of image from others."
     parser.epilog = EPILOG
     parser.add_argument("--imagery", nargs="+", default=[], metavar="FILE|DIR", help="equirectangular images")
     parser.add_argument(
-        "--clouds", type=Path, nargs="+", metavar="FILE", help="maps of clouds: adds hazy, cloudy views"
+        "--clouds", type=Path, nargs="+", metavar="FILE", help="maps of clouds, which add hazy and cloudy views"
     )
-    parser.add_argument("--discs", nargs="+", type=Path, default=[], metavar="FILE|DIR", help="pictures of the Earth")
+    parser.add_argument(
+        "--discs", nargs="+", type=Path, default=[], metavar="FILE|DIR", help="pictures of the whole Earth"
+    )
     parser.add_argument("--own", nargs="+", type=Path, default=[], metavar="DIR", help="pictures of the model's kind")
-    parser.add_argument("--others", nargs="+", type=Path, default=[], metavar="DIR", help="pictures that are not")
+    parser.add_argument("--others", nargs="+", type=Path, default=[], metavar="DIR", help="pictures of other kinds")
     add_model(parser)
     parser.add_argument("--views", type=count, default=500, help="views of each kind (default: %(default)s)")
     add_sampling(parser)
@@ -61,16 +63,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask for every image, print a table, and write the figures."""
+    """Run the gate on every image, print a table, and write the figures."""
     files_own = pictures_by_kind(args.own, SUFFIXES) if args.own else {}
     files_others = pictures_by_kind(args.others, SUFFIXES) if args.others else {}
     imagery = [file for source in args.imagery for file in find_imagery(source)]
     discs = disc_files(args.discs)
     taken = {file.stem for file in imagery} | ({"discs"} if discs else set())
     if twice := sorted(taken & set(files_own)):
-        raise DataError(f"--own {twice[0]}: expected a name that no other set of images has: rename the folder.")
+        raise DataError(f"--own: expected names that no other set of images has, got {twice[0]}: rename the folder.")
     if not (files_own or imagery or discs or files_others):
-        raise DataError("expected images to ask for, got none: add --imagery, --discs, --own or --others.")
+        raise DataError("expected images, got none: add --imagery, --discs, --own or --others.")
     sampling = sampling_of(args)
     model = chosen_model(args)
     check_gate(model)
@@ -99,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def gate_record(answers: GateAnswers) -> dict[str, Any]:
-    """The figures of one kind of image as plain data; None for shares of no image."""
+    """Return the figures of one kind of image as plain data; shares are None where there is no image."""
     some = len(answers) > 0
     return {
         "images": len(answers),
@@ -109,7 +111,7 @@ def gate_record(answers: GateAnswers) -> dict[str, Any]:
 
 
 def table(own: Mapping[str, GateAnswers], others: Mapping[str, GateAnswers]) -> str:
-    """A row per kind of image: how many, how many are let pass, how many are called localizable; and all others."""
+    """Format a row per kind of image: count, accepted share, localizable share; and one for all others together."""
     lines = [f"  {'':<30}{'images':>8}{'let pass':>11}{'localizable':>13}"]
     rows = [*own.items(), *((f"not: {name}", part) for name, part in others.items())]
     if len(others) > 1:

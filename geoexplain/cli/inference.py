@@ -1,4 +1,4 @@
-"""`geoexplain inference`: the options of the original inference.py, and its five pictures."""
+"""`geoexplain inference`: accept the options of the original inference.py, and write its five pictures."""
 
 import argparse
 from pathlib import Path
@@ -22,7 +22,7 @@ from geoexplain.locator.zoo import BUNDLED, gallery_of, load_model, ready_models
 from geoexplain.view.figure import half_and_half, save_figure
 
 PUBLISHED = "certh-b4-mvmf"
-"""The model that the original inference.py runs."""
+"""The model that the original inference.py uses."""
 
 BACKGROUND = Path("back_coll_features.hdf5")
 
@@ -33,37 +33,37 @@ PICTURES = {
     "gradcamplusplus": ("grad-cam++", "gradcamplusplus.png"),
     "layercam": ("layer-cam", "layercam.png"),
 }
-"""The original's flags, each with its method and the picture that it writes."""
+"""The original's flags → method and file name of the picture."""
 
 ORIGINAL = "figure_ori.png"
 
 EPILOG = f"""\
 The options, the names of the pictures and the last two lines are those of inference.py in Combi-CAM (Faget, Lisani,
-Colom, VISAPP 2026) and visloc-estimation (Kordopatis-Zilos et al., ICMR 2021). --out DIR gets {ORIGINAL}, the image
-itself, and one picture per method asked for:
+Colom, VISAPP 2026) and visloc-estimation (Kordopatis-Zilos et al., ICMR 2021). --out DIR receives {ORIGINAL}, the image
+itself, and one picture per requested method:
   {", ".join(name for _, name in PICTURES.values())}
-Each is the map in jet colours (OpenCV's, as there), half and half with what the network saw, at that size, on a figure
-of 8 × 6 inches. The explained cell is the most probable one, by its probability. Combi-CAM adds up the raw
-Grad-CAMs of all blocks; the others are of the last block. The last lines are, for example:
+Each picture blends the map in the original's jet colours (OpenCV's) equally with the part of the image that the network
+saw, at that size, on a figure of 8 × 6 inches. The explained cell is the most probable one, the score its probability.
+Combi-CAM adds up the raw Grad-CAMs of all blocks; the other methods use the last block. The last lines are, e.g.:
   Prediction (Lat,Lon): (45.7640, 4.8357)
   Confidence: 12.3%
-the second the probability within --conf_scale km of the most probable cell.
+The confidence is the probability within --conf_scale km of the most probable cell.
 
-What is done otherwise than in the original, on purpose:
+Intended differences from the original:
   - Grad-CAM++ follows its published formula, and is not drawn mirrored.
   - Score-CAM scales its masks to 0–1, and runs many at a time.
   - Every map explains the most probable cell, by its number: no method chooses a cell of its own.
-  - A map without structure is said to be flat, and drawn in one colour, where the original divides 0 by 0.
+  - A map without structure is reported as flat and drawn in one colour; the original divides 0 by 0.
   - The image under the map has its true colours; the original stretches the normalised ones.
-  - --image_url is refused: nothing is fetched by address.
-  - Without a GPU the CPU computes, --use_cpu or not. Pictures go to --out, not to /content.
-  - --conf_scale takes any distance, and the background collection may be left out.
-`geoexplain explain` draws more, of any cell."""
+  - --image_url is refused: nothing is downloaded.
+  - Without a GPU the CPU computes, with or without --use_cpu. Pictures go to --out, not to /content.
+  - --conf_scale takes any distance, and the background collection is optional.
+`geoexplain explain` draws more methods, and explains any cell."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain inference`."""
-    parser.description = "Take the options of the original inference.py, and write its five pictures."
+    """Add the options of `geoexplain inference`."""
+    parser.description = "Accept the options of the original inference.py, and write its five pictures."
     parser.epilog = EPILOG
     parser.add_argument("-ip", "--image_path", metavar="FILE", help="JPEG, PNG, WebP, GIF or AVIF file")
     parser.add_argument("-iu", "--image_url", metavar="URL", help="refused: download the image first")
@@ -78,7 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gpu = number(int, 0, 1023, "the number of a GPU, from 0")
     parser.add_argument("-g", "--gpu", type=gpu, default=0, metavar="N", help="GPU to use (default: %(default)s)")
     parser.add_argument(
-        "-k", "--top_k", type=count, default=TOP_K, metavar="N", help="similar photos that count (default: %(default)s)"
+        "-k",
+        "--top_k",
+        type=count,
+        default=TOP_K,
+        metavar="N",
+        help="number of similar photos to use (default: %(default)s)",
     )
     parser.add_argument(
         "-e",
@@ -86,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_km,
         default=EPS_KM,
         metavar="KM",
-        help="photos no farther apart than this are of one cluster (default: %(default)s)",
+        help="photos no farther apart than this form one cluster (default: %(default)s)",
     )
     parser.add_argument("-cpu", "--use_cpu", action="store_true", help="compute on the CPU even if there is a GPU")
     parser.add_argument(
@@ -115,11 +120,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Locate the image and draw what is asked for; 1 when the image cannot be used."""
+    """Locate the image and draw the requested pictures; return 1 when the image cannot be used."""
     if args.image_url is not None:
         raise ImageError(
-            "--image_url: expected a file, got an address, and nothing is fetched from here: download the image and "
-            "give its path with --image_path."
+            f"--image_url: expected a local file, got the address {args.image_url}; nothing is downloaded: download "
+            "the image and give its path with --image_path."
         )
     if args.image_path is None:
         raise DataError("expected an image, got none: add --image_path FILE.")
@@ -149,30 +154,30 @@ def run(args: argparse.Namespace) -> int:
 
 
 def default_model() -> str:
-    """The published model when it is ready, otherwise, with a sentence, the bundled one."""
+    """Return the published model if it is ready; otherwise print a notice and return the bundled one."""
     if PUBLISHED in ready_models():
         return PUBLISHED
     complain(
-        f"{PUBLISHED} is not ready (`geoexplain models` says how to get it): {BUNDLED} answers, which knows views of "
-        "Earth from above."
+        f"{PUBLISHED} is not ready (`geoexplain models` says how to get it): {BUNDLED} is used instead, a model of "
+        "views of Earth from above."
     )
     return BUNDLED
 
 
 def device(gpu: int, use_cpu: bool) -> torch.device:
-    """The GPU of a number when there is one and it is wanted, otherwise the CPU."""
-    there = torch.cuda.is_available() and gpu < torch.cuda.device_count()
-    return torch.device("cuda", gpu) if there and not use_cpu else torch.device("cpu")
+    """Return the GPU of this number if it exists and `use_cpu` is false, otherwise the CPU."""
+    exists = torch.cuda.is_available() and gpu < torch.cuda.device_count()
+    return torch.device("cuda", gpu) if exists and not use_cpu else torch.device("cpu")
 
 
 def background_search(args: argparse.Namespace, model: GeoModel, name: str) -> SearchWithinCell | None:
-    """Search within Cell through the background collection, or the gallery registered; None, with a sentence, without.
+    """Open Search within Cell on the background collection or the registered gallery.
 
-    Raises DataError for a collection that does not fit the model.
+    Without either, prints a notice and returns None. Raises DataError for a collection that does not fit the model.
     """
     file: Path | None = args.background
     if file is None:
-        # A collection that lies in the folder by chance is no reason to fail with a model of another kind.
+        # A collection that happens to be in the folder must not make a model without embedding fail.
         file = BACKGROUND if model.embedder is not None and BACKGROUND.exists() else gallery_of(name)
     if file is None:
         complain(f"no background collection for {model.name}: the answer is made without Search within Cell.")
@@ -181,7 +186,7 @@ def background_search(args: argparse.Namespace, model: GeoModel, name: str) -> S
 
 
 def write_pictures(explanation: Explanation, model: GeoModel, pictures: dict[str, str], folder: Path) -> list[str]:
-    """Write the picture of each method under its name into a folder; returns a line for each."""
+    """Write the picture of each method under its name into a folder; return a line for each."""
     preset = presets()[COMBI_CAM]
     weights = preset.weights(len(explanation.trace.at(preset.level)))
     recipe = Recipe(tuple(pictures), explanation.target, preset.score, preset.level, preset.how, weights)
@@ -196,5 +201,5 @@ def write_pictures(explanation: Explanation, model: GeoModel, pictures: dict[str
 
 
 def title(method: str) -> str:
-    """What people call a method."""
+    """Return the display name of a method."""
     return "Combi-CAM" if method == COMBI_CAM else explanation_kind(method).title

@@ -1,4 +1,4 @@
-"""`geoexplain locate`: where images were taken."""
+"""`geoexplain locate`: predict where images were taken."""
 
 import argparse
 
@@ -18,25 +18,25 @@ EPILOG = """\
       "neighbours": [{"row", "latitude", "longitude", "similarity", "chosen"}, …]},
    "places": [{"tree", "path": [{"label", "kind", "share"}, …], "best_cell"}, …],
    "top": [{"cell", "label", "latitude", "longitude", "probability"}, …]}
-or {"image", "error"}. "image" is the path as it was given, coordinates are degrees. "in_domain"
-says whether the image is of the kind that the model is for: where it is false the rest means nothing, and "localizable"
-is false; null where the model cannot tell; "domain_score" is how sure it is, from 0 to 1. "density" is the published
-prediction density: the probability of all cells with a centre within so many km of the best cell's centre,
-"density_at_scale" the one within the rule's scale, which makes the image localizable when it exceeds the threshold.
-"density_by_area" is the probability within so many km of the predicted point, every cell's spread over its area;
-"half_radius_km" and "radius_90_km" are the radii within which half and 90 % of it lie. "cell_width_km" is how wide the
-best cell is: a circle that is narrower says no more than that width. "search_within_cell" is null where nothing
-was searched: "searched" counts the photos of the cell, "row" is one's place in the gallery, "chosen" marks the cluster
-whose mean is the answer, "moved_km" is the way from the cell's centre to it. "places" sums the probability up the
-places that the cells lie in: "path" is the most probable of every level, coarse to fine, "share" its probability, and
-"best_cell" where the best cell lies in words. "place" is the finest place on the first path that holds half of the
-probability, or null, "label" the name of the best cell, which lies where "best_cell" says. "top" holds the five best
+or {"image", "error"}. "image" is the path as given; coordinates are in degrees. "in_domain" says whether the image is
+of the kind that the model knows: if false, the other values mean nothing and "localizable" is false; null if the model
+has no gate. "domain_score" is the gate's score from 0 to 1. "density" is the published prediction density: the
+probability of all cells whose centre lies within the given number of km of the best cell's centre. "density_at_scale"
+is the same within the rule's scale; the image is localizable when it exceeds the threshold. "density_by_area" is the
+probability within the given number of km of the predicted point, with the probability of each cell spread over its
+area; "half_radius_km" and "radius_90_km" are the radii of the circles that hold 50 % and 90 % of it. "cell_width_km" is
+the width of the best cell; a smaller circle is no more precise than this width. "search_within_cell" is null without a
+search: "searched" is the number of photos in the cell, "row" the index of a photo in the gallery, "chosen" marks the
+cluster whose mean is the predicted point, and "moved_km" is the distance from the cell's centre to it. "places" adds up
+the probabilities of the cells in each place: "path" is the most probable place of every level, coarse to fine, "share"
+its probability, and "best_cell" the name of the place that contains the best cell. "place" is the finest place on the
+first path that holds half of the probability, or null; "label" is the name of the best cell. "top" lists the five best
 cells."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain locate`."""
-    parser.description = "Say where images were taken: place, coordinates, probability, the five best cells."
+    """Add the options of `geoexplain locate`."""
+    parser.description = "Predict where images were taken: place, coordinates, probability, the five best cells."
     parser.epilog = EPILOG
     add_images(parser)
     add_model(parser)
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Locate every image; 1 when one of them failed."""
+    """Locate every image; return 1 when one of them failed."""
     model = chosen_model(args)
     refined = refinement(args, model, args.model)
     search = refined.search

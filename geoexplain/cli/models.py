@@ -1,6 +1,6 @@
-"""`geoexplain models`: which models there are, and adding those that may not be passed on.
+"""`geoexplain models`: list the models, and add those that may not be redistributed.
 
-What an action needs is imported when it runs: listing needs no PyTorch, which takes seconds.
+Each action imports what it needs when it runs: listing then does not import PyTorch, which takes seconds.
 """
 
 import argparse
@@ -18,17 +18,17 @@ from geoexplain.words import printable_lines
 MIB = 2**20
 
 EPILOG = f"""\
-`geoexplain models` lists every model, and says of those that are not there yet how to get them. `models add` checks
-their authors' files, converts them and keeps the result in $GEOEXPLAIN_HOME (default: ~/.geoexplain); the folder that
-they came from is not needed afterwards, except for a gallery, which is used where it is.
+`geoexplain models` lists every model, and says how to get those that are not there yet. `models add` checks the
+authors' files, converts them and stores the result in $GEOEXPLAIN_HOME (default: ~/.geoexplain). The original folder is
+not needed afterwards, except for a gallery, which is used where it is.
 
-What a folder holds, by --format:
+Contents of the folder, by --format:
 {chr(10).join(f"  {name:<11} {row.title}: {row.files}" for name, row in FORMATS.items())}
-CERTH's cells_assignments.pkl and back_coll_features.hdf5 are taken along if they lie in the same folder."""
+CERTH's cells_assignments.pkl and back_coll_features.hdf5 are added, too, if they are in the same folder."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain models`."""
+    """Add the options and actions of `geoexplain models`."""
     parser.description = "List the models, add one from its authors' files, remove one."
     parser.epilog = EPILOG
     parser.add_argument("--json", action="store_true", help="one JSON object per model and line instead of text")
@@ -39,26 +39,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.epilog = EPILOG
     add.add_argument("name", metavar="NAME", help=f"{', '.join(row for row in ZOO if ZOO[row].obtain)}, or any other")
     add.add_argument("--from", dest="folder", type=Path, required=True, metavar="DIR", help="folder with the files")
-    add.add_argument("--format", choices=tuple(FORMATS), help="whose files they are (default: as NAME says)")
+    add.add_argument(
+        "--format", choices=tuple(FORMATS), help="format of the files (default: the one that NAME implies)"
+    )
     add.add_argument(
         "--gallery", type=Path, metavar="DIR|FILE.hdf5", help="photos for Search within Cell, used where they are"
     )
     add.set_defaults(run=run_add)
-    remove = actions.add_parser("remove", help="forget an added model and delete its files here")
+    remove = actions.add_parser("remove", help="remove an added model and delete its converted files")
     remove.add_argument("name", metavar="NAME", help="a model that was added")
     remove.set_defaults(run=run_remove)
-    rename = actions.add_parser("name-cells", help="name a model's cells anew, after the places they lie in")
+    rename = actions.add_parser("name-cells", help="rename a model's cells after the places they lie in")
     rename.description = (
-        "Name a model's cells after the places that hold most of their land, and store these places beside the model, "
-        "so that they need not be found whenever it is loaded. A model that is added or released has that already."
+        "Name a model's cells after the places that contain most of their land, and store these places next to the "
+        "model, so that they need not be computed at every load. An added or released model has them already."
     )
     rename.add_argument("model", metavar="NAME|FILE", help="a model, or its .safetensors file")
-    rename.add_argument("--force", action="store_true", help="replace the places that are stored with it")
+    rename.add_argument("--force", action="store_true", help="replace the places stored with the model")
     rename.set_defaults(run=run_name_cells)
-    split = actions.add_parser("split", help="split a model's weights into files that any Git host takes")
+    split = actions.add_parser("split", help="split a model's weights into files that any Git host accepts")
     split.description = (
         "Replace a model's weights file by shards of less than --max-mib and an index, as Hugging Face names them. The "
-        "weights keep every bit; the model is named as before. Some hosts, such as Spaces, refuse 10 MiB and more."
+        "weights stay identical, and the model keeps its name. Some hosts, such as Spaces, refuse files from 10 MiB."
     )
     split.add_argument("model", metavar="NAME|FILE", help="a model, or its .safetensors file")
     split.add_argument(
@@ -66,13 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=number(float, 1, 1_000_000, "a number of MiB from 1"),
         default=SHARD_BYTES / MIB,
         metavar="MIB",
-        help="each shard is smaller (default: %(default)g)",
+        help="each shard is smaller than this (default: %(default)g)",
     )
     split.set_defaults(run=run_split)
     translate = actions.add_parser("convert", help="turn one of CERTH's pickles into .npz or .csv")
     translate.description = (
         "Turn initial_mu_kappa.pkl, cells_assignments.pkl or metadata_*.pkl into .npz or .csv. "
-        "Nothing in the pickle is run."
+        "No code in the pickle is executed."
     )
     translate.add_argument("pickle", type=Path, metavar="FILE.pkl", help="the original file")
     translate.add_argument("out", type=Path, metavar="OUT", help="an .npz or .csv file")
@@ -87,7 +89,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def record(status: ModelStatus) -> dict[str, str | bool | None]:
-    """A model as plain data for scripts."""
+    """Return the status of a model as plain data."""
     return {
         "name": status.name,
         "title": status.title,
@@ -101,10 +103,10 @@ def record(status: ModelStatus) -> dict[str, str | bool | None]:
 
 
 def describe_status(status: ModelStatus) -> str:
-    """A model in a few lines."""
+    """Describe a model in a few lines."""
     facts = [status.title, status.purpose, status.note]
     if status.gallery is not None:
-        gone = "" if status.gallery.exists() else ", which is not there at the moment"
+        gone = "" if status.gallery.exists() else ", which does not exist at present"
         facts.append(f"Search within Cell looks through {status.gallery.name}{gone}.")
     lines = [f"{status.name:<16} {'ready' if status.ready else 'not there yet'}"]
     for fact in filter(None, facts):
@@ -113,7 +115,7 @@ def describe_status(status: ModelStatus) -> str:
 
 
 def run_add(args: argparse.Namespace) -> int:
-    """Add a model and say what it is."""
+    """Add a model and print its architecture, cells and folder."""
     from geoexplain.locator.registry import add_model  # noqa: PLC0415
 
     if args.gallery is not None and not args.gallery.exists():
@@ -133,7 +135,7 @@ def run_remove(args: argparse.Namespace) -> int:
 
 
 def run_name_cells(args: argparse.Namespace) -> int:
-    """Name a model's cells anew and say how many there are."""
+    """Rename a model's cells and print how many there are."""
     from geoexplain.locator.checkpoints.cells import name_cells_beside, places_file  # noqa: PLC0415
 
     file = weights_file(args.model)
@@ -143,7 +145,7 @@ def run_name_cells(args: argparse.Namespace) -> int:
 
 
 def run_split(args: argparse.Namespace) -> int:
-    """Split a model's weights and say into what."""
+    """Split a model's weights and print the names and sizes of the shards."""
     from geoexplain.locator.checkpoints.splitting import split_model  # noqa: PLC0415
 
     file = weights_file(args.model)
@@ -154,7 +156,7 @@ def run_split(args: argparse.Namespace) -> int:
 
 
 def run_convert(args: argparse.Namespace) -> int:
-    """Convert a pickle and say what it was."""
+    """Convert a pickle and print what it contained."""
     from geoexplain.files.conversion import convert  # noqa: PLC0415
 
     print(f"{args.out}: {convert(args.pickle, args.out)}")

@@ -1,4 +1,4 @@
-"""`geoexplain partition`: cells over the Earth, built from coordinates: the classes that a geolocator is trained on."""
+"""`geoexplain partition`: build, import and inspect partitionings, whose cells a model is trained on."""
 
 import argparse
 import re
@@ -36,36 +36,37 @@ OF_A_BUILD = re.compile(
     r"(cells(\.\d+)?\.csv|outlines(\.\d+)?\.geojson|places\.json|coordinates\.npz|locations\.json|map\.html)"
     r"(\.\d+\.part)?|partition\.json\.\d+\.part"
 )
-"""Files that a build leaves when it is cut short, before partition.json."""
+"""Files that an interrupted build leaves; partition.json is written last."""
 
 LEVELS = {1: ("cells",), 2: ("coarse", "fine"), 3: ("coarse", "middle", "fine")}
 
 BUILD_EPILOG = """\
 FILE.csv has a header with columns such as latitude and longitude, and commas, semicolons or tabs.
 
-DIR is made. It holds partition.json, and for every level, the finest first, a table (cells.csv, cells.1.csv, …) with
-labels, centres, parents, keys and counts, and the outlines as GeoJSON; map.html shows all of it in a browser, without
-a network. Ctrl-C leaves no partitioning behind."""
+DIR is created. It holds partition.json, and for every level, the finest first, a table (cells.csv, cells.1.csv, …) with
+labels, centres, parents, keys and counts, and the outlines as GeoJSON. map.html shows the cells in a browser, without
+internet. Ctrl-C leaves no partitioning behind."""
 
 Progress = Callable[[int, int], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain partition`."""
-    parser.description = "Build the cells that a geolocator is trained on, look at them, or take over published ones."
+    """Add the options of `geoexplain partition`."""
+    parser.description = "Build the cells that a model is trained on, inspect them, or import published ones."
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    build = commands.add_parser("build", help="from coordinates")
+    build = commands.add_parser("build", help="build a partitioning from coordinates")
     build.description = "Build a partitioning from coordinates."
     kinds = build.add_subparsers(metavar="KIND", required=True)
     limits = " ".join(f"{least}:{most}" for least, most in PUBLISHED)
-    s2 = _kind(kinds, "s2", "S2 cells, cut into quarters while they hold too many coordinates", run_s2)
+    s2 = _kind(kinds, "s2", "S2 cells, divided into four while they hold too many coordinates", run_s2)
     s2.add_argument(
         "--tau",
         nargs="+",
         type=thresholds,
         default=PUBLISHED,
         metavar="MIN:MAX",
-        help=f"coordinates in a cell at least, and at most before it is cut, coarse to fine (default: {limits})",
+        help="minimum number of coordinates in a cell, and maximum before it is divided, coarse to fine "
+        f"(default: {limits})",
     )
     semantic = _kind(kinds, "semantic", "cities, parks, countries: places that hold enough coordinates", run_semantic)
     semantic.add_argument(
@@ -74,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=SEMANTIC_TAU,
         metavar="N",
-        help="coordinates that a place holds at least, one number per level "
+        help="minimum number of coordinates in a place, one number per level "
         f"(default: {' '.join(map(str, SEMANTIC_TAU))})",
     )
     source = semantic.add_mutually_exclusive_group()
@@ -82,32 +83,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--addresses",
         type=Path,
         metavar="FILE.csv",
-        help="a table that `geoexplain addresses` wrote, in the place of --coordinates (default: offline addresses)",
+        help="a table from `geoexplain addresses`, instead of --coordinates (default: offline addresses)",
     )
     source.add_argument(
         "--naturalearth",
         type=Path,
         metavar="DIR",
-        help="deserts, ranges, seas from Natural Earth's files, not countries",
+        help="use deserts, ranges, seas from the Natural Earth files in this folder instead of countries",
     )
-    kmeans = _kind(kinds, "kmeans", "what lies nearest to each of so many means", run_kmeans)
+    kmeans = _kind(kinds, "kmeans", "one cell around each of N cluster centres", run_kmeans)
     kmeans.add_argument(
         "--cells",
         nargs="+",
         type=count,
         default=KMEANS_CELLS,
         metavar="N",
-        help=f"cells of each level, coarse to fine (default: {' '.join(map(str, KMEANS_CELLS))})",
+        help=f"number of cells of each level, coarse to fine (default: {' '.join(map(str, KMEANS_CELLS))})",
     )
-    kmeans.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample (default: %(default)s)")
-    show = commands.add_parser("show", help="say what a partitioning holds")
-    show.description = "Say how many cells and coordinates a partitioning has."
+    kmeans.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sample (default: %(default)s)")
+    show = commands.add_parser("show", help="print the contents of a partitioning")
+    show.description = "Print how many cells and coordinates a partitioning has."
     show.add_argument("folder", type=Path, metavar="DIR", help="the partitioning")
     show.set_defaults(run=run_show)
-    published = commands.add_parser("import", help="take over tables that were published")
-    published.description = "Make a partitioning of the tables of TIB's geolocators."
+    published = commands.add_parser("import", help="import published tables")
+    published.description = "Convert the tables of TIB's geolocators to a partitioning."
     published.add_argument("files", nargs="+", type=Path, metavar="FILE.csv", help="one table per level, in any order")
-    published.add_argument("--tree", type=Path, metavar="h_dict.json", help="what lies in what, of semantic tables")
+    published.add_argument("--tree", type=Path, metavar="h_dict.json", help="hierarchy of the cells of semantic tables")
     _add_out(published)
     published.set_defaults(run=run_import)
 
@@ -131,11 +132,11 @@ def _kind(
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
-    parser.add_argument("--force", action="store_true", help="replace the partitioning that is there")
+    parser.add_argument("--force", action="store_true", help="replace an existing partitioning")
 
 
 def thresholds(text: str) -> tuple[int, int]:
-    """The value of `--tau` for S2, "50:1000"; ArgumentTypeError for another."""
+    """Parse a value of `--tau` for S2, such as "50:1000"; raise ArgumentTypeError for any other text."""
     least, colon, most = text.partition(":")
     if not colon or not least.isdecimal() or not most.isdecimal() or not 1 <= int(least) <= int(most):
         raise argparse.ArgumentTypeError(f"expected two numbers such as 50:1000, got {text!r}")
@@ -143,7 +144,7 @@ def thresholds(text: str) -> tuple[int, int]:
 
 
 def run_s2(args: argparse.Namespace) -> int:
-    """Build S2 cells; always 0."""
+    """Build S2 cells; return 0."""
     points = _coordinates(args)
     with _step("building") as progress:
         built = build_s2(points, args.tau, name=_name(args.out), progress=progress)
@@ -151,7 +152,7 @@ def run_s2(args: argparse.Namespace) -> int:
 
 
 def run_kmeans(args: argparse.Namespace) -> int:
-    """Build cells by k-means; always 0."""
+    """Build cells by k-means; return 0."""
     points = _coordinates(args)
     with _step("building") as progress:
         built = build_kmeans(points, args.cells, name=_name(args.out), seed=args.seed, progress=progress)
@@ -159,7 +160,7 @@ def run_kmeans(args: argparse.Namespace) -> int:
 
 
 def run_semantic(args: argparse.Namespace) -> int:
-    """Build semantic cells; always 0."""
+    """Build semantic cells; return 0."""
     if (args.coordinates is None) == (args.addresses is None):
         raise DataError("partition build semantic: expected either --coordinates or --addresses: give one of them.")
     if args.naturalearth is not None and args.coordinates is None:
@@ -172,7 +173,7 @@ def run_semantic(args: argparse.Namespace) -> int:
             args.tau,
             name=_name(args.out),
             border_of=partial(border_of, naturalearth=args.naturalearth),
-            # Others than the shipped places are not known without their files: the nearest coordinate decides then.
+            # Only the shipped places can be looked up at other positions; else the nearest coordinate decides.
             address_of=None if natural or args.addresses is not None else territory_addresses,
             tree_name="nature" if natural else "territory",
             progress=progress,
@@ -181,13 +182,13 @@ def run_semantic(args: argparse.Namespace) -> int:
 
 
 def run_import(args: argparse.Namespace) -> int:
-    """Take over published tables; always 0."""
+    """Import published tables; return 0."""
     _check_new(args)
     return _finish(read_published(args.files, args.tree, name=_name(args.out)), args.out)
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Print what a partitioning holds."""
+    """Print the contents of a partitioning; return 0."""
     describe(read_partitioning(args.folder), args.folder)
     return 0
 
@@ -231,7 +232,7 @@ def _addresses(args: argparse.Namespace) -> Addresses:
 
 
 def _check_new(args: argparse.Namespace) -> None:
-    """Before minutes of work: raise DataError where something is that must not be replaced."""
+    """Raise DataError, before minutes of work, if --out holds files that must not be replaced."""
     out: Path = args.out
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: expected a folder to write, found a file: choose another name.")

@@ -1,4 +1,4 @@
-"""What photos a training is on: options, the collection, its splits, and the tables that say which photo is where."""
+"""Photos for training: their options, the collection, its split, and the tables that list the photos of each part."""
 
 import argparse
 import csv
@@ -25,7 +25,7 @@ from geoexplain.training.distributed import Processes
 from geoexplain.words import percent
 
 FINGERPRINTS, SHARD_INDEX = "fingerprints.npz", "shards.npz"
-"""What a run keeps so as not to look at every photo again."""
+"""Files in a run's folder that save reading every photo again."""
 
 LEFT_OUT = "left-out.csv"
 
@@ -36,45 +36,45 @@ Rows = NDArray[np.int64]
 
 
 def add_photo_source(parser: argparse.ArgumentParser) -> None:
-    """Where the photos are, whose they are, and how they are split."""
+    """Add the options for the source of the photos, their authors, and how they are split."""
     parser.add_argument(
-        "source", type=Path, metavar="SOURCE", help="a folder of photos, or of shards (*.msg) as those of MP-16"
+        "source", type=Path, metavar="SOURCE", help="a folder of photos, or of shards (*.msg) such as those of MP-16"
     )
     parser.add_argument(
         "--manifest",
         type=Path,
         metavar="FILE.csv",
-        help="where the photos were taken (default: their EXIF headers, or the shards)",
+        help="table of the photos' positions (default: their EXIF headers, or the shards)",
     )
     parser.add_argument(
         "--authors",
         choices=("table", "exif", "folder"),
         default="table",
-        help="who took a photo is said by the table or the shards, the EXIF header, or the folder it lies in "
+        help="source of a photo's author: the table or the shards, the EXIF header, or the folder of the photo "
         "(default: %(default)s)",
     )
     parser.add_argument(
         "--shares",
         default=",".join(map(str, SHARES)),
         metavar="T,V,E",
-        help="shares of the photos to train on, to choose and calibrate with, and to test on at the end; all photos "
-        "of an author and all copies of a photo are in one (default: %(default)s)",
+        help="shares of the photos for training, validation (with calibration) and the final test; all photos of an "
+        "author and all copies of a photo go to the same part (default: %(default)s)",
     )
     parser.add_argument(
         "--no-duplicates-search",
         action="store_true",
-        help="do not look at every photo beforehand to keep copies of it in one share",
+        help="do not search all photos for copies, which would be kept in the same part",
     )
     cores = min(os.cpu_count() or 1, 16)
     parser.add_argument(
-        "--workers", type=count, default=cores, metavar="N", help="threads that decode (default: %(default)s)"
+        "--workers", type=count, default=cores, metavar="N", help="threads that decode photos (default: %(default)s)"
     )
     seed = number(int, 0, 2**31 - 1, "a whole number of at least 0")
-    parser.add_argument("--seed", type=seed, default=0, help="of everything random (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of all random numbers (default: %(default)s)")
 
 
 def parse_shares(text: str) -> dict[str, float]:
-    """`0.9,0.05,0.05` as the shares of PARTS. Raises DataError for anything else."""
+    """Parse `0.9,0.05,0.05` as the shares of PARTS. Raises DataError for anything else."""
     shares = numbers(text, float, "--shares", "0.9,0.05,0.05")
     if len(shares) != len(PARTS) or min(shares) <= 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise DataError(f"--shares: expected three numbers above 0 that add up to 1, got {text!r}.")
@@ -82,7 +82,7 @@ def parse_shares(text: str) -> dict[str, float]:
 
 
 def open_photos(args: argparse.Namespace, folder: Path, joined: Processes) -> PhotoCollection:
-    """The photos of SOURCE; process 0 looks first, and what it keeps in `folder` saves the others the work."""
+    """Open the photos of SOURCE. Process 0 opens them first and stores an index in `folder`, which the others use."""
     with joined.leader_first(), progress_bar(0, "files", desc="looking for photos", hidden=not joined.leads) as bar:
 
         def report(done: int, total: int) -> None:
@@ -99,18 +99,21 @@ def open_photos(args: argparse.Namespace, folder: Path, joined: Processes) -> Ph
 
 
 def split(args: argparse.Namespace, collection: PhotoCollection, folder: Path, joined: Processes) -> dict[str, Rows]:
-    """Rows of the collection in every part, by author and picture; says what ties too many photos together."""
+    """Split the rows of the collection by author and picture into PARTS; report groups too large to split well.
+
+    Writes a table for each part and one of the photos that are left out.
+    """
     groups: Sequence[str] = collection.keys
     if not args.no_duplicates_search:
         bar = progress_bar(len(collection), "photos", desc="looking for copies", hidden=not joined.leads)
         with joined.leader_first(), bar:
-            found = fingerprints(
+            prints = fingerprints(
                 collection,
                 cache=folder / FINGERPRINTS,
                 workers=args.workers,
                 progress=lambda done, _total: bar.update(done - bar.n) and None,
             )
-        groups = duplicate_groups(found)
+        groups = duplicate_groups(prints)
     parts = split_photos(collection.authors, groups, parse_shares(args.shares), args.seed)
     if joined.leads:
         for giant in giant_sets(collection.authors, groups):
@@ -128,7 +131,7 @@ def split(args: argparse.Namespace, collection: PhotoCollection, folder: Path, j
 
 
 def write_manifest(collection: PhotoCollection, rows: Rows, file: Path) -> None:
-    """Which photos were taken where: a table as `geoexplain evaluate photos` reads it."""
+    """Write a table of the photos' positions that `geoexplain evaluate photos` can read."""
     with file.open("w", newline="", encoding="utf-8") as table:
         writer = csv.writer(table)
         writer.writerow(["id", "latitude", "longitude"])
@@ -138,7 +141,7 @@ def write_manifest(collection: PhotoCollection, rows: Rows, file: Path) -> None:
 
 
 def write_left_out(collection: PhotoCollection, file: Path) -> None:
-    """What of SOURCE cannot be used, and why, as far as the collection lists it."""
-    # A file's name may hold bytes that are no text.
+    """Write a table of the unusable photos of SOURCE with the reason, as far as the collection lists them."""
+    # A file name may contain bytes that are not valid text.
     with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as table:
         csv.writer(table).writerows([("photo", "reason"), *collection.left_out.listed])

@@ -1,4 +1,4 @@
-"""Where a view from above lies, as --position says it."""
+"""The option --position: where a view from above lies, and how wide it is."""
 
 import argparse
 from dataclasses import dataclass
@@ -14,26 +14,29 @@ PREDICTED = "predicted"
 
 @dataclass(frozen=True)
 class Position:
-    """What --position says: the centre in degrees (None: where the model places the image), and the view's extent."""
+    """The value of --position: the view's centre in degrees (None: the predicted point), its width and rotation."""
 
     center_deg: tuple[float, float] | None
     width_km: float
     rotation_deg: float
 
     def of_view(self, predicted_deg: tuple[float, float], picture: Image.Image, preprocess: Preprocess) -> Footprint:
-        """The footprint of what the network sees, whose width is less where a long picture is cropped."""
+        """Return the footprint of the part that the network sees; a long picture is cropped, so that it is narrower."""
         share = preprocess.visible(picture).width / picture.width
         return Footprint(*(self.center_deg or predicted_deg), self.width_km * share, self.rotation_deg)
 
 
 def parse_position(text: str) -> Position:
-    """`42.3,12.9,1150`, with a rotation behind it or not, or `predicted,1150`; ArgumentTypeError for anything else."""
+    """Parse `42.3,12.9,1150` or `predicted,1150`, both with an optional rotation at the end.
+
+    Raises ArgumentTypeError for anything else.
+    """
     head, _, rest = text.partition(",")
     try:
         numbers = [float(part) for part in (rest if head.strip() == PREDICTED else text).split(",")]
         if head.strip() == PREDICTED:
             numbers = [0.0, 0.0, *numbers]
-        Footprint(*numbers)  # says what is out of range
+        Footprint(*numbers)  # raises for values out of range
         lat, lon, width_km, rotation_deg = (*numbers, 0.0)[:4]
     except (ValueError, TypeError):
         raise argparse.ArgumentTypeError(

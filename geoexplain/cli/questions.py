@@ -1,4 +1,4 @@
-"""The frame of the commands that ask a question about explanations of every image of a set."""
+"""The commands that ask a question about the explanations of every image of a set."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -16,18 +16,18 @@ from geoexplain.words import printable_lines
 
 @dataclass(frozen=True)
 class QuestionCommand(Generic[Answer, Findings]):
-    """A question as `geoexplain evaluate` offers it; `--methods` and all options of image sets come with it.
+    """A question as a command of `geoexplain evaluate`. `--methods` and all options of image sets are included.
 
     question     the class of the question
     summary      its line in `geoexplain evaluate --help`
-    description  what it does, above its own options
-    epilog       gives its images, names and files, below them
-    views        how many views of --imagery are taken unless told otherwise
+    description  the text above its options
+    epilog       returns the text below its options, on images, methods and files
+    views        default number of views of --imagery
     methods      help of --methods
-    lines        the question and its findings as text
-    heading      what the first line of the text adds to the title
+    lines        formats the question's findings as lines of text
+    heading      returns the text that the first line adds to the title
     add_options  adds the question's own options to the parser
-    settings     these options as keyword arguments of the question; raises DataError for what cannot be asked
+    settings     returns these options as keyword arguments of the question; raises DataError for invalid ones
     """
 
     question: type[Question[Answer, Findings]]
@@ -58,8 +58,8 @@ class QuestionCommand(Generic[Answer, Findings]):
         parser.set_defaults(run=self.run)
 
     def run(self, args: argparse.Namespace) -> int:
-        """Ask, write what is found and print it; return 1 when images are left out, 130 if interrupted."""
-        settings = self.settings(args)  # whatever is wrong with them is said before the model is loaded
+        """Evaluate, write and print the findings; return 1 when images are left out, 130 if interrupted."""
+        settings = self.settings(args)  # report invalid options before the model is loaded
         with open_with_workers(args) as (model, source, workers):
             question = self.question(
                 methods=tuple(name for name in self.question.known_methods() if name in args.methods),
@@ -83,11 +83,11 @@ class QuestionCommand(Generic[Answer, Findings]):
 
 
 def left_out_lines(answers: Sequence[ImageAnswer]) -> list[str]:
-    """Lines on the images that are in no mean."""
+    """Return a line per reason for which images are left out of the means."""
     lines = []
     for status in LEFT_OUT:
         names = [answer.file or answer.id for answer in answers if answer.status == status]
         if names:
-            again = f"; why is in {TABLE}; --resume tries again" if status == "failed" else ""
+            again = f"; the reasons are in {TABLE}; --resume tries again" if status == "failed" else ""
             lines.append(f"  {status}: {len(names):,} ({names_text(names)}){again}")
     return lines

@@ -1,4 +1,4 @@
-"""What `geoexplain explain` is asked to draw: its options, checked against a model before anything is begun."""
+"""Check the options of `geoexplain explain` against a model before anything is drawn."""
 
 import argparse
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from geoexplain.locator.model import GeoModel
 
 
 def parse_target(text: str) -> int | tuple[float, float]:
-    """`12` as a cell, `45.76,4.84` as a point in degrees; ArgumentTypeError for anything else."""
+    """Parse `12` as a cell, `45.76,4.84` as a point in degrees; raise ArgumentTypeError for anything else."""
     try:
         if "," not in text:
             return int(text)
@@ -29,7 +29,7 @@ def parse_target(text: str) -> int | tuple[float, float]:
 
 
 def parse_target_or_place(text: str) -> int | tuple[float, float] | str:
-    """A target as `parse_target` reads it, or, with a letter in it, the name of a place."""
+    """Parse a target like `parse_target`; other text with a letter in it is the name of a place."""
     try:
         return parse_target(text)
     except argparse.ArgumentTypeError:
@@ -40,7 +40,7 @@ def parse_target_or_place(text: str) -> int | tuple[float, float] | str:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to draw: the methods, the explained cell or place (None: the top cell), and the make of Combi-CAM."""
+    """What to draw: the methods, the explained cell or place (None: the top cell), and the settings of Combi-CAM."""
 
     methods: tuple[str, ...]
     target: Explained | None
@@ -52,7 +52,7 @@ class Recipe:
 
 
 def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
-    """The options checked against a model, so that nothing is begun that cannot end. Raises DataError."""
+    """Check the options against a model and return them as a recipe. Raises DataError for options that do not fit."""
     if not (args.out or args.save_maps or args.json or args.agreement):
         raise DataError(
             "expected something to write, got none: add --out DIR, --save-maps FILE.npz, --json or --agreement."
@@ -60,7 +60,8 @@ def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
     methods = tuple(dict.fromkeys(args.method or (COMBI_CAM, *kinds_of_family(GRADIENT_CAM))))
     for option, value in (("--stages", args.stages), ("--weights", args.weights)):
         if value is not None and COMBI_CAM not in methods:
-            raise DataError(f"{option} makes a {COMBI_CAM}, which is not asked for: add --method {COMBI_CAM}.")
+            got = ", ".join(methods)
+            raise DataError(f"{option}: expected --method {COMBI_CAM}, got {got}: add --method {COMBI_CAM}.")
     preset = preset_of(model, args.preset or COMBI_CAM)
     by_stages = args.stages is not None and args.preset is None
     level = args.level or ("stage" if by_stages else preset.level)
@@ -83,9 +84,10 @@ def read_recipe(args: argparse.Namespace, model: GeoModel) -> Recipe:
 
 
 def read_weights(stages: str | None, weights: str | None, level: str, count: int) -> tuple[float, ...] | None:
-    """`--stages` and `--weights` as one weight for each of `count` maps; None when neither is given.
+    """Return one weight for each of `count` maps, from `--stages` and `--weights`; None when neither is given.
 
-    Stages without weights weigh 1 each, and what is not named weighs 0. Raises DataError when they do not fit.
+    Without weights every named stage weighs 1; stages that are not named weigh 0. Raises DataError when the two do not
+    fit.
     """
     chosen = tuple(range(1, count + 1)) if stages is None else numbers(stages, int, "--stages", "3,5,7")
     if wrong := [index for index in chosen if not 1 <= index <= count]:
@@ -98,7 +100,7 @@ def read_weights(stages: str | None, weights: str | None, level: str, count: int
         given = numbers(weights, float, "--weights", "1,.5,1")
     if len(given) != len(chosen):
         reason = f"one per {level} (see --level)" if stages is None else f"one for each of --stages {stages}"
-        raise DataError(f"--weights: expected {len(chosen)} of them, {reason}, got {len(given)}.")
+        raise DataError(f"--weights: expected {len(chosen)} weights, {reason}, got {len(given)}.")
     if not all(np.isfinite(weight) and weight >= 0 for weight in given):
         raise DataError(f"--weights: expected finite numbers of at least 0, got {weights}.")
     if stages is None and weights is None:

@@ -1,4 +1,4 @@
-"""`geoexplain train release`: the best network of a run → a calibrated model with its gate and figures."""
+"""`geoexplain train release`: turn the best network of a run into a calibrated model with its gate and figures."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ from geoexplain.words import kilometres, percent
 
 
 def add_release_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain train release`."""
+    """Add the options of `geoexplain train release`."""
     parser.description = (
         "Calibrate the best network of a run on the validation imagery, fit its gate, and write it as a model."
     )
@@ -45,7 +45,7 @@ def add_release_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_imagery(parser: argparse.ArgumentParser) -> None:
-    """Where the images lie, and which of them choose and calibrate."""
+    """Add the folder of the images, and the pattern of those for validation."""
     parser.add_argument(
         "--imagery",
         type=Path,
@@ -57,12 +57,12 @@ def add_imagery(parser: argparse.ArgumentParser) -> None:
         "--validation",
         default="200406",
         metavar="PATTERN",
-        help="images that choose and calibrate (default: %(default)s)",
+        help="images for validation and calibration (default: %(default)s)",
     )
 
 
 def add_surroundings(parser: argparse.ArgumentParser) -> None:
-    """What is laid over views, what else validates, and what is no view at all."""
+    """Add the clouds that are laid over views, discs for validation, and pictures that are not views."""
     parser.add_argument(
         "--clouds",
         type=Path,
@@ -76,37 +76,37 @@ def add_surroundings(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE|DIR",
-        help="real pictures of the whole Earth, as `geoexplain evaluate views` takes them: they choose, too",
+        help="photographs of the whole Earth, as for `geoexplain evaluate views`; also used in validation",
     )
     parser.add_argument(
         "--others",
         type=Path,
         metavar="DIR",
-        help="pictures that are no views of Earth, besides generated ones: the network learns to place them nowhere, "
-        "the gate to tell them apart",
+        help="pictures that are not views of Earth, in addition to generated ones: the network learns to place them "
+        "nowhere, the gate to reject them",
     )
 
 
 def add_release_views(parser: argparse.ArgumentParser) -> None:
-    """How carefully the released model is calibrated."""
+    """Add the number of views for calibration, and the size of the released model's input."""
     parser.add_argument(
         "--release-views",
         type=count,
         default=4000,
         metavar="N",
-        help="views of each kind to calibrate on, and half as many others for the gate and the figures "
+        help="number of views of each kind for calibration; the gate and the figures use half as many different ones "
         "(default: %(default)s)",
     )
     parser.add_argument(
         "--size",
         type=number(int, 32, 1024, "a side from 32 to 1024 px"),
         metavar="PX",
-        help="side of the images that the model will look at (default: that of the last phase)",
+        help="side of the model's input (default: that of the last phase)",
     )
 
 
 def run_release(args: argparse.Namespace) -> int:
-    """Release the best network of a run, over or not."""
+    """Release the best network of a run, finished or not; return 0."""
     _, validation = split_imagery(imagery_files(args.imagery), args.validation, ())
     saved = load_checkpoint(checkpoint_file(args.run_dir))
     partitioning = run_partitioning(saved)
@@ -131,7 +131,7 @@ def run_release(args: argparse.Namespace) -> int:
 
 
 def surroundings(args: argparse.Namespace, device: torch.device) -> Surroundings:
-    """The clouds that the options name, and markings."""
+    """Load the clouds that the options name, and the markings."""
     return Surroundings(load_clouds(args.clouds, device) if args.clouds else None, load_markings(device))
 
 
@@ -145,9 +145,9 @@ def release_views(
     discs: Sequence[Disc],
     around: Surroundings,
 ) -> None:
-    """Release a run on views, or that in a folder, and say how good it is.
+    """Release a run on views, given as such or as its folder, and print its figures.
 
-    `args` says with which other pictures and how many views.
+    `args` gives the folder of other pictures, the number of views and the input size.
     """
     others = OtherPictures(other_files(args.others) if args.others else (), around.markings)
     examples = view_examples(partitioning, validation, discs, around, args.release_views)
@@ -165,22 +165,22 @@ def release_views(
 
 
 def say_released(done: Release) -> None:
-    """Say where a release is, and why it has no gate if it has none."""
+    """Print where a release is, and why it has no gate if it has none."""
     if done.ungated:
-        complain(f"{done.model.name} gets no gate, which would tell when an image is of another kind. {done.ungated}")
+        complain(f"{done.model.name} gets no gate, which would recognise images of another kind. {done.ungated}")
     print(f"released {done.weights} and {done.card}")
 
 
 def gate_words(figures: Mapping[str, float]) -> str:
-    """How a gate does, in words; `figures` as `gate_figures` gives them."""
+    """Describe the accuracy of a gate; `figures` as `gate_figures` returns them."""
     shares = [f"{name} {percent(value)}" for name, value in figures.items() if name not in (AREA, OTHERS)]
     return f"{', '.join(shares)} of {figures[OTHERS]:,.0f}; {AREA} {figures[AREA]:.3f}"
 
 
 def split_imagery(files: Sequence[Path], validation: str, held_out: Sequence[str]) -> tuple[list[Path], list[Path]]:
-    """Files to train on and files to validate on; those that match `held_out` are in neither.
+    """Return files to train on and files to validate on; those that match `held_out` are in neither.
 
-    Raises DataError when either is empty.
+    Raises DataError when either list is empty.
     """
     left = [file for file in files if not any(matches(file, pattern) for pattern in held_out)]
     chosen = [file for file in left if matches(file, validation)]
@@ -190,10 +190,10 @@ def split_imagery(files: Sequence[Path], validation: str, held_out: Sequence[str
             f"--validation: expected images whose names match {validation!r}, found none among {len(left)}."
         )
     if not others:
-        raise DataError("--imagery: expected images besides those for validation and those held out, found none.")
+        raise DataError("--imagery: expected images to train on besides validation and held-out ones, found none.")
     return others, chosen
 
 
 def matches(file: Path, pattern: str) -> bool:
-    """Whether a file's name contains a pattern, which may be a glob."""
+    """Return whether a file's name contains a pattern, which may be a glob."""
     return fnmatch(file.name, f"*{pattern}*")

@@ -1,4 +1,4 @@
-"""`geoexplain train`: whole-earth images → a trained model, calibrated and released."""
+"""`geoexplain train`: train and release models. This module trains models of views on whole-earth images."""
 
 import argparse
 from pathlib import Path
@@ -42,22 +42,22 @@ from geoexplain.training.views import ViewSource, run_partitioning, validation_s
 CELLS = 2000
 
 EPILOG = """\
-Images that match --held-out are never opened, those that match --validation are never trained on. A pattern is a part
+Images that match --held-out are never opened; those that match --validation are never trained on. A pattern is a part
 of a file's name, or a glob such as *2004?6*.
 
-Several GPUs, or processes: torchrun --nproc-per-node N -m geoexplain train views …; the same --phases give the same
-losses but for rounding, since the views of a batch are shared out among the processes, in blocks of 32.
+Several GPUs or processes: torchrun --nproc-per-node N -m geoexplain train views …; the same --phases give the same
+losses up to rounding, since the views of a batch are distributed over the processes in blocks of 32.
 
-Ctrl-C saves the run; give the same command with --resume to go on, also after a kill. On a CPU the same seed,
-settings and number of threads (OMP_NUM_THREADS) give the same weights, interrupted or not. Once training is over, the
-weights that did best in validation are calibrated on the validation imagery and released: NAME.safetensors (fp16),
-NAME.cells.csv, NAME.gate.json, which tells views from other pictures (where there are enough views to fit it on), and
-NAME.card.json, with the settings and figures. The imagery of Blue Marble Next Generation is NASA's:
+Ctrl-C saves the run; run the same command with --resume to continue, also after a kill. On a CPU the same seed,
+settings and number of threads (OMP_NUM_THREADS) give the same weights, interrupted or not. After training, the weights
+with the best validation are calibrated on the validation imagery and released: NAME.safetensors (fp16), NAME.cells.csv,
+NAME.gate.json, which distinguishes views from other pictures (if there are enough views to fit it), and NAME.card.json
+with the settings and figures. The imagery of Blue Marble Next Generation is NASA's:
 https://visibleearth.nasa.gov/collection/1484/blue-marble"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain train`."""
+    """Add the options and kinds of `geoexplain train`."""
     parser.description = "Train a model, or release a trained one."
     kinds = parser.add_subparsers(metavar="KIND", required=True)
     views = kinds.add_parser("views", help="train a model of views of Earth from above")
@@ -79,32 +79,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start",
         type=Path,
         metavar="FILE",
-        help="weights to begin with, of ImageNet or of a network for the same cells, under the names of timm or of the "
-        "package efficientnet_pytorch (default: random ones)",
+        help="initial weights, from ImageNet or a network for the same cells, with the parameter names of timm or of "
+        "the package efficientnet_pytorch (default: random weights)",
     )
     views.add_argument(
         "--weights",
         type=parse_weights,
         default=(),
         metavar="PART=W,…",
-        help="how often images whose names have this part are drawn, in comparison with 1 for the others",
+        help="how often images with PART in their name are drawn, relative to 1 for the others",
     )
     cells = number(int, 4, 100_000, "a whole number from 4 to 100000")
     views.add_argument("--cells", type=cells, default=CELLS, help="number of cells (default: %(default)s)")
     seed = number(int, 0, 2**63 - 2, "a whole number of at least 0")
-    views.add_argument("--seed", type=seed, default=0, help="of everything random (default: %(default)s)")
+    views.add_argument("--seed", type=seed, default=0, help="seed of all random numbers (default: %(default)s)")
     views.add_argument(
-        "--validation-views", type=count, default=1024, metavar="N", help="views per validation (default: %(default)s)"
+        "--validation-views",
+        type=count,
+        default=1024,
+        metavar="N",
+        help="number of views per validation (default: %(default)s)",
     )
     add_release_views(views)
     views.set_defaults(run=run_views)
-    add_release_arguments(kinds.add_parser("release", help="release a model of views, from a run over or not"))
+    add_release_arguments(kinds.add_parser("release", help="release a model of views from a run, finished or not"))
     add_photo_arguments(kinds.add_parser("photos", help="train a model of your own on geotagged photos"))
     add_embedding_arguments(kinds.add_parser("embedding", help="give a model an embedding for Search within Cell"))
 
 
 def parse_weights(text: str) -> tuple[tuple[str, float], ...]:
-    """`etopo1=2,natural_earth_3=5` as pairs; ArgumentTypeError for anything else."""
+    """Parse `etopo1=2,natural_earth_3=5` as pairs; raise ArgumentTypeError for anything else."""
     try:
         pairs = tuple((part, float(weight)) for part, _, weight in (one.partition("=") for one in text.split(",")))
     except ValueError:
@@ -117,7 +121,7 @@ def parse_weights(text: str) -> tuple[tuple[str, float], ...]:
 
 
 def run_views(args: argparse.Namespace) -> int:
-    """Train, or go on training, then release; 130 when interrupted."""
+    """Train or resume, then release; return 130 when interrupted."""
     with processes(args.device) as joined:
         return _run_views(args, joined)
 
@@ -127,11 +131,11 @@ def _run_views(args: argparse.Namespace, joined: Processes) -> int:
     training, validation = split_imagery(imagery_files(args.imagery), args.validation, args.held_out)
     for part, _ in args.weights:
         if not any(part in file.name for file in training):
-            raise DataError(f"--weights: expected parts of the names of images to train on, got {part!r}: none has it.")
+            raise DataError(f"--weights: expected a part of the name of a training image, got {part!r}: correct it.")
     settings = replaced(VIEW_TRAINING, args)
     check_batches(settings, joined)
     discs = [load_disc(file) for file in disc_files(args.discs)]
-    if args.resume:  # what cannot be resumed should not wait for the imagery
+    if args.resume:  # refuse an unsuitable run before the imagery is loaded
         saved = load_checkpoint(checkpoint_file(args.out))
         partitioning = run_partitioning(saved, args.cells)
         check_settings(saved, settings)

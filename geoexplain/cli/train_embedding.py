@@ -1,4 +1,4 @@
-"""`geoexplain train embedding`: the features of a model → an embedding for Search within Cell."""
+"""`geoexplain train embedding`: learn an embedding for Search within Cell on the features of a model."""
 
 import argparse
 import json
@@ -25,20 +25,20 @@ from geoexplain.words import percent
 DEFAULTS = EmbeddingTraining()
 
 MEASURED = 5000
-"""Validation photos by which the embedding is compared with the features themselves, at most."""
+"""Maximum number of validation photos on which the embedding is compared with the features themselves."""
 
 EPILOG = """\
-The model's own weights stay as they are. Photos within --near-km of one another are of one place, and learn to be
-alike; those of other places, many of them in the same cell, to differ (Kordopatis-Zilos et al., ICMR 2021). The model
-is written with its embedding to --out, to build a gallery with."""
+The model's own weights do not change. Photos within --near-km of one another show one place; their embeddings are
+trained to be similar, and those of other places, many of them in the same cell, to differ (Kordopatis-Zilos et al.,
+ICMR 2021). The model is written with its embedding to --out; build a gallery with it."""
 
 
 def add_embedding_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain train embedding`."""
+    """Add the options of `geoexplain train embedding`."""
     parser.description = "Learn an embedding for Search within Cell on the features of a trained model."
     parser.epilog = EPILOG
     add_photo_source(parser)
-    parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the model whose features are taken")
+    parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the model whose features are used")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the model with embedding")
     add_device(parser)
     add_embedding_options(parser)
@@ -46,33 +46,33 @@ def add_embedding_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_embedding_options(parser: argparse.ArgumentParser) -> None:
-    """How an embedding is learned."""
+    """Add the options that say how an embedding is learned."""
     km = number(float, 1e-4, 100, "a number of kilometres above 0")
     parser.add_argument(
         "--near-km",
         type=km,
         default=DEFAULTS.near_km,
         metavar="KM",
-        help="photos no further apart are of one place, for the embedding (default: %(default)g)",
+        help="photos no farther apart than this show one place, for the embedding (default: %(default)g)",
     )
     parser.add_argument(
         "--embedding-steps",
         type=count,
         default=DEFAULTS.steps,
         metavar="N",
-        help="steps that the embedding learns (default: %(default)s)",
+        help="training steps of the embedding (default: %(default)s)",
     )
     parser.add_argument(
         "--embedding-width",
         type=count,
         default=DEFAULTS.hidden_dim,
         metavar="N",
-        help="width of its hidden layer (default: %(default)s)",
+        help="width of the embedding's hidden layer (default: %(default)s)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Learn the embedding of a model and write the model with it."""
+    """Learn the embedding of a model and write the model with it; return 0."""
     parse_shares(args.shares)
     joined = alone(args.device or default_device())
     model = load_model(args.model, joined.device)
@@ -89,7 +89,7 @@ def embed(
     parts: dict[str, NDArray[np.int64]],
     device: torch.device,
 ) -> None:
-    """Give a released model an embedding, in its own files, of which its card knows."""
+    """Add an embedding to the files of a released model, and record it in the model's card."""
     learn(args, load_model(str(weights), device), collection, parts, weights.parent)
     card = weights.with_suffix(".card.json")
     facts = json.loads(card.read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def learn(
 ) -> None:
     """Learn an embedding on the training photos, compare it on the validation photos, write the model with it.
 
-    Raises DataError when no two photos are of one place.
+    Raises DataError when no two photos show one place.
     """
     settings = EmbeddingTraining(
         near_km=args.near_km, steps=args.embedding_steps, hidden_dim=args.embedding_width, seed=args.seed
@@ -147,27 +147,27 @@ def described(
     positions_deg: NDArray[np.float64],
     near_km: float,
 ) -> str:
-    """How often the most similar validation photo is of the same place, by features and by embedding."""
-    given = torch.from_numpy(np.array(features)).float()
+    """Describe how often the most similar validation photo shows the same place, by features and by embedding."""
+    raw = torch.from_numpy(np.array(features)).float()
     with torch.inference_mode():
         ways = {
-            "features": torch.nn.functional.normalize(given, dim=-1),
-            "embedding": embedder(given.to(model.device)).cpu(),
+            "features": torch.nn.functional.normalize(raw, dim=-1),
+            "embedding": embedder(raw.to(model.device)).cpu(),
         }
     try:
         shares = {way: recall_at_1(vectors, positions_deg, near_km) for way, vectors in ways.items()}
     except DataError:
-        return "no two validation photos are of one place: the embedding is not measured"
-    found = ", ".join(f"{percent(share)} by {way}" for way, share in shares.items())
-    return f"most similar validation photo of the same place: {found}"
+        return "no two validation photos show one place: the embedding is not measured"
+    text = ", ".join(f"{percent(share)} by {way}" for way, share in shares.items())
+    return f"most similar validation photo of the same place: {text}"
 
 
 def features_of(
     model: GeoModel, collection: PhotoCollection, rows: NDArray[np.int64], workers: int, scratch: Path
 ) -> tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]:
-    """Rows that could be read, their features fp16 (n, D) in a file in `scratch`, and the cell each lies in.
+    """Return the n rows that could be read, their fp16 features (n, D), and the cell of each.
 
-    Raises DataError when none can be read.
+    The features are stored in a file in `scratch`. Raises DataError when no photo can be read.
     """
     size = (max(len(rows), 1), model.network.backbone.feature_dim)
     features = np.lib.format.open_memmap(scratch / "features.npy", mode="w+", dtype=np.float16, shape=size)
@@ -179,12 +179,12 @@ def features_of(
     with progress_bar(len(rows), "photos", desc="looking at photos") as bar:
         for batch in batches:
             if len(batch.rows):
-                found = model.features(batch.images).half().cpu().numpy()
-                features[done : done + len(found)] = found
-                done += len(found)
+                values = model.features(batch.images).half().cpu().numpy()
+                features[done : done + len(values)] = values
+                done += len(values)
                 read.append(batch.rows)
             bar.update(len(batch.rows) + len(batch.failed))
     if not read:
-        raise DataError(f"embedding: expected photos that can be read, got none of {len(rows)}: look at the files.")
-    kept = np.concatenate(read)
-    return kept, features[:done], model.partition.nearest_many(collection.positions_deg[kept])
+        raise DataError(f"embedding: expected photos that can be read, got none of {len(rows)}: check the files.")
+    readable = np.concatenate(read)
+    return readable, features[:done], model.partition.nearest_many(collection.positions_deg[readable])

@@ -1,4 +1,4 @@
-"""`geoexplain train photos`: geotagged photos and a partitioning → a trained model, calibrated and released."""
+"""`geoexplain train photos`: train a model on geotagged photos and a partitioning, calibrate and release it."""
 
 import argparse
 from collections.abc import Sequence
@@ -44,78 +44,80 @@ from geoexplain.training.start import begin
 from geoexplain.words import kilometres
 
 COUNTRIES = "countries"
-"""The folder in a run's for the training on countries that comes before it."""
+"""Folder within a run's, for the training on countries that precedes it."""
 
 EPILOG = """\
-SOURCE is a folder of photos whose EXIF headers say where they were taken, one of photos that --manifest places, or
-one of msgpack shards. What has no position or no file is left out, and listed in RUN_DIR/left-out.csv; photos that
-cannot be read are skipped, and listed in skipped.csv; those in no cell of the partitioning are not trained on.
-train.csv, validation.csv and test.csv say which photo is on which side.
+SOURCE is a folder of photos with positions in their EXIF headers, of photos whose positions are in --manifest, or of
+msgpack shards. Photos without a position or file are left out, and listed in RUN_DIR/left-out.csv; photos that cannot
+be read are skipped, and listed in skipped.csv; those in no cell of the partitioning are not trained on. train.csv,
+validation.csv and test.csv list the photos of each part.
 
 Presets: theiner-2022 (SGD at 0.01 halved nine times in 20 epochs, EfficientNet-B4 at 300 px), certh-2021 (the same
-network and size, mixture of von Mises–Fisher), quick-cpu (a few minutes on two cores). Every option overrides them.
+network and size, mixture of von Mises–Fisher), quick-cpu (a few minutes on two cores). Options override the preset.
 
-Several GPUs, or processes: torchrun --nproc-per-node N -m geoexplain train photos …; the same --phases give the same
-losses, since a batch is shared out among the processes: but for rounding, which is coarse with --precision bf16.
+Several GPUs or processes: torchrun --nproc-per-node N -m geoexplain train photos …; a batch is distributed over the
+processes, so that the same --phases give the same losses up to rounding, which is coarse with --precision bf16.
 
-Ctrl-C saves the run; give the same command with --resume to go on, also after a kill. On a CPU the same seed,
-settings and number of threads (OMP_NUM_THREADS) give the same weights, interrupted or not. Once training is over, the
-weights that did best in validation are calibrated and released: NAME.safetensors, its tables of cells, their borders
-and places, and NAME.card.json with the settings and figures."""
+Ctrl-C saves the run; run the same command with --resume to continue, also after a kill. On a CPU the same seed,
+settings and number of threads (OMP_NUM_THREADS) give the same weights, interrupted or not. After training, the weights
+with the best validation are calibrated and released: NAME.safetensors, its tables of cells, their borders and places,
+and NAME.card.json with the settings and figures."""
 
 
 def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `geoexplain train photos`."""
-    parser.description = "Train a geolocator of your own on geotagged photos, and release it."
+    """Add the options of `geoexplain train photos`."""
+    parser.description = "Train a model of your own on geotagged photos, and release it."
     parser.epilog = EPILOG
     add_photo_source(parser)
     parser.add_argument(
-        "--partition", type=Path, required=True, metavar="DIR", help="the cells, by `geoexplain partition build`"
+        "--partition",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the partitioning, from `geoexplain partition build`",
     )
     add_run_options(parser, "photos", None)
-    parser.add_argument("--name", help="of the model and its files (default: the name of RUN_DIR)")
+    parser.add_argument("--name", help="name of the model and its files (default: the name of RUN_DIR)")
     parser.add_argument("--preset", choices=PRESETS, default="quick-cpu", help="settings (default: %(default)s)")
     heads = "; ".join(f"{name}: {kind.summary}" for name, kind in HEADS.items())
     parser.add_argument("--head", choices=HEADS, help=f"{heads} (default: the preset's)")
     add_settings_options(parser, "photos", "the preset's", epochs=True)
     parser.add_argument("--architecture", metavar="NAME", help="a timm EfficientNet, or resnet18 … resnet152")
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--backbone", type=Path, metavar="FILE", help="begin with timm's ImageNet weights in this file")
-    start.add_argument("--from", dest="model", metavar="NAME|PATH", help="begin with this geoexplain model")
+    start.add_argument("--backbone", type=Path, metavar="FILE", help="start from timm's ImageNet weights in this file")
+    start.add_argument("--from", dest="model", metavar="NAME|PATH", help="start from this geoexplain model")
     epochs = number(float, 1e-3, 1e4, "a number of epochs above 0")
     parser.add_argument(
-        "--pretrain-countries", type=epochs, metavar="EPOCHS", help="first learn which country a photo is of"
+        "--pretrain-countries", type=epochs, metavar="EPOCHS", help="first train to predict the country of a photo"
     )
     parser.add_argument(
         "--others",
         type=Path,
         metavar="DIR",
-        help="pictures unlike your photos, for the gate that tells when an image is of another kind; generated ones "
-        "are used in any case",
+        help="pictures unlike your photos, for the gate, which recognises images of another kind; generated ones are "
+        "always used",
     )
     parser.add_argument(
         "--validation-photos",
         type=count,
         default=VALIDATION_PHOTOS,
         metavar="N",
-        help="photos per validation, at most (default: %(default)s)",
+        help="maximum number of photos per validation (default: %(default)s)",
     )
-    parser.add_argument(
-        "--embedding", action="store_true", help="afterwards learn an embedding for Search within Cell, too"
-    )
+    parser.add_argument("--embedding", action="store_true", help="then also learn an embedding for Search within Cell")
     add_embedding_options(parser)
     parser.set_defaults(run=run)
 
 
 def settings_of(args: argparse.Namespace) -> Training:
-    """The preset with what the options say otherwise."""
+    """Return the settings of the preset, overridden by the options."""
     settings = replaced(PRESETS[args.preset], args, architecture=args.architecture, head=args.head)
-    # The padding belongs to the preset's own network.
+    # The padding is that of the preset's own network.
     return replace(settings, padding_for_px=None) if args.architecture else settings
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, or go on training, then release; 130 when interrupted."""
+    """Train or resume, then release; return 130 when interrupted."""
     with processes(args.device) as joined:
         return _run(args, joined)
 
@@ -127,7 +129,7 @@ def _run(args: argparse.Namespace, joined: Processes) -> int:
     partitioning = read_partitioning(args.partition)
     check(args, settings, partitioning, joined)
     network, settings = begin(settings, partitioning, weights=args.backbone, model=args.model)
-    others = other_files(args.others) if args.others else []  # a slip shows before hours of training
+    others = other_files(args.others) if args.others else []  # report a wrong folder before hours of training
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         collection = open_photos(args, args.out, joined)
@@ -163,7 +165,7 @@ def _run(args: argparse.Namespace, joined: Processes) -> int:
 
 
 def release_photos(trained: Run, examples: PhotoExamples, others: Sequence[Path], folder: Path) -> Path:
-    """Release a run on photos and say how good it is; its weights file."""
+    """Release a run on photos, print its figures, and return its weights file."""
     pictures = OtherPictures(others, load_markings())
     with work_bar(examples.photos.unit) as working:
         done = release(trained, examples, folder, others=pictures, device=trained.processes.device, progress=working)
@@ -180,12 +182,12 @@ def release_photos(trained: Run, examples: PhotoExamples, others: Sequence[Path]
 
 
 def check(args: argparse.Namespace, settings: Training, partitioning: Partitioning, joined: Processes) -> None:
-    """Raise DataError for what would only be found out after a long wait."""
+    """Raise DataError early for problems that would otherwise only appear after a long wait."""
     folders = (args.out, args.out / COUNTRIES)
     for folder in folders:
         check_folder(folder, resume=args.resume)
     if args.resume and not any(checkpoint_file(folder).exists() for folder in folders):
-        load_checkpoint(checkpoint_file(args.out))  # says that there is none
+        load_checkpoint(checkpoint_file(args.out))  # raises, since there is none
     check_batches(settings, joined)
     HEADS[settings.head].build(1, partitioning)
     if args.tensorboard:
@@ -193,7 +195,7 @@ def check(args: argparse.Namespace, settings: Training, partitioning: Partitioni
 
 
 def describe_photos(photos: PhotoSet, joined: Processes) -> str:
-    """One line on what is trained on."""
+    """Describe the training photos, cells and processes in one line."""
     levels = " in ".join(f"{len(level):,}" for level in photos.partitioning.levels)
     left = photos.collection.left_out
     without = f", {photos.in_no_cell:,} in no cell" if photos.in_no_cell else ""

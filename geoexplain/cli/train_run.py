@@ -1,4 +1,4 @@
-"""What `geoexplain train views` and `train photos` have in common: options, a bar, and what is said on the way."""
+"""Options, progress bars and messages that `geoexplain train views` and `train photos` share."""
 
 import argparse
 import sys
@@ -29,16 +29,20 @@ LOG_EVERY_S = 60.0
 
 
 def add_run_options(parser: argparse.ArgumentParser, unit: str, validate_every: int | None) -> None:
-    """Where the run is kept, on what it computes, and how often it is saved and validated."""
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="folder of the run: its checkpoint")
+    """Add the options for the run's folder, its device, and how often it is saved and validated."""
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="folder of the run and checkpoint")
     parser.add_argument("--release", type=Path, metavar="DIR", help="folder for the model (default: RUN_DIR/release)")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in RUN_DIR")
+    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in RUN_DIR")
     add_device(parser)
     parser.add_argument("--compile", action="store_true", help="compile the network first: slow to start, then faster")
     parser.add_argument("--tensorboard", action="store_true", help="also write RUN_DIR/tensorboard")
     seconds = number(float, 0, 1e6, "a number of seconds")
     parser.add_argument(
-        "--checkpoint-every", type=seconds, default=180.0, metavar="S", help="seconds (default: %(default)g)"
+        "--checkpoint-every",
+        type=seconds,
+        default=180.0,
+        metavar="S",
+        help="seconds between checkpoints (default: %(default)g)",
     )
     default = "a tenth of all" if validate_every is None else f"{validate_every}"
     parser.add_argument(
@@ -51,7 +55,7 @@ def add_run_options(parser: argparse.ArgumentParser, unit: str, validate_every: 
 
 
 def add_settings_options(parser: argparse.ArgumentParser, unit: str, defaults: str, *, epochs: bool) -> None:
-    """What replaces settings; `defaults` says whose."""
+    """Add the options that override training settings; `defaults` describes the default of --phases."""
     length = f"{unit}, or epochs such as 2.5e" if epochs else unit
     parser.add_argument(
         "--phases",
@@ -59,22 +63,23 @@ def add_settings_options(parser: argparse.ArgumentParser, unit: str, defaults: s
         metavar=f"PX:BATCH:{'LENGTH' if epochs else unit.upper()},…",
         help=f"size, {unit} per batch over all processes, and length of each phase in {length} (default: {defaults})",
     )
-    parser.add_argument("--accumulate", type=count, metavar="N", help="batches per step of the optimizer")
+    parser.add_argument("--accumulate", type=count, metavar="N", help="batches per optimizer step")
     rate = number(float, 1e-9, 10, "a number above 0")
-    parser.add_argument("--learning-rate", type=rate, metavar="RATE", help="at its highest")
+    parser.add_argument("--learning-rate", type=rate, metavar="RATE", help="peak learning rate")
     parser.add_argument(
         "--average",
         type=number(float, 0, 0.99999, "a number from 0 to below 1"),
         metavar="DECAY",
-        help="of the moving average of the weights that is validated and released; 0: none",
+        help="decay of the moving average of the weights, which is validated and released; 0: no average",
     )
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, help="bf16 where the network computes, or float32 throughout"
-    )
+    parser.add_argument("--precision", choices=PRECISIONS, help="bf16 inside the network, or float32 throughout")
 
 
 def parse_phases(text: str, *, unit: str, epochs: bool) -> tuple[Phase, ...]:
-    """`96:64:16000,224:32:2.5e` as phases, a length in images or epochs; ArgumentTypeError for anything else."""
+    """Parse `96:64:16000,224:32:2.5e` as phases, with lengths in images or epochs.
+
+    Raises ArgumentTypeError for anything else.
+    """
     phases = []
     try:
         for part in text.split(","):
@@ -91,7 +96,7 @@ def parse_phases(text: str, *, unit: str, epochs: bool) -> tuple[Phase, ...]:
 
 
 def replaced(settings: Training, args: argparse.Namespace, **more: Any) -> Training:
-    """Settings with what the options say otherwise; what is None stays."""
+    """Return the settings overridden by the options that are not None."""
     given = {
         "phases": args.phases,
         "accumulate": args.accumulate,
@@ -114,12 +119,12 @@ def check_batches(settings: Training, joined: Processes) -> None:
 
 
 def describe_processes(joined: Processes) -> str:
-    """How many processes train, and where."""
+    """Describe the number of processes and the device."""
     return f"{joined.world} process{'es' * (joined.world > 1)} on {joined.device}"
 
 
 def train_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The options of `train` that every run of a command has."""
+    """Return the arguments of `train` that come from the command's options."""
     return {
         "tensorboard": args.tensorboard,
         "compile_network": args.compile,
@@ -131,19 +136,19 @@ def train_options(args: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def training_bar(unit: str, joined: Processes) -> Iterator[Callable[[Progress], None]]:
-    """A bar of how far a training is, or lines where none shows."""
+    """Show the progress of a training as a bar, or as lines where the bar is hidden."""
     form = f"{{percentage:3.0f}}%|{{bar}}| {{n_fmt}}/{{total_fmt}} {unit}{{postfix}}"
     with progress_bar(0, unit, bar_format=form, hidden=not joined.leads) as bar:
         logged = -LOG_EVERY_S
 
         def report(progress: Progress) -> None:
             nonlocal logged
-            said = describe_progress(progress, unit)
+            text = describe_progress(progress, unit)
             bar.total, bar.n = progress.total, progress.seen
-            bar.set_postfix_str(said)
+            bar.set_postfix_str(text)
             if bar.disable and time.monotonic() - logged >= LOG_EVERY_S:
                 logged = time.monotonic()
-                print(f"{progress.seen:,} of {progress.total:,} {unit}, {said}", file=sys.stderr)
+                print(f"{progress.seen:,} of {progress.total:,} {unit}, {text}", file=sys.stderr)
 
         yield report
 
@@ -157,7 +162,7 @@ def train_in_sight(
     *,
     workers: int = 0,
 ) -> Run:
-    """Train as the options say, with a bar."""
+    """Train with the settings and options, and show a progress bar."""
     with training_bar(source.unit, joined) as report, work_bar(source.unit) as working:
         return train(
             source,
@@ -175,7 +180,7 @@ def train_in_sight(
 
 @contextmanager
 def work_bar(unit: str) -> Iterator[Working]:
-    """A bar for one thing after another that is being done."""
+    """Yield a callback that shows a progress bar for one task after another."""
     bar: tqdm | None = None
     shown = ""
 
@@ -199,25 +204,25 @@ def work_bar(unit: str) -> Iterator[Working]:
 
 
 def say_validation(size_px: int, accuracy: Accuracy) -> None:
-    """Print what a validation found."""
+    """Print the accuracy in a validation."""
     with tqdm.external_write_mode(file=sys.stdout):
         for way, shares in accuracy.items():
             print(f"validation at {size_px} px, {way:<2}: {describe_accuracy(shares)}", flush=True)
 
 
 def say_interrupted(out: Path, folders: Sequence[Path], joined: Processes) -> int:
-    """Say whether the run in `out`, one of whose `folders` may have a checkpoint, is saved; return the exit code."""
+    """Report whether the run in `out` is saved, in a checkpoint in one of `folders`; return the exit code."""
     if joined.leads:
         complain(
-            f"interrupted; the run is saved in {out}: give the same command with --resume to go on."
+            f"interrupted; the run is saved in {out}: run the same command with --resume to continue."
             if any(checkpoint_file(folder).exists() for folder in folders)
-            else "interrupted before the first step: nothing is saved, give the same command to begin again."
+            else "interrupted before the first step: nothing is saved; run the same command to start again."
         )
     return EXIT_INTERRUPTED
 
 
 def describe_progress(progress: Progress, unit: str) -> str:
-    """Resolution, loss, speed and time left in words, and how many images were skipped."""
+    """Describe resolution, loss, speed, time left and the number of skipped images."""
     hours, minutes = divmod(round(progress.left_s / 60), 60)
     left = f"{hours} h {minutes} min" if hours else f"{minutes} min"
     skipped = f", {progress.skipped:,} skipped" if progress.skipped else ""
@@ -225,5 +230,5 @@ def describe_progress(progress: Progress, unit: str) -> str:
 
 
 def describe_accuracy(shares: Mapping[int, float]) -> str:
-    """Accuracies in words: "45.0 % within 200 km, …"."""
+    """Describe accuracies: "45.0 % within 200 km, …"."""
     return ", ".join(f"{percent(share)} within {exact_km(radius)}" for radius, share in shares.items())

@@ -1,1 +1,1 @@
-"""How well a model does: accuracy at radii, calibration, localizability."""
+"""Evaluate models and explanations over sets of images."""

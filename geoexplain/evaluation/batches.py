@@ -1,4 +1,4 @@
-"""Photo files → batches of network inputs of equal shape, decoded by threads while the network is busy."""
+"""Decode photo files in threads, and collect network inputs of equal shape in batches."""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -14,22 +14,22 @@ from geoexplain.errors import ImageError
 from geoexplain.images import Preprocess, open_image
 
 BATCHES_HELD = 8
-"""Batches' worth of images that wait for others of their shape, at most."""
+"""Most images that wait for others of their shape, in batches."""
 
 BATCHES_AHEAD = 2
-"""Batches' worth of images that are being decoded or wait for it, at most."""
+"""Most images that are decoded ahead, in batches."""
 
 Shape = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One photo on its way to the network.
+    """One decoded photo.
 
-    index   its place in the manifest
-    shape   height and width in px of what the network is given; None when the photo cannot be read
-    pixels  uint8 (1, H, W, 3), or normalised crops float32 (5, 3, H, W); None when unreadable, or evaluated before
-    reason  why it cannot be read
+    index   its index in the manifest
+    shape   height and width in px of the network input; None if the photo cannot be read
+    pixels  uint8 (1, H, W, 3), or normalised crops float32 (5, 3, H, W); None if unreadable or already evaluated
+    reason  the reason why it cannot be read
     """
 
     index: int
@@ -39,7 +39,7 @@ class Sample:
 
 
 def read_sample(index: int, file: Path, preprocess: Preprocess, crops: int) -> Sample:
-    """Decode and resize one photo for `crops` 1 or 5. Never raises ImageError: the Sample says what was wrong."""
+    """Decode and resize one photo for `crops` 1 or 5. In place of an ImageError, the Sample has a reason."""
     try:
         image = open_image(file)
     except ImageError as error:
@@ -47,7 +47,7 @@ def read_sample(index: int, file: Path, preprocess: Preprocess, crops: int) -> S
     if crops == 5:
         pixels = preprocess.five_crops(image)  # (5, 3, S, S) float32
         return Sample(index, (pixels.shape[2], pixels.shape[3]), pixels)
-    # Bytes take a quarter of the memory of floats, and a whole batch is normalised in less time than its images.
+    # Bytes take a quarter of the memory of floats, and normalising a whole batch is faster than its images one by one.
     pixels = torch.from_numpy(np.array(preprocess.view(image))).unsqueeze(0)  # (1, H, W, 3) uint8
     return Sample(index, (pixels.shape[1], pixels.shape[2]), pixels)
 
@@ -61,9 +61,10 @@ def read_ahead(
     ahead: int,
     known: dict[int, Shape | None],
 ) -> Generator[Sample, None, None]:
-    """Samples in the order of `files`, up to `ahead` of them decoded in advance by `workers` threads.
+    """Yield samples in the order of `files`, up to `ahead` of them decoded in advance by `workers` threads.
 
-    `known` holds the shapes of those evaluated before, by index: they come without pixels, and no file is opened.
+    `known` holds the shapes of photos that are already evaluated, by index: they come without pixels, and their files
+    are not opened.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     waiting: deque[Sample | Future[Sample]] = deque()
@@ -82,10 +83,10 @@ def read_ahead(
 
 
 def by_shape(samples: Iterable[Sample], size: int, held: int) -> Iterator[list[Sample]]:
-    """Batches of at most `size` samples of one shape; no more than `held` samples wait for others of theirs.
+    """Yield batches of at most `size` samples of one shape; at most `held` samples wait for others of their shape.
 
-    What a batch holds depends on the shapes and their order alone, never on which thread was faster, so that a resumed
-    run forms the same batches. Beyond `held`, the shape whose first sample has waited longest goes as it is.
+    Batches depend only on the shapes and their order, never on the speed of threads, so that a resumed evaluation forms
+    the same batches. Beyond `held`, the samples of the shape that has waited longest form a smaller batch.
     """
     waiting: dict[Shape | None, list[Sample]] = {}  # in the order of their first samples
     count = 0
@@ -101,9 +102,9 @@ def by_shape(samples: Iterable[Sample], size: int, held: int) -> Iterator[list[S
 
 
 def network_input(pixels: Sequence[Tensor], preprocess: Preprocess, device: torch.device) -> Tensor:
-    """What samples of one shape hold, as one normalised batch (N, 3, H, W) or (5 N, 3, H, W), channels last.
+    """Join the pixels of samples of one shape to a normalised batch (N, 3, H, W) or (5 N, 3, H, W), channels last.
 
-    For whole images the values are those of `Preprocess.tensor`, bit by bit.
+    For whole images the values equal those of `Preprocess.tensor`, bit for bit.
     """
     batch = torch.cat(list(pixels)).to(device)
     if batch.dtype == torch.uint8:

@@ -1,4 +1,4 @@
-"""Where the concepts of a set of images come from: the map and colours, painted masks, or SegFormer."""
+"""Sources of the concepts in a set of images: land cover from map and colours, painted masks, or SegFormer."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,26 +21,26 @@ from geoexplain.files.reading import read_bytes
 from geoexplain.images import Preprocess, open_image
 
 PLACES = TRUTH, PREDICTION = ("truth", "prediction")
-"""The position of a view on the map: where it was taken, or what the model predicts."""
+"""The position of a view on the map: the true or the predicted one."""
 
 MASK_SUFFIX = ".png"
 
 
 class ConceptSource(Protocol):
-    """Finds concepts in the images of a set; frozen and of plain data, since it travels to workers."""
+    """Finds concepts in the images of a set. Frozen plain data, since workers receive it."""
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the masks, as plain data. Raises DataError when a file that it needs is missing."""
+        """Return everything that affects the masks, as plain data. Raises DataError if a required file is missing."""
         ...
 
     def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:
-        """Masks (H, W) of a picture that has a tensor (1, 3, H, W). Raises a GeoExplainError if there are none."""
+        """Return masks (H, W) of a picture with a tensor (1, 3, H, W). Raises a GeoExplainError if there are none."""
         ...
 
 
 @dataclass(frozen=True)
 class LandCoverMasks:
-    """The land cover of views, and with a folder of Natural Earth's files also what these name.
+    """The land cover of views, and the concepts of Natural Earth's files, if their folder is given.
 
     at           one of PLACES
     naturalearth the folder; see natural_concepts()
@@ -55,11 +55,11 @@ class LandCoverMasks:
 
     def settings(self) -> dict[str, Any]:
         """See ConceptSource."""
-        found = None if self.naturalearth is None else _natural_concepts(self.naturalearth).sha256
-        return {"concepts": "land cover", "at": self.at, "naturalearth_sha256": found}
+        sha256 = None if self.naturalearth is None else _natural_concepts(self.naturalearth).sha256
+        return {"concepts": "land cover", "at": self.at, "naturalearth_sha256": sha256}
 
     def masks(self, preprocess: Preprocess, picture: Picture, predicted_deg: tuple[float, float]) -> Masks:
-        """See ConceptSource; by colour alone for a picture whose footprint is not known."""
+        """See ConceptSource; a picture without a footprint is segmented by colour only."""
         segmenter = LandCover() if self.naturalearth is None else _natural_concepts(self.naturalearth)
         position = picture.footprint
         if position is not None and self.at == PREDICTION:
@@ -69,14 +69,14 @@ class LandCoverMasks:
 
 @dataclass(frozen=True)
 class PaintedMasks:
-    """Masks that somebody painted over photos: `masks`/a/b.png for the photo a/b.jpg in `images`, and one legend."""
+    """Hand-painted masks: `masks_in`/a/b.png for the photo a/b.jpg in `images`, with one legend for all."""
 
     masks_in: Path
     legend: Path
     images: Path
 
     def settings(self) -> dict[str, Any]:
-        """See ConceptSource. Masks are identified by name and size, so that none has to be read."""
+        """See ConceptSource. Masks are identified by name and size, without reading them."""
         if not self.masks_in.is_dir():
             raise DataError(f"--masks {self.masks_in}: expected a folder of masks, found none: check the path.")
         read_legend(self.legend)
@@ -98,7 +98,7 @@ class PaintedMasks:
 
 @dataclass(frozen=True)
 class SegFormerMasks:
-    """What a SegFormer finds; see load_segformer()."""
+    """The concepts that a SegFormer segments; see load_segformer()."""
 
     model: str
     allow_download: bool = False
@@ -120,7 +120,7 @@ class SegFormerMasks:
 
 
 def rgb_image(picture: Picture, preprocess: Preprocess) -> Image.Image:
-    """The RGB image that a picture's tensor (1, 3, H, W) was normalised from, to 8 bits."""
+    """Return the 8-bit RGB image that a picture's tensor (1, 3, H, W) was normalised from."""
     assert picture.tensor is not None
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (preprocess.mean, preprocess.std))
     rgb = (picture.tensor[0].detach().cpu() * std + mean).clamp(0, 1) * 255
@@ -138,5 +138,5 @@ def _segformer(model: str, allow_download: bool) -> SegFormer:
 
 
 def without_empty(masks: Mapping[str, np.ndarray]) -> Masks:
-    """The masks that cover something."""
+    """Return the masks that are not empty."""
     return {concept: mask for concept, mask in masks.items() if mask.any()}

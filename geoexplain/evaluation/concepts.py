@@ -1,4 +1,4 @@
-"""Concept influence over a set of images: on what every explanation lies, by the error of the prediction."""
+"""Concept influence over a set of images: the concepts under every explanation, by the error of the prediction."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -54,12 +54,12 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class ImageConcepts(ImageAnswer):
-    """All that is found of one image.
+    """The concept influence in one image.
 
     predicted_…  the predicted point
     error_km     great-circle distance of the predicted point from the true position
     concepts     method → its influence on each concept that is in the image
-    tied         method → how many of the strongest pixels were chosen among equally strong ones, by their place
+    tied         method → number of the strongest pixels that were chosen by position among equally strong ones
     """
 
     predicted_lat_deg: float | None = None
@@ -71,17 +71,17 @@ class ImageConcepts(ImageAnswer):
 
 @dataclass(frozen=True, kw_only=True)
 class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
-    """What is looked at, besides what every Question has.
+    """The question of concept influence: the concepts under the strongest pixels of every explanation.
 
-    concepts        who says what an image shows
-    k               how many of the strongest pixels
+    concepts        source of the concepts in an image
+    k               number of the strongest pixels
     smallest_share  a concept that covers less of an image, after dilation, is ignored there; 0 to 1
     dilation_px     pixels that every mask grows by beforehand, 0 to LARGEST_DILATION_PX
-    steps, samples  of the attributions; see integrated_gradients() and smoothgrad_squared()
-    bins_km         (low, high) of the prediction's error, a column of the tables each; decides no answer
-    smallest_count  images in which a concept has to count for a figure in a bin; decides no answer
+    steps, samples  settings of attributions; see integrated_gradients() and smoothgrad_squared()
+    bins_km         (low, high) of the prediction's error, one column of the tables each; does not affect answers
+    smallest_count  fewest images with a concept for a figure in a bin; does not affect answers
 
-    Raises DataError for other names, none at all, or a setting out of its range.
+    Raises DataError for unknown or no methods, or a setting out of its range.
     """
 
     FORMAT = "geoexplain-concepts/1"
@@ -121,7 +121,7 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
         return ("concept", "share", "tki", "ci", "ignored")
 
     def check(self, model: GeoModel) -> None:
-        """Raise DataError for a k of more pixels than the network's images have."""
+        """Raise DataError if k exceeds the pixels of the network's input."""
         pixels = model.preprocess.size_px**2
         if self.k > pixels:
             raise DataError(f"expected k from 1 to {pixels:,}, the pixels that the network sees, got {self.k:,}.")
@@ -136,13 +136,13 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
         return {name: getattr(self, name) for name in names}
 
     def examine(self, model: GeoModel, image: TracedImage) -> dict[str, Any]:
-        """What lies under every explanation; see Question."""
+        """Measure the influence of the image's concepts on every explanation; see Question."""
         point = image.prediction.lat_deg, image.prediction.lon_deg
         masks = {
             concept: dilate(mask, self.dilation_px)
             for concept, mask in without_empty(self.concepts.masks(model.preprocess, image.picture, point)).items()
         }
-        found = {
+        influences = {
             method: concept_influence(
                 self.values(model, image, method), masks, k=self.k, smallest_share=self.smallest_share
             )
@@ -150,18 +150,18 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
         }
         return {
             "concepts": {
-                method: tuple(rounded_influence(one) for one in each.concepts) for method, each in found.items()
+                method: tuple(rounded_influence(one) for one in each.concepts) for method, each in influences.items()
             },
-            "tied": {method: each.tied for method, each in found.items()},
+            "tied": {method: each.tied for method, each in influences.items()},
         }
 
     def values(self, model: GeoModel, image: TracedImage, method: str) -> NDArray[np.float32]:
-        """How strong each pixel is in an explanation, (H, W)."""
+        """Return the values (H, W) of an explanation."""
         seed = (self.seed, image.picture.index, 0)
         return draw(model, image.tensor, image.trace, method, seed, steps=self.steps, samples=self.samples).values
 
     def method_rows(self, answer: ImageConcepts) -> Iterator[Sequence[Any]]:
-        """One row per method and concept in the image; see Question."""
+        """Yield one row per method and concept in the image; see Question."""
         for method, concepts in answer.concepts.items():
             for one in concepts:
                 yield [method, one.concept, one.share, one.tki, one.ci, one.ignored or None, None]
@@ -172,7 +172,7 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
         return super().read({**data, "concepts": concepts})
 
     def findings(self, answers: Sequence[ImageConcepts]) -> dict[str, ConceptTable]:
-        """Method → concepts × bins of the error; see Question. Raises DataError as concept_table() does."""
+        """Return method → concepts × bins of the error; see Question. Raises DataError as concept_table() does."""
         seen = [answer for answer in examined_answers(answers) if answer.error_km is not None]
         return {
             method: concept_table(
@@ -214,13 +214,13 @@ class Study(Question[ImageConcepts, dict[str, ConceptTable]]):
 
 
 def rounded_influence(one: ConceptInfluence) -> ConceptInfluence:
-    """A concept influence to DIGITS decimals."""
+    """Round a concept influence to DIGITS decimals."""
     tki, ci = (None if value is None else round(value, DIGITS) for value in (one.tki, one.ci))
     return ConceptInfluence(one.concept, round(one.share, DIGITS), tki, ci, one.ignored)
 
 
 def row_record(row: ConceptRow) -> dict[str, Any]:
-    """A concept in a bin, for JSON."""
+    """Return a concept in a bin as plain data for JSON."""
     return {
         "low_km": row.low_km,
         "high_km": row.high_km,
@@ -231,7 +231,7 @@ def row_record(row: ConceptRow) -> dict[str, Any]:
 
 
 def estimate_record(estimate: Estimate | None) -> dict[str, float | None] | None:
-    """An estimate for JSON."""
+    """Return an estimate as plain data for JSON."""
     if estimate is None:
         return None
     return {"value": estimate.value, "low": or_none(estimate.low), "high": or_none(estimate.high)}

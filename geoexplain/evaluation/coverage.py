@@ -1,4 +1,4 @@
-"""Whether circles hold the truth as often as they say: the half-probability circle for one image in two."""
+"""Coverage: how often the circles around predicted points contain the true positions."""
 
 import math
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Coverage:
-    """The circles of N images around their predicted points, against the truth.
+    """The coverage of the circles of N images around their predicted points.
 
     half                    share of images whose true position lies within the half-probability circle, in [0, 1]
-    ninety                  the same of the circle that holds 90 % of the probability
-    median_half_radius_km   of the half-probability circles
-    median_radius_90_km     of the others
+    ninety                  the same for the circle that contains 90 % of the probability
+    median_half_radius_km   median radius of the half-probability circles
+    median_radius_90_km     median radius of the 90 % circles
 
-    All are NaN for no images. A calibrated model covers 0.5 and 0.9.
+    All are NaN for no images. A calibrated model has half = 0.5 and ninety = 0.9.
     """
 
     half: float
@@ -25,12 +25,12 @@ class Coverage:
     median_radius_90_km: float
 
     def as_dict(self) -> dict[str, float | None]:
-        """The figures as plain data for JSON; NaN is None."""
+        """Return the figures as plain data for JSON; NaN becomes None."""
         return {key: None if math.isnan(value) else value for key, value in asdict(self).items()}
 
 
 def coverage_of(error_km: Sequence[float], half_radius_km: Sequence[float], radius_90_km: Sequence[float]) -> Coverage:
-    """The coverage of circles of two radii (N,) each, in km, for errors (N,) of the predicted points, in km."""
+    """Compute the coverage of circles with two radii (N,) each, for errors (N,) of the predicted points, all in km."""
     if not len(error_km):
         return Coverage(*[math.nan] * 4)
     errors, half, ninety = (np.asarray(values, dtype=np.float64) for values in (error_km, half_radius_km, radius_90_km))

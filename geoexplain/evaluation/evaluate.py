@@ -1,4 +1,4 @@
-"""A question asked of every image of a set, here or by workers: answers are saved as they come, and can be resumed."""
+"""Answer a question for every image of a set, in this process or by workers, saving answers as they come."""
 
 import json
 from collections.abc import Callable, Collection, Generator, Sequence
@@ -21,7 +21,7 @@ KILLED = "the process that examined it was ended from outside, twice: out of mem
 
 @dataclass(frozen=True, eq=False)
 class Workers:
-    """Workers that answer in place of this process: who starts them, and what each makes its model and images from."""
+    """Workers that answer in place of this process: their engine, and their recipe for model and images."""
 
     engine: Engine
     recipe: Recipe
@@ -37,15 +37,15 @@ def evaluate(
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Answer, ...]:
-    """Ask a question of every image of a source; return all answers in its order, those of missing images last.
+    """Answer a question for every image of a source; return all answers in its order, those of missing images last.
 
-    workers   answer in any order; `model` and `source` only say what the answers have to be about
-    resume    continue the evaluation that `out` holds: what is answered there is not computed again
+    workers   compute the answers, in any order; `model` and `source` then only check that the workers have the same
+    resume    continue the evaluation in `out`: its answers are not computed again
     progress  called with (done, all images), once before the first image and once after each
 
-    Answers are saved in `out` image by image, see EvaluationFolder. What goes wrong with one image is the answer about
-    that image. Raises DataError as EvaluationFolder does, if the question cannot be asked of the model, and if the
-    workers cannot be started or have another model or other images.
+    Answers are saved in `out` image by image, see EvaluationFolder. An error with one image becomes the answer for that
+    image. Raises DataError as EvaluationFolder does, if the question does not apply to the model, and if the workers
+    cannot start or have another model or other images.
     """
     question.check(model)
     device = model.device.type if workers is None else workers.engine.device.partition(":")[0]
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def write_report(question: Question[Answer, Findings], answers: Sequence[Answer], title: str, out: Path) -> Findings:
-    """Write the summary and the plot of an evaluation into its folder; return what it found over all images."""
+    """Write the summary and the plot of an evaluation into its folder; return the findings over all images."""
     findings = question.findings(answers)
     write_summary(out, question.summary(answers, findings, read_settings(out)))
     question.plot(findings, title, out / question.PLOT)
@@ -76,7 +76,7 @@ def write_report(question: Question[Answer, Findings], answers: Sequence[Answer]
 
 
 def settings_of(question: Question[Any, Any], model: GeoModel, source: Source, device: str) -> dict[str, Any]:
-    """Everything that decides the answers, as plain data: two evaluations with equal settings give equal tables."""
+    """Return everything that affects the answers, as plain data: evaluations with equal settings give equal tables."""
     return {
         "format": question.FORMAT,
         "model": model.name,
@@ -90,7 +90,7 @@ def settings_of(question: Question[Any, Any], model: GeoModel, source: Source, d
 def answers_of_this_process(
     question: Question[Answer, Any], model: GeoModel, source: Source, known: Collection[int]
 ) -> Generator[Entry[Answer], None, None]:
-    """The answers of this process, in order."""
+    """Yield the answers, computed in this process, in order."""
     with closing(source.pictures(known)) as pictures:
         for picture in pictures:
             yield entry_of(question, model, picture)
@@ -99,10 +99,10 @@ def answers_of_this_process(
 def answers_of_workers(
     workers: Workers, question: Question[Answer, Any], source: Source, known: Collection[int], settings: dict[str, Any]
 ) -> Generator[Entry[Answer], None, None]:
-    """The answers of workers, as they come."""
+    """Yield the answers of workers, as they come."""
     kind = question.kind()
-    wanted = [index for index in range(source.total) if index not in known]
-    with closing(workers.engine.answers(Work(question, workers.recipe, settings).open, wanted)) as answers:
+    remaining = [index for index in range(source.total) if index not in known]
+    with closing(workers.engine.answers(Work(question, workers.recipe, settings).open, remaining)) as answers:
         for index, text in answers:
             if text is None:
                 yield Entry(index, None, question.failed(source.about(index), KILLED, unreadable=False))
@@ -113,23 +113,23 @@ def answers_of_workers(
 
 @dataclass(frozen=True)
 class Work(Generic[Answer]):
-    """What a worker is given: the question, how to open model and images, and the settings they then have to have."""
+    """The work of a worker: the question, the recipe for model and images, and the settings that must result."""
 
     question: Question[Answer, Any]
     recipe: Recipe
     settings: dict[str, Any]
 
     def open(self, number: int) -> Callable[[int], str]:
-        """Open model and images as worker `number`; return what turns an image's index into [shape, answer] as JSON.
+        """Open model and images as worker `number`; return a function from index to [shape, answer] as JSON.
 
-        Raises DataError when they are not those of the settings, and as `Recipe.open` does.
+        Raises DataError if they do not match the settings, and as `Recipe.open` does.
         """
         model, source = self.recipe.open(number)
-        found = settings_of(self.question, model, source, model.device.type)
+        own = settings_of(self.question, model, source, model.device.type)
         for key, value in self.settings.items():
-            if found[key] != value:
+            if own[key] != value:
                 raise DataError(
-                    f"a worker: expected {key} {value!r}, got {found[key]!r}: give every machine the same files, under "
+                    f"a worker: expected {key} {value!r}, got {own[key]!r}: give every machine the same files, under "
                     "the same paths."
                 )
         kind = self.question.kind()
@@ -147,7 +147,7 @@ class Work(Generic[Answer]):
 
 
 def entry_of(question: Question[Answer, Any], model: GeoModel, picture: Picture) -> Entry[Answer]:
-    """One image's answer on its way into the record, whatever goes wrong."""
+    """Return one image's answer for the record; an error becomes an answer with status "failed"."""
     if picture.tensor is None:
         return Entry(picture.index, None, question.failed(picture, picture.reason or "", unreadable=True))
     shape = picture.tensor.shape[2], picture.tensor.shape[3]

@@ -1,4 +1,4 @@
-"""How faithful explanations are over a set of images: every method and baseline by every metric."""
+"""Faithfulness of explanations over a set of images: every method and baseline by every metric."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -39,11 +39,11 @@ MEASURE_DIGITS = 9
 
 @dataclass(frozen=True)
 class ImageMeasures(ImageAnswer):
-    """All that is measured of one image.
+    """The measures of one image.
 
     error_km  great-circle distance of the predicted point from the true position
     values    method → metric → value
-    reasons   method → metric → why there is no value
+    reasons   method → metric → reason why there is no value
     """
 
     error_km: float | None = None
@@ -53,13 +53,13 @@ class ImageMeasures(ImageAnswer):
 
 @dataclass(frozen=True, kw_only=True)
 class Examination(Question[ImageMeasures, Scores]):
-    """What is measured, besides what every Question has.
+    """The question of faithfulness: every method measured by every metric.
 
     metrics     keys of METRICS
-    steps       of deletion and insertion
-    road_steps  of ROAD
+    steps       steps of deletion and insertion
+    road_steps  steps of ROAD
 
-    Raises DataError for other names, none at all, or steps below 1.
+    Raises DataError for unknown or no methods or metrics, or steps below 1.
     """
 
     FORMAT = "geoexplain-explanations/1"
@@ -85,7 +85,7 @@ class Examination(Question[ImageMeasures, Scores]):
 
     @property
     def higher_is_better(self) -> dict[str, bool]:
-        """Metrics with their numbers of steps, in the order of METRICS → whether a higher value is better."""
+        """Metric with its number of steps → whether a higher value is better, in the order of METRICS."""
         return {
             metric_name(name, self.steps, self.road_steps): metric.higher
             for name, metric in METRICS.items()
@@ -102,7 +102,7 @@ class Examination(Question[ImageMeasures, Scores]):
         return {"metrics": list(self.columns)}
 
     def examine(self, model: GeoModel, image: TracedImage) -> dict[str, Any]:
-        """Every explanation measured by every metric; see Question."""
+        """Measure every explanation by every metric; see Question."""
         target, index = image.trace.target, image.picture.index
         prepared = prepare_subject(model, image.tensor, target)
         values: dict[str, dict[str, float | None]] = {}
@@ -111,7 +111,7 @@ class Examination(Question[ImageMeasures, Scores]):
             measures = measure(
                 prepared,
                 draw(model, image.tensor, image.trace, method, (self.seed, index, 0)),
-                # A random map is drawn anew: it has nothing to be coherent with.
+                # A random map is drawn again with another seed, since it does not depend on the image.
                 partial(draw_anew, model, target, method, (self.seed, index, 1)),
                 self.metrics,
                 steps=self.steps,
@@ -125,13 +125,13 @@ class Examination(Question[ImageMeasures, Scores]):
         return {"probability": round(prepared.probability, SHARE_DIGITS), "values": values, "reasons": reasons}
 
     def method_rows(self, answer: ImageMeasures) -> Iterator[Sequence[Any]]:
-        """One row per method; see Question."""
+        """Yield one row per method; see Question."""
         for method, values in answer.values.items():
             why = "; ".join(f"{name}: {reason}" for name, reason in answer.reasons.get(method, {}).items())
             yield [method, *(values[name] for name in self.columns), why or None]
 
     def findings(self, answers: Sequence[ImageMeasures]) -> Scores:
-        """Means and who leads; see Question. An image without a value for a metric is left out of its mean."""
+        """Compute means and leading methods; see Question. A metric's mean leaves out images without a value."""
         seen = examined_answers(answers)
         values = {
             method: {column: [answer.values[method][column] for answer in seen] for column in self.columns}
@@ -170,5 +170,5 @@ class Examination(Question[ImageMeasures, Scores]):
 
 
 def rounded_value(one: Measure) -> float | None:
-    """A measure's value to MEASURE_DIGITS decimals."""
+    """Return a measure's value, rounded to MEASURE_DIGITS decimals."""
     return None if one.value is None else round(one.value, MEASURE_DIGITS)

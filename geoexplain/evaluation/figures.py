@@ -1,4 +1,4 @@
-"""Answers about photos → the figures that papers print: accuracy at radii and median error, for groups of photos."""
+"""Figures as in papers, accuracy at radii and median error, for groups of evaluated photos."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,10 +21,10 @@ DENSITY_BINS = 10
 BIN_RADII_KM: tuple[float, ...] = (25, 200, 750)
 
 INTERVAL = {"confidence": CONFIDENCE, "method": "Student's t over images, widened for skewness"}
-"""What the intervals of means over images are; see `mean_interval`."""
+"""Description of the intervals of means over images; see `mean_interval`."""
 
 FEWEST_IMAGES = 10
-"""Images below which a mean over them decides nothing: what differs between images may be far from normal."""
+"""Fewest images for a verdict on their mean: with fewer, the distribution may be too far from normal."""
 
 PLAIN, SEARCHED = "predicted point", "Search within Cell"
 GROUPS = ("all", "localizable", "not localizable")
@@ -32,9 +32,9 @@ GROUPS = ("all", "localizable", "not localizable")
 
 @dataclass(frozen=True)
 class Figures:
-    """Of a group of photos: how many, the share with an error below each radius, and the median error.
+    """The figures of a group of photos: their number, the share with an error below each radius, and the median error.
 
-    Shares are in [0, 1]; they and the median are NaN for no photos.
+    Shares are in [0, 1]. Shares and median are NaN for no photos.
     """
 
     photos: int
@@ -42,7 +42,7 @@ class Figures:
     median_error_km: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures as plain data for JSON; NaN is None."""
+        """Return the figures as plain data for JSON; NaN becomes None."""
         return {
             "photos": self.photos,
             "accuracy_by_km": {f"{radius:g}": or_none(share) for radius, share in self.accuracy_by_km.items()},
@@ -52,7 +52,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class DensityBin:
-    """The photos whose prediction density lies in [low, high), the last bin's bounds included, and their figures."""
+    """The figures of photos with a prediction density in [low, high); the last bin includes its upper bound."""
 
     low: float
     high: float
@@ -60,14 +60,14 @@ class DensityBin:
 
 
 def figures_of(error_km: Sequence[float], radii_km: tuple[float, ...] = RADII_KM) -> Figures:
-    """Figures of errors in km; an error equal to a radius is not within it."""
+    """Compute the figures of errors in km; an error equal to a radius is not within it."""
     errors = np.array(error_km, dtype=np.float64)
     median = float(np.median(errors)) if len(errors) else math.nan
     return Figures(len(errors), accuracy_by_km(errors, radii_km), median)
 
 
 def table_of(results: Iterable[PhotoResult]) -> dict[str, dict[str, Figures]]:
-    """Figures by how the point was found (PLAIN, and SEARCHED if there was a search) and by group (GROUPS).
+    """Compute the figures by type of point (PLAIN, and SEARCHED if there was a search) and by group (GROUPS).
 
     Only photos of status "ok" count.
     """
@@ -89,7 +89,7 @@ def table_of(results: Iterable[PhotoResult]) -> dict[str, dict[str, Figures]]:
 
 
 def photo_coverage(results: Iterable[PhotoResult]) -> Coverage:
-    """How often the circles around the predicted points, without a search, hold the truth."""
+    """Compute the coverage of the circles around the predicted points, without Search within Cell."""
     circles = [
         (result.error_km, result.half_radius_km, result.radius_90_km)
         for result in results
@@ -99,9 +99,9 @@ def photo_coverage(results: Iterable[PhotoResult]) -> Coverage:
 
 
 def density_bins(results: Iterable[PhotoResult], bins: int = DENSITY_BINS) -> list[DensityBin]:
-    """How the error falls as the prediction density rises, in `bins` equal bins of [0, 1].
+    """Compute the figures by prediction density, in `bins` equal bins of [0, 1].
 
-    The error is that of Search within Cell where there was one.
+    Errors are those of Search within Cell if it was used.
     """
     errors: list[list[float]] = [[] for _ in range(bins)]
     for result in results:
@@ -117,9 +117,9 @@ def summary_of(
     settings: Mapping[str, Any],
     published: Sequence[PublishedFigures] = (),
 ) -> dict[str, Any]:
-    """Counts, photos left out, figures of every group and by density, coverage of the circles, published figures.
+    """Return counts, photos left out, figures by group and by density, coverage of the circles, and published figures.
 
-    Shares are in [0, 1], a paper's accuracies in percent as printed; what there was nothing to count for is None.
+    Shares are in [0, 1], accuracies of papers in percent as printed. Figures over no photos are None.
     """
     unreadable = [result for result in results if result.status == "unreadable"]
     return {
@@ -152,10 +152,10 @@ def summary_of(
 
 
 def comparable(table: Mapping[str, Mapping[str, Figures]]) -> Figures:
-    """The figures to hold against a paper's: of all photos, with Search within Cell where there was one."""
+    """Return the figures to compare with a paper's: of all photos, with Search within Cell if it was used."""
     return list(table.values())[-1]["all"]
 
 
 def or_none(value: float) -> float | None:
-    """A number for JSON, which knows neither NaN nor infinity."""
+    """Return a number for JSON, None for NaN and infinity, which JSON lacks."""
     return value if math.isfinite(value) else None

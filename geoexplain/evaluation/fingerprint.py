@@ -1,4 +1,4 @@
-"""Fingerprints that tell whether two runs use the same model and the same photos."""
+"""Fingerprints, which show whether two evaluations use the same model and the same photos."""
 
 import hashlib
 import json
@@ -12,11 +12,11 @@ from geoexplain.photos import Manifest
 
 
 def model_fingerprint(model: GeoModel) -> str:
-    """SHA-256, in hexadecimal, of all weights, cells and settings that decide a model's answers."""
+    """Return the SHA-256, in hexadecimal, of all weights, cells and settings that affect a model's answers."""
     digest = hashlib.sha256()
     settings = [repr(model.preprocess), model.refine_km, model.partition.labels, model.partition.centers_deg.tolist()]
     if isinstance(model.head, MultiPartitionHead) and model.head.product:
-        settings.append("f*")  # the same weights answer otherwise
+        settings.append("f*")  # the same weights give other answers
     if model.sigma_km is not None:
         settings.append(["sigma_km", model.sigma_km])
     digest.update(json.dumps(settings).encode())
@@ -28,6 +28,6 @@ def model_fingerprint(model: GeoModel) -> str:
 
 
 def manifest_fingerprint(photos: tuple[PhotoResult, ...], manifest: Manifest) -> str:
-    """SHA-256, in hexadecimal, of the photos, their files and true places, in order, and of what does not match."""
+    """Return the SHA-256, in hexadecimal, of the photos, files and true positions in order, and of unmatched names."""
     rows = [[photo.id, photo.file, photo.lat_deg, photo.lon_deg] for photo in photos]
     return hashlib.sha256(json.dumps([rows, manifest.missing, manifest.unknown]).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How well a model's gate tells its own kind of image from others, and what is called localizable all the same."""
+"""Evaluate a gate: how well it separates the model's kind of image from others, and which are localizable."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,11 +17,11 @@ from geoexplain.locator.prediction import Prediction
 
 @dataclass(frozen=True, eq=False)
 class GateAnswers:
-    """What a model says of N images of one kind.
+    """A gate's answers for N images of one kind.
 
-    scores       float64 (N,), how sure the gate is, in [0, 1], that they are of the model's kind
-    in_domain    bool (N,), whether it lets them pass
-    localizable  bool (N,), whether the model says that it can place them
+    scores       float64 (N,), the gate's scores in [0, 1]; high for the model's kind of image
+    in_domain    bool (N,), whether they pass the gate
+    localizable  bool (N,), whether they are localizable
     density      float64 (N,), prediction density at the model's scale
     """
 
@@ -35,9 +35,9 @@ class GateAnswers:
 
 
 def pictures_by_kind(folders: Sequence[Path], suffixes: Sequence[str]) -> dict[str, list[Path]]:
-    """The pictures in some folders, by the name of the folder that holds them. Raises DataError for none.
+    """List the pictures below some folders, by the name of the folder that holds them. Raises DataError for none.
 
-    A picture counts once, also where it lies below two of the folders.
+    A picture counts once, even if it lies below two of the folders.
     """
     kinds: dict[str, list[Path]] = defaultdict(list)
     for file in sorted({file for folder in folders for file in folder.rglob("*")}):
@@ -57,7 +57,7 @@ def check_gate(model: GeoModel) -> None:
 def ask_gate(
     model: GeoModel, files: Sequence[Path], progress: Callable[[int, int], None] | None = None
 ) -> tuple[GateAnswers, list[Path]]:
-    """The answers of a model about pictures in files, and the files that cannot be read.
+    """Return the gate's answers for picture files, and the files that cannot be read.
 
     Raises DataError for a model without a gate.
     """
@@ -74,26 +74,26 @@ def ask_gate(
 
 
 def gate_answers(model: GeoModel, predictions: Sequence[Prediction]) -> GateAnswers:
-    """The gate's part of N predictions of a model. Raises DataError for a model without a gate."""
+    """Return the gate's answers in N predictions of a model. Raises DataError for a model without a gate."""
     check_gate(model)
     return GateAnswers(
-        np.array([found.domain_score for found in predictions], dtype=np.float64),
-        np.array([found.in_domain for found in predictions], dtype=bool),
-        np.array([found.localizable for found in predictions], dtype=bool),
-        np.array([found.density for found in predictions], dtype=np.float64),
+        np.array([one.domain_score for one in predictions], dtype=np.float64),
+        np.array([one.in_domain for one in predictions], dtype=bool),
+        np.array([one.localizable for one in predictions], dtype=bool),
+        np.array([one.density for one in predictions], dtype=np.float64),
     )
 
 
 def merge_answers(parts: Iterable[GateAnswers]) -> GateAnswers:
-    """The answers of several kinds of image as one."""
+    """Concatenate the answers for several kinds of image."""
     columns = [(part.scores, part.in_domain, part.localizable, part.density) for part in parts]
     return GateAnswers(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def gate_area(own: Mapping[str, GateAnswers], others: Mapping[str, GateAnswers]) -> float:
-    """Area under the receiver operating characteristic, in [0, 1], of images of the model's kind against all others.
+    """Compute the area under the receiver operating characteristic, in [0, 1], of the model's kind against all others.
 
-    NaN when there are none of either.
+    It is NaN if there are no images on one side.
     """
     positive = np.concatenate([part.scores for part in own.values()] or [np.empty(0)])
     negative = np.concatenate([part.scores for part in others.values()] or [np.empty(0)])

@@ -1,4 +1,4 @@
-"""What evaluations compare, by name, and how each name becomes a heatmap."""
+"""The names of the methods that evaluations compare, and the heatmap of each."""
 
 from collections.abc import Collection, Sequence
 
@@ -18,57 +18,57 @@ from geoexplain.locator.tuned import StageWeights
 
 
 def untuned_methods() -> tuple[str, ...]:
-    """CAMs and Combi-CAMs that every model has."""
+    """Return the CAMs and Combi-CAMs that every model has."""
     return tuple(name for name in kinds_of_family(*CAMS) if name != TUNED)
 
 
 def baseline_methods() -> tuple[str, ...]:
-    """Maps that know nothing of the network."""
+    """Return the baselines, which do not depend on the network."""
     return tuple(kinds_of_family(BASELINE))
 
 
 def attribution_methods() -> tuple[str, ...]:
-    """Attributions of pixels."""
+    """Return the attributions of pixels."""
     return tuple(kinds_of_family(ATTRIBUTION))
 
 
 def faithfulness_methods() -> tuple[str, ...]:
-    """Explanations and baselines whose faithfulness can be measured."""
+    """Return the methods and baselines whose faithfulness can be measured."""
     return tuple(kinds_of_family(*CAMS, BASELINE))
 
 
 def default_faithfulness_methods() -> tuple[str, ...]:
-    """All but Score-CAM, which takes as many passes as all the others together, and what only some models have."""
+    """Return methods and baselines, except Score-CAM, which is as slow as all others, and those of some models only."""
     return (*untuned_kinds(), *kinds_of_family(BASELINE))
 
 
 def sanity_methods() -> tuple[str, ...]:
-    """Explanations that depend on a network, and can be compared with those of random ones."""
+    """Return the methods that depend on a network, and can be compared with those of random networks."""
     return tuple(kinds_of_family(*CAMS))
 
 
 def default_sanity_methods() -> tuple[str, ...]:
-    """Those for which one trace of each random network is enough, without what only some models have."""
+    """Return the methods that need only one trace of each random network, except those that only some models have."""
     return tuple(untuned_kinds())
 
 
 def concept_methods() -> tuple[str, ...]:
-    """Explanations, baselines and attributions whose concept influence can be measured."""
+    """Return the methods, baselines and attributions whose concept influence can be measured."""
     return (*faithfulness_methods(), *attribution_methods())
 
 
 def title_of(method: str) -> str:
-    """The title of an explanation."""
+    """Return the title of a method."""
     return table.explanation_kind(method).title
 
 
 def candidates_by_name(model: GeoModel, methods: Sequence[str]) -> dict[str, ExplanationKind]:
-    """The explanations of names out of sanity_methods(). Raises DataError for one that the model does not have."""
+    """Return name → method for names out of sanity_methods(). Raises DataError for one that the model lacks."""
     return {name: candidate_of(model, name) for name in methods}
 
 
 def tuned_weights_for(model: GeoModel, methods: Collection[str]) -> StageWeights | None:
-    """The model's tuned weights, None where no method needs them. Raises DataError where it has none."""
+    """Return the model's tuned weights; None if no method needs them. Raises DataError if it has none."""
     return table.tuned_weights(model) if TUNED in methods else None
 
 
@@ -82,14 +82,14 @@ def draw(
     steps: int = STEPS,
     samples: int = SAMPLES,
 ) -> Heatmap:
-    """The heatmap of a name out of concept_methods(), for the traced cell of an image (1, 3, H, W).
+    """Draw the heatmap of a name out of concept_methods(), for the traced cell of an image (1, 3, H, W).
 
-    seed            of a random map and of the noise of an attribution
+    seed            seeds a random map and the noise of an attribution
     steps, samples  see integrated_gradients() and smoothgrad_squared()
     """
     return table.draw(method, Subject(model, tensor, traced, seed, steps, samples))
 
 
 def draw_anew(model: GeoModel, target: Explained, method: str, seed: Sequence[int], tensor: Tensor) -> Heatmap:
-    """The same for an image that is not traced yet. A random map is another one with another seed."""
+    """Trace an image (1, 3, H, W) for a target and draw its heatmap; see `draw`."""
     return draw(model, tensor, trace(model, tensor, target, "probability"), method, seed)

@@ -1,4 +1,4 @@
-"""Photos whose place is known → what a model says of each, one network pass per batch, resumable."""
+"""Evaluate a model on photos with known positions: one network pass per batch, resumable."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -24,10 +24,10 @@ from geoexplain.photos import Manifest, Photo
 FORMAT = "geoexplain-evaluation/2"
 
 BATCH = 16
-"""Network inputs per pass, unless told otherwise."""
+"""Network inputs per pass by default."""
 
 DEGREE_DIGITS, KM_DIGITS, SHARE_DIGITS = 7, 6, 7
-"""Decimals kept: 1 cm on the ground, 1 mm, and as much as float32 knows of a probability."""
+"""Decimals of degrees (1 cm on the ground), of km (1 mm), and of probabilities (the precision of float32)."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class PhotoQuestion:
     """How a model locates photos.
 
     crops   1: the whole photo; 5: its corners and its centre
-    how     a rule of CROP_RULES by which five become one
-    rule    when a photo counts as localizable
-    search  looks for the point among the photos of the top cell as well; None: no search
-    batch   network inputs per pass; five crops of a photo are five, and stay together
+    how     a rule of CROP_RULES that combines five crops
+    rule    decides whether a photo is localizable
+    search  Search within Cell, whose point is recorded as well; None: no search
+    batch   network inputs per pass; five crops count as five inputs and share a pass
 
-    Raises DataError for another number of crops, another rule, or a batch below 1.
+    Raises DataError for another number of crops, an unknown rule in `how`, or a batch below 1.
     """
 
     rule: LocalizableRule
@@ -58,7 +58,7 @@ class PhotoQuestion:
 
     @property
     def photos_per_pass(self) -> int:
-        """Photos that go through the network together, at least 1."""
+        """The number of photos per pass, at least 1."""
         return max(1, self.batch // self.crops)
 
 
@@ -73,13 +73,13 @@ def evaluate_photos(
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[PhotoResult, ...]:
-    """Ask a model about every photo of a manifest, whose files lie in `images`; return all answers, in its order.
+    """Locate every photo of a manifest, whose files lie in `images`; return all answers in the manifest's order.
 
-    Answers are saved in `out` batch by batch, see EvaluationFolder; `resume` keeps those that it holds already.
+    Answers are saved in `out` batch by batch, see EvaluationFolder; `resume` keeps those that it already holds.
     `workers` threads decode (None: one per core). `progress` is called with (done, all photos), once before the first
-    batch and once after each. A photo that cannot be read is an answer too, of status "unreadable"; the
-    manifest's missing ones come last. Raises DataError as EvaluationFolder does, for a manifest without photos, and
-    when the model's answers are not finite.
+    batch and once after each. A photo that cannot be read gets an answer with status "unreadable"; rows of the manifest
+    without a file come last. Raises DataError as EvaluationFolder does, for a manifest without photos, and if the
+    model's answers are not finite.
     """
     check_photos(manifest, images)
     rows = tuple(photo_row(photo, images) for photo in manifest.photos)
@@ -107,7 +107,7 @@ def evaluate_photos(
 
 
 def check_photos(manifest: Manifest, images: Path) -> None:
-    """Raise DataError unless a photo of the manifest has a file in `images`."""
+    """Raise DataError if no photo of the manifest has a file in `images`."""
     if not manifest.photos:
         raise DataError(
             f"expected photos of the manifest in {images}, found none (rows without a file: "
@@ -116,7 +116,7 @@ def check_photos(manifest: Manifest, images: Path) -> None:
 
 
 def photo_row(photo: Photo, images: Path) -> PhotoResult:
-    """A photo as a row of the table, before the model has located it."""
+    """Return the row of a photo without a prediction."""
     name = photo.file.relative_to(images).as_posix()
     return PhotoResult(photo.id, name, lat_deg=photo.lat_deg, lon_deg=photo.lon_deg)
 
@@ -124,7 +124,7 @@ def photo_row(photo: Photo, images: Path) -> PhotoResult:
 def settings_of(
     model: GeoModel, rows: tuple[PhotoResult, ...], manifest: Manifest, question: PhotoQuestion
 ) -> dict[str, Any]:
-    """Everything that decides the answers, as plain data: two evaluations with equal settings give equal files."""
+    """Return everything that affects the answers, as plain data: evaluations with equal settings give equal files."""
     search = question.search
     return {
         "format": FORMAT,
@@ -149,7 +149,7 @@ def settings_of(
 def batch_results(
     model: GeoModel, samples: Sequence[Sample], rows: Sequence[PhotoResult], question: PhotoQuestion
 ) -> list[Entry[PhotoResult]]:
-    """What a model says of samples of one shape, with one network pass; or why they cannot be read."""
+    """Locate samples of one shape with one network pass; or record why they cannot be read."""
     pixels = [sample.pixels for sample in samples if sample.pixels is not None]
     if not pixels:
         return [
@@ -168,7 +168,7 @@ def batch_results(
 
 
 def photo_logits(model: GeoModel, features: Tensor, question: PhotoQuestion) -> Sequence[Tensor] | Tensor:
-    """Features (N, crops, D) → for each of N photos the logits (K,) that `predict` takes."""
+    """Return the logits (K,) that `predict` takes for each of N photos, from features (N, crops, D)."""
     if question.crops > 1:
         return [crop_logits(model, crops, question.how) for crops in features]
     with torch.inference_mode():
@@ -178,30 +178,30 @@ def photo_logits(model: GeoModel, features: Tensor, question: PhotoQuestion) -> 
 def photo_result(
     model: GeoModel, photo: PhotoResult, logits: Tensor, seen: tuple[Tensor, Tensor | None], question: PhotoQuestion
 ) -> PhotoResult:
-    """One photo's answer, next to the truth, from its logits (K,), features (D,) and what a gate reads (crops, F)."""
+    """Return a photo's row, from its logits (K,), features (D,) and channel statistics for the gate (crops, F)."""
     features, statistics = seen
-    found = predict(model, logits, statistics=statistics, rule=question.rule)
-    truth, point = (photo.lat_deg, photo.lon_deg), (found.lat_deg, found.lon_deg)
+    prediction = predict(model, logits, statistics=statistics, rule=question.rule)
+    truth, point = (photo.lat_deg, photo.lon_deg), (prediction.lat_deg, prediction.lon_deg)
     answer = replace(
         photo,
         status="ok",
         predicted_lat_deg=round(point[0], DEGREE_DIGITS),
         predicted_lon_deg=round(point[1], DEGREE_DIGITS),
         error_km=error_km(point, truth),
-        cell=found.cell,
-        label=model.partition.labels[found.cell],
-        probability=round(float(found.probabilities[found.cell]), SHARE_DIGITS),
-        density=round(found.density, SHARE_DIGITS),
-        in_domain=found.in_domain,
-        domain_score=None if found.domain_score is None else round(found.domain_score, SHARE_DIGITS),
-        localizable=found.localizable,
-        half_radius_km=round(found.half_radius_km, KM_DIGITS),
-        radius_90_km=round(found.radius_90_km, KM_DIGITS),
+        cell=prediction.cell,
+        label=model.partition.labels[prediction.cell],
+        probability=round(float(prediction.probabilities[prediction.cell]), SHARE_DIGITS),
+        density=round(prediction.density, SHARE_DIGITS),
+        in_domain=prediction.in_domain,
+        domain_score=None if prediction.domain_score is None else round(prediction.domain_score, SHARE_DIGITS),
+        localizable=prediction.localizable,
+        half_radius_km=round(prediction.half_radius_km, KM_DIGITS),
+        radius_90_km=round(prediction.radius_90_km, KM_DIGITS),
     )
     if question.search is None:
         return answer
-    # The same pass serves both: without the search, and with it.
-    neighbours = question.search(model, found.cell, features)
+    # Prediction and search use the same pass.
+    neighbours = question.search(model, prediction.cell, features)
     if neighbours is not None:
         point = (neighbours.lat_deg, neighbours.lon_deg)
     return replace(
@@ -213,5 +213,5 @@ def photo_result(
 
 
 def error_km(point_deg: tuple[float, float], truth_deg: tuple[float | None, float | None]) -> float:
-    """Great-circle distance in km, R = 6371 km, to the millimetre."""
+    """Return the great-circle distance in km, R = 6371 km, rounded to 1 mm."""
     return round(float(great_circle_km(point_deg, np.array(truth_deg, dtype=np.float64))), KM_DIGITS)

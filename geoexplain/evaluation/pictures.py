@@ -1,4 +1,4 @@
-"""Where images of known place come from: views of whole-earth imagery, or photos; one at a time, as network inputs."""
+"""Sources of images with known positions: views of whole-earth imagery, or photos, as network inputs."""
 
 import hashlib
 import os
@@ -24,14 +24,14 @@ from geoexplain.photos import Manifest
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One image on its way to the network.
+    """One image of a source.
 
-    index             its place in the source, from 0
-    id, file          its name, and the file it comes from if it has one of its own
-    lat_deg, lon_deg  its true place
+    index             its index in the source, from 0
+    id, file          its name, and its file or the name of its imagery
+    lat_deg, lon_deg  its true position
     tensor            normalised (1, 3, H, W); None if it cannot be read
-    reason            why it cannot be read
-    footprint         what a view from above covers; None for a photo
+    reason            the reason why it cannot be read
+    footprint         the area that a view shows; None for a photo
     """
 
     index: int
@@ -46,14 +46,14 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A set of images of known place.
+    """A set of images with known positions.
 
-    title     for people
-    total     how many there are
-    settings  everything that decides which they are, as plain data
-    pictures  yields them in order, except those of the given indices
-    picture   returns the one of an index
-    about     the same without its pixels, which are not read
+    title     name of the set in plots and reports
+    total     number of images
+    settings  everything that determines the images, as plain data
+    pictures  yields them in order, except those with the given indices
+    picture   returns the image with an index
+    about     the same without reading its pixels
     missing   names without an image
     """
 
@@ -75,9 +75,9 @@ def view_source(
     rotation_deg: float = 30.0,
     seed: int = 0,
 ) -> Source:
-    """The plain views that `views_under` gives with the same settings, all images mixed.
+    """Return a source of the plain views that `views_under` draws with the same settings, from all the imagery.
 
-    Raises DataError when `views` is not positive, or the footprints are out of range.
+    Raises DataError if `views` is not positive or the footprints are out of range.
     """
     if views < 1:
         raise DataError(f"expected at least 1 view, got {views}.")
@@ -116,7 +116,7 @@ def view_source(
 
 
 def photo_source(manifest: Manifest, images: Path, preprocess: Preprocess, *, workers: int | None = None) -> Source:
-    """The photos of a manifest, whose files lie in `images`, decoded ahead by `workers` threads (None: one per core).
+    """Return a source of a manifest's photos in `images`, decoded ahead by `workers` threads (None: one per core).
 
     Raises DataError for a manifest without photos.
     """

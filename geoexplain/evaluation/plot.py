@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 DPI = 120
 COLOURS = ("#1b6ca8", "#d1661c", "#3a7d44", "#8e44ad", "#b0871f", "#444444", "#c2185b", "#00838f", "#6d4c41")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
-"""Together they tell lines apart for colour-blind eyes, too."""
+"""Markers, which together with the colours distinguish lines, for colour-blind readers, too."""
 
 METHOD, BASELINE, BEST = "#1b6ca8", "#8a8a8a", "#d1661c"
 SCORES_ACROSS = 4
 SCORE_WIDTH_IN, SCORE_HEIGHT_IN, SCORE_MARGIN_IN = 2.7, 0.27, 1.1
 GAP = 0.6
-"""Between methods and baselines, in rows."""
+"""Gap between methods and baselines, in rows."""
 
 LOWEST_RESEMBLANCE, HIGHEST_RESEMBLANCE = -0.55, 1.05
 
@@ -37,8 +37,8 @@ CONCEPTS_WIDTH_IN, CONCEPT_HEIGHT_IN, CONCEPTS_HEAD_IN = 3.6, 0.34, 1.1
 
 
 def new_figure(width_in: float, height_in: float) -> "Figure":
-    """An empty figure with a canvas of its own: pyplot's global state is for one thread and may want a screen."""
-    # Takes a second to import, which no evaluation should wait for before it begins.
+    """Return an empty figure with its own canvas: pyplot's global state is not thread-safe and may need a display."""
+    # Imported here since it takes a second, which would delay the start of every evaluation.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -48,7 +48,7 @@ def new_figure(width_in: float, height_in: float) -> "Figure":
 
 
 def add_grid(axes: "Axes") -> None:
-    """A grid behind what is drawn, and a frame at the left and the bottom alone."""
+    """Draw the grid behind the data, and hide the frame at the top and right."""
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -79,7 +79,7 @@ def plot_error_by_density(bins: Sequence[DensityBin], title: str, scale_km: floa
     shares.set_ylabel("share of photos, %")
     shares.set_ylim(-4, 104)
     shares.legend(loc="upper left", framealpha=0.9)
-    # No error is drawn below 10 m: a logarithm has no place for a median of nothing.
+    # Errors are drawn as at least 10 m: a logarithmic axis cannot show 0.
     medians.semilogy(middle, [max(b.figures.median_error_km, 0.01) for b in filled], color="#444444", marker="D")
     medians.set_ylabel("median error, km")
     for x, b in zip(middle, filled, strict=True):
@@ -130,7 +130,7 @@ def plot_scores(scores: Scores, title: str, file: Path) -> None:
             if cell.images:
                 wins = scores.standings[column].best == name
                 colour = BASELINE if name in baseline_methods() else BEST if wins else METHOD
-                # Of one image there is no interval.
+                # One image has no interval.
                 span = [cell.low, cell.high] if math.isfinite(cell.low) else [cell.mean, cell.mean]
                 panel.plot(span, [height, height], color=colour, linewidth=1.6, solid_capstyle="butt")
                 panel.plot(cell.mean, height, color=colour, marker="D" if wins else "o", markersize=5)
@@ -155,7 +155,7 @@ def plot_sanity(found: Mapping[str, SetSanity], title: str, file: Path) -> None:
     axes.axhline(SURVIVES_ABOVE, color="#aaaaaa", linewidth=0.8, linestyle="--")
     for number, (name, one) in enumerate(found.items()):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        # Side by side, or the intervals would hide one another.
+        # Side by side, so that intervals do not overlap.
         at = np.arange(len(one.steps)) + 0.06 * (number - (len(found) - 1) / 2)
         axes.plot(at, one.resemblances, color=colour, marker=marker, markersize=5, linewidth=1.2, label=name)
         # Of one image there is no interval; a line from end to end says so.
@@ -185,7 +185,7 @@ def plot_concepts(tables: Mapping[str, ConceptTable], title: str, file: Path) ->
         axes.axvline(1, color="#888888", linewidth=1, linestyle="--")
         for number, (low, high) in enumerate(bins):
             rows = [row for row in table.rows if (row.low_km, row.high_km) == (low, high) and row.median]
-            # Side by side, or the intervals would hide one another.
+            # Side by side, so that intervals do not overlap.
             at = [concepts.index(row.concept) + 0.16 * ((len(bins) - 1) / 2 - number) for row in rows]
             style = {"color": COLOURS[number % len(COLOURS)], "label": f"{low:,g} to {exact_km(high)}"}
             axes.plot(

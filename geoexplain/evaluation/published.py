@@ -1,4 +1,4 @@
-"""Figures that papers print for their models on a set of photos, to hold one's own against."""
+"""Published figures: accuracy of models in papers on known sets of photos, for comparison."""
 
 import csv
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from geoexplain.errors import DataError
 from geoexplain.resources import DATA
 
 PUBLISHED = DATA / "published"
-"""One table for each known set of photos."""
+"""Folder with one table per known set of photos."""
 
 COLUMNS = ("set", "model", "radius_km", "accuracy_percent", "source")
 
 
 @dataclass(frozen=True)
 class PublishedFigures:
-    """What a paper (`source`) prints for a model on a set of photos: accuracy in percent by radius in km."""
+    """The accuracy of a model on a set of photos in a paper (`source`): radius in km → percent."""
 
     set: str
     model: str
@@ -24,14 +24,14 @@ class PublishedFigures:
 
 
 def published_sets() -> list[str]:
-    """Names of the sets that figures come with geoexplain for."""
+    """Return the names of the sets whose published figures come with geoexplain."""
     return sorted(file.stem for file in PUBLISHED.glob("*.csv"))
 
 
 def published_figures(name_or_file: str) -> list[PublishedFigures]:
-    """The published figures of a set, by its name in any capitals or from a CSV file with COLUMNS; one per model.
+    """Read the published figures of a set, one per model, by its name in any case or from a CSV file with COLUMNS.
 
-    Raises DataError when neither exists, or when a row is not as described.
+    Raises DataError if neither exists, or if a row is invalid.
     """
     known = published_sets()
     name = name_or_file.lower()
@@ -46,9 +46,9 @@ def published_figures(name_or_file: str) -> list[PublishedFigures]:
     reader = csv.DictReader(text.splitlines())
     if not set(COLUMNS) <= set(reader.fieldnames or ()):
         raise DataError(f"{file.name}: expected the columns {', '.join(COLUMNS)}, got {reader.fieldnames}.")
-    found: dict[tuple[str, str, str], dict[float, float]] = {}
+    figures: dict[tuple[str, str, str], dict[float, float]] = {}
     for row in reader:
-        accuracy = found.setdefault((row["set"], row["model"], row["source"]), {})
+        accuracy = figures.setdefault((row["set"], row["model"], row["source"]), {})
         try:
             radius, percent = float(row["radius_km"]), float(row["accuracy_percent"])
         except (TypeError, ValueError):
@@ -59,4 +59,4 @@ def published_figures(name_or_file: str) -> list[PublishedFigures]:
                 f"once for each radius, got {row['radius_km']!r} and {row['accuracy_percent']!r}."
             )
         accuracy[radius] = percent
-    return [PublishedFigures(*key, accuracy) for key, accuracy in found.items()]
+    return [PublishedFigures(*key, accuracy) for key, accuracy in figures.items()]

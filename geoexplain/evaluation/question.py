@@ -1,4 +1,4 @@
-"""What is asked of every image of a set: the frame that all questions about explanations share."""
+"""The base class of questions about explanations, each answered for every image of a set."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,25 +18,25 @@ from geoexplain.locator.prediction import Prediction, predict
 from geoexplain.locator.tuned import StageWeights
 
 LEFT_OUT = ("unreadable", "failed", "missing")
-"""The statuses of images that are in no mean."""
+"""Statuses of images that no mean includes."""
 
 PLACE = ("id", "file", "status", "lat_deg", "lon_deg")
 POINT = ("predicted_lat_deg", "predicted_lon_deg")
 CELL = ("cell", "label", "probability")
 ERROR = ("error_km",)
-"""Facts about an image that a question may record, besides what it finds."""
+"""Facts about an image that a question may record, besides its results."""
 
 
 @dataclass(frozen=True)
 class ImageAnswer:
-    """What every question records of an image; None where there is nothing to say. Subclasses add what they find.
+    """The record of one image that every question has, None for unknown values. Subclasses add their results.
 
-    id, file          of the image, as its source names it
-    status            "ok", "unreadable", "failed" (it could be read, but not examined) or "missing"
+    id, file          name and file of the image, from its source
+    status            "ok", "unreadable", "failed" (read, but not examined) or "missing"
     lat_deg, lon_deg  its true position
-    cell, label       the explained cell, which is the most probable one, and its name
-    probability       of that cell, in [0, 1]
-    reason            why the image could not be read or examined
+    cell, label       the explained cell, which is the top cell, and its label
+    probability       probability of that cell, in [0, 1]
+    reason            the reason why the image could not be read or examined
     """
 
     id: str
@@ -55,10 +55,10 @@ class ImageAnswer:
 class TracedImage:
     """An image on the model's device, ready to be examined.
 
-    picture     what its source says of it
+    picture     the image as its source describes it
     tensor      the normalised image (1, 3, H, W)
-    trace       of the probability of its most probable cell
-    prediction  where the model places it
+    trace       its trace for the probability of the top cell
+    prediction  the model's prediction
     """
 
     picture: Picture
@@ -73,23 +73,23 @@ Findings = TypeVar("Findings")
 
 @dataclass(frozen=True, kw_only=True)
 class Question(ABC, Generic[Answer, Findings]):
-    """What is asked of every image of a set, and what is made of the answers; plain data, since it travels to workers.
+    """A question answered for every image of a set, and the statistics of the answers. Plain data: workers receive it.
 
-    methods  what is examined, names out of known_methods()
-    seed     of everything random, together with an image's index
-    tuned    what "combi-cam-tuned" is, if it is among the methods: the model's own weights
+    methods  the examined methods, names out of known_methods()
+    seed     seeds everything random, together with an image's index
+    tuned    the model's own weights, if "combi-cam-tuned" is among the methods
 
-    A subclass has settings of its own as further fields, describes its files by the class variables below, and
-    implements the abstract methods. Raises DataError for other methods, or none.
+    A subclass adds its settings as fields, describes its files by the class variables below, and implements the
+    abstract methods. Raises DataError for unknown methods, or none.
     """
 
     FORMAT: ClassVar[str]
     """Name and version of the files that are written."""
     ANSWER: ClassVar[type[ImageAnswer]]
     ABOUT: ClassVar[tuple[str, ...]]
-    """What the table says of an image, whatever the method: facts out of PLACE, POINT, CELL and ERROR."""
+    """Columns of the table about the image, the same for every method: facts out of PLACE, POINT, CELL and ERROR."""
     NOTHING_FOUND: ClassVar[str | None] = None
-    """The reason in the table for an image that could be examined, and has no row."""
+    """The reason in the table for an image that was examined but has no row."""
     PLOT: ClassVar[str]
     """File name of the plot."""
 
@@ -103,53 +103,53 @@ class Question(ABC, Generic[Answer, Findings]):
     @classmethod
     @abstractmethod
     def known_methods(cls) -> tuple[str, ...]:
-        """Every name that `methods` may hold, in the order of the tables."""
+        """Return every name that `methods` may hold, in the order of the tables."""
 
     @abstractmethod
     def own_settings(self) -> dict[str, Any]:
-        """The settings of the subclass that decide the answers, as plain data."""
+        """Return the settings of the subclass that affect the answers, as plain data."""
 
     @property
     @abstractmethod
     def columns(self) -> tuple[str, ...]:
-        """Columns of the table for what is found of one method."""
+        """Columns of the table for the results of one method."""
 
     @abstractmethod
     def examine(self, model: GeoModel, image: TracedImage) -> dict[str, Any]:
-        """What is found of one image, as fields of ANSWER; does not depend on other images."""
+        """Examine one image, independently of others; return fields of ANSWER."""
 
     @abstractmethod
     def method_rows(self, answer: Answer) -> Iterable[Sequence[Any]]:
-        """Rows of the table of an answer that has status "ok": method, `columns`, and a reason or None."""
+        """Return the table's rows for an answer with status "ok": method, `columns`, and a reason or None."""
 
     @abstractmethod
     def findings(self, answers: Sequence[Answer]) -> Findings:
-        """What is found over all images; those that could not be examined do not count."""
+        """Compute the result over all images, leaving out those that could not be examined."""
 
     @abstractmethod
     def figures(self, answers: Sequence[Answer], findings: Findings) -> dict[str, Any]:
-        """The findings as plain data for JSON; what is NaN is None."""
+        """Return the findings as plain data for JSON; NaN becomes None."""
 
     @abstractmethod
     def plot(self, findings: Findings, title: str, file: Path) -> None:
-        """Write the findings as a PNG file."""
+        """Plot the findings to a PNG file."""
 
     def check(self, model: GeoModel) -> None:
-        """Raise DataError if the question cannot be asked of a model."""
+        """Raise DataError if the question does not apply to a model."""
 
     def settings(self) -> dict[str, Any]:
-        """Everything in it that decides the answers, as plain data."""
-        found = {"methods": list(self.methods), **self.own_settings(), "seed": self.seed}
-        return found if self.tuned is None else {**found, "tuned": asdict(self.tuned)}
+        """Return all settings that affect the answers, as plain data."""
+        settings = {"methods": list(self.methods), **self.own_settings(), "seed": self.seed}
+        return settings if self.tuned is None else {**settings, "tuned": asdict(self.tuned)}
 
     def answer(self, model: GeoModel, picture: Picture) -> Answer:
-        """The answer about one image: its most probable cell explained by every method, and what is found of that."""
+        """Trace one image for its top cell and examine it; return the answer."""
         if picture.tensor is None:
             return self.failed(picture, picture.reason or "", unreadable=True)
         tensor = picture.tensor.to(model.device)
         traced = trace(model, tensor, None, "probability")
-        found = predict(model, traced.logits, statistics=traced.statistics)
-        point = found.lat_deg, found.lon_deg
+        prediction = predict(model, traced.logits, statistics=traced.statistics)
+        point = prediction.lat_deg, prediction.lon_deg
         facts = {
             "id": picture.id,
             "file": picture.file,
@@ -161,13 +161,13 @@ class Question(ABC, Generic[Answer, Findings]):
             "error_km": error_km(point, (picture.lat_deg, picture.lon_deg)),
             "cell": traced.target,
             "label": model.partition.labels[traced.target],
-            "probability": round(float(found.probabilities[traced.target]), SHARE_DIGITS),
+            "probability": round(float(prediction.probabilities[traced.target]), SHARE_DIGITS),
         }
         recorded = {name: facts[name] for name in self.ABOUT}
-        return self._make(**(recorded | self.examine(model, TracedImage(picture, tensor, traced, found))))
+        return self._make(**(recorded | self.examine(model, TracedImage(picture, tensor, traced, prediction))))
 
     def failed(self, picture: Picture, reason: str, *, unreadable: bool) -> Answer:
-        """The answer about an image that cannot be read (`unreadable`), or else broke the examination."""
+        """Return the answer for an image that could not be read (`unreadable`) or examined."""
         return self._make(
             id=picture.id,
             file=picture.file,
@@ -178,7 +178,7 @@ class Question(ABC, Generic[Answer, Findings]):
         )
 
     def kind(self) -> Kind[Answer]:
-        """How answers are recorded. A resumed run examines those of status "failed" again."""
+        """Return how answers are recorded. A resumed evaluation examines images with status "failed" again."""
         return Kind(
             columns=(*self.ABOUT, "method", *self.columns, "reason"),
             rows=self.rows,
@@ -189,26 +189,26 @@ class Question(ABC, Generic[Answer, Findings]):
         )
 
     def rows(self, answer: Answer) -> Iterator[Sequence[Any]]:
-        """An answer's rows in the table, or one that says why there is none."""
+        """Yield an answer's rows in the table, or one row with the reason why there is none."""
         image = [getattr(answer, name) for name in self.ABOUT]
-        found = list(self.method_rows(answer)) if answer.status == "ok" else []
-        if not found:
+        rows = list(self.method_rows(answer)) if answer.status == "ok" else []
+        if not rows:
             reason = self.NOTHING_FOUND if answer.status == "ok" else answer.reason
-            found = [[None, *(None for _ in self.columns), reason]]
-        yield from ([*image, *row] for row in found)
+            rows = [[None, *(None for _ in self.columns), reason]]
+        yield from ([*image, *row] for row in rows)
 
     def plain(self, answer: Answer) -> dict[str, Any]:
-        """An answer as data for JSON: what is known of the image first, and the reason last."""
+        """Return an answer as data for JSON: the facts about the image first, the reason last."""
         data = asdict(answer)
         reason = data.pop("reason")
         return {name: data.pop(name) for name in self.ABOUT} | data | {"reason": reason}
 
     def read(self, data: dict[str, Any]) -> Answer:
-        """An answer from what `plain` gives. Raises TypeError or KeyError for other data."""
+        """Return an answer from the output of `plain`. Raises TypeError or KeyError for other data."""
         return self._make(**data)
 
     def summary(self, answers: Sequence[Answer], findings: Findings, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of the record, counts, the images left out, and the figures, as plain data for JSON."""
+        """Return settings, counts, the images left out, and the figures, as plain data for JSON."""
         left = {status: [one for one in answers if one.status == status] for status in LEFT_OUT}
         return {
             "settings": dict(settings),
@@ -226,12 +226,12 @@ class Question(ABC, Generic[Answer, Findings]):
 
 
 def examined_answers(answers: Sequence[Answer]) -> list[Answer]:
-    """The answers about images that could be examined."""
+    """Return the answers for images that could be examined."""
     return [answer for answer in answers if answer.status == "ok"]
 
 
 def check_names(what: str, names: Sequence[str], known: Iterable[str]) -> None:
-    """Raise DataError unless there are names, all of them known."""
+    """Raise DataError for unknown names, or none."""
     known = tuple(known)
     if not names or not set(names) <= set(known):
         raise DataError(f"expected {what} out of {', '.join(known)}, got {', '.join(names) or 'none'}.")

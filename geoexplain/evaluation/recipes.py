@@ -1,4 +1,4 @@
-"""How a worker makes the same model and images: names, paths and settings, which travel where tensors need not."""
+"""Recipes from which a worker opens the same model and images: names, paths and settings in place of tensors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from geoexplain.photos import read_manifest
 
 @dataclass(frozen=True)
 class Views:
-    """Random views of whole-earth images; see `view_source`."""
+    """Random views of whole-earth imagery; see `view_source`."""
 
     files: tuple[Path, ...]
     views: int
@@ -34,11 +34,11 @@ class Photos:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which model, and which images.
+    """A model and a set of images.
 
     model         a name that `geoexplain models` lists, or the path of a file
     images        Views or Photos
-    device        where the model computes; None takes the GPU when there is one
+    device        device of the model; None: the GPU if there is one
     hierarchical  as for `load_model`
     """
 
@@ -48,9 +48,9 @@ class Recipe:
     hierarchical: bool | None = None
 
     def open(self, number: int = 0) -> tuple[GeoModel, Source]:
-        """The model and the images, for worker `number`: where there are several GPUs, those of "cuda" take turns.
+        """Open the model and the images for worker `number`; with several GPUs, "cuda" assigns them in turn.
 
-        Raises CheckpointError, ImageError or DataError for a model, a manifest or images that are not there.
+        Raises CheckpointError, ImageError or DataError if the model, the manifest or the images are missing.
         """
         device = self.device
         if device == "cuda" and number:

@@ -1,4 +1,4 @@
-"""The record of an evaluation: its settings, every answer as it is computed, and a table of all."""
+"""The folder of an evaluation: its settings, every answer as soon as it is computed, and a table of all answers."""
 
 import csv
 import json
@@ -17,21 +17,21 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """One row of the table: a photo, where it was taken, and what the model says; None where there is nothing to say.
+    """One row of the table: a photo, its true position, and the model's prediction; None for unknown values.
 
-    id, file              of the manifest; `file` is relative to the folder of images
+    id, file              name and file from the manifest; `file` is relative to the folder of images
     status                "ok", "unreadable" or "missing"
-    lat_deg, lon_deg      where it was taken
-    predicted_…           the predicted point, without a search
-    error_km              great-circle distance from there, R = 6371 km
-    cell, label           the top cell and its name
-    probability, density  of the top cell, and within the rule's scale of it, in [0, 1]
-    in_domain             whether it is the kind of image that the model knows; None where the model has no gate
-    domain_score          how sure the gate is of that, in [0, 1]
+    lat_deg, lon_deg      true position
+    predicted_…           the predicted point, without Search within Cell
+    error_km              great-circle distance of the predicted point from the true position, R = 6371 km
+    cell, label           the top cell and its label
+    probability, density  probability of the top cell, and within the rule's scale around it, in [0, 1]
+    in_domain             whether the gate recognizes the image as of the model's kind; None without a gate
+    domain_score          the gate's score, in [0, 1]
     localizable           whether the density exceeds the rule's threshold, and the gate, if any, knows the image
-    half_radius_km, …     how far from the predicted point half, and 90 %, of the probability lies
-    swc_…                 the same with Search within Cell; the predicted point where the cell holds no photo
-    reason                why it could not be read
+    half_radius_km, …     radii around the predicted point that contain half, and 90 %, of the probability
+    swc_…                 point and error with Search within Cell; the predicted point if the cell holds no photo
+    reason                the reason why it could not be read
     """
 
     id: str
@@ -62,14 +62,14 @@ COLUMNS = tuple(field.name for field in fields(PhotoResult))
 
 @dataclass(frozen=True)
 class Kind(Generic[Answer]):
-    """What the answers of a record are.
+    """How a type of answer is recorded.
 
     columns  header of the table
     rows     an answer's rows in the table
-    plain    an answer as data for JSON
-    read     that data as an answer again; raises ValueError, TypeError or KeyError for other data
-    missing  the answer about an image of this id that has no file
-    retry    True for an answer that a resumed run drops and computes again
+    plain    returns an answer as data for JSON
+    read     returns an answer from that data; raises ValueError, TypeError or KeyError for other data
+    missing  returns the answer for an image with this id but without a file
+    retry    whether a resumed evaluation computes an answer again
     """
 
     columns: Sequence[str]
@@ -93,7 +93,7 @@ PHOTOS = Kind[PhotoResult](
 
 @dataclass(frozen=True)
 class Entry(Generic[Answer]):
-    """An answer on its way into the record: its place in the manifest and the shape (H, W) of the network's input."""
+    """An answer to be recorded, with its index in the source and the shape (H, W) of the network's input."""
 
     index: int
     shape: tuple[int, int] | None
@@ -101,23 +101,23 @@ class Entry(Generic[Answer]):
 
 
 def read_settings(out: Path) -> dict[str, Any]:
-    """The settings of the evaluation in a folder."""
+    """Read the settings of the evaluation in a folder."""
     return dict(json.loads((out / SETTINGS).read_text(encoding="utf-8")))
 
 
 def write_summary(out: Path, summary: dict[str, Any]) -> None:
-    """Write what an evaluation found into its folder, as SUMMARY."""
+    """Write the summary of an evaluation into its folder."""
     (out / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 class EvaluationFolder(Generic[Answer]):
-    """The record of one evaluation of `photos` images, with answers of one `kind`, in a folder; closed at the end.
+    """The folder of one evaluation of `photos` images with answers of one `kind`; call `close` at the end.
 
-    A killed run leaves every batch but the one under way, in ANSWERS, one line each. `resume` goes on from there, or
-    begins where nothing is; without it a folder that holds an evaluation is refused. TABLE is in the order of the
-    manifest and grows as its next photo is answered; `missing` ones are its last rows.
+    ANSWERS gets one line per batch, so a killed evaluation loses only the batch in progress. `resume` continues from
+    there, or starts in an empty folder; without it, a folder that holds an evaluation is refused. TABLE is in the order
+    of the manifest: a row is written when all rows before it are. Images without a file (`missing`) come last.
 
-    Raises DataError when the folder holds an evaluation with other settings, is damaged, or may not be added to.
+    Raises DataError if the folder holds an evaluation with other settings, is damaged, or `resume` is needed.
     """
 
     def __init__(
@@ -133,37 +133,37 @@ class EvaluationFolder(Generic[Answer]):
         self.out, self._kind, self._photos, self._missing = out, kind, photos, missing
         self._results: dict[int, Answer] = {}
         self.shapes: dict[int, tuple[int, int] | None] = {}
-        """Input shapes of the photos that are answered, by index; None for those that cannot be read."""
+        """Input shapes of the answered photos, by index; None for those that cannot be read."""
         self._tabled = 0
         out.mkdir(parents=True, exist_ok=True)
         self._check(settings, resume)
         known = self._read_answers()
         self._answers = (out / ANSWERS).open("a", encoding="utf-8", newline="\n")
-        # A file's name may hold bytes that are no text.
+        # A file's name may hold bytes that are not valid UTF-8.
         self._table = (out / TABLE).open("w", encoding="utf-8", errors="backslashreplace", newline="")
         self._writer = csv.writer(self._table, lineterminator="\n")
         self._writer.writerow(kind.columns)
         self._take(known)
 
     def close(self) -> None:
-        """Close the files; what was answered is in them."""
+        """Close the files, which hold all answers so far."""
         self._answers.close()
         self._table.close()
 
     @property
     def done(self) -> int:
-        """Photos that are answered."""
+        """The number of answered photos."""
         return len(self._results)
 
     def add(self, batch: Sequence[Entry[Answer]]) -> None:
-        """Save the answers of one batch, all or, if killed meanwhile, none."""
+        """Save the answers of one batch: all of them, or none if the process is killed meanwhile."""
         line = json.dumps([[entry.index, entry.shape, self._kind.plain(entry.result)] for entry in batch])
         self._answers.write(line + "\n")
         self._answers.flush()
         self._take(batch)
 
     def finish(self) -> tuple[Answer, ...]:
-        """Complete the table, and return all answers in its order."""
+        """Complete the table; return all answers in its order."""
         missing = tuple(self._kind.missing(name) for name in self._missing)
         self._write(missing)
         return (*(self._results[index] for index in range(self._photos)), *missing)
@@ -187,7 +187,7 @@ class EvaluationFolder(Generic[Answer]):
         file = self.out / SETTINGS
         text = json.dumps(settings, indent=2) + "\n"
         if not file.exists():
-            # Answers without settings are of no evaluation that could be gone on with.
+            # Answers without settings cannot be resumed.
             (self.out / ANSWERS).unlink(missing_ok=True)
             file.write_text(text, encoding="utf-8")
             return
@@ -202,12 +202,12 @@ class EvaluationFolder(Generic[Answer]):
             raise DataError(
                 f"{SETTINGS}: expected the settings of an evaluation, could not read them: choose another --out."
             ) from None
-        wanted = json.loads(text)
-        differing = [key for key in {**wanted, **before} if before.get(key) != wanted.get(key)]
+        current = json.loads(text)
+        differing = [key for key in {**current, **before} if before.get(key) != current.get(key)]
         if differing:
             key = differing[0]
             raise DataError(
-                f"{SETTINGS}: expected {key} {wanted.get(key)!r}, got {before.get(key)!r} when the evaluation was "
+                f"{SETTINGS}: expected {key} {current.get(key)!r}, got {before.get(key)!r} when the evaluation was "
                 "begun: repeat its settings, or choose another --out."
             )
 

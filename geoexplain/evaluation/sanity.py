@@ -1,4 +1,4 @@
-"""Sanity checks over a set of images: what is left of each explanation once the weights are drawn anew."""
+"""Sanity checks over a set of images: how similar each explanation stays when the weights are randomised."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,13 +20,13 @@ from geoexplain.explainer.sanity_verdict import Comparisons, mean_over_first
 from geoexplain.locator.model import GeoModel
 
 DRAWS = 5
-"""How often the weights are drawn for every image, unless told otherwise: what counts is the number of images."""
+"""Random networks per image by default. More images help more than more draws."""
 
 DIGITS = 6
 """Decimals kept of a correlation, a chance level, a resemblance and an SSIM."""
 
 FIGURES = ("rank_correlation", "absolute_rank_correlation", "chance", "resemblance", "ssim")
-"""What the table says of a method at a step: means over the draws."""
+"""Columns of the table for a method at a step: means over the draws."""
 
 Draws = list[list[float | None]]
 """One value for every draw and step; None where one of the two maps is flat."""
@@ -34,12 +34,12 @@ Draws = list[list[float | None]]
 
 @dataclass(frozen=True)
 class ImageSanity(ImageAnswer):
-    """All that is found of one image.
+    """The sanity checks of one image.
 
-    steps         the part that is drawn at each step, in addition to those before it
+    steps         the part that is randomised at each step, in addition to those before it
     correlations  method → rank correlation with the original map at each draw and step
-    chances       method → mean |rank correlation| of unrelated maps that are as coarse, likewise
-    similarities  method → SSIM likewise
+    chances       method → mean |rank correlation| of unrelated, equally coarse maps at each draw and step
+    similarities  method → SSIM with the original map at each draw and step
     verdicts      method → verdict on this image alone
     """
 
@@ -50,18 +50,17 @@ class ImageSanity(ImageAnswer):
     verdicts: dict[str, str] = field(default_factory=dict)
 
     def comparisons(self, method: str) -> Comparisons:
-        """The figures of one method as arrays (draws, steps), NaN for None."""
-        found = (self.correlations[method], self.chances[method], self.similarities[method])
-        return Comparisons(*(np.array(values, dtype=np.float64) for values in found))
+        """Return the figures of one method as arrays (draws, steps), NaN for None."""
+        figures = (self.correlations[method], self.chances[method], self.similarities[method])
+        return Comparisons(*(np.array(values, dtype=np.float64) for values in figures))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
-    """What is checked, besides what every Question has, on `draws` networks for each image.
+    """The question of the sanity checks: explanations of each image by `draws` random networks.
 
-    The seed and the image's index make the networks. Networks that all images share would let them agree on what these
-    networks do by chance: the interval over images would be too narrow. Raises DataError for other names, none at all,
-    or draws below 1.
+    The seed and the image's index determine the networks. If all images shared networks, their results would be
+    correlated and the interval over images too narrow. Raises DataError for unknown or no methods, or draws below 1.
     """
 
     FORMAT = "geoexplain-sanity/2"
@@ -92,7 +91,7 @@ class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
         return {"draws": self.draws}
 
     def examine(self, model: GeoModel, image: TracedImage) -> dict[str, Any]:
-        """The explanations by the network and by all that are drawn, each of which is looked at part by part."""
+        """Compare the explanations by the network with those by random networks, part by part; see Question."""
         checks = sanity_checks(
             model,
             image.tensor,
@@ -111,7 +110,7 @@ class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
         }
 
     def method_rows(self, answer: ImageSanity) -> Iterator[Sequence[Any]]:
-        """One row per method and step, with means over the draws; see Question."""
+        """Yield one row per method and step, with means over the draws; see Question."""
         for method in answer.correlations:
             one = answer.comparisons(method)
             figures = (one.correlations, np.abs(one.correlations), one.chances, one.resemblances(), one.similarities)
@@ -120,9 +119,9 @@ class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
                 yield [method, step, part, *values, answer.verdicts[method], None]
 
     def findings(self, answers: Sequence[ImageSanity]) -> dict[str, SetSanity]:
-        """Method → what is found over all images; nothing when no image could be examined.
+        """Return method → result over all images; empty if no image could be examined.
 
-        Images are what is counted: each with networks of its own, and one figure, the mean over these.
+        The unit of the statistics is the image: each has its own networks, and counts with the mean over them.
         """
         seen = examined_answers(answers)
         return {
@@ -145,5 +144,5 @@ class Randomisation(Question[ImageSanity, dict[str, SetSanity]]):
 
 
 def plain_values(values: NDArray[np.float64]) -> Draws:
-    """Values (draws, steps) as plain data, to DIGITS decimals, None for NaN."""
+    """Return values (draws, steps) as plain data, to DIGITS decimals, None for NaN."""
     return [[None if math.isnan(value) else round(float(value), DIGITS) for value in draw] for draw in values]

@@ -1,4 +1,4 @@
-"""Sanity checks of many images → what is left of a method, with intervals over the images and a verdict."""
+"""Combine the sanity checks of many images: resemblances with intervals over the images, and a verdict."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,18 +23,18 @@ from geoexplain.explainer.sanity_verdict import (
 
 @dataclass(frozen=True, eq=False)
 class SetSanity:
-    """One method over all images that have a map to speak of.
+    """The sanity check of one method over all images whose map is not flat.
 
-    steps         the part that was drawn at each step, in addition to those before it
-    resemblances  (steps,): mean over the images of each one's mean over its draws; see Comparisons
+    steps         the part that was randomised at each step, in addition to those before it
+    resemblances  (steps,): mean over the images of each image's mean over its draws; see Comparisons
     intervals     (low, high) of that mean at each step
     correlations  (steps,): mean rank correlation, with its sign
     similarities  (steps,): mean SSIM
-    found         what the images' resemblances say, all weights being random
-    verdict       as of SanityCheck
-    sentence      the verdict in words
-    images        how many images have a map
-    verdicts      how many images have which verdict, alone
+    found         classification of the images' resemblances with all weights random
+    verdict       verdict as in SanityCheck
+    sentence      the verdict as a sentence
+    images        number of images with a map
+    verdicts      verdict on single images → number of images
     """
 
     steps: tuple[str, ...]
@@ -49,7 +49,7 @@ class SetSanity:
     verdicts: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
-        """What is found as plain data for JSON; NaN is None."""
+        """Return the result as plain data for JSON; NaN becomes None."""
         return {
             "verdict": self.verdict,
             "sentence": self.sentence,
@@ -75,7 +75,7 @@ class SetSanity:
 def over_images(
     title: str, steps: Sequence[str], compared: Sequence[Comparisons], verdicts: Sequence[str]
 ) -> SetSanity:
-    """One method, called `title`, over images, at least one, with their comparisons (draws, steps) and verdicts."""
+    """Combine the comparisons (draws, steps) and verdicts of at least one image for the method called `title`."""
     each = [one for one, verdict in zip(compared, verdicts, strict=True) if verdict != NO_MAP]
     images = len(each)
     each = each or [compared[0]]

@@ -1,4 +1,4 @@
-"""Measures of many images → methods × metrics: means and how far they can be trusted."""
+"""Means and intervals of methods × metrics, from the measures of many images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Standing:
-    """What one metric says of the methods, image by image; baselines are no methods.
+    """The ranking of the methods by one metric, from differences per image; baselines do not count as methods.
 
-    best     the one that is better than every other method and every baseline; None if there is none
-    leading  the one with the best mean and all that cannot be told from it, in the board's order
-    beating  methods that are better than every baseline; none where no baseline was measured
+    best     the method that is better than every other method and every baseline; None if there is none
+    leading  the method with the best mean and all that do not differ from it significantly, in the board's order
+    beating  methods that are better than every baseline; empty without baselines
     """
 
     best: str | None
@@ -43,9 +43,9 @@ class Scores:
     """Methods × metrics.
 
     board             method → metric with its steps → Cell
-    standings         metric with its steps → what it says of the methods
+    standings         metric with its steps → ranking of the methods
     higher_is_better  metric with its steps → whether a higher value is better
-    images            how many images were measured, whether or not a metric has a value for them
+    images            number of images, including those without a value for some metric
     """
 
     board: dict[str, dict[str, Cell]]
@@ -57,11 +57,11 @@ class Scores:
 def scores_of(
     values: Mapping[str, Mapping[str, Sequence[float | None]]], higher_is_better: Mapping[str, bool]
 ) -> Scores:
-    """Means of the values of each method and metric, one per image in the same order, None where there is none.
+    """Compute means and rankings from the values of each method and metric, one per image in the same order, or None.
 
     One method is better than another if the interval of the mean difference, over the images that have both values,
-    lies above 0, at a confidence of 95 % for all comparisons of the metric together (Bonferroni). Of fewer than
-    FEWEST_IMAGES images none is better.
+    lies above 0, at a confidence of 95 % for all comparisons of the metric together (Bonferroni). For fewer than
+    FEWEST_IMAGES images no method is better.
     """
     return Scores(
         {method: {column: cell_of(values[method][column]) for column in higher_is_better} for method in values},
@@ -72,18 +72,18 @@ def scores_of(
 
 
 def cell_of(values: Sequence[float | None]) -> Cell:
-    """Mean and interval of the values that there are."""
-    found = np.array([value for value in values if value is not None], dtype=np.float64)
-    mean = float(found.mean()) if len(found) else float("nan")
-    return Cell(mean, *mean_interval(found), len(found))
+    """Compute mean and interval of the values that are not None."""
+    numbers = np.array([value for value in values if value is not None], dtype=np.float64)
+    mean = float(numbers.mean()) if len(numbers) else float("nan")
+    return Cell(mean, *mean_interval(numbers), len(numbers))
 
 
 def _gains(
     values: Mapping[str, Mapping[str, Sequence[float | None]]], column: str, sign: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Method → its values (images,) of which more is better, NaN where there is none; only methods that have some."""
-    found = {method: sign * np.array(row[column], dtype=np.float64) for method, row in values.items()}
-    return {method: gains for method, gains in found.items() if np.isfinite(gains).any()}
+    """Return method → values (images,), signed so that higher is better, NaN for None; only methods with values."""
+    signed = {method: sign * np.array(row[column], dtype=np.float64) for method, row in values.items()}
+    return {method: gains for method, gains in signed.items() if np.isfinite(gains).any()}
 
 
 def _standing(values: Mapping[str, NDArray[np.float64]]) -> Standing:
@@ -104,7 +104,7 @@ def _standing(values: Mapping[str, NDArray[np.float64]]) -> Standing:
 
 
 def is_better(gains: NDArray[np.float64], comparisons: int = 1) -> bool:
-    """Whether gains (images,), NaN where there is none, are above 0 on average, as one of so many comparisons."""
+    """Return whether gains (images,), which may be NaN, are above 0 on average, as one of several comparisons."""
     found = gains[np.isfinite(gains)]
     if len(found) < FEWEST_IMAGES:
         return False

@@ -1,4 +1,4 @@
-"""Do tuned weights explain better on images that they were not tuned on? The gain over others, image by image."""
+"""Measure the gain of tuned weights over references, on images that they were not tuned on."""
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -21,18 +21,18 @@ from geoexplain.locator.model import GeoModel
 from geoexplain.locator.tuned import HeldOut, Interval, StageWeights
 
 REFERENCES = ("grad-cam", "combi-cam-all", "combi-cam", "gaussian")
-"""What tuned weights are compared with: the deepest stage alone, equal weights, as published, and the middle of the
-image, which knows nothing of the network."""
+"""References for tuned weights: the deepest stage alone, equal weights, the published weights, and a Gaussian at the
+centre of the image, which does not depend on the network."""
 
 LARGEST_GAIN = 2.0
-"""No two values of an objective, or of what cross-checks it, differ by more: the end of an interval that has none."""
+"""Largest difference between two values of an objective or of its cross-check; replaces infinite ends of intervals."""
 
 
 def split(total: int, share: float, seed: int = 0) -> tuple[frozenset[int], frozenset[int]]:
-    """The indices of `total` images at random: those to tune on, and the `share` that is held out.
+    """Split the indices of `total` images at random into those to tune on and the `share` that is held out.
 
-    At least one is tuned on, and one held out unless the share is 0. Raises DataError for fewer images, or a share
-    outside [0, 1).
+    At least one image is tuned on, and at least one is held out unless the share is 0. Raises DataError for fewer
+    images, or a share outside [0, 1).
     """
     if not 0 <= share < 1:
         raise DataError(f"expected a share of images from 0 to below 1, got {share}.")
@@ -53,19 +53,19 @@ def tuning_cases(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Case]:
-    """The chosen images of a source, each traced once for its most probable cell; those that cannot be read are not.
+    """Trace each chosen image of a source for its top cell; skip images that cannot be read.
 
-    Raises DataError as `prepare_case` does, ExplanationCancelledError when called off.
+    Raises DataError as `prepare_case` does, and ExplanationCancelledError when cancelled.
     """
-    found = []
+    cases = []
     for done, picture in enumerate(_pictures(source, chosen), 1):
         if cancelled is not None and cancelled():
             raise ExplanationCancelledError("Tuning was cancelled: start it again.")
         if picture.tensor is not None:
-            found.append(prepare_case(model, picture.tensor.to(model.device), None, method, cancelled=cancelled))
+            cases.append(prepare_case(model, picture.tensor.to(model.device), None, method, cancelled=cancelled))
         if progress is not None:
             progress(done, len(chosen))
-    return found
+    return cases
 
 
 def held_out_gains(
@@ -84,16 +84,16 @@ def held_out_gains(
 ) -> tuple[HeldOut, HeldOut]:
     """Measure a setting and the references, names out of faithfulness_methods(), on images that it was not tuned on.
 
-    By the objective, and by CHECKED_BY, which it was not tuned for. A gain is the mean of the differences, image by
-    image, with its interval. An image that cannot be read, or of which the setting or a reference gives a flat map, is
-    left out, so that all are compared on the same; a reference that gives nothing but flat maps has no gain instead.
-    Raises DataError when no image is left, ExplanationCancelledError when called off.
+    The measures are the objective, and CHECKED_BY, which it was not tuned for. A gain is the mean of the differences
+    per image, with its interval. Images that cannot be read, or for which the setting or a reference gives a flat map,
+    are left out, so that all are compared on the same images. A reference that gives only flat maps has no gain
+    instead. Raises DataError if no image is left, and ExplanationCancelledError when cancelled.
     """
     measures = {
         objective_name(objective, steps): (OBJECTIVES[objective], steps),
         objective_name(CROSS_CHECK, ROAD_STEPS): (CHECKED_BY, ROAD_STEPS),
     }
-    own: list[list[float]] = []  # an image each, with one value per measure
+    own: list[list[float]] = []  # (images, measures)
     others: dict[str, list[list[float]]] = {name: [] for name in references}
     for done, picture in enumerate(_pictures(source, chosen), 1):
         if cancelled is not None and cancelled():
@@ -104,7 +104,7 @@ def held_out_gains(
             if not mine.flat:
                 own.append(_values(case, mine, redraw_of(case, setting), measures.values()))
                 for name in references:
-                    # A random map is drawn anew each time: it has nothing to be coherent with.
+                    # A random map is drawn again with another seed, since it does not depend on the image.
                     drawn, redraw = (
                         partial(draw_anew, model, case.subject.target, name, (seed, picture.index, time))
                         for time in (0, 1)
@@ -112,7 +112,7 @@ def held_out_gains(
                     others[name].append(_values(case, drawn(case.subject.tensor), redraw, measures.values()))
         if progress is not None:
             progress(done, len(chosen))
-    found = [
+    gains = [
         _held_out(
             name,
             source,
@@ -121,11 +121,11 @@ def held_out_gains(
         )
         for place, name in enumerate(measures)
     ]
-    return found[0], found[1]
+    return gains[0], gains[1]
 
 
 def _values(case: Case, heatmap: Heatmap, redraw: Redraw, measures: Iterable[tuple[Objective, int]]) -> list[float]:
-    """A heatmap by several measures; NaN for no value."""
+    """Measure a heatmap by several objectives; NaN for no value."""
     values = (by.value(case.subject, heatmap, redraw, steps) for by, steps in measures)
     return [np.nan if value is None else value for value in values]
 
@@ -133,7 +133,7 @@ def _values(case: Case, heatmap: Heatmap, redraw: Redraw, measures: Iterable[tup
 def _held_out(
     name: str, source: Source, values: NDArray[np.float64], others: Mapping[str, NDArray[np.float64]]
 ) -> HeldOut:
-    """One measure of the setting (images,) and of the references, on the images that all have a value on."""
+    """Compare the values (images,) of the setting with those of the references, on images where all have a value."""
     gains = {other: gain for other, theirs in others.items() if not np.isnan(gain := values - theirs).all()}
     common = ~np.isnan([values, *gains.values()]).any(axis=0)
     if not common.any():
@@ -149,13 +149,13 @@ def _held_out(
 
 
 def interval(values: NDArray[np.float64]) -> Interval:
-    """The mean of values (N,), N ≥ 1, and its interval, to 6 decimals; of one value the widest that there is."""
+    """Return the mean of values (N,), N ≥ 1, and its interval, to 6 decimals; for one value, the widest interval."""
     ends = np.clip(mean_interval(values), -LARGEST_GAIN, LARGEST_GAIN)
     return Interval(*(round(float(value), 6) for value in (values.mean(), *ends)))
 
 
 def stage_weights(tuning: Tuning, tuned_on: str, held_out: tuple[HeldOut, HeldOut] | None) -> StageWeights:
-    """What a search found, and what `held_out_gains` said of it, as what a model carries."""
+    """Return the result of a search and its `held_out_gains` as StageWeights, which a model stores."""
     setting = tuning.setting
     return StageWeights(
         tuning.method,
@@ -171,9 +171,9 @@ def stage_weights(tuning: Tuning, tuned_on: str, held_out: tuple[HeldOut, HeldOu
 
 
 def verdict(gain: Interval, images: int) -> str:
-    """What a gain over so many images amounts to: "better", "no gain" or "worse", as the interval decides.
+    """Return the verdict on a gain: "better", "no gain" or "worse", by its interval.
 
-    Fewer than FEWEST_IMAGES decide nothing: "too few".
+    For fewer than FEWEST_IMAGES images it is "too few".
     """
     if images < FEWEST_IMAGES:
         return "too few"

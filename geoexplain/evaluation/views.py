@@ -1,4 +1,4 @@
-"""How well a model of views from above does, on views whose place is known."""
+"""Evaluate a model of views from above on views with known positions."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -20,15 +20,15 @@ from geoexplain.locator.model import GeoModel
 from geoexplain.locator.prediction import Prediction, predict
 
 VIEW_RADII_KM = (200, 750, 2500)
-"""Region, country, continent: what a view of a few hundred kilometres can be held to."""
+"""Region, country, continent: suitable radii for views a few hundred kilometres wide."""
 
 WRONG_KM = 750.0
-"""Error beyond which an answer that was called localizable was wrong to be."""
+"""Error above which a prediction should not have been localizable."""
 
 
 @dataclass(frozen=True)
 class ViewReport:
-    """A model on N views.
+    """The figures of a model on N views.
 
     views                       N
     accuracy_by_km              share of views whose predicted point lies within each radius of the truth, in [0, 1]
@@ -36,11 +36,11 @@ class ViewReport:
     median_error_km             of the predicted point
     calibration_error           expected calibration error of the top cell's probability, in [0, 1]
     mean_confidence             mean probability of the top cell
-    coverage                    how often the half-probability circle and that of 90 % hold the truth
-    in_domain                   share of views that the model's gate lets pass; None without a gate
-    localizable                 share of views said to be localizable
-    localizable_accuracy_by_km  accuracy among these; NaN when there are none
-    wrongly_localizable         share of the views answered wrong by more than WRONG_KM that are said to be localizable
+    coverage                    coverage of the circles of 50 % and 90 % probability
+    in_domain                   share of views that pass the model's gate; None without a gate
+    localizable                 share of localizable views
+    localizable_accuracy_by_km  accuracy among these; NaN if there are none
+    wrongly_localizable         share of localizable views among those with an error above WRONG_KM
     """
 
     views: int
@@ -56,7 +56,7 @@ class ViewReport:
     wrongly_localizable: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain data for JSON; what is NaN, because there is nothing to count, is None."""
+        """Return the report as plain data for JSON; NaN becomes None."""
         return {
             key: {radius: _or_none(share) for radius, share in value.items()}
             if isinstance(value, dict)
@@ -72,10 +72,10 @@ def _or_none(value: Any) -> Any:
 def evaluate_views(
     model: GeoModel, views: ViewSet, *, batch: int = BLOCK, progress: Callable[[int, int], None] | None = None
 ) -> ViewReport:
-    """Ask a model for views and compare its answers with the truth.
+    """Evaluate a model on views.
 
-    Views are rendered at the model's own resolution; `batch`, a multiple of BLOCK, at a time go through the network.
-    `progress` is called with (done, all). Raises DataError when `batch` is no such multiple.
+    Views are rendered at the model's resolution, and pass through the network in batches of `batch`, a multiple of
+    BLOCK. `progress` is called with (done, all). Raises DataError if `batch` is not such a multiple.
     """
     return report_of(model, predictions_of(model, views, batch=batch, progress=progress), views.truth_deg.numpy())
 
@@ -83,7 +83,7 @@ def evaluate_views(
 def predictions_of(
     model: GeoModel, views: ViewSet, *, batch: int = BLOCK, progress: Callable[[int, int], None] | None = None
 ) -> list[Prediction]:
-    """What a model says of every view. Arguments and errors as for `evaluate_views`."""
+    """Return the prediction for every view. Arguments and errors as for `evaluate_views`."""
     predictions: list[Prediction] = []
     for images in view_inputs(views, model.preprocess, batch=batch, progress=progress):
         seen = model.encode(images.to(model.device))
@@ -95,7 +95,7 @@ def predictions_of(
 
 
 def report_of(model: GeoModel, predictions: list[Prediction], truth_deg: NDArray[np.float64]) -> ViewReport:
-    """The figures of N predictions, given the true positions (N, 2) in degrees."""
+    """Compute the figures of N predictions, given the true positions (N, 2) in degrees."""
     points = np.array([(p.lat_deg, p.lon_deg) for p in predictions])
     cells = np.array([p.cell for p in predictions])
     confidence = np.array([p.probabilities[p.cell] for p in predictions])
@@ -125,7 +125,7 @@ def report_of(model: GeoModel, predictions: list[Prediction], truth_deg: NDArray
 def view_inputs(
     views: ViewSet, preprocess: Preprocess, *, batch: int = BLOCK, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[Tensor]:
-    """Views as normalised inputs (n, 3, S, S), `batch` at a time, on the device that they are rendered on.
+    """Yield views as normalised inputs (n, 3, S, S), `batch` at a time, on the device that renders them.
 
     Errors and `progress` as for `evaluate_views`.
     """
@@ -148,9 +148,9 @@ def view_logits(
     batch: int = BLOCK,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Logits (N, K) on the CPU of views.
+    """Compute the logits (N, K) of views, on the CPU.
 
-    `network` takes normalised images on `device` to logits; the rest is as for `evaluate_views`.
+    `network` maps normalised images on `device` to logits; other arguments are as for `evaluate_views`.
     """
     inputs = view_inputs(views, preprocess, batch=batch, progress=progress)
     with torch.inference_mode():

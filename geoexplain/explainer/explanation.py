@@ -141,7 +141,7 @@ def target_cell(model: GeoModel, target: int | tuple[float, float] | None) -> in
             f"expected a target latitude in [-90, 90] and longitude in [-180, 180], got {target}: "
             "give the latitude first, in degrees."
         )
-    return model.partition.holding(*target)
+    return model.partition.cell_at(*target)
 
 
 def locate(

@@ -1,1 +1,1 @@
-"""Where on Earth: spheres, partitions and place names. Coordinates are (latitude, longitude) in degrees throughout."""
+"""Geometry on the sphere, partitions and place names. All coordinates are (latitude, longitude) in degrees."""

@@ -1,11 +1,12 @@
-"""How large the cells of a partition are: each cell as points that stand for equal parts of its area.
+"""Areas of the cells of a partition, each as points that represent equal parts of its area.
 
-A cell with a border is what lies inside it, without the smaller cells in there. Any other cell is what lies nearest to
-its centre, within four fifths of the way to its third nearest neighbour, and no further than that is for all but one in
-twenty cells. A partition of the land says nothing of the sea: without such a bound a coast would own half an ocean, and
-a lone island more. Where centres lie evenly the bound cuts nothing off inside the land, since a cell's corners lie at
-some six tenths of the way to its neighbours: of random points on or near land 0.1 % are outside of the bounds of the
-bundled model's cells, and of 25,000 photos (YFCC25k) 7 % of those of CERTH's cells, which grow from streets to deserts.
+A cell with a border is its inside minus the smaller cells there. Any other cell is the region nearest to its centre,
+cut at 0.8 times the distance to its third nearest neighbour, or at the 95 % quantile of that bound over all cells if
+this is less. A partition of the land does not describe the sea: without the bound a coastal cell would include half an
+ocean, and a lone island more. Where centres are evenly spaced, the bound removes nothing on land, since a cell's
+corners lie at about 0.6 of the distance to its neighbours: 0.1 % of random points on or near land are outside the
+bounds of the bundled model's cells, and 7 % of 25,000 photos (YFCC25k) are outside those of CERTH's cells, which vary
+in size from streets to deserts.
 """
 
 import threading
@@ -24,36 +25,36 @@ from geoexplain.geography.partition import Partition
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, unit_vectors
 
 POINTS_IN_ALL, FEWEST_POINTS, MOST_POINTS = 2**18, 64, 1024
-"""Points of all cells together, and of one."""
+"""Number of points of all cells together, and bounds for the number per cell."""
 
 NARROWEST_KM = 0.001
-"""A cell is no narrower, whatever its border: a metre is finer than any picture tells."""
+"""Smallest width of a cell: no image can be located more finely than a metre."""
 
 FIRST_TRIES = 192
-"""Points of a circle that tell how much of it a cell fills."""
+"""Number of points in a circle that estimate the share of it that a cell fills."""
 
 BOUNDING_NEIGHBOUR, BOUND_SHARE, BOUND_QUANTILE = 3, 0.8, 0.95
 
 NEAREST = 32
-"""Neighbours that bound a cell where the diagram of all cells has none."""
+"""Number of neighbours that bound a cell without neighbours in the Voronoi diagram."""
 
 CELLS_AT_A_TIME = 1024
 COARSE_POINTS = 16
-"""Of a cell that hardly counts."""
+"""Points per cell for cells with little weight."""
 
 GOLDEN = (np.sqrt(5) - 1) / 2
 
 SMALLEST_FILLED = 0.02
-"""Of a circle or a box: in a sliver that fills less of it, fewer places stand several times each."""
+"""Share of a circle or a box. In a cell that fills less of it, fewer distinct points are used, each several times."""
 
 
 @dataclass(frozen=True, eq=False)
 class CellAreas:
     """The K cells of a partition as areas.
 
-    points  float32 (K, n, 3), unit vectors, each of which stands for one n-th of its cell's area
-    coarse  float32 (K, COARSE_POINTS, 3), the same by fewer points
-    km2     float64 (K,), area in square kilometres on a sphere of 6371 km, to about a hundredth
+    points  float32 (K, n, 3), unit vectors, each of which represents 1/n of its cell's area
+    coarse  float32 (K, COARSE_POINTS, 3), the same with fewer points
+    km2     float64 (K,), area in square kilometres on a sphere of radius 6371 km, accurate to about 1 %
     """
 
     points: NDArray[np.float32]
@@ -62,7 +63,7 @@ class CellAreas:
 
     @cached_property
     def width_km(self) -> NDArray[np.float64]:
-        """float64 (K,): how wide a circle of each cell's area is, in km along the ground; at least NARROWEST_KM."""
+        """Diameter in km along the ground of a circle of each cell's area: float64 (K,), at least NARROWEST_KM."""
         whole = 4 * np.pi * EARTH_RADIUS_KM**2
         width_km = 4 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(self.km2 / whole, 0, 1)))
         return np.maximum(width_km, NARROWEST_KM)
@@ -73,7 +74,7 @@ _finding = threading.Lock()
 
 
 def cell_areas(partition: Partition) -> CellAreas:
-    """The areas of a partition's cells; found once and kept as long as the partition, whatever thread asks first."""
+    """Return the areas of a partition's cells; computed once per partition and shared by all threads."""
     with _finding:
         if partition not in _known:
             _known[partition] = _areas(partition)

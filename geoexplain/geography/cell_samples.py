@@ -1,4 +1,4 @@
-"""What area a cell has: points spread over it, each of which stands for an equal part."""
+"""Sample the areas of cells with evenly spread points, each of which represents an equal part of its cell."""
 
 from collections.abc import Iterator
 
@@ -13,28 +13,28 @@ from geoexplain.geography.sphere import EARTH_RADIUS_KM, destination, unit_vecto
 
 MOST_POINTS = 512_000
 FEWEST_PER_CELL, MOST_PER_CELL = 32, 256
-"""Points asked for in a cell: the fewer, the more cells there are."""
+"""Bounds for the number of points per cell, which falls with the number of cells."""
 
 SPARE = (2, 16)
-"""So many times more points are drawn in what holds a cell, a disc or a box; the second where too few lie in it."""
+"""Factor by which more points are drawn in the disc or box around a cell; the second if too few lie in the cell."""
 
 CANDIDATES_AT_A_TIME = 500_000
 SHAPES_AT_A_TIME = 2048
 """Points as shapes: of many more, most of the time goes into memory from the system."""
 
 ROUNDS = 16
-"""A border in whose box no point has been found after so many rounds is a thread: one point of it has to do."""
+"""Number of rounds after which a very thin border gets a single point."""
 
 GOLDEN_ANGLE_DEG = 180 * (3 - 5**0.5)
 PLASTIC = 1.3247179572447460
-"""x³ = x + 1, of which Roberts' sequence of evenly spread points in the plane is made."""
+"""Solution of x³ = x + 1; the base of Roberts' sequence of evenly spread points in the plane."""
 
 
 def sample_cells(partition: Partition, per_cell: int | None = None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Points (M, 2) in degrees, longitudes in [-180, 180], and the cell (M,) that each lies in; cells ascend.
+    """Return points (M, 2) in degrees, longitudes in [-180, 180], and the cell (M,) of each, sorted by cell.
 
-    Of one cell every point stands for an equal area. A cell is what lies in its border and in no smaller one; without
-    a border, what lies nearest to its centre and in no border, no further away than REACH times the median distance
+    All points of a cell represent equal areas. A cell with a border is the part of it outside smaller borders. A cell
+    without one is the region nearest to its centre, outside all borders and within REACH times the median distance
     between neighbouring centres, as maps draw it. A cell without area has its centre as its only point.
 
     per_cell  about how many points a cell gets; None makes MOST_POINTS of all, within FEWEST_PER_CELL and MOST_PER_CELL
@@ -59,7 +59,7 @@ def sample_cells(partition: Partition, per_cell: int | None = None) -> tuple[NDA
 
 
 def cells_at(partition: Partition, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The cell (N,) whose area, as `sample_cells` has it, holds each point (N, 2) in degrees; −1 in none."""
+    """Return the cell (N,) whose area, as defined by `sample_cells`, contains each point (N, 2) in degrees, or −1."""
     found = np.full(len(points_deg), -1)
     if partition.borders is not None and _bordered(partition).any():
         found = _smallest_holding(partition, partition.borders, points_deg)

@@ -1,4 +1,4 @@
-"""Tables of cells: a CSV file with the label, the centre and maybe the parent of each."""
+"""Read tables of cells: CSV files with the label, the centre and optionally the parent of each cell."""
 
 import csv
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from geoexplain.words import mebibytes
 
 COLUMNS = ("label", "latitude", "longitude")
 PARENT = "parent"
-"""Optional column: the number of the cell, in the next coarser table, that holds this one."""
+"""Optional column: the index of the cell's parent in the next coarser table."""
 
 MAX_CELLS = 1_000_000
-"""A table of cells is not read beyond this."""
+"""Largest number of cells in a table."""
 
 MAX_BYTES = 256 * 2**20
-"""Nor is a file that is larger: a single line of it would have to be held whole."""
+"""Largest size of a table, since a single line is held in memory whole."""
 
 
 def read_cells(file: Path, name: str) -> Partition:
-    """Read a table of cells (CSV with the columns label, latitude, longitude, maybe parent) as the Partition `name`.
+    """Read a table of cells (CSV with label, latitude, longitude and optionally parent) as the Partition `name`.
 
-    Raises DataError for a file that is missing, is not such a table, or holds no cell or more than MAX_CELLS, or
-    is larger than MAX_BYTES.
+    Raises DataError for a file that is missing, is not such a table, contains no cell or more than MAX_CELLS, or is
+    larger than MAX_BYTES.
     """
     return read_cell_table(file, name)[0]
 
@@ -34,7 +34,7 @@ def read_cells(file: Path, name: str) -> Partition:
 def read_cell_table(
     file: Path, name: str, further: Sequence[str] = ()
 ) -> tuple[Partition, tuple[tuple[str, ...], ...]]:
-    """The same, and the texts in the columns `further`, which then have to be there as well."""
+    """Do the same, and return the texts of the columns `further`, which the table must have as well."""
     labels: list[str] = []
     centers: list[tuple[float, float]] = []
     parents: list[int] = []
@@ -73,7 +73,7 @@ def read_cell_table(
 
 
 def check_size(file: Path) -> None:
-    """Raise DataError for a table of more than MAX_BYTES bytes, OSError where there is none."""
+    """Raise DataError for a table of more than MAX_BYTES bytes, OSError for a missing one."""
     if file.stat().st_size > MAX_BYTES:
         raise DataError(f"{file.name}: expected at most {mebibytes(MAX_BYTES)}, got more: is this another table?")
 

@@ -1,4 +1,4 @@
-"""Millions of coordinates out of a CSV table, in bounded memory, with the line where one is wrong."""
+"""Read millions of coordinates from a CSV table in bounded memory; errors name the line."""
 
 import csv
 import io
@@ -18,25 +18,25 @@ from geoexplain.words import printable
 
 LATITUDES = ("lat", "latitude", "lat_deg")
 LONGITUDES = ("lon", "lng", "long", "longitude", "lon_deg")
-"""Names of columns, in any case; of several that are there, the first one of this list counts."""
+"""Accepted column names, in upper or lower case. If a table has several of them, the first in this list is used."""
 
 DELIMITERS = ",;\t"
 MAX_ROWS = 200_000_000
-"""Of 16 bytes each in memory."""
+"""Each row takes 16 bytes of memory."""
 
 MAX_LINE = 1_000_000
-"""Characters; a longer line would have to be held whole."""
+"""Longest line in characters, since a line is held in memory whole."""
 
 ROWS_AT_A_TIME = 250_000
 
 
 def read_coordinates(table: Path, *, progress: Callable[[int, int], None] | None = None) -> NDArray[np.float64]:
-    """The coordinates of a table, float64 (N, 2), latitude and longitude in degrees, N ≥ 1, in its order.
+    """Read the coordinates of a table: float64 (N, 2), latitude and longitude in degrees, N ≥ 1, in the table's order.
 
-    A CSV table in UTF-8 with commas, semicolons or tabs, and a header with one of LATITUDES and one of LONGITUDES;
-    other columns and empty lines are left aside. `progress` hears (bytes read, bytes in all).
-    Raises DataError for a file that is not such a table, with the line, for a value that is none on Earth, and for
-    more than MAX_ROWS rows.
+    The table is CSV in UTF-8 with commas, semicolons or tabs. Its header names one of LATITUDES and one of LONGITUDES;
+    other columns and empty lines are ignored. `progress` is called with (bytes read, size of the file in bytes).
+    Raises DataError if the file is not such a table, if a value is not a coordinate on Earth (the message names the
+    line), or if there are more than MAX_ROWS rows.
     """
     name = printable(table.name or str(table))
     if not table.is_file():
@@ -44,7 +44,7 @@ def read_coordinates(table: Path, *, progress: Callable[[int, int], None] | None
     try:
         size = table.stat().st_size
         blocks = []
-        for block, done in _read(table, name):
+        for block, done in _read_blocks(table, name):
             blocks.append(block)
             if sum(map(len, blocks)) > MAX_ROWS:
                 raise DataError(f"{name}: expected at most {MAX_ROWS:,} coordinates, got more: split the table.")
@@ -55,64 +55,70 @@ def read_coordinates(table: Path, *, progress: Callable[[int, int], None] | None
     except OSError as error:
         raise DataError(f"{name}: expected a readable table, got '{error.strerror}': check the file.") from None
     if not blocks:
-        raise DataError(f"{name}: expected a coordinate in every line, got none after the header.")
+        raise DataError(
+            f"{name}: expected a coordinate in every line, got none after the header: check that the file is complete."
+        )
     return np.concatenate(blocks)
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """What the header says: the delimiter, the columns of latitude and longitude, the lines up to it."""
+    """The delimiter, the columns of latitude and longitude, and the number of lines up to and including the header."""
 
     delimiter: str
-    places: tuple[int, int]
+    columns: tuple[int, int]
     lines: int
 
 
-def _read(table: Path, name: str) -> Iterator[tuple[NDArray[np.float64], int]]:
-    """Blocks (n, 2), n ≥ 1, and the bytes read so far."""
+def _read_blocks(table: Path, name: str) -> Iterator[tuple[NDArray[np.float64], int]]:
+    """Yield blocks (n, 2), n ≥ 1, and the number of bytes read so far."""
     with table.open("rb") as data:
-        text = io.TextIOWrapper(data, encoding="utf-8-sig", newline="")  # closes `data` when nothing holds it any more
-        lines = _lines(text, name)
-        layout = _header(lines, name)
+        text = io.TextIOWrapper(data, encoding="utf-8-sig", newline="")  # closes `data` when it is garbage-collected
+        lines = _read_lines(text, name)
+        layout = _read_header(lines, name)
         rows = 0
-        while (block := _block(lines, layout)) is None or len(block):
-            if block is None:  # something in it is wrong, or not as NumPy wants it: once more from there, line by line
-                yield from _read_slowly(table, name, rows)
+        while (block := _next_block(lines, layout)) is None or len(block):
+            if block is None:  # a wrong value, or a form that NumPy cannot parse: parse the rest line by line
+                yield from _read_by_line(table, name, rows)
                 return
             rows += len(block)
             yield block, data.tell()
 
 
-def _lines(file: TextIO, name: str) -> Iterator[str]:
+def _read_lines(file: TextIO, name: str) -> Iterator[str]:
     while line := file.readline(MAX_LINE):
         if len(line) == MAX_LINE:
-            raise DataError(f"{name}: expected lines of less than {MAX_LINE:,} characters, got more: is it a table?")
+            raise DataError(
+                f"{name}: expected lines of less than {MAX_LINE:,} characters, got a longer one: is it a table?"
+            )
         yield line
 
 
-def _header(lines: Iterator[str], name: str) -> _Layout:
+def _read_header(lines: Iterator[str], name: str) -> _Layout:
     above, header = next(((i, line) for i, line in enumerate(lines, 1) if line.strip()), (0, ""))
     for delimiter in DELIMITERS:
         titles = [title.strip().lower() for title in next(csv.reader([header], delimiter=delimiter), [])]
-        found = [next((titles.index(one) for one in names if one in titles), None) for names in (LATITUDES, LONGITUDES)]
-        if None not in found:
-            lat, lon = (place for place in found if place is not None)
+        columns = [
+            next((titles.index(title) for title in names if title in titles), None) for names in (LATITUDES, LONGITUDES)
+        ]
+        if None not in columns:
+            lat, lon = (column for column in columns if column is not None)
             return _Layout(delimiter, (lat, lon), above)
     raise DataError(
         f"{name}: expected a header with {' or '.join(LATITUDES[:2])} and with {' or '.join(LONGITUDES[:4])}, got "
-        f"{printable(header.strip())!r}: name the columns so."
+        f"{printable(header.strip())!r}: rename the columns."
     )
 
 
-def _block(lines: Iterator[str], layout: _Layout) -> NDArray[np.float64] | None:
-    """The next rows (n, 2); none (0, 2) at the end; None if something is wrong with one of them."""
+def _next_block(lines: Iterator[str], layout: _Layout) -> NDArray[np.float64] | None:
+    """Return the next rows (n, 2), an empty array (0, 2) at the end, or None if one of the rows is wrong."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that nothing is left
+            warnings.simplefilter("ignore")  # NumPy warns of empty input at the end of the file
             block = np.loadtxt(
                 lines,
                 delimiter=layout.delimiter,
-                usecols=layout.places,
+                usecols=layout.columns,
                 quotechar='"',
                 comments=None,
                 ndmin=2,
@@ -123,31 +129,31 @@ def _block(lines: Iterator[str], layout: _Layout) -> NDArray[np.float64] | None:
     except ValueError:
         return None
     block = block.reshape(-1, 2)
-    return block if (np.abs(block) <= (90, 180)).all() else None  # None for NaN, too
+    return block if (np.abs(block) <= (90, 180)).all() else None  # None for NaN too
 
 
-def _read_slowly(table: Path, name: str, known: int) -> Iterator[tuple[NDArray[np.float64], int]]:
-    """The rows after so many `known` ones, as _read gives them. Raises DataError, with the line, where one is wrong."""
+def _read_by_line(table: Path, name: str, skip: int) -> Iterator[tuple[NDArray[np.float64], int]]:
+    """Yield what `_read_blocks` yields, after the first `skip` rows. Raises DataError that names the wrong line."""
     with table.open("rb") as data:
-        text = io.TextIOWrapper(data, encoding="utf-8-sig", newline="")  # closes `data` when nothing holds it any more
-        lines = _lines(text, name)
-        layout = _header(lines, name)
-        points = _points(lines, layout, name)
-        for _ in itertools.islice(points, known):
+        text = io.TextIOWrapper(data, encoding="utf-8-sig", newline="")  # closes `data` when it is garbage-collected
+        lines = _read_lines(text, name)
+        layout = _read_header(lines, name)
+        points = _parse_points(lines, layout, name)
+        for _ in itertools.islice(points, skip):
             pass
         while len(block := np.array(list(itertools.islice(points, ROWS_AT_A_TIME)))):
             yield block, data.tell()
 
 
-def _points(lines: Iterator[str], layout: _Layout, name: str) -> Iterator[tuple[float, float]]:
+def _parse_points(lines: Iterator[str], layout: _Layout, name: str) -> Iterator[tuple[float, float]]:
     rows = csv.reader(lines, delimiter=layout.delimiter)
     try:
         for row in rows:
             if not any(cell.strip() for cell in row):
                 continue
-            cells = [row[place].strip() if place < len(row) else "" for place in layout.places]
+            cells = [row[column].strip() if column < len(row) else "" for column in layout.columns]
             try:
-                # Not with Python's own grouping of digits, 1_000, which no table means.
+                # Python accepts 1_000 as a number; in a table it is a mistake.
                 lat, lon = (float(cell.replace("_", "?")) for cell in cells)
             except ValueError:
                 lat = lon = math.nan
@@ -160,6 +166,6 @@ def _points(lines: Iterator[str], layout: _Layout, name: str) -> Iterator[tuple[
             yield lat, lon
     except csv.Error as error:
         raise DataError(
-            f"{name}, line {layout.lines + rows.line_num:,}: expected values between {layout.delimiter!r}, could not "
-            f"read the line ({error}): correct it."
+            f"{name}, line {layout.lines + rows.line_num:,}: expected values separated by {layout.delimiter!r}, got a "
+            f"line that cannot be parsed ({error}): correct it."
         ) from None

@@ -1,4 +1,4 @@
-"""What a map layer is made of, whichever file it comes from: places in degrees, and what is said of them."""
+"""Features of a map layer, independent of the file format: a shape in degrees and its properties."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ SLACK_DEG = 1e-3
 """How far coordinates may lie outside the globe, as a few of Natural Earth do at the antimeridian."""
 
 FEWEST_CORNERS = 4
-"""Of a ring: a triangle, closed."""
+"""Fewest points of a ring: a closed triangle."""
 
 
 @dataclass(frozen=True, eq=False)
 class Feature:
-    """One thing on the map.
+    """One object on the map.
 
     shape       a valid point, polygon or multipolygon, x = longitude and y = latitude in degrees; None for none
     properties  column in lower case → text without spaces around it, number, or None
@@ -32,15 +32,15 @@ class Feature:
 
 
 def point(values: Sequence[float], name: str) -> shapely.Point:
-    """A point at (longitude, latitude, …). Raises DataError, naming the file `name`, for one that is not on Earth."""
+    """Return the point at (longitude, latitude, …). Raises DataError, which names the file `name`, if not on Earth."""
     return shapely.Point(*_on_earth(np.asarray(values[:2], dtype=np.float64)[None], name)[0])
 
 
 def polygon(parts: Sequence[Sequence[NDArray[np.float64]]], name: str) -> shapely.Geometry | None:
-    """A valid (multi)polygon of parts, each of a shell and its holes: closed rings (N, 2), longitude first.
+    """Return a valid (multi)polygon of parts, each a shell and its holes: closed rings (N, 2), longitude first.
 
-    None if nothing has an area. Raises DataError, naming the file `name`, for a ring of fewer than FEWEST_CORNERS
-    points, and for a point that is not on Earth.
+    Returns None if the area is 0. Raises DataError, which names the file `name`, for a ring of fewer than
+    FEWEST_CORNERS points, and for a point that is not on Earth.
     """
     if not parts:
         return None

@@ -1,4 +1,4 @@
-"""What a view of Earth from above covers: the place of each of its pixels, and which of them are land or lake."""
+"""The footprint of a view of Earth from above: the position of each pixel, and which pixels are land or lake."""
 
 import math
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ LARGEST_WIDTH_KM = 20_000.0
 
 @dataclass(frozen=True)
 class Footprint:
-    """Where a view of Earth from above lies, in azimuthal equidistant projection around its centre.
+    """The area of a view of Earth from above, in azimuthal equidistant projection around its centre.
 
     lat_deg, lon_deg  its centre
-    width_km          what its width covers, above 0 and at most LARGEST_WIDTH_KM
+    width_km          its width on the ground, above 0 and at most LARGEST_WIDTH_KM
     rotation_deg      bearing of its upper edge: 0 is north up, 90 is east up
 
     Raises DataError for values out of range.
@@ -45,7 +45,7 @@ class Footprint:
 
 
 def pixel_positions(footprint: Footprint, size_hw: tuple[int, int]) -> NDArray[np.float64]:
-    """Latitude and longitude in degrees (H, W, 2) of the centre of every pixel of a view of H × W square pixels.
+    """Return latitude and longitude in degrees (H, W, 2) of every pixel's centre in a view of H × W square pixels.
 
     Azimuthal equidistant projection (Snyder 1987, p. 195): distance and bearing from the centre are true.
     """
@@ -58,37 +58,37 @@ def pixel_positions(footprint: Footprint, size_hw: tuple[int, int]) -> NDArray[n
 
 
 def on_land(points_deg: ArrayLike) -> NDArray[np.bool_]:
-    """Whether points (..., 2) in degrees lie on land, as Natural Earth 1:50m has it; shape (...).
+    """Return whether points (..., 2) in degrees lie on land according to Natural Earth 1:50m; shape (...).
 
-    Lakes are land there, but the Caspian Sea, which no country holds, is not, and neither are Antarctica's ice shelves.
+    Lakes count as land. The Caspian Sea, which is in no country, and Antarctica's ice shelves do not.
     Longitudes from -180 to 180. Raises DataError when the files of `assets/world` are missing or damaged.
     """
     return within(points_deg, load_gazetteer().shapes)
 
 
 def on_lake(points_deg: ArrayLike) -> NDArray[np.bool_]:
-    """Whether points (..., 2) in degrees lie in a lake or reservoir of Natural Earth 1:50m; shape (...).
+    """Return whether points (..., 2) in degrees lie in a lake or reservoir of Natural Earth 1:50m; shape (...).
 
-    The Caspian Sea is none there. Longitudes from -180 to 180. Raises DataError as load_lakes() does.
+    The Caspian Sea is not one of them. Longitudes from -180 to 180. Raises DataError like `load_lakes`.
     """
     return within(points_deg, load_lakes())
 
 
 def within(points_deg: ArrayLike, shapes: shapely.STRtree) -> NDArray[np.bool_]:
-    """Whether points (..., 2) in degrees lie in any of a tree's (multi)polygons, their borders included; shape (...).
+    """Return whether points (..., 2) in degrees lie in or on the border of any (multi)polygon of a tree; shape (...).
 
-    Points have longitudes from -180 to 180; of the polygons, x is the longitude and y the latitude, and one that
-    crosses the antimeridian goes on beyond 180. It is many times faster if they are prepared.
+    Points have longitudes from -180 to 180. Polygons have x = longitude and y = latitude; one that crosses the
+    antimeridian continues beyond 180. Prepared polygons are many times faster.
     """
     points = np.asarray(points_deg, dtype=np.float64)
     lat, lon = points[..., 0].ravel(), points[..., 1].ravel()
     inside = np.zeros(lat.size, dtype=np.bool_)
-    for turn in (0.0, 360.0):  # polygons that the antimeridian cuts go on beyond 180° E
+    for turn in (0.0, 360.0):  # polygons across the antimeridian continue beyond 180° E
         there = np.flatnonzero((turn == 0) | (lon < 0))
         if not there.size:
             continue
         x, y = lon[there] + turn, lat[there]
-        # One prepared polygon after the other, since a query of the tree by points does not use that they are prepared.
+        # One polygon after the other, since a query of the tree by points does not use prepared geometries.
         for shape in shapes.geometries[shapes.query(shapely.box(x.min(), y.min(), x.max(), y.max()))]:
             west, south, east, north = shapely.bounds(shape)
             near = (x >= west) & (x <= east) & (y >= south) & (y <= north)

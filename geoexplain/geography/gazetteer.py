@@ -1,7 +1,7 @@
-"""What the Earth's places are called: countries, cities, seas, from files that come with the package.
+"""Names and positions of countries, cities and seas, from files of the package.
 
 Countries are the polygons of Natural Earth 1:50m, cities are those of GeoNames with 15,000 inhabitants or more (and
-capitals), seas and the lands of Antarctica are boxes of `assets/world/regions.csv`, where the first match counts.
+capitals), seas and the lands of Antarctica are boxes of `assets/world/regions.csv`; the first matching box is used.
 """
 
 import csv
@@ -25,18 +25,18 @@ WORLD = ASSETS / "world"
 
 @dataclass(frozen=True)
 class Gazetteer:
-    """Names and where they are; coordinates are (latitude, longitude) in degrees.
+    """Names and positions; coordinates are (latitude, longitude) in degrees.
 
     countries        a name for each of N countries and territories
-    codes            under which GeoNames lists the cities of each; "" where it lists none
+    codes            country codes under which GeoNames lists the cities of each; "" if it lists none
     shapes           tree over the N multipolygons, x = longitude, which may run past 180°
     coast            tree over unit vectors of points along every border and coast, at most 11 km apart
-    coast_country    whose border or coast each of these points is
+    coast_country    index of the country of each of these points
     cities           C names
     city_deg         (C, 2)
     city_population  (C,) inhabitants
-    city_ids         (C,) numbers by which GeoNames knows them
-    city_divisions   C codes of the divisions that hold them, "FR.11", as `assets/world/admin1.csv` lists them
+    city_ids         (C,) identifiers in GeoNames
+    city_divisions   C codes of the divisions that contain them, "FR.11", as in `assets/world/admin1.csv`
     cities_of        code → indices of its cities
     regions          rows (kind "sea" or "land", name, south, west, north, east ≥ west) in degrees, first match first
     """
@@ -59,7 +59,7 @@ _loading = threading.Lock()
 
 
 def load_gazetteer() -> Gazetteer:
-    """The gazetteer, read once per process (about half a second) and shared by all threads.
+    """Load the gazetteer, once per process (about half a second); all threads share it.
 
     Raises DataError when the files of `assets/world` are missing or damaged.
     """

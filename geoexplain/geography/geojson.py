@@ -1,4 +1,4 @@
-"""Points and polygons out of GeoJSON from strangers (RFC 7946)."""
+"""Read points and polygons from untrusted GeoJSON (RFC 7946)."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from geoexplain.words import printable
 
 
 def read_geojson(data: bytes, name: str) -> tuple[Feature, ...]:
-    """The features of a FeatureCollection in their order; `name` is for messages.
+    """Return the features of a FeatureCollection in their order; `name` is for messages.
 
     Raises DataError for anything else, and for a geometry that is neither a point nor a (multi)polygon.
     """
@@ -42,7 +42,7 @@ def _shape(geometry: Mapping[str, Any] | None, name: str) -> shapely.Geometry | 
     if kind not in ("Polygon", "MultiPolygon"):
         raise DataError(f"{name}: expected points or polygons, got {printable(str(kind))}: take another layer.")
     parts = [coordinates] if kind == "Polygon" else coordinates
-    # Heights, which GeoJSON allows, are left aside. Strings are no numbers here, though NumPy would take them.
+    # Heights, which GeoJSON allows, are ignored. NumPy would convert strings, which are refused here.
     rings = [[np.array([(x, y) for x, y, *_ in ring]) for ring in part] for part in parts]
     if any(ring.size and ring.dtype.kind not in "if" for part in rings for ring in part):
         raise ValueError("coordinates")

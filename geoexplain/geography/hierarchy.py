@@ -1,20 +1,20 @@
-"""The semantic hierarchy of Theiner et al. (WACV 2022, sect. 3.1): addresses that disagree → one tree of locations.
+"""The semantic hierarchy of Theiner et al. (WACV 2022, sect. 3.1): merges inconsistent addresses into one tree.
 
-A reverse geocoder names the places that hold a coordinate, fine to coarse, but not always the same ones in the same
-order: a street runs through two towns, a middle level is missing here and there, a park holds a town that elsewhere
-holds the park. The paper makes a hierarchy of it in this order:
+A reverse geocoder lists the places that contain a coordinate, fine to coarse, but not always the same ones in the same
+order: a street runs through two towns, a middle level is sometimes missing, a park contains a town that elsewhere
+contains the park. The paper builds a hierarchy in three steps:
 
 1. Every address gives an edge from each of its locations to the next coarser one; edges are counted over all images.
-2. Of several parents of a location only the most frequent edge stays. Of equally frequent ones that to the parent with
-   the smaller key stays, so that neither the order of the images nor that of the locations matters.
-3. Each address is replaced by the shortest path from its finest location to a root. What remains after step 2 has one
-   way up from each location, so the shortest path is that way; choosing among several ways before step 2 would prefer
-   whatever skips the most levels, a rare address without its town over a hundred with it.
+2. If a location has several parents, only the most frequent edge is kept; among ties, the edge to the parent with the
+   smaller key. So neither the order of the images nor that of the locations matters.
+3. Each address is replaced by the shortest path from its finest location to a root. After step 2 every location has
+   one path up, so that is the shortest one. Choosing among several paths before step 2 would prefer the path that
+   skips the most levels: one rare address without its town would outweigh a hundred with it.
 
-The paper does not say what happens when the edges that stay lead round in a circle (A in B, B in A), from which there
-is no path to a root. Here the least frequent edge of each circle is dropped (of equally frequent ones that which leaves
-the location with the smaller key), its location takes its next most frequent parent, or becomes a root when it has no
-other, and so on until no circle is left. The result depends on the counts and keys alone.
+The paper does not say what happens when the kept edges form a cycle (A in B, B in A), from which no path leads to a
+root. Here the least frequent edge of each cycle is dropped (among ties, the edge from the location with the smaller
+key), and its location takes its next most frequent parent or, without one, becomes a root; this is repeated until no
+cycle remains. The result depends only on counts and keys.
 """
 
 from dataclasses import dataclass, field
@@ -34,11 +34,11 @@ Indices = NDArray[np.int64]
 class Hierarchy:
     """L locations, each in at most one other, and the finest location of each of N images.
 
-    locations  L locations, every key once
-    parents    int64 (L,), the location that holds each location; −1 for a root
+    locations  L locations with unique keys
+    parents    int64 (L,), the location that contains each location; −1 for a root
     finest     int64 (N,), the finest location of each image; −1 for one without an address
 
-    Raises DataError when these do not fit together, or locations hold each other in a circle.
+    Raises DataError when these fields do not fit together, or if the parents form a cycle.
     """
 
     locations: tuple[Location, ...] = field(repr=False)
@@ -48,20 +48,23 @@ class Hierarchy:
     def __post_init__(self) -> None:
         count = len(self.locations)
         if self.parents.shape != (count,) or self.finest.ndim != 1:
-            raise DataError(f"hierarchy: expected one parent for each of {count} locations, got {self.parents.shape}.")
+            raise DataError(
+                f"hierarchy: expected one parent for each of {count} locations and one location per image, got shapes "
+                f"{self.parents.shape} and {self.finest.shape}: build it again."
+            )
         for indices in (self.parents, self.finest):
             if ((indices < -1) | (indices >= count)).any():
                 raise DataError(
-                    f"hierarchy: expected locations from -1 to {count - 1}, got {extremes(indices)}: number them anew."
+                    f"hierarchy: expected locations from -1 to {count - 1}, got {extremes(indices)}: correct them."
                 )
         if len(_on_circles(self.parents)):
-            raise DataError("hierarchy: expected every location below a root, got some that hold each other.")
+            raise DataError("hierarchy: expected every location below a root, got a cycle: build it again.")
 
     def __len__(self) -> int:
         return len(self.locations)
 
     def path(self, location: int) -> list[int]:
-        """A location and all that hold it, fine to coarse; empty for −1."""
+        """Return a location and all locations that contain it, fine to coarse; an empty list for −1."""
         path = []
         while location >= 0:
             path.append(location)
@@ -70,7 +73,7 @@ class Hierarchy:
 
     @cached_property
     def depth(self) -> Indices:
-        """int64 (L,): steps from each location up to its root."""
+        """Number of steps from each location up to its root: int64 (L,)."""
         count = len(self)
         above = _with_end(self.parents)
         steps = (above != count).astype(np.int64)
@@ -81,19 +84,19 @@ class Hierarchy:
 
     @cached_property
     def images(self) -> Indices:
-        """int64 (L,): how many images lie in each location, those in the locations that it holds included."""
+        """Number of images in each location and the locations that it contains: int64 (L,)."""
         images = np.bincount(self.finest[self.finest >= 0], minlength=len(self)).astype(np.int64)
         order = np.argsort(-self.depth, kind="stable")
         ends = np.flatnonzero(np.diff(self.depth[order], append=-1)) + 1
         start = 0
-        for end in ends[:-1].tolist():  # the deepest first; roots, the last, hand nothing on
+        for end in ends[:-1].tolist():  # deepest first; the last group, the roots, has no parents to add to
             rows = order[start:end]
             np.add.at(images, self.parents[rows], images[rows])
             start = end
         return images
 
     def nearest_kept(self, kept: NDArray[np.bool_]) -> Indices:
-        """int64 (L,): each location that is `kept` (L,) itself, else the finest kept one that holds it, else −1."""
+        """Return int64 (L,): the location itself if `kept` (L,), else the finest kept one that contains it, else −1."""
         count = len(self)
         step = np.append(np.where(kept, np.arange(count), _with_end(self.parents)[:count]), count)
         while not np.array_equal(above := step[step], step):
@@ -102,10 +105,10 @@ class Hierarchy:
 
 
 def build_hierarchy(addresses: Addresses) -> Hierarchy:
-    """The tree of all locations of N addresses, as the module's text says; a million addresses in about a second.
+    """Build the tree of all locations of N addresses by the steps above; a million addresses take about a second.
 
-    A location that follows itself in an address counts once; locations that no address names are roots of their own.
-    Raises DataError for an address that goes on after a gap.
+    A location that follows itself in an address counts once. Locations that are in no address become roots.
+    Raises DataError for an address with a gap (−1 before its last location).
     """
     children, coarser, frequency = _edges(addresses.paths, len(addresses.locations))
     rank = key_ranks(addresses.locations)
@@ -116,7 +119,7 @@ def build_hierarchy(addresses: Addresses) -> Hierarchy:
 
 
 def key_ranks(locations: tuple[Location, ...]) -> Indices:
-    """int64 (L,): the place of each location when they are sorted by key."""
+    """Return the rank of each location when they are sorted by key: int64 (L,)."""
     keys = [location.key for location in locations]
     rank = np.empty(len(keys), dtype=np.int64)
     rank[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
@@ -124,23 +127,26 @@ def key_ranks(locations: tuple[Location, ...]) -> Indices:
 
 
 def _edges(paths: NDArray[np.int32], count: int) -> tuple[Indices, Indices, Indices]:
-    """All distinct edges, finer → next coarser location, and how many addresses hold each; three arrays (E,)."""
-    found, often = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    """Return all distinct edges, finer → next coarser location, and their number of addresses: three arrays (E,)."""
+    codes, counts = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for finer, coarser in zip(paths.T[:-1], paths.T[1:], strict=True):
         if ((finer < 0) & (coarser >= 0)).any():
-            raise DataError("addresses: expected -1 only after the last location of an address, got one before it.")
+            raise DataError(
+                "addresses: expected -1 only after the last location of an address, got one before it: "
+                "write the locations first."
+            )
         rows = (coarser >= 0) & (finer != coarser)
-        # One column at a time, and an edge as one number: a million addresses are sorted in a few megabytes.
+        # One column at a time, with an edge as one number, a million addresses are sorted in a few megabytes.
         edge, times = np.unique(finer[rows].astype(np.int64) * count + coarser[rows], return_counts=True)
-        found.append(edge)
-        often.append(times)
-    edges, which = np.unique(np.concatenate(found), return_inverse=True)
-    frequency = np.bincount(which, weights=np.concatenate(often), minlength=len(edges)).astype(np.int64)
+        codes.append(edge)
+        counts.append(times)
+    edges, which = np.unique(np.concatenate(codes), return_inverse=True)
+    frequency = np.bincount(which, weights=np.concatenate(counts), minlength=len(edges)).astype(np.int64)
     return edges // max(count, 1), edges % max(count, 1), frequency
 
 
 def _one_parent_each(children: Indices, coarser: Indices, frequency: Indices, rank: Indices) -> Indices:
-    """Parents (L,) without a circle; edges (E,) are sorted by child, the child's preferred parent first."""
+    """Return parents (L,) without cycles; edges (E,) are sorted by child, then from the preferred parent on."""
     bounds = np.searchsorted(children, np.arange(len(rank) + 1))
     chosen, end = bounds[:-1].copy(), bounds[1:]
     padded = np.append(coarser, -1)
@@ -155,21 +161,21 @@ def _one_parent_each(children: Indices, coarser: Indices, frequency: Indices, ra
 
 
 def _with_end(parents: Indices) -> Indices:
-    """Parents with L in place of −1, and an L-th location that holds itself: where every way up ends."""
+    """Return parents with L in place of −1, plus an L-th location, its own parent, where every path up ends."""
     return np.append(np.where(parents < 0, len(parents), parents), len(parents))
 
 
 def _on_circles(parents: Indices) -> Indices:
-    """The locations that hold themselves through others, ascending."""
+    """Return the locations that are part of a cycle, in ascending order."""
     count = len(parents)
     above, steps = _with_end(parents), 1
-    while steps < count and (above != count).any():  # after L steps a way up has ended, or is on a circle
+    while steps < count and (above != count).any():  # after L steps a path up has ended, or it is in a cycle
         above, steps = above[above], steps * 2
     return np.unique(above[above < count])
 
 
 def _circles(looping: Indices, parents: Indices) -> list[list[int]]:
-    """Locations on circles, circle by circle."""
+    """Return the locations of each cycle."""
     circles, seen = [], set()
     for start in looping.tolist():
         circle, location = [], start

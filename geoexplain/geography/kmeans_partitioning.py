@@ -1,7 +1,7 @@
-"""Partitionings by spherical k-means: cells of about equal weight, each what lies nearest to its centre.
+"""Partitionings by spherical k-means: cells of about equal weight, each the region nearest to its centre.
 
-The finest level sorts coordinates to the nearest of its centres. A coarser level is made of whole cells of the next
-finer one, each of which goes to the nearest of fewer means: so every cell has one parent, and is a part of it.
+The finest level assigns coordinates to the nearest of its centres. A coarser level consists of whole cells of the next
+finer one, each assigned to the nearest of fewer means, so that every cell lies in exactly one parent.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,19 +24,20 @@ from geoexplain.geography.sphere import EARTH_RADIUS_KM, degrees, unit_vectors
 
 SAMPLE = 100_000
 SAMPLE_PER_CELL = 25
-"""Means are found on so many coordinates drawn without replacement, the more the more cells; then all are sorted."""
+"""Means are computed on a sample of SAMPLE coordinates, or of SAMPLE_PER_CELL per cell if that is more."""
 
 ITERATIONS = 25
 WORTH_THREADS = 100_000
 
 DIGITS = 7
-"""Of a centre in degrees, about a centimetre, as tables keep it: from there it sorts coordinates as when built."""
+"""Decimal places of a centre in degrees, about a centimetre. Tables use the same, so that a partitioning read from a
+table assigns coordinates exactly as when it was built."""
 
 SLACK = 1.02
-"""A cell's outline reaches a little further than its furthest coordinate, since it is cut by a disc with corners."""
+"""An outline extends a little beyond the cell's furthest coordinate, since the disc that cuts it is a polygon."""
 
 SEAM_DEG = 1e-6
-"""Corners closer together than that are one where cells are joined."""
+"""Corners closer together than this are merged where cells are joined."""
 
 
 def build_kmeans(
@@ -48,35 +49,35 @@ def build_kmeans(
     name_by: NameCells = name_cells,
     progress: Callable[[int, int], None] | None = None,
 ) -> Partitioning:
-    """The partitioning of points (N, 2) in degrees into about so many `cells` per level, given coarse to fine.
+    """Build a partitioning of points (N, 2) in degrees with about `cells` cells per level, given coarse to fine.
 
-    Spherical k-means (`spherical_kmeans`) on a sample of the points, which depends on `seed` and not on their order. A
-    cell that nothing is left in is left out, so there may be fewer. Cells run from south to north; `name_by`
-    gives them their labels, keys are their numbers. `progress` hears (rounds done, rounds in all).
+    Runs `spherical_kmeans` on a sample of the points that depends on `seed` and not on their order. Empty cells are
+    dropped, so there may be fewer than requested. Cells are ordered from south to north; `name_by` sets their labels;
+    keys are their numbers. `progress` is called with (rounds done, number of rounds).
     Raises DataError for numbers that do not rise from coarse to fine, and for more cells than points.
     """
     if not cells or cells[0] < 1 or any(fine <= coarse for coarse, fine in pairwise(cells)):
         raise DataError(
             "k-means partitioning: expected numbers of cells from 1 that rise from coarse to fine, got "
-            f"{', '.join(map(str, cells)) or 'none'}: give them like 200 2000."
+            f"{', '.join(map(str, cells)) or 'none'}: write them as 200 2000."
         )
     sample = _sample(points_deg, max(SAMPLE, SAMPLE_PER_CELL * cells[-1]), seed)
     means = []
     for i, count in enumerate(cells):
 
-        def tell(step: int, steps: int, before: int = i) -> None:
+        def report(step: int, steps: int, before: int = i) -> None:
             if progress is not None:
                 progress(before * steps + step, len(cells) * steps)
 
-        found = spherical_kmeans(sample, count, seed=seed, iterations=ITERATIONS, progress=tell)
-        means.append(np.unique(found.round(DIGITS), axis=0))
+        centers_of_level = spherical_kmeans(sample, count, seed=seed, iterations=ITERATIONS, progress=report)
+        means.append(np.unique(centers_of_level.round(DIGITS), axis=0))
     finest = means[-1]
     chord, owner = _query(_index(finest), points_deg)
     counts = np.bincount(owner, minlength=len(finest))
     furthest = np.zeros(len(finest))
     np.maximum.at(furthest, owner, chord)
-    kept = counts > 0  # nothing was nearest to the others
-    finest, counts, furthest = finest[kept], counts[kept], furthest[kept]
+    used = counts > 0
+    finest, counts, furthest = finest[used], counts[used], furthest[used]
     centers, parents = [finest], []
     tallies = [counts]
     for coarse in means[-2::-1]:
@@ -102,12 +103,12 @@ def build_kmeans(
 
 
 def assign_to_nearest(centers_deg: NDArray[np.float64]) -> Assign:
-    """The rule of a partitioning whose finest cells are what lies nearest to each centre (K, 2) in degrees."""
+    """Return the rule that assigns a point to the cell with the nearest centre; centres (K, 2) in degrees."""
     return partial(_nearest, _index(centers_deg))
 
 
 def _index(centers_deg: NDArray[np.float64]) -> KDTree:
-    return KDTree(unit_vectors(centers_deg))  # order along a chord is order along the great circle
+    return KDTree(unit_vectors(centers_deg))  # nearest by chord is nearest by great circle
 
 
 def _nearest(centers: KDTree, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -115,7 +116,7 @@ def _nearest(centers: KDTree, points_deg: NDArray[np.float64]) -> NDArray[np.int
 
 
 def _query(centers: KDTree, points_deg: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The distance to the nearest of some unit vectors, along the chord, and which it is."""
+    """Return the chord length from each point to the nearest centre, and that centre's index."""
     threads = -1 if len(points_deg) > WORTH_THREADS else 1
     chord, nearest = centers.query(unit_vectors(points_deg), workers=threads)
     return chord, nearest.astype(np.int64)
@@ -133,7 +134,7 @@ def _borders(
     parents: Sequence[NDArray[np.int64]],
     furthest_km: NDArray[np.float64],
 ) -> tuple[tuple[BaseGeometry | None, ...], ...]:
-    """What lies nearest to each of the finest cells, as far as its coordinates do, and what of it makes the coarser."""
+    """Return the borders per level: Voronoi regions cut at their furthest coordinate, then unions of these."""
     rings = voronoi_outlines(centers_deg[0], reach_km=SLACK * furthest_km)
     finest = [ring_polygon(ring, center) for ring, center in zip(rings, centers_deg[0], strict=True)]
     borders: list[list[BaseGeometry | None]] = [[_valid(shape) for shape in finest]]

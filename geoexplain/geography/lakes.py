@@ -1,4 +1,4 @@
-"""The lakes and reservoirs of Natural Earth 1:50m, from a file that comes with the package."""
+"""Load the lakes and reservoirs of Natural Earth 1:50m from a file of the package."""
 
 import threading
 import zipfile
@@ -16,7 +16,7 @@ _loading = threading.Lock()
 
 
 def load_lakes() -> shapely.STRtree:
-    """A tree over their multipolygons, prepared; x = longitude. Read once per process and shared by all threads.
+    """Return a tree over their prepared multipolygons, x = longitude; read once per process, shared by all threads.
 
     Raises DataError when the file of `assets/world` is missing or damaged.
     """

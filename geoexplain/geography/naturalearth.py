@@ -1,8 +1,8 @@
-"""Natural Earth's own files, as they come from naturalearthdata.com: a folder of downloads → the features of a layer.
+"""Read layers of Natural Earth from a folder of downloads from naturalearthdata.com.
 
-A layer "lakes" is looked for as ne_50m_lakes, then as ne_10m_lakes and ne_110m_lakes, first in the folder and then in
-the folders inside it: GeoJSON (.geojson or .json), a shapefile (.shp with its .dbf), or a .zip that holds one. Nothing
-is unpacked to disk.
+For the layer "lakes" the reader looks for ne_50m_lakes, then ne_10m_lakes and ne_110m_lakes, first in the folder and
+then in its subfolders: GeoJSON (.geojson or .json), a shapefile (.shp with its .dbf), or a .zip that contains one.
+Nothing is unpacked to disk.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ from geoexplain.words import printable
 SCALES = ("50m", "10m", "110m")
 
 MAX_BYTES = 64 * 2**20
-"""Of a file, packed or not. The largest layers of 1:10m have 20 MB."""
+"""Largest size of a file, packed or not. The largest layers at 1:10m have 20 MB."""
 
 GEOJSON = (".geojson", ".json")
 PACKED = (".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".gz")
-"""What nothing here unpacks, but which is worth a word."""
+"""Archives that are not supported, but are named in an error message."""
 
 MAX_FOLDERS = 1000
 
@@ -36,9 +36,9 @@ MAX_FOLDERS = 1000
 class Layer:
     """One layer of Natural Earth.
 
-    name      of its files, such as "ne_50m_lakes"
-    features  in the order of the file
-    sha256    of what was read, in hexadecimal
+    name      name of its files, such as "ne_50m_lakes"
+    features  features in the order of the file
+    sha256    hexadecimal SHA-256 of the bytes that were read
     """
 
     name: str
@@ -47,10 +47,10 @@ class Layer:
 
 
 def read_layer(folder: Path, layer: str) -> Layer | None:
-    """A layer by its name without scale, such as "geography_regions_polys"; None if the folder has no file of it.
+    """Read a layer by its name without scale, such as "geography_regions_polys"; None if the folder does not have it.
 
-    Raises DataError for what is no folder, a file that is damaged, too large or holds no points or polygons, and a
-    layer that is there but in an archive other than a .zip.
+    Raises DataError if `folder` is not a folder, if the file is damaged, too large or has neither points nor polygons,
+    and if the layer exists only in an archive other than a .zip.
     """
     folders = _folders(folder)
     for name in (f"ne_{scale}_{layer}" for scale in SCALES):
@@ -66,7 +66,7 @@ def read_layer(folder: Path, layer: str) -> Layer | None:
 
 
 def _folders(folder: Path) -> Sequence[Path]:
-    """The folder and those inside it, by name."""
+    """Return the folder and its subfolders, sorted by name."""
     try:
         inside = sorted(path for path in folder.iterdir() if path.is_dir())
     except OSError as error:
@@ -94,12 +94,12 @@ def _layer(name: str, shp: bytes, dbf: bytes) -> Layer:
 
 
 def _unpacked(data: bytes, name: str) -> list[bytes]:
-    """The .shp and .dbf in a zip, in whatever folder of it."""
+    """Return the contents of the .shp and .dbf in a zip, in any folder of it."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {info.filename.rpartition("/")[2]: info for info in archive.infolist()}
             return [_member(archive, members[f"{name}{ending}"], name) for ending in (".shp", ".dbf")]
-    # A damaged zip raises seven kinds of exception; for whoever has the file they are one.
+    # A damaged zip raises seven kinds of exception; for the user they mean the same.
     except (KeyError, ValueError, EOFError, NotImplementedError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error):
         raise DataError(
             f"{name}.zip: expected a zip with {name}.shp and {name}.dbf, got something else or a damaged file: "

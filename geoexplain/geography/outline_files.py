@@ -1,4 +1,4 @@
-"""Borders of cells as GeoJSON: one feature per cell, in the order of its table, null where none is known."""
+"""Read and write borders of cells as GeoJSON: one feature per cell in the table's order, null if unknown."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from geoexplain.files.reading import read_bytes
 from geoexplain.words import printable
 
 MAX_BYTES = 64 * 2**20
-"""A file that is larger is not read: as Python objects it would take a GB."""
+"""Largest file that is read; its Python objects take about a GB."""
 
 DIGITS = 5
-"""Of a coordinate in degrees: about a metre."""
+"""Decimal places of a coordinate in degrees: about a metre."""
 
 FARTHEST_LON_DEG = 540.0
-"""Borders across the antimeridian run past ±180, but none beyond a whole turn from there."""
+"""Borders across the antimeridian exceed ±180, but by less than a whole turn."""
 
 DAMAGED = (
     ValueError,
@@ -32,7 +32,7 @@ DAMAGED = (
     RecursionError,
     shapely.errors.GEOSException,
 )
-"""What reading JSON with geometries of unknown origin may raise where it is not what it should be."""
+"""Exceptions that parsing an untrusted JSON file with geometries may raise."""
 
 
 def write_outlines(file: Path, borders: Sequence[BaseGeometry | None], labels: Sequence[str]) -> None:
@@ -52,9 +52,9 @@ def write_outlines(file: Path, borders: Sequence[BaseGeometry | None], labels: S
 
 
 def read_outlines(file: Path, cells: int) -> tuple[BaseGeometry | None, ...]:
-    """The borders of K `cells` that `write_outlines` wrote: valid (multi)polygons, None where none is known.
+    """Read the borders of K `cells` that `write_outlines` wrote: valid (multi)polygons, None if unknown.
 
-    Raises DataError for a file that cannot be read, has more than MAX_BYTES bytes, is no such file, or is of another
+    Raises DataError for a file that cannot be read, has more than MAX_BYTES bytes, is not such a file, or has another
     number of cells.
     """
     data = read_bytes(file, MAX_BYTES)
@@ -102,8 +102,8 @@ def _border(geometry: Mapping[str, Any] | None) -> BaseGeometry | None:
 
 def _ring(corners: Sequence[Sequence[float]]) -> np.ndarray[Any, np.dtype[np.float64]]:
     ring = np.array([(x, y) for x, y, *_ in corners])
-    # Strings are no numbers here, though NumPy would take them; written so that NaN is refused, too.
+    # NumPy would convert strings, which are refused here. The comparison is written so that NaN fails it too.
     on_earth = ring.dtype.kind in "if" and (np.abs(ring) <= [FARTHEST_LON_DEG, 90.0]).all()
     if len(ring) < 4 or not on_earth:
         raise ValueError("ring")
-    return ring.astype(np.float64).round(DIGITS)  # GEOS fails on corners that are next to nothing apart
+    return ring.astype(np.float64).round(DIGITS)  # GEOS fails on corners that are almost equal

@@ -1,4 +1,4 @@
-"""The borders of cells without what lies in smaller cells: a country's cell is the rest around its cities'."""
+"""Borders of cells minus the smaller cells inside them: a country's cell is the rest around its cities."""
 
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
@@ -11,14 +11,14 @@ from shapely.geometry.base import BaseGeometry
 from geoexplain.geography.partition import Partition
 
 SMALLEST_REST = 1e-3
-"""Of a cell's area: where smaller cells leave no more of it, the cell keeps all."""
+"""Share of a cell's area. If smaller cells leave less of it than this, the cell keeps its whole border."""
 
-# As long as a partition lives: maps and areas need the same.
+# Kept as long as the partition exists, since both maps and areas use them.
 _known: WeakKeyDictionary[Partition, tuple[BaseGeometry | None, ...]] = WeakKeyDictionary()
 
 
 def own_borders(partition: Partition) -> tuple[BaseGeometry | None, ...]:
-    """The K borders, each in one piece across ±180° and without the smaller cells in it; None where none is known."""
+    """Return the K borders, joined across ±180° and without the smaller cells inside; None where unknown."""
     if partition not in _known:
         _known[partition] = _apart([None if one is None else joined(one) for one in partition.borders or ()])
     return _known[partition]
@@ -41,12 +41,12 @@ def _apart(borders: Sequence[BaseGeometry | None]) -> tuple[BaseGeometry | None,
 
 
 def joined(border: BaseGeometry) -> BaseGeometry:
-    """A border cut at ±180°, as many maps cut it, in one piece that runs past it; any other as it is."""
+    """Return a border that is cut at ±180° in one piece that exceeds ±180°; return any other border unchanged."""
     parts = shapely.get_parts(border)
     west, _, east, _ = shapely.bounds(parts).T
     left, right = np.isclose(west, -180), np.isclose(east, 180)
     if (left & right).any() or not (left.any() and right.any()):  # around a pole, or not cut
         return border
     moved = [translate(part, xoff=360) if end < 0 else part for part, end in zip(parts, east, strict=True)]
-    # What touched at the antimeridian may miss it by a hair.
+    # The grid closes tiny gaps between pieces that touched at the antimeridian.
     return shapely.union_all(moved, grid_size=1e-6)

@@ -1,4 +1,4 @@
-"""A partition of the Earth into cells: the classes of a geolocator."""
+"""A partition divides the Earth into cells, the classes of a geolocator."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -20,31 +20,31 @@ from geoexplain.geography.sphere import EARTH_RADIUS_KM, degrees, destination, g
 from geoexplain.words import extremes
 
 LARGEST_DISC_KM = EARTH_RADIUS_KM * np.pi / 2
-"""No outline reaches further from its centre than a hemisphere."""
+"""Largest radius of an outline: a hemisphere."""
 
 LONGEST_EDGE_DEG = 5.0
-"""A border is a great circle; between corners no further apart than this a straight line on the map stands for it."""
+"""Borders are great circles; a straight line on the map replaces an arc of at most this length."""
 
 REACH = 1.6
-"""Of a cell without a border nothing counts that is further from its centre than this many times the median distance
-between neighbouring centres: cells on a coast do not claim half an ocean."""
+"""Radius at which a cell without a border is cut, in median distances between neighbouring centres. Without it cells on
+a coast would claim half an ocean."""
 
 SIMILARITIES_AT_A_TIME = 2**24
-"""Entries of the matrix (points, cells) held at once: 64 MiB in float32."""
+"""Entries of the (points, cells) matrix that are computed at once: 64 MiB in float32."""
 
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """K cells, each with a name and a centre.
+    """K cells, each with a label and a centre.
 
     name         identifier of the partition, for messages
     labels       K human-readable names, K ≥ 1
     centers_deg  float64 (K, 2), latitude in [-90, 90] and longitude in [-180, 180] in degrees
     parents      int64 (K,), index of each cell's parent in a coarser partition, or None
-    borders      K (multi)polygons, x = longitude in degrees, which may run past ±180, y = latitude; None for a cell
-                 whose border is not known, or for all. Borders may hold each other: a city its country's rest.
+    borders      K (multi)polygons, x = longitude in degrees, which may exceed ±180, y = latitude; None for a cell with
+                 an unknown border, or for all. Borders may contain each other: a country's contains its cities'.
 
-    Raises DataError when these do not fit together.
+    Raises DataError when these fields do not fit together.
     """
 
     name: str
@@ -56,11 +56,11 @@ class Partition:
     def __post_init__(self) -> None:
         shape = (len(self.labels), 2)
         if not self.labels:
-            raise DataError(f"partition {self.name}: expected at least one cell, got none; rebuild the partition.")
+            raise DataError(f"partition {self.name}: expected at least one cell, got none: rebuild the partition.")
         if self.centers_deg.shape != shape:
             raise DataError(
                 f"partition {self.name}: expected one centre for each of {len(self.labels)} labels, shape {shape}, "
-                f"got {self.centers_deg.shape}; rebuild the partition."
+                f"got {self.centers_deg.shape}: rebuild the partition."
             )
         lat, lon = self.centers_deg.T
         if not (np.abs(lat) <= 90).all() or not (np.abs(lon) <= 180).all():  # also false for NaN
@@ -71,12 +71,12 @@ class Partition:
         if self.parents is not None and self.parents.shape != shape[:1]:
             raise DataError(
                 f"partition {self.name}: expected one parent for each of {shape[0]} cells, "
-                f"got shape {self.parents.shape}; rebuild the partition."
+                f"got shape {self.parents.shape}: rebuild the partition."
             )
         if self.borders is not None and len(self.borders) != shape[0]:
             raise DataError(
                 f"partition {self.name}: expected a border, or None, for each of {shape[0]} cells, "
-                f"got {len(self.borders)}; rebuild the partition."
+                f"got {len(self.borders)}: rebuild the partition."
             )
 
     def __len__(self) -> int:
@@ -84,20 +84,23 @@ class Partition:
 
     @cached_property
     def unit_vectors(self) -> NDArray[np.float64]:
-        """The cell centres as unit vectors (K, 3)."""
+        """Cell centres as unit vectors (K, 3)."""
         return unit_vectors(self.centers_deg)
 
     def nearest(self, lat_deg: float, lon_deg: float) -> int:
-        """Index in [0, K) of the cell whose centre is nearest to a point in degrees; of equally near ones the first."""
+        """Return the index in [0, K) of the cell whose centre is nearest to a point in degrees; the first of ties."""
         return int(np.argmax(self.unit_vectors @ unit_vectors([lat_deg, lon_deg])))
 
     def nearest_many(self, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Index (N,) of the cell whose centre is nearest to each point (N, 2) in degrees."""
+        """Return the indices (N,) of the cells whose centres are nearest to points (N, 2) in degrees."""
         owner, _ = _assign(unit_vectors(points_deg), self.unit_vectors)
         return owner
 
-    def holding(self, lat_deg: float, lon_deg: float) -> int:
-        """Index in [0, K) of the cell of a point in degrees: the smallest whose border holds it, else the nearest."""
+    def cell_at(self, lat_deg: float, lon_deg: float) -> int:
+        """Return the index in [0, K) of the cell of a point in degrees.
+
+        It is the smallest cell whose border contains the point; if none does, the cell with the nearest centre.
+        """
         if self.borders is not None:
             turns = shapely.points([lon_deg - 360, lon_deg, lon_deg + 360], [lat_deg] * 3)
             held = np.unique(self._border_index.query(turns, predicate="intersects")[1])
@@ -115,26 +118,29 @@ class Partition:
         return voronoi_outlines(self.centers_deg)
 
     def outlines(self) -> list[NDArray[np.float64]]:
-        """K closed rings (V, 2) in degrees, as `voronoi_outlines` draws them."""
+        """Return K closed rings (V, 2) in degrees, computed by `voronoi_outlines`."""
         return list(self._outlines)
 
     @cached_property
     def spacing_km(self) -> float:
-        """Median distance in km from a centre to its nearest neighbour; infinite for a single cell."""
+        """Median distance in km from a centre to the nearest other centre; infinite for a single cell."""
         return _spacing_km(self.unit_vectors)
 
     def rings(self) -> list[list[NDArray[np.float64]]]:
-        """For each of K cells its closed rings (V, 2) in degrees, latitude first, however far longitudes run.
+        """Return the closed rings (V, 2) of each of K cells in degrees, latitude first; longitudes may exceed ±180.
 
-        Those of its border where one is known, shells counterclockwise on a map and holes clockwise; else the one of
-        `outlines`.
+        A cell with a known border has the rings of that border, shells counterclockwise on a map and holes clockwise.
+        Any other cell has its ring from `outlines`.
         """
-        known = self.borders or (None,) * len(self)
-        around = self._outlines if any(border is None for border in known) else ()  # a diagram of many cells costs
-        return [polygon_rings(border) if border is not None else [around[cell]] for cell, border in enumerate(known)]
+        borders = self.borders or (None,) * len(self)
+        # Computed only if needed: the Voronoi diagram of many cells takes long.
+        outlines = self._outlines if any(border is None for border in borders) else ()
+        return [
+            polygon_rings(border) if border is not None else [outlines[cell]] for cell, border in enumerate(borders)
+        ]
 
     def save(self, path: Path) -> None:
-        """Write labels and centres as a CSV table with the columns label, latitude, longitude, and parent if known.
+        """Write a CSV table with the columns label, latitude, longitude, and parent if the parents are known.
 
         Centres are rounded to 1e-7 degrees, about a centimetre.
         """
@@ -147,21 +153,24 @@ class Partition:
 
 
 def polygon_rings(shape: BaseGeometry) -> list[NDArray[np.float64]]:
-    """The closed rings (V, 2) of a (multi)polygon with x = longitude, latitude first; of them, only holes clockwise."""
-    turned = [orient(part) for part in shapely.get_parts(shape) if isinstance(part, Polygon) and not part.is_empty]
-    return [shapely.get_coordinates(ring)[:, ::-1] for part in turned for ring in (part.exterior, *part.interiors)]
+    """Return the closed rings (V, 2), latitude first, of a (multi)polygon with x = longitude.
+
+    Shells run counterclockwise on a map, holes clockwise.
+    """
+    oriented = [orient(part) for part in shapely.get_parts(shape) if isinstance(part, Polygon) and not part.is_empty]
+    return [shapely.get_coordinates(ring)[:, ::-1] for part in oriented for ring in (part.exterior, *part.interiors)]
 
 
 def hierarchy(finest: Partition, coarser: Sequence[Partition]) -> NDArray[np.int64]:
-    """int64 (K, L): the cell of every partition, coarse to fine, that holds each of the K finest cells.
+    """Return int64 (K, L): for each of K finest cells, the cell of every partition that contains it, coarse to fine.
 
-    `coarser` names the next coarser partition first; parents of each partition point into the one after it.
-    Raises DataError when one that should have parents has none.
+    `coarser` starts with the next coarser partition; the parents of each partition point into the one after it.
+    Raises DataError when a partition that needs parents has none.
     """
     columns = [np.arange(len(finest))]
     for lower, _ in zip([finest, *coarser], coarser, strict=False):
         if lower.parents is None:
-            raise DataError(f"partition {lower.name}: expected the parent of every cell, got none; rebuild it.")
+            raise DataError(f"partition {lower.name}: expected the parent of every cell, got none: rebuild it.")
         columns.append(lower.parents[columns[-1]])
     return np.stack(columns[::-1], axis=1)
 
@@ -169,14 +178,14 @@ def hierarchy(finest: Partition, coarser: Sequence[Partition]) -> NDArray[np.int
 def voronoi_outlines(
     centers_deg: NDArray[np.float64], reach: float = REACH, reach_km: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], ...]:
-    """Outlines of the regions nearest to each centre (K, 2) in degrees: K closed rings (V, 2), (latitude, longitude).
+    """Return outlines of the regions nearest to each centre (K, 2) in degrees: K closed rings (V, 2), latitude first.
 
-    Longitudes are within 180° of the centre's and so run past ±180 where a cell crosses the antimeridian; only a ring
+    Longitudes lie within 180° of the centre's and so exceed ±180 where a cell crosses the antimeridian. Only a ring
     around a pole jumps, once, opposite its centre.
 
-    A region is cut at `reach` times the median distance between neighbouring centres, or else each at its own
-    `reach_km` (K,). Fewer than four centres, centres all on one
-    circle, and coincident centres have no Voronoi diagram: discs then.
+    Each region is cut at `reach` times the median distance between neighbouring centres, or at its own `reach_km` (K,)
+    if that is not None. Fewer than four centres, centres all on one circle, and coincident centres have no Voronoi
+    diagram; their outlines are discs.
     """
     vectors = unit_vectors(centers_deg)
     radii_km = np.full(len(vectors), reach * _spacing_km(vectors)) if reach_km is None else reach_km
@@ -197,14 +206,14 @@ def voronoi_outlines(
 
 
 def _spacing_km(vectors: NDArray[np.float64]) -> float:
-    """Median distance from a centre to its nearest neighbour; infinite for a single centre."""
+    """Return the median distance from a centre to the nearest other centre; infinite for a single centre."""
     chords, _ = KDTree(vectors).query(vectors, k=2)
     nearest = float(np.median(chords[:, 1]))
     return 2 * EARTH_RADIUS_KM * float(np.arcsin(min(nearest / 2, 1.0))) if np.isfinite(nearest) else np.inf
 
 
 def _border(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Vectors along the great circles that join the corners (V, 3) of a region, in their order, around it."""
+    """Return vectors along the great circles that join the corners (V, 3) of a region in their order."""
     pieces = []
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         angle_deg = np.degrees(np.arccos(np.clip(start @ end, -1, 1)))
@@ -214,7 +223,7 @@ def _border(corners: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _to_plane(center_deg: NDArray[np.float64], points_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Azimuthal equidistant coordinates (N, 2) in km east and north of the centre (Snyder 1987, p. 195)."""
+    """Return azimuthal equidistant coordinates (N, 2) in km east and north of the centre (Snyder 1987, p. 195)."""
     lat, lon = np.radians(points_deg.T)
     lat_0, lon_0 = np.radians(center_deg)
     east = np.cos(lat) * np.sin(lon - lon_0)
@@ -240,16 +249,17 @@ def spherical_kmeans(
     iterations: int = 40,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Centres (cells, 2) in degrees of spherical k-means over points (N, 2) in degrees, N ≥ `cells` ≥ 1.
+    """Return the centres (cells, 2) in degrees of spherical k-means over points (N, 2) in degrees, N ≥ `cells` ≥ 1.
 
-    Cosine similarity with means projected back on the sphere (Dhillon & Modha 2001); a cell that loses all its
-    points is put on the point worst served. Deterministic for a seed. `progress` hears (step, `iterations`).
+    Uses cosine similarity, with means projected back onto the sphere (Dhillon & Modha 2001). A cell that loses all its
+    points moves to the point that is least similar to its centre. The result is deterministic for a seed. `progress`
+    is called with (step, `iterations`).
     Raises DataError for fewer points than cells, or no cells.
     """
     if not 1 <= cells <= len(points_deg):
         raise DataError(
             f"k-means: expected from 1 to {len(points_deg)} cells, one per point at most, got {cells}: "
-            "ask for fewer cells or give more points."
+            "request fewer cells or give more points."
         )
     rng = np.random.default_rng(seed)
     points = unit_vectors(points_deg).astype(np.float32)
@@ -261,7 +271,7 @@ def spherical_kmeans(
         empty = np.flatnonzero(counts == 0)
         sums[empty] = points[np.argsort(similarity)[: len(empty)]]
         length = np.linalg.norm(sums, axis=1, keepdims=True)
-        # Antipodes cancel out and have no mean: such a cell stays where it is.
+        # Antipodes cancel out and have no mean: such a centre does not move.
         centers = np.divide(sums, length, out=centers.astype(np.float64), where=length > 1e-6).astype(np.float32)
         if progress is not None:
             progress(step + 1, iterations)

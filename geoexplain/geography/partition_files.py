@@ -1,7 +1,7 @@
-"""A partitioning as a folder: tables, outlines, and what its kind needs to sort points into the cells.
+"""Read and write a partitioning as a folder: tables, outlines, and the files that its kind needs to assign points.
 
-partition.json says what the others are and is written last, so that a folder without it is none. Beside it, finest
-level first: cells.csv, cells.1.csv, … and outlines.geojson, outlines.1.geojson, …
+partition.json describes the other files and is written last, so that an incomplete folder does not have it. The other
+files are, finest level first, cells.csv, cells.1.csv, … and outlines.geojson, outlines.1.geojson, …
 """
 
 import csv
@@ -41,11 +41,11 @@ SMALLEST_DEG = 5e-5
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of partitioning keeps beside tables and outlines.
+    """How a kind of partitioning is read and written, apart from tables and outlines.
 
-    read     (folder, finest cells, their keys) → the rule that sorts points, and its own tree if it has one
-    write    (partitioning, folder): writes its further files, if it has some
-    borders  keys → outlines, where these follow from those and need not be read
+    read     (folder, finest cells, their keys) → the rule that assigns points, and its own tree or None
+    write    (partitioning, folder): writes its extra files; None if there are none
+    borders  keys → outlines, if the keys determine them; None if outlines are read from files
     """
 
     read: Callable[[Path, Partition, tuple[str, ...]], tuple[Assign, PlaceTree | None]]
@@ -64,10 +64,10 @@ KINDS: Mapping[str, Kind] = {
 
 
 def write_partitioning(partitioning: Partitioning, folder: Path) -> None:
-    """Write a partitioning of a kind in KINDS into a folder, which is made, or whose former partitioning is replaced.
+    """Write a partitioning of a kind in KINDS into a folder, which is created, or whose partitioning is replaced.
 
-    Cut short, it leaves a folder that `read_partitioning` refuses. Other files of the folder stay as they are. Raises
-    DataError when something cannot be written, or for another kind.
+    If interrupted, it leaves a folder that `read_partitioning` refuses. Other files of the folder are not changed.
+    Raises DataError if something cannot be written, or for another kind.
     """
     kind = _kind(partitioning.kind, partitioning.name)
     try:
@@ -103,9 +103,9 @@ def write_partitioning(partitioning: Partitioning, folder: Path) -> None:
 
 
 def read_partitioning(folder: Path) -> Partitioning:
-    """The partitioning in a folder that `write_partitioning` wrote.
+    """Read the partitioning in a folder that `write_partitioning` wrote.
 
-    Raises DataError for what is no such folder, and for files that are missing, too large, damaged, or of different
+    Raises DataError for any other folder, and for files that are missing, too large, damaged, or of different
     partitionings.
     """
     facts = _facts(folder)
@@ -143,12 +143,12 @@ def read_partitioning(folder: Path) -> Partitioning:
 
 
 def cells_file(folder: Path, level: int) -> Path:
-    """The table of a level, 0 for the finest."""
+    """Return the path of the table of a level, 0 for the finest."""
     return folder / (f"cells.{level}.csv" if level else "cells.csv")
 
 
 def outlines_file(folder: Path, level: int) -> Path:
-    """The outlines of a level, 0 for the finest."""
+    """Return the path of the outlines of a level, 0 for the finest."""
     return folder / (f"outlines.{level}.geojson" if level else "outlines.geojson")
 
 
@@ -161,7 +161,7 @@ def _kind(kind: str, name: str) -> Kind:
 
 
 def _large(borders: Sequence[BaseGeometry | None]) -> list[BaseGeometry | None]:
-    """The outlines without those, of S2 cells a few centimetres wide, that nothing is left of in a file."""
+    """Replace outlines that vanish at a file's precision, of S2 cells a few centimetres wide, by None."""
     widths = [
         0.0 if border is None else min(np.ptp(border.bounds[::2]), np.ptp(border.bounds[1::2])) for border in borders
     ]

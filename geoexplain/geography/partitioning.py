@@ -1,4 +1,4 @@
-"""A partitioning: cells at one or more levels, what they were built from, and the rule that sorts points into them."""
+"""A partitioning: cells at one or more levels, their settings, and the rule that assigns points to them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,25 +14,25 @@ from geoexplain.geography.placetree import PlaceTree
 from geoexplain.words import listed
 
 Assign = Callable[[NDArray[np.float64]], NDArray[np.int64]]
-"""Points (N, 2) in degrees → the finest cell of each, int64 (N,); −1 for a point in none."""
+"""Points (N, 2) in degrees → the finest cell of each, int64 (N,); −1 for a point in no cell."""
 
 
 @dataclass(frozen=True, eq=False)
 class Partitioning:
-    """Levels of cells over the Earth: the classes that a geolocator is trained on.
+    """Levels of cells over the Earth, the classes that a geolocator is trained on.
 
     name      identifier
     kind      "s2", "semantic" or "kmeans"
     levels    the partitions, finest first; parents of each point into the next one
-    keys      per level, the identifier of each cell: S2 token, location, number
-    counts    per level, int64 (K,): how many of the coordinates lie in each cell
-    borders   per level, the outline of each cell, x = longitude in degrees, which may run past ±180; None where none
-              is known, which then is drawn as what lies nearest to its centre
-    assign    sorts points into the finest cells
-    settings  what it was built with, as plain numbers and words
-    tree      the places that the finest cells lie in, when the partitioning has its own; `of_cell` is over them
+    keys      per level, the identifier of each cell: S2 token, location or number
+    counts    per level, int64 (K,): the number of coordinates in each cell
+    borders   per level, the outline of each cell, x = longitude in degrees, which may exceed ±180; None if unknown, in
+              which case the region nearest to the cell's centre is drawn
+    assign    assigns points to the finest cells
+    settings  what it was built with, as plain numbers and strings
+    tree      the places that contain the finest cells, if the partitioning has its own; `of_cell` indexes them
 
-    Raises DataError when these do not fit together.
+    Raises DataError when these fields do not fit together.
     """
 
     name: str
@@ -47,24 +47,30 @@ class Partitioning:
 
     def __post_init__(self) -> None:
         if not len(self.levels) == len(self.keys) == len(self.counts) == len(self.borders) > 0:
-            given = [len(each) for each in (self.levels, self.keys, self.counts, self.borders)]
+            lengths = [len(each) for each in (self.levels, self.keys, self.counts, self.borders)]
             raise DataError(
-                f"partitioning {self.name}: expected keys, counts and borders for every one of {given[0]} levels, "
-                f"at least one, got {listed(given[1:])}: build it again."
+                f"partitioning {self.name}: expected keys, counts and borders for each of {lengths[0]} levels (at "
+                f"least one), got {listed(lengths[1:])}: build it again."
             )
         for level, *columns in zip(self.levels, self.keys, self.counts, self.borders, strict=True):
             if any(len(column) != len(level) for column in columns):
                 raise DataError(
                     f"partitioning {self.name}: expected a key, a count and a border for each of {len(level)} cells, "
-                    f"got {', '.join(str(len(column)) for column in columns)}; build it again."
+                    f"got {', '.join(str(len(column)) for column in columns)}: build it again."
                 )
             if len(set(columns[0])) < len(level):
-                raise DataError(f"partitioning {self.name}: expected every key once, got one twice; build it again.")
+                raise DataError(f"partitioning {self.name}: expected unique keys, got one twice: build it again.")
         if self.tree is not None and len(self.tree.of_cell) != len(self.levels[0]):
-            raise DataError(f"partitioning {self.name}: expected a tree of its own cells, got another; build it again.")
+            raise DataError(
+                f"partitioning {self.name}: expected a tree over {len(self.levels[0])} cells, got one over "
+                f"{len(self.tree.of_cell)}: build it again."
+            )
 
     def classes(self, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Points (N, 2) in degrees → int64 (N, L): their cells, coarse to fine; a row of −1 for a point in none."""
+        """Return the cells of points (N, 2) in degrees at L levels: int64 (N, L), coarse to fine.
+
+        The row of a point in no cell is −1.
+        """
         finest = self.assign(points_deg)
         table = hierarchy(self.levels[0], self.levels[1:])
         return np.where(finest[:, None] >= 0, table[finest], -1)

@@ -1,4 +1,4 @@
-"""Words for places that a person can picture: "350 km NW of Tamanrasset"; and labels that tell cells apart."""
+"""Describe places by cities, "350 km NW of Tamanrasset", and make labels of cells unique."""
 
 from collections.abc import Sequence
 
@@ -25,10 +25,10 @@ WIND_WORDS = ("north", "northeast", "east", "southeast", "south", "southwest", "
 
 
 def choose_city(distance_km: NDArray[np.float64], population: NDArray[np.float64]) -> int | None:
-    """Which of C cities, at these distances (C,) in km and with so many inhabitants (C,), best tells a place.
+    """Return the index of the city that describes a place best, from C distances (C,) in km and populations (C,).
 
-    Within 100 km cities of 100,000 before smaller towns, larger ones before their suburbs; else the nearest city of
-    100,000 within 300 km, else the nearest town within 1,500 km. None where there is none.
+    Within 100 km, cities of 100,000 come before smaller towns and large cities before their suburbs. Otherwise it is
+    the nearest city of 100,000 within 300 km, or else the nearest town within 1,500 km. None if there is none.
     """
     large = population >= LARGE_CITY
     cost = (distance_km + CITY_RADIUS_KM) / np.maximum(population, 1.0) ** POPULATION_WEIGHT
@@ -42,7 +42,7 @@ def choose_city(distance_km: NDArray[np.float64], population: NDArray[np.float64
 
 
 def way_from_city(city_deg: NDArray[np.float64], point_deg: NDArray[np.float64], distance_km: float) -> str:
-    """Where a point lies, seen from a city so far away: "near" up to 100 km, else "350 km W of"."""
+    """Describe the position of a point relative to a city at `distance_km`: "near" up to 100 km, else "350 km W of"."""
     if distance_km <= NEAR_KM:
         return "near"
     step = 50 if distance_km < 1000 else 100
@@ -51,10 +51,10 @@ def way_from_city(city_deg: NDArray[np.float64], point_deg: NDArray[np.float64],
 
 
 def unique_labels(names: Sequence[str], centers_deg: ArrayLike) -> list[str]:
-    """The N names, made distinct: labels for the cells of a partition with centres (N, 2) in degrees.
+    """Return N unique labels from the names of cells with centres (N, 2) in degrees.
 
-    Names that occur once stay. Others get their direction from the middle of all that share the name, "(north)", if
-    that tells each of them apart; else their coordinates, "(24° N, 12° E)"; and, for the rest, a number, "(2)".
+    Names that occur once stay unchanged. Others get their direction from the middle of all cells with that name,
+    "(north)", if that makes them unique; else their coordinates, "(24° N, 12° E)"; and finally a number, "(2)".
     """
     centers = np.asarray(centers_deg, dtype=np.float64).reshape(-1, 2)
     if len(names) != len(centers):
@@ -77,11 +77,11 @@ def unique_labels(names: Sequence[str], centers_deg: ArrayLike) -> list[str]:
 def online_place_name(
     lat_deg: float, lon_deg: float, *, server: str = "nominatim.openstreetmap.org", timeout_s: float = 10.0
 ) -> str:
-    """Address of a point in degrees from a Nominatim server: the only function here that uses the network.
+    """Request the address of a point in degrees from a Nominatim server: the only function here that uses the network.
 
-    It tells the server the coordinates, so it is for a person who asked for it; the public server allows one request
-    per second. `server` is a host, with "http://" in front for one without TLS.
-    Raises DataError when the server cannot be reached in `timeout_s` seconds, refuses, or knows no address there.
+    It sends the coordinates to the server, so call it only when the user requests it; the public server allows one
+    request per second. `server` is a host, with "http://" in front for one without TLS.
+    Raises DataError when the server cannot be reached in `timeout_s` seconds, refuses, or has no address there.
     """
     scheme, _, domain = server.rpartition("://")
     try:

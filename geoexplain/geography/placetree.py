@@ -1,4 +1,4 @@
-"""Cells under places: which cells lie in which city, region, country, desert; probability summed up that tree."""
+"""A tree of places (cities, regions, countries, deserts) with the cells in them; sums probabilities up the tree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,16 +14,16 @@ from geoexplain.words import extremes
 
 @dataclass(frozen=True, eq=False)
 class PlaceTree:
-    """M places, each in at most one other, and the place that each of K cells lies in.
+    """M places, each in at most one other, and the place of each of K cells.
 
-    name     what the tree is about: "territory" or "nature"
-    labels   M names as people read them, "Jordan"; they need not be distinct
+    name     kind of tree: "territory" or "nature"
+    labels   M names to display, "Jordan"; they need not be distinct
     kinds    M kinds: "city", "region", "country", "desert", …
-    parents  int64 (M,), the place that holds each place; −1 for a root
-    of_cell  int64 (K,), the finest place that holds each cell; −1 for a cell in none
-    borders  M outlines, x = longitude in degrees, which may run past ±180, y = latitude; None where none is known
+    parents  int64 (M,), the place that contains each place; −1 for a root
+    of_cell  int64 (K,), the finest place that contains each cell; −1 for a cell in none
+    borders  M outlines, x = longitude in degrees, which may exceed ±180, y = latitude; None if unknown
 
-    Raises DataError when these do not fit together, or places hold each other in a circle.
+    Raises DataError when these fields do not fit together, or if the parents form a cycle.
     """
 
     name: str
@@ -57,16 +57,16 @@ class PlaceTree:
 
     @cached_property
     def depth(self) -> NDArray[np.int64]:
-        """int64 (M,): steps from each place up to its root."""
-        end = len(self.parents)  # holds the roots, and itself
+        """Number of steps from each place up to its root: int64 (M,)."""
+        end = len(self.parents)  # parent of the roots and of itself
         above = np.append(np.where(self.parents < 0, end, self.parents), end)
         depth = np.append(np.where(self.parents < 0, 0, 1), 0)
-        for _ in range(end.bit_length()):  # each time twice as far up: a chain of M places takes log M rounds
+        for _ in range(end.bit_length()):  # each round doubles the distance: a chain of M places takes log M rounds
             depth, above = depth + depth[above], above[above]
-        return np.where(above == end, depth, -1)[:end]  # −1 for places in a circle
+        return np.where(above == end, depth, -1)[:end]  # −1 for places in a cycle
 
     def path(self, place: int) -> list[int]:
-        """A place and all that hold it, fine to coarse; empty for −1."""
+        """Return a place and all places that contain it, fine to coarse; an empty list for −1."""
         path = []
         while place >= 0:
             path.append(place)
@@ -74,27 +74,27 @@ class PlaceTree:
         return path
 
     def words(self, place: int) -> str:
-        """The path as people write it, "Aqaba, Jordan, Western Asia, Asia"; equal neighbours once, "" for −1."""
+        """Return the path as text, "Aqaba, Jordan, Western Asia, Asia", without equal neighbours; "" for −1."""
         names = [self.labels[step] for step in self.path(place)]
         return ", ".join(name for i, name in enumerate(names) if i == 0 or name != names[i - 1])
 
     def cells(self, place: int) -> NDArray[np.int64]:
-        """The cells in a place or in one that it holds, ascending. Raises DataError for a place that does not exist."""
+        """Return the cells in a place or below it, in ascending order. Raises DataError for an unknown place."""
         if not 0 <= place < len(self):
             raise DataError(f"expected a place from 0 to {len(self) - 1} of {self.name}, got {place}: choose another.")
         return np.flatnonzero((self._chains == place).any(axis=1))
 
     @cached_property
     def _chains(self) -> NDArray[np.int64]:
-        """(K, D): the places above each cell, fine to coarse, −1 at the end."""
-        above = np.append(self.parents, -1)  # what −1 leads to
+        """The places that contain each cell, (K, D), fine to coarse, padded with −1."""
+        above = np.append(self.parents, -1)  # the parent of −1 is −1
         columns = [self.of_cell]
         while (columns[-1] >= 0).any():
             columns.append(above[columns[-1]])
         return np.stack(columns, axis=1)
 
     def shares(self, probabilities: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities (K,) of the cells, summed up the tree: float64 (M,), a place's with all that it holds.
+        """Return the probability of each place, float64 (M,): the sum over its cells' `probabilities` (K,).
 
         Raises DataError for another number of cells.
         """
@@ -112,7 +112,10 @@ class PlaceTree:
 
 
 def find_place(tree: PlaceTree, name: str) -> Sequence[int]:
-    """The places of that name in any case, the coarsest first; for a path, "Lyon, France", those that lie there."""
+    """Return the places with that name, ignoring case, the coarsest first.
+
+    For a path, "Lyon, France", only places in the places after the comma are returned.
+    """
     wanted = [part.strip().casefold() for part in name.split(",")]
     found = []
     for place, label in enumerate(tree.labels):

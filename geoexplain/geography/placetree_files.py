@@ -1,4 +1,4 @@
-"""Place trees as a JSON file: what lies beside a model, and is not trusted when it is read."""
+"""Read and write place trees as a JSON file next to a model; the file is untrusted when it is read."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ TABLE_DIGITS = 7
 """Of a centre in degrees, as `Partition.save` writes it."""
 
 DEEPEST = 200
-"""Places above one another: every cell knows all of its own."""
+"""Largest number of levels in a tree, which bounds the memory for the paths of the cells."""
 
 
 def write_place_trees(trees: Sequence[PlaceTree], file: Path, centers_deg: NDArray[np.float64] | None = None) -> None:
@@ -97,13 +97,13 @@ def _check_cells(bound: object, centers_deg: NDArray[np.float64]) -> None:
 
 
 def _fingerprint(centers_deg: NDArray[np.float64]) -> str:
-    """What tells cells from others: the SHA-256 of their centres as tables of cells have them."""
+    """Return an identifier of cells: the SHA-256 of their centres as written in tables of cells."""
     text = "\n".join(f"{lat:.{TABLE_DIGITS}f},{lon:.{TABLE_DIGITS}f}" for lat, lon in centers_deg.tolist())
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _geometry(border: BaseGeometry | None) -> dict[str, Any] | None:
-    """A (multi)polygon as GeoJSON; None for none, or if nothing is left of it at this precision."""
+    """Return a (multi)polygon as GeoJSON; None for None, or if it vanishes at this precision."""
     if border is None:
         return None
     rounded = shapely.set_precision(shapely.make_valid(border), STEP_DEG)
@@ -178,7 +178,7 @@ def _points(ring: object) -> NDArray[np.float64]:
     points = np.array(_listed(ring))
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "if":
         raise ValueError("ring")
-    # Written so that NaN, which compares as false, is refused too.
+    # Written so that NaN, which compares as false, is refused as well.
     if not (np.abs(points) <= [FARTHEST_LON_DEG, 90.0]).all():
         raise ValueError("coordinates")
-    return points.astype(np.float64).round(DIGITS)  # GEOS fails on corners that are next to nothing apart
+    return points.astype(np.float64).round(DIGITS)  # GEOS fails on corners that are almost equal

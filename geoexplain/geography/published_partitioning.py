@@ -1,4 +1,4 @@
-"""Partitionings as TIB published them, with everything that one built here has."""
+"""Read the partitionings that TIB published as `Partitioning`s."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,17 +16,17 @@ from geoexplain.words import printable
 
 
 def read_published(files: Sequence[Path], tree: Path | None = None, *, name: str = "published") -> Partitioning:
-    """A published partitioning: its tables, in any order, and for a semantic one the `tree` `h_dict.json`.
+    """Read a published partitioning from its tables, in any order, and for a semantic one the `tree` `h_dict.json`.
 
-    Tables with a column of S2 tokens give one of kind "s2", with outlines; others one of kind "semantic", without
-    outlines, which sorts points to the nearest centre, since it does not say which addresses its locations have.
-    Centres are those of the tables, and so are counts, 0 where there are none.
+    Tables with a column of S2 tokens give kind "s2", with outlines. Others give kind "semantic", without outlines; it
+    assigns points to the nearest centre, since the tables do not contain the addresses of its locations. Centres and
+    counts are those of the tables; a missing count is 0.
     Raises DataError for tables, or a tree, that are damaged or do not belong together.
     """
     kind = "s2" if all(_has_tokens(file) for file in files) else "semp"
     tables = sorted((read_table(file, COLUMNS[kind]) for file in files), key=lambda table: len(table.names))
     if kind == "semp" and tree is None and len(tables) > 1:
-        raise DataError("partitioning: expected h_dict.json, which says what lies in what, got none: give it as well.")
+        raise DataError("partitioning: expected h_dict.json with the parents of the cells, got none: add it.")
     levels = tuple(partitions_of(kind, tables, tree if kind == "semp" else None, name)[::-1])
     keys = tuple(tuple(table.names) for table in tables[::-1])
     finest = tables[-1]
@@ -59,7 +59,7 @@ def _has_tokens(file: Path) -> bool:
 
 
 def _place_tree(levels: Sequence[Partition], keys: Sequence[Sequence[str]]) -> PlaceTree:
-    """The locations of all levels, each below the one that holds it at the next coarser level."""
+    """Return a tree of the locations of all levels; each is below its parent at the next coarser level."""
     labels: dict[str, str] = {}
     above: dict[str, str] = {}
     for i, (level, names) in enumerate(zip(levels, keys, strict=True)):

@@ -1,4 +1,4 @@
-"""Rings on the sphere as polygons on a flat map, x = longitude: across the antimeridian, and around a pole."""
+"""Convert rings on the sphere to polygons on a flat map (x = longitude), also across ±180° and around a pole."""
 
 import numpy as np
 import shapely
@@ -9,14 +9,14 @@ from geoexplain.geography.partition import LONGEST_EDGE_DEG
 from geoexplain.geography.sphere import degrees
 
 AT_POLE = 1e-12
-"""Distance from the Earth's axis, in its radii, below which a corner is the pole."""
+"""Distance from the Earth's axis, in Earth radii, below which a corner counts as the pole."""
 
 
 def ring_polygon(ring_deg: NDArray[np.float64], center_deg: NDArray[np.float64]) -> shapely.Polygon:
-    """The polygon inside a ring (V, 2) of points in degrees, closed or not, none further than 180° of longitude apart.
+    """Return the polygon inside a ring (V, 2) in degrees, closed or not, with steps below 180° of longitude.
 
-    Longitudes are continuous, and its middle lies within 180° of the centre's, so that they may run past ±180. A ring
-    around a pole, that on the centre's side of the equator, runs once around the Earth and is closed along the pole.
+    Longitudes are continuous and may exceed ±180; the polygon's middle lies within 180° of the centre's longitude. A
+    ring that runs once around the Earth is closed along the pole on the centre's side of the equator.
     """
     if (ring_deg[0] != ring_deg[-1]).any():
         ring_deg = np.concatenate([ring_deg, ring_deg[:1]])
@@ -33,24 +33,24 @@ def ring_polygon(ring_deg: NDArray[np.float64], center_deg: NDArray[np.float64])
 
 
 def _continuous(lon_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Whole turns are added to the longitudes themselves: a ring closed before is closed to the last bit after.
+    # Adding whole turns keeps a closed ring closed to the last bit.
     return lon_deg + 360 * np.round((np.unwrap(lon_deg, period=360) - lon_deg) / 360)
 
 
 def s2_polygons(ids: NDArray[np.uint64]) -> list[shapely.Polygon]:
-    """The outline of each S2 cell as a polygon, x = longitude in degrees, as `ring_polygon` has them.
+    """Return the outline of each S2 cell as a polygon, x = longitude in degrees, like `ring_polygon`.
 
-    Edges are great circles, drawn in pieces of at most LONGEST_EDGE_DEG degrees, of arc and of longitude. A corner
-    at a pole is drawn as the line that the pole is on the map.
+    Edges are great circles, divided into pieces of at most LONGEST_EDGE_DEG degrees of arc and of longitude. A corner
+    at a pole becomes the line that represents the pole on the map.
     """
     corners, centers = s2.corners(ids), s2.centers_deg(ids)
-    found = degrees(corners)
-    lon = found[..., 1]
+    corners_deg = degrees(corners)
+    lon = corners_deg[..., 1]
     lon = lon + 360 * np.round((centers[:, None, 1] - lon) / 360)
-    # A straight line stands for an edge of most cells, which then are drawn all at once.
-    spans = np.ptp(np.concatenate([lon, centers[:, 1:]], axis=1), axis=1), np.ptp(found[..., 0], axis=1)
+    # Most cells are small enough for straight edges; these polygons are built in one call.
+    spans = np.ptp(np.concatenate([lon, centers[:, 1:]], axis=1), axis=1), np.ptp(corners_deg[..., 0], axis=1)
     plain = (np.maximum(*spans) <= LONGEST_EDGE_DEG) & (np.hypot(*corners[..., :2].T).min(axis=0) > AT_POLE)
-    polygons = shapely.polygons(np.stack([lon, found[..., 0]], axis=-1))
+    polygons = shapely.polygons(np.stack([lon, corners_deg[..., 0]], axis=-1))
     return [
         shape if straight else ring_polygon(_great_circles(four), center)
         for shape, straight, four, center in zip(polygons.tolist(), plain.tolist(), corners, centers, strict=True)
@@ -58,7 +58,7 @@ def s2_polygons(ids: NDArray[np.uint64]) -> list[shapely.Polygon]:
 
 
 def _great_circles(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points (V, 2) in degrees along the great circles that join unit vectors (4, 3), in their order, around."""
+    """Return points (V, 2) in degrees along the great circles that join unit vectors (4, 3) into a ring."""
     pieces = []
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         (lat_0, lon_0), (lat_1, lon_1) = degrees([start, end])

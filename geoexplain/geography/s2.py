@@ -1,7 +1,7 @@
-"""S2 cells: six faces of a cube around the Earth, each cut into quarters up to thirty times, numbered along a curve.
+"""S2 cells: six faces of a cube around the Earth, each divided into quarters up to thirty times.
 
-A cell is a uint64: three bits of its face, two for each time it was cut, then a one and zeros. All descendants of a
-cell so have numbers between those of its first and its last leaf (s2geometry.io/devguide/s2cell_hierarchy). Faces,
+A cell is a uint64: three bits for its face, two for each division, then a one and zeros. The numbers of all descendants
+of a cell therefore lie between those of its first and its last leaf (s2geometry.io/devguide/s2cell_hierarchy). Faces,
 the quadratic projection and the Hilbert curve are those of the S2 Geometry Library.
 """
 
@@ -15,27 +15,30 @@ from geoexplain.errors import DataError
 from geoexplain.geography.sphere import degrees, unit_vectors
 
 LEAF_LEVEL = 30
-"""Cells of this level measure about a centimetre; faces have level 0."""
+"""Level of the smallest cells, about a centimetre wide; faces have level 0."""
 
 SIDE = 1 << LEAF_LEVEL
-"""Leaf cells along the edge of a face."""
+"""Number of leaf cells along the edge of a face."""
 
 _FACES = np.arange(6, dtype=np.uint64)
-_POINTS_AT_A_TIME = 2**17  # what is computed of so many points stays in a processor's cache
+_POINTS_AT_A_TIME = 2**17  # intermediate arrays of this size fit into a processor's cache
 
-# Axis that each face looks along, and the axes, with signs, that its coordinates u and v run along.
+# The axis that each face is perpendicular to, and the axes, with signs, of its coordinates u and v.
 _W_AXIS = np.array([0, 1, 2, 0, 1, 2])
 _U_AXIS, _U_SIGN = np.array([1, 0, 0, 2, 2, 1]), np.array([1.0, -1, -1, 1, 1, -1])
 _V_AXIS, _V_SIGN = np.array([2, 2, 1, 1, 0, 0]), np.array([1.0, 1, -1, 1, -1, -1])
 
-# The Hilbert curve through four quarters (2 · upper half in i + upper half in j), by orientation: 1 swaps i and j, 2
-# inverts both. What each quarter adds to the orientation of the curve inside it.
+# The order in which the Hilbert curve visits the four quarters (2 · upper half in i + upper half in j), by orientation:
+# 1 swaps i and j, 2 inverts both. _TURN: the change of orientation inside each quarter.
 _CURVE = np.array([[0, 1, 3, 2], [0, 2, 3, 1], [3, 2, 0, 1], [3, 1, 0, 2]])
 _TURN = np.array([1, 0, 0, 3])
 
 
 def _curve_tables() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Four cuts at once: (orientation, i and j) → position and orientation, and back; as 4 · value + orientation."""
+    """Return tables for four divisions at once: (orientation, i and j) → (position, orientation), and the inverse.
+
+    Entries are 4 · value + orientation.
+    """
     position = np.arange(256)
     to_position, to_ij = np.empty((4, 256), np.int64), np.empty((4, 256), np.int64)
     for start in range(4):
@@ -54,12 +57,12 @@ _TO_POSITION, _TO_IJ = _curve_tables()
 
 
 def faces() -> NDArray[np.uint64]:
-    """The six cells of level 0, uint64 (6,)."""
+    """Return the six cells of level 0: uint64 (6,)."""
     return (_FACES << np.uint64(61)) | np.uint64(1 << 60)
 
 
 def leaf_ids(points_deg: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """The leaf cell, uint64 (N,), of each point (N, 2) in degrees; any longitude, latitudes within ±90."""
+    """Return the leaf cell, uint64 (N,), of each point (N, 2) in degrees; any longitude, latitudes within ±90."""
     ids = np.empty(len(points_deg), dtype=np.uint64)
     for start in range(0, len(ids), _POINTS_AT_A_TIME):
         part = slice(start, start + _POINTS_AT_A_TIME)
@@ -68,46 +71,49 @@ def leaf_ids(points_deg: NDArray[np.float64]) -> NDArray[np.uint64]:
 
 
 def leaf_ids_of_vectors(vectors: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """The leaf cell, uint64 (N,), of each vector (N, 3) of any positive length."""
+    """Return the leaf cell, uint64 (N,), of each vector (N, 3) of any positive length."""
     row = np.arange(len(vectors))
-    axis = 2 - np.abs(vectors[:, ::-1]).argmax(axis=1)  # of equal ones S2 takes the last
+    axis = 2 - np.abs(vectors[:, ::-1]).argmax(axis=1)  # among ties, S2 uses the last axis
     along = vectors[row, axis]
     face = axis + 3 * (along < 0)
     i = _cell_number(_U_SIGN[face] * vectors[row, _U_AXIS[face]] / along)
     j = _cell_number(_V_SIGN[face] * vectors[row, _V_AXIS[face]] / along)
     orientation, position = face & 1, np.zeros(len(vectors), np.int64)
     for shift in range(28, -1, -4):
-        found = _TO_POSITION[orientation, (i >> shift & 15) << 4 | j >> shift & 15]
-        position, orientation = position << 8 | found >> 2, found & 3
+        entry = _TO_POSITION[orientation, (i >> shift & 15) << 4 | j >> shift & 15]
+        position, orientation = position << 8 | entry >> 2, entry & 3
     return face.astype(np.uint64) << np.uint64(61) | position.astype(np.uint64) << np.uint64(1) | np.uint64(1)
 
 
 def levels(ids: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """How many times a face was cut to get each cell: int64, from 0 to LEAF_LEVEL."""
+    """Return the level of each cell, the number of divisions of its face: int64, from 0 to LEAF_LEVEL."""
     _, exponent = np.frexp(_last_bits(ids).astype(np.float64))
     return (LEAF_LEVEL - (exponent.astype(np.int64) - 1) // 2).astype(np.int64)
 
 
 def ancestors(ids: NDArray[np.uint64], level: int) -> NDArray[np.uint64]:
-    """The cell of a level, at most that of each cell, that holds it."""
+    """Return the ancestor of each cell at a level, which must not be finer than the cell's own."""
     last = np.uint64(1 << 2 * (LEAF_LEVEL - level))
     return (ids & ~(last - np.uint64(1)) & ~last) | last
 
 
 def children(ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The quarters (N, 4) of cells (N,) that are no leaves, in the order of the curve."""
+    """Return the quarters (N, 4) of cells (N,) other than leaves, in the order of the curve."""
     quarter = _last_bits(ids) >> np.uint64(2)
     return (ids - 4 * quarter + quarter)[:, None] + np.arange(0, 8, 2, dtype=np.uint64) * quarter[:, None]
 
 
 def leaf_ranges(ids: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """The first and the last leaf, both included, of each cell."""
+    """Return the first and the last leaf, both inclusive, of each cell."""
     rest = _last_bits(ids) - np.uint64(1)
     return ids - rest, ids + rest
 
 
-def holding(cells: NDArray[np.uint64], ids: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Which of K cells, ascending and none inside another, holds each of N cells: int64 (N,), −1 for none."""
+def containing_cells(cells: NDArray[np.uint64], ids: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the index among K cells of the one that contains each of N cells: int64 (N,), −1 if none does.
+
+    The K cells must be in ascending order and must not overlap.
+    """
     if not len(cells):
         return np.full(len(ids), -1)
     first, last = leaf_ranges(cells)
@@ -117,38 +123,38 @@ def holding(cells: NDArray[np.uint64], ids: NDArray[np.uint64]) -> NDArray[np.in
 
 
 def tokens(ids: NDArray[np.uint64]) -> list[str]:
-    """Each cell as people write it: its number in hexadecimal without the zeros at the end, "89c25"."""
+    """Return the token of each cell: its number in hexadecimal without trailing zeros, "89c25"."""
     return [f"{number:016x}".rstrip("0") for number in ids.tolist()]
 
 
-def from_tokens(words: Iterable[str]) -> NDArray[np.uint64]:
-    """The cells that tokens, in either case, stand for. Raises DataError for what is no token."""
-    return np.array([_number(word) for word in words], dtype=np.uint64)
+def from_tokens(texts: Iterable[str]) -> NDArray[np.uint64]:
+    """Return the cells of tokens in upper or lower case. Raises DataError for a text that is not a token."""
+    return np.array([_parse_token(text) for text in texts], dtype=np.uint64)
 
 
 def centers_deg(ids: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """The middle (N, 2) of each cell in degrees: of its face's s and t, not of its corners."""
+    """Return the centre (N, 2) of each cell in degrees: the middle in s and t, not the mean of its corners."""
     face, i, j, size = _squares(ids)
     return degrees(_vectors(face, (i + size / 2) / SIDE, (j + size / 2) / SIDE))
 
 
 def corners(ids: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """The corners of each cell as unit vectors (N, 4, 3), counterclockwise as seen from above."""
+    """Return the corners of each cell as unit vectors (N, 4, 3), counterclockwise as seen from above."""
     face, i, j, size = _squares(ids)
     around = [(i, j), (i + size, j), (i + size, j + size), (i, j + size)]
-    found = np.stack([_vectors(face, s / SIDE, t / SIDE) for s, t in around], axis=1)
-    return found / np.linalg.norm(found, axis=-1, keepdims=True)
+    vectors = np.stack([_vectors(face, s / SIDE, t / SIDE) for s, t in around], axis=1)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def check_apart(cells: NDArray[np.uint64], words: Sequence[str]) -> None:
-    """Raise DataError unless no two of some cells, ascending, share a place; `words` are their tokens."""
+def check_disjoint(cells: NDArray[np.uint64], texts: Sequence[str]) -> None:
+    """Raise DataError if any two cells overlap; they are in ascending order, `texts` are their tokens."""
     first, last = leaf_ranges(cells)
     shared = np.flatnonzero(first[1:] <= last[:-1])
     if len(shared):
         one = int(shared[0])
         raise DataError(
-            f"partitioning: expected S2 cells apart from each other, got {words[one]!r} and {words[one + 1]!r}, which "
-            "overlap: build it again."
+            f"partitioning: expected S2 cells that do not overlap, got {texts[one]!r} and {texts[one + 1]!r}: "
+            "build it again."
         )
 
 
@@ -156,36 +162,36 @@ def _last_bits(ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return ids & (~ids + np.uint64(1))
 
 
-def _number(word: str) -> int:
-    number = int(word.ljust(16, "0"), 16) if re.fullmatch("[0-9a-fA-F]{1,16}", word) else 0
-    # Below six faces, with its last bit at an even place.
+def _parse_token(text: str) -> int:
+    number = int(text.ljust(16, "0"), 16) if re.fullmatch("[0-9a-fA-F]{1,16}", text) else 0
+    # A valid cell has a face from 0 to 5, and its last set bit at an even position.
     if not (number & -number) & 0x1555555555555555 or number >> 61 > 5:
-        raise DataError(f"expected S2 tokens such as '89c25', got {word[:40]!r}: is this another kind of table?")
+        raise DataError(f"expected S2 tokens such as '89c25', got {text[:40]!r}: is this another kind of table?")
     return number
 
 
 def _cell_number(u: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Which leaf from the edge of the face lies at u in [-1, 1]: the quadratic projection, u → s, then counted."""
+    """Return the index of the leaf at u in [-1, 1], counted from the face's edge, by the quadratic projection u → s."""
     root = 0.5 * np.sqrt(1 + 3 * np.abs(u))
     s = np.where(u >= 0, root, 1 - root)
     return np.clip(np.floor(SIDE * s).astype(np.int64), 0, SIDE - 1)
 
 
 def _squares(ids: NDArray[np.uint64]) -> tuple[NDArray[np.int64], ...]:
-    """Face, first leaf along i and along j, and leaves along an edge, of each cell."""
+    """Return the face, the first leaf along i and along j, and the number of leaves along an edge, of each cell."""
     face = (ids >> np.uint64(61)).astype(np.int64)
     position = (ids >> np.uint64(1) & np.uint64((1 << 60) - 1)).astype(np.int64)
     orientation, i, j = face & 1, np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
     for shift in range(56, -1, -8):
-        found = _TO_IJ[orientation, position >> shift & 255]
-        i, j = i << 4 | found >> 6, j << 4 | found >> 2 & 15
-        orientation = found & 3
+        entry = _TO_IJ[orientation, position >> shift & 255]
+        i, j = i << 4 | entry >> 6, j << 4 | entry >> 2 & 15
+        orientation = entry & 3
     size = np.int64(1) << (LEAF_LEVEL - levels(ids))
     return face, i & -size, j & -size, size
 
 
 def _vectors(face: NDArray[np.int64], s: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points of faces by s and t in [0, 1], as vectors (N, 3) to the cube's surface."""
+    """Return vectors (N, 3) to the cube's surface at s and t in [0, 1] of faces."""
     row = np.arange(len(face))
     side = np.where(face < 3, 1.0, -1.0)
     vectors = np.empty((len(face), 3))
@@ -196,5 +202,5 @@ def _vectors(face: NDArray[np.int64], s: NDArray[np.float64], t: NDArray[np.floa
 
 
 def _projected(s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The quadratic projection, s → u."""
+    """Return the quadratic projection s → u."""
     return np.where(s >= 0.5, (4 * s**2 - 1) / 3, (1 - 4 * (1 - s) ** 2) / 3)

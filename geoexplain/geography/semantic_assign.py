@@ -1,4 +1,4 @@
-"""Which class of a semantic partitioning holds a point: by its offline address, or as the nearest coordinate has it."""
+"""Assign points to the classes of a semantic partitioning, by offline address or by the nearest coordinate."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ from geoexplain.geography.placetree import PlaceTree
 from geoexplain.geography.sphere import unit_vectors
 
 AddressOf = Callable[[NDArray[np.float64]], Addresses]
-"""Points (N, 2) in degrees → their addresses, without a network."""
+"""Points (N, 2) in degrees → their addresses, computed offline."""
 
 STEP_DEG = 1e-5
-"""Coordinates are kept to about a metre."""
+"""Precision of stored coordinates: about a metre."""
 
 
 @dataclass(frozen=True, eq=False)
 class NearestCoordinate:
-    """Sorts points into the class of the nearest coordinate that a partitioning was built from, however far it is.
+    """Assigns points to the class of the nearest coordinate that a partitioning was built from, at any distance.
 
     steps  int32 (M, 2), distinct coordinates in units of STEP_DEG, latitude first
-    cells  int32 (M,), the class that most of the images there have; −1 where most are in none
+    cells  int32 (M,), the most frequent class of the images there; −1 where most have none
     """
 
     steps: NDArray[np.int32] = field(repr=False)
@@ -35,13 +35,13 @@ class NearestCoordinate:
         return KDTree(unit_vectors(self.steps * STEP_DEG))
 
     def __call__(self, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Points (N, 2) in degrees → classes int64 (N,); −1 near coordinates that are in none."""
+        """Return the classes, int64 (N,), of points (N, 2) in degrees; −1 where the nearest coordinate has none."""
         _, nearest = self._index.query(unit_vectors(points_deg).reshape(-1, 3), workers=-1)
         return self.cells[nearest].astype(np.int64)
 
 
 def nearest_coordinate(points_deg: NDArray[np.float64], cells: NDArray[np.int64]) -> NearestCoordinate:
-    """The rule for images at points (N, 2) in degrees with classes (N,), N ≥ 1; of equally frequent ones the first."""
+    """Build the rule from images at points (N, 2) in degrees with classes (N,), N ≥ 1; ties go to the first class."""
     steps = np.rint(points_deg / STEP_DEG).astype(np.int32)
     steps[steps[:, 1] == round(-180 / STEP_DEG), 1] = round(180 / STEP_DEG)  # the same meridian
     turns = np.int64(round(360 / STEP_DEG) + 1)
@@ -50,7 +50,7 @@ def nearest_coordinate(points_deg: NDArray[np.float64], cells: NDArray[np.int64]
     place, cells, rows = place[order], cells[order], order
     starts = np.flatnonzero(np.append(True, (np.diff(place) != 0) | (np.diff(cells) != 0)))
     often = np.diff(np.append(starts, len(place)))
-    best = np.lexsort((cells[starts], -often, place[starts]))  # for each place, the most frequent class first
+    best = np.lexsort((cells[starts], -often, place[starts]))  # the most frequent class of each coordinate first
     first = np.append(True, np.diff(place[starts[best]]) != 0)
     chosen = starts[best[first]]
     return NearestCoordinate(steps[rows[chosen]], cells[chosen].astype(np.int32))
@@ -58,14 +58,15 @@ def nearest_coordinate(points_deg: NDArray[np.float64], cells: NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ByAddress:
-    """Sorts points into classes as their offline addresses say.
+    """Assigns points to classes by their offline addresses.
 
-    A point goes to the finest place of the tree that holds the finest location of its address that is known here; of
-    several classes in a place that is none itself, to that with the nearest centre. −1 where nothing is known.
+    The finest location of a point's address that is in `places` leads to a place of the tree. If that place is a class,
+    the point gets it; if it only contains classes, the point gets the one with the nearest centre. Points without such
+    a location get −1.
 
-    address_of   makes the addresses
-    places       key of a location with images → its place in the tree, −1 where that was dropped
-    tree         the places that the K classes lie in
+    address_of   computes the addresses
+    places       key of a location with images → its place in the tree, −1 if that was dropped
+    tree         the places that contain the K classes
     centers_deg  float64 (K, 2), the centres of the classes
     """
 
@@ -75,18 +76,18 @@ class ByAddress:
     centers_deg: NDArray[np.float64] = field(repr=False)
 
     def __call__(self, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Points (N, 2) in degrees → classes int64 (N,); −1 for a point in none."""
+        """Return the classes, int64 (N,), of points (N, 2) in degrees; −1 for a point in none."""
         addresses = self.address_of(points_deg)
         unknown = -2
         place_of = np.array([self.places.get(each.key, unknown) for each in addresses.locations] + [unknown])
-        found = np.full(len(addresses), unknown)
+        finest = np.full(len(addresses), unknown)
         for column in addresses.paths.T:
-            found = np.where(found == unknown, place_of[column], found)
+            finest = np.where(finest == unknown, place_of[column], finest)
         class_of = np.full(len(self.tree) + 2, -1)
         class_of[self.tree.of_cell] = np.arange(len(self.tree.of_cell))
-        cells = class_of[found]
-        for place in np.unique(found[(cells < 0) & (found >= 0)]).tolist():
-            rows, inside = np.flatnonzero(found == place), self.tree.cells(place)
+        cells = class_of[finest]
+        for place in np.unique(finest[(cells < 0) & (finest >= 0)]).tolist():
+            rows, inside = np.flatnonzero(finest == place), self.tree.cells(place)
             similarity = unit_vectors(points_deg[rows]) @ unit_vectors(self.centers_deg[inside]).T
             cells[rows] = inside[similarity.argmax(axis=1)]
         return cells

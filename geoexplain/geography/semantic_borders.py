@@ -1,4 +1,4 @@
-"""Borders of semantic classes: polygons where they are known, else what lies nearest within a known polygon."""
+"""Borders of semantic classes: known polygons, or else Voronoi regions within a known polygon."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,20 +16,20 @@ from geoexplain.geography.ring_polygons import ring_polygon
 from geoexplain.geography.sphere import degrees, destination, great_circle_km, spherical_mean, unit_vectors
 
 BorderOf = Callable[[Location], BaseGeometry | None]
-"""The outline of a location, x = longitude in degrees, which may run past ±180; None where none is known."""
+"""A location → its outline, x = longitude in degrees, which may exceed ±180; None if unknown."""
 
 UNCUT = 1e6
-"""As `reach` of outlines: the polygon that they are cut to bounds them, not the distance between neighbours."""
+"""`reach` of outlines that are not cut by distance, since a polygon bounds them."""
 
 SHORTEST_EDGE = 1e-4
-"""In radii of the Earth, 0.6 km: so near a pole edges may turn as they like."""
+"""In radii of the Earth, 0.6 km: shorter edges next to a pole are not divided further."""
 
 FAR_KM = 6_700.0
-"""60°: of classes that lie no further from their middle, the far side of the Earth is kept out of all outlines."""
+"""60°: if all classes lie within this distance of their mean, outlines exclude the far side of the Earth."""
 
 
 def known_borders(hierarchy: Hierarchy, classes: NDArray[np.int64], border_of: BorderOf) -> dict[int, BaseGeometry]:
-    """The polygons that `border_of` knows of the K classes (K,) and of all locations that hold them, by location."""
+    """Return the known polygons, by location, of the K `classes` (K,) and of all locations that contain them."""
     known = {}
     for location in {step for each in classes.tolist() for step in hierarchy.path(each)}:
         border = border_of(hierarchy.locations[location])
@@ -46,12 +46,12 @@ def class_borders(
     known: Mapping[int, BaseGeometry],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[BaseGeometry | None, ...]:
-    """Borders of K classes, locations (K,) with centres (K, 2) in degrees: (multi)polygons, x = longitude in degrees.
+    """Return the borders of K classes, locations (K,) with centres (K, 2) in degrees, as (multi)polygons.
 
-    A location whose polygon is `known` has that one, also where finer classes lie in it. Any other has the region that
-    is nearest to its centre among all classes of the finest location above it whose polygon is known, cut to that
-    polygon; None where there is no such location. Such regions have longitudes around the centre's, even past ±180.
-    `progress` hears (classes drawn, K).
+    A location with a `known` polygon has that one, even if finer classes lie in it. Any other location uses the finest
+    location above it with a known polygon: its border is the part of that polygon that is nearer to its centre than to
+    those of the other classes there. Without such a location it is None. x is the longitude in degrees, around the
+    centre's, and may exceed ±180. `progress` is called with (classes drawn, K).
     """
     holders = [next((step for step in hierarchy.path(each) if step in known), -1) for each in classes.tolist()]
     below: dict[int, list[int]] = {holder: [] for holder in holders if holder >= 0}
@@ -75,7 +75,7 @@ def class_borders(
 
 
 def only_polygons(shapes: Sequence[BaseGeometry]) -> BaseGeometry | None:
-    """The union of the polygons among shapes and in collections among them, valid; None when nothing is left."""
+    """Return the valid union of the polygons among shapes and in collections among them; None if there are none."""
     if not shapes:
         return None
     valid = [shape if shapely.is_valid(shape) else shapely.make_valid(shape) for shape in shapes]
@@ -89,8 +89,8 @@ def only_polygons(shapes: Sequence[BaseGeometry]) -> BaseGeometry | None:
 
 
 def _regions(sites_deg: NDArray[np.float64]) -> list[BaseGeometry | None]:
-    """What lies nearest to each of S sites (S, 2), those at one place sharing theirs; None, for one place, is all."""
-    # SphericalVoronoi takes sites within 1e-6 of each other for one, and then draws nothing.
+    """Return the Voronoi region of each of S sites (S, 2); coincident sites share one. None means the whole Earth."""
+    # SphericalVoronoi raises an error for sites within 1e-6 of each other.
     _, first, place = np.unique(unit_vectors(sites_deg).round(5), axis=0, return_index=True, return_inverse=True)
     if len(first) == 1:
         return [None] * len(sites_deg)
@@ -101,7 +101,7 @@ def _regions(sites_deg: NDArray[np.float64]) -> list[BaseGeometry | None]:
 
 
 def _finer(ring_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A ring with points between where an edge, a great circle, runs past a pole: a straight line is far off there."""
+    """Return a ring with extra points on edges that pass a pole, where a straight line is far from the great circle."""
     while True:
         vectors = unit_vectors(ring_deg)
         turned = np.abs((np.diff(ring_deg[:, 1]) + 180) % 360 - 180)
@@ -113,9 +113,9 @@ def _finer(ring_deg: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _far_side(sites_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Four places around the antipode of sites that lie together, (4, 2); none (0, 2) for sites all over the Earth.
+    """Return four points (4, 2) around the antipode of sites, or none (0, 2) if the sites are spread over the Earth.
 
-    With them there is a diagram for two sites, too, and no region reaches round the Earth.
+    With them even two sites have a Voronoi diagram, and no region extends around the Earth.
     """
     try:
         middle = spherical_mean(sites_deg)
@@ -128,7 +128,7 @@ def _far_side(sites_deg: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cut(shape: BaseGeometry, region: BaseGeometry | None, lon_deg: float) -> BaseGeometry | None:
-    """The part of a prepared polygon that lies in a region, None for the whole Earth, around a longitude."""
+    """Return the part of a prepared polygon inside a region (None: the whole Earth), with longitudes near `lon_deg`."""
     if region is None:
         return shape
     if not shapely.is_valid(region):
@@ -136,7 +136,7 @@ def _cut(shape: BaseGeometry, region: BaseGeometry | None, lon_deg: float) -> Ba
     west, _, east, _ = shapely.bounds(shape)
     left, _, right, _ = shapely.bounds(region)
     parts: list[BaseGeometry] = []
-    for turn in (-720.0, -360.0, 0.0, 360.0, 720.0):  # the two may be drawn on different turns round the Earth
+    for turn in (-720.0, -360.0, 0.0, 360.0, 720.0):  # their longitudes may differ by whole turns
         if left + turn > east or right + turn < west:
             continue
         moved = translate(region, turn)
@@ -148,13 +148,13 @@ def _cut(shape: BaseGeometry, region: BaseGeometry | None, lon_deg: float) -> Ba
 
 
 def _beside(shape: BaseGeometry, lon_deg: float) -> BaseGeometry:
-    """A shape on that turn round the Earth where its middle lies within 180° of a longitude."""
+    """Return a shape shifted by whole turns, so that its middle lies within 180° of a longitude."""
     west, _, east, _ = shapely.bounds(shape)
     return translate(shape, 360.0 * round((lon_deg - (west + east) / 2) / 360.0))
 
 
 def _overlap(shape: BaseGeometry, region: BaseGeometry) -> BaseGeometry:
-    try:  # a country of ten thousand corners, for a town in it
+    try:  # clipping first is much faster for a country of ten thousand corners and a town in it
         return shapely.intersection(shapely.clip_by_rect(shape, *shapely.bounds(region)), region)
-    except shapely.GEOSException:  # clipped to a rectangle a polygon may touch itself
+    except shapely.GEOSException:  # a polygon that is clipped to a rectangle may touch itself
         return shapely.intersection(shape, region)

@@ -1,4 +1,4 @@
-"""What a semantic partitioning keeps in its folder beside the tables and outlines that every partitioning has."""
+"""Read and write the extra files of a semantic partitioning: its place tree and its rule that assigns points."""
 
 import json
 from pathlib import Path
@@ -44,10 +44,10 @@ def write_semantic(partitioning: Partitioning, folder: Path) -> None:
 
 
 def read_semantic(folder: Path, finest: Partition) -> tuple[Assign, PlaceTree]:
-    """What `write_semantic` wrote for a partitioning with these `finest` cells: the rule that sorts points, the tree.
+    """Read what `write_semantic` wrote for a partitioning with these `finest` cells: the assignment rule and the tree.
 
-    A rule by address makes addresses with `territory_addresses`. Raises DataError for files that are missing, damaged,
-    or of other cells.
+    A rule by address computes addresses with `territory_addresses`. Raises DataError for files that are missing,
+    damaged, or of other cells.
     """
     trees = read_place_trees(folder / TREE)
     if len(trees) != 1 or len(trees[0].of_cell) != len(finest):

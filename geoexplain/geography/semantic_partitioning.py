@@ -1,13 +1,14 @@
 """The semantic partitioning of Theiner et al. (WACV 2022, sect. 3.1): classes that are cities, parks, countries.
 
-From the hierarchy (`hierarchy.py`) and a threshold τ: locations with fewer than τ images, those in finer locations
-included, are dropped; the finest location that remains of an image is its class. A location whose finer ones remain,
-too, is the class of its other images: "rest of Jordan". These may be fewer than τ; the location has τ with the rest.
+Given the hierarchy (`hierarchy.py`) and a threshold τ, locations with fewer than τ images, counting those in finer
+locations, are dropped. The class of an image is its finest remaining location. If finer locations of a location remain
+too, it is the class of its other images: "rest of Jordan". These may number fewer than τ; the location as a whole has
+at least τ.
 
-Several thresholds give several levels. What the paper leaves open, and what the authors' reader of such partitionings
-gets wrong (a class without a coarser one becomes a child of class 0), is decided so that each image has a class at
-every level or at none: images of which no location remains at the lowest threshold, since even their root has fewer
-images, are in no cell, as in the paper; a root that remains there also remains at all higher thresholds.
+Several thresholds give several levels. The paper leaves open what happens to a class without a coarser one, and the
+authors' code makes it a child of class 0. Here each image has a class at every level or at none: images of which no
+location remains at the lowest threshold, since even their root has fewer images, are in no cell, as in the paper. A
+root that remains there also remains at all higher thresholds.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ LAST_IN_LABELS = "country"
 
 
 DIGITS = 7
-"""Of a centre in degrees, about a centimetre, as tables keep it."""
+"""Decimal places of a centre in degrees, about a centimetre; tables use the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,9 @@ class Level:
     """The K classes at one threshold.
 
     classes  int64 (K,), their locations, in the order of the keys
-    finest   int64 (L,), the finest location that remains of each location and those that hold it; −1 for none
-    row      int64 (L + 1,), the class that each location is; −1 for one that is none, and at the end
-    cells    int64 (N,), the class of each image; −1 for one in none
+    finest   int64 (L,), the finest remaining location among each location and those that contain it; −1 for none
+    row      int64 (L + 1,), the class of each location; −1 for a location that is not a class, and at the end
+    cells    int64 (N,), the class of each image; −1 for an image in none
     """
 
     classes: Indices
@@ -65,21 +66,21 @@ def build_semantic(
     tree_name: str = "territory",
     progress: Callable[[int, int], None] | None = None,
 ) -> Partitioning:
-    """The partitioning of N images by their addresses, one level per threshold; see the text of this module.
+    """Build the partitioning of N images by their addresses, with one level per threshold, by the rules above.
 
-    thresholds  distinct numbers of images from 1 up, in any order; levels come finest, that is lowest, first
+    thresholds  distinct numbers of images, at least 1, in any order; levels are sorted from the lowest, the finest
     name        identifier of the partitioning
-    border_of   knows outlines of locations; where it has none, a class is drawn as `class_borders` says
-    address_of  `territory_addresses`, if that made these, too: then points are sorted by their address (`ByAddress`),
-                else into the class of the nearest coordinate (`NearestCoordinate`); `settings["assign"]` says which.
-                Natural addresses need files that whoever reads the partitioning may not have: leave it out for them
-    tree_name   "territory" or "nature": what the addresses, and so the places of the tree, are about
-    progress    hears (classes drawn, classes of all levels), where there are borders to draw
+    border_of   returns the outline of a location; without one, a class gets the border that `class_borders` computes
+    address_of  `territory_addresses`, if it computed these addresses: assigns points by their address (`ByAddress`).
+                None assigns them to the class of the nearest coordinate (`NearestCoordinate`), as natural addresses
+                need, since their files may be missing where the partitioning is read. `settings["assign"]` records it
+    tree_name   "territory" or "nature": the kind of addresses, and so of places in the tree
+    progress    is called with (classes drawn, classes of all levels) if there are borders to draw
 
-    The coordinate of a class is the mean of its images on the sphere; images that cancel out (antipodes) have none, and
-    the first of them from south to north, then west to east, takes its place. Classes are in the order of their keys;
-    labels are paths, "Wadi Rum, Ma'an, Jordan". The tree holds the finest classes and all locations above them.
-    Raises DataError for other thresholds, and when no location has as many images as the lowest asks for.
+    The centre of a class is the mean of its images on the sphere. If they cancel out (antipodes), the first image from
+    south to north, then west to east, is the centre. Classes are in the order of their keys; labels are paths,
+    "Wadi Rum, Ma'an, Jordan". The tree contains the finest classes and all locations above them.
+    Raises DataError for other thresholds, and when no location reaches the lowest threshold.
     """
     limits = sorted(thresholds)
     if not limits or limits[0] < 1 or len(set(limits)) < len(limits):
@@ -95,7 +96,7 @@ def build_semantic(
             f"semantic partitioning: expected a location with at least {limits[0]} images, got at most {most}: "
             "lower the thresholds or give more coordinates."
         )
-    # From south to north, so that not even the last digit of a mean depends on the order of the images.
+    # Sorted, so that not even the last digit of a mean depends on the order of the images.
     order = np.lexsort((addresses.points_deg[:, 1], addresses.points_deg[:, 0]))
     centers = [_centers(addresses.points_deg[order], level.cells[order], len(level.classes)) for level in levels]
     borders, known = _borders(hierarchy, levels, centers, border_of, progress)
@@ -111,7 +112,7 @@ def build_semantic(
     if address_of is not None:
         keys = [location.key for location in hierarchy.locations]
         of_location = zip(keys, place_of[levels[0].finest].tolist(), hierarchy.images.tolist(), strict=True)
-        # Of a location without images only its own address tells what holds it.
+        # Locations without images are left out: the rest of a point's own address decides.
         places = {key: place for key, place, images in of_location if images}
         assign = ByAddress(address_of, places, tree, centers[0])
     settings: dict[str, Any] = {
@@ -160,7 +161,7 @@ def _centers(points_deg: NDArray[np.float64], cells: Indices, count: int) -> NDA
 
 
 def _names(hierarchy: Hierarchy, level: Level) -> list[str]:
-    """What each class is called: its path up to the country, equal neighbours once."""
+    """Return the name of each class: its path up to the country, without equal neighbours."""
     remaining = level.finest == np.arange(len(hierarchy))
     holding = set(hierarchy.parents[remaining].tolist())
     names = []
@@ -186,7 +187,7 @@ def _borders(
     border_of: BorderOf | None,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Borders, dict[int, BaseGeometry]]:
-    """The borders of the classes of each level, and the polygons known of any location above the finest."""
+    """Return the borders of the classes of each level, and the known polygons of the finest classes' locations."""
     if border_of is None:
         return tuple((None,) * len(level.classes) for level in levels), {}
     known = known_borders(hierarchy, levels[0].classes, border_of)
@@ -194,8 +195,8 @@ def _borders(
     borders, done = [], 0
     for level, middle in zip(levels, centers, strict=True):
         before = done
-        heard = None if progress is None else lambda drawn, _, before=before: progress(before + drawn, total)
-        borders.append(class_borders(hierarchy, level.classes, middle, known, heard))
+        report = None if progress is None else lambda drawn, _, before=before: progress(before + drawn, total)
+        borders.append(class_borders(hierarchy, level.classes, middle, known, report))
         done += len(level.classes)
     return tuple(borders), known
 
@@ -207,7 +208,7 @@ def _tree(
     known: dict[int, BaseGeometry],
     name: str,
 ) -> tuple[PlaceTree, Indices]:
-    """The finest classes and all locations above them, and the place (L + 1,) of each location, −1 for others."""
+    """Return the tree of the finest classes and all above them, and the place (L + 1,) of each location or −1."""
     below: dict[int, list[int]] = {}
     for cell, each in enumerate(finest.classes.tolist()):
         for step in hierarchy.path(each):

@@ -1,6 +1,6 @@
-"""Points and polygons out of a shapefile from strangers: two tables of bytes, every count in them checked.
+"""Read points and polygons from untrusted shapefiles; every count in the bytes is validated.
 
-ESRI Shapefile Technical Description, July 1998, for the .shp; dBASE III for the .dbf that says what the shapes are.
+Formats: ESRI Shapefile Technical Description, July 1998, for the .shp; dBASE III for the .dbf with the properties.
 """
 
 import struct
@@ -18,28 +18,28 @@ from geoexplain.words import printable
 NULL = 0
 POINTS = (1, 11, 21)
 POLYGONS = (5, 15, 25)
-"""Each without, and with, heights and measures, which follow the coordinates and are left aside."""
+"""Type codes without and with heights and measures; these follow the coordinates and are ignored."""
 
 HEADER_BYTES = 100
 MAX_ROWS = 20_000
-"""Of one table, and shapes of one file; the urban areas at 1:10m are 12,000."""
+"""Largest number of rows of a table and of shapes of a file; the urban areas at 1:10m are 12,000."""
 MAX_COLUMNS = 255
 MAX_RINGS = 50_000
-"""Of one shape; the coast of all continents at 1:10m takes 5,000."""
+"""Largest number of rings of one shape; the coast of all continents at 1:10m has 5,000."""
 
 
 def read_shapefile(shp: bytes, dbf: bytes, name: str) -> tuple[Feature, ...]:
-    """The features of a shapefile in their order, from its main file and its table; `name` is for messages.
+    """Return the features of a shapefile in their order, from its main file and its table; `name` is for messages.
 
-    Raises DataError for files that are damaged, do not belong together, hold more than MAX_ROWS shapes, or neither
-    points nor polygons.
+    Raises DataError for files that are damaged, do not belong together, have more than MAX_ROWS shapes, or shapes
+    other than points and polygons.
     """
     try:
         (count,) = struct.unpack_from("<4xI", dbf)
         shapes = list(islice(_shapes(shp, name), MAX_ROWS + 1))
         if max(count, len(shapes)) > MAX_ROWS:
             raise DataError(f"{name}: expected at most {MAX_ROWS:,} shapes, got more: is this the right file?")
-        # Before the rows are read, each of which takes many times its bytes.
+        # Checked before the rows are parsed, since parsed rows take many times their size in the file.
         if count != len(shapes):
             raise DataError(
                 f"{name}: expected as many shapes as rows in its table, got {len(shapes):,} and {count:,}: "
@@ -54,7 +54,7 @@ def read_shapefile(shp: bytes, dbf: bytes, name: str) -> tuple[Feature, ...]:
 
 
 def _shapes(data: bytes, name: str) -> Iterator[shapely.Geometry | None]:
-    """Every record of a .shp. Raises ValueError or struct.error for what does not add up."""
+    """Yield every record of a .shp. Raises ValueError or struct.error for inconsistent counts."""
     code, words = struct.unpack_from(">i20xi", data)
     if code != 9994 or 2 * words != len(data):
         raise ValueError("header")
@@ -88,10 +88,10 @@ def _shape(body: bytes, name: str) -> shapely.Geometry | None:
 
 
 def _with_holes(rings: Sequence[NDArray[np.float64]]) -> list[list[NDArray[np.float64]]]:
-    """Rings in groups of a shell and its holes: shells run clockwise, and a hole lies in the smallest around it."""
+    """Group rings by shell: shells run clockwise, and a hole belongs to the smallest shell around it."""
     shells = [[ring] for ring in rings if not _counterclockwise(ring)]
     holes = [ring for ring in rings if _counterclockwise(ring)]
-    if len(shells) == 1 or not holes:  # as almost all are, so that nothing has to be searched
+    if len(shells) == 1 or not holes:  # the usual case, which needs no search
         return [[*shells[0], *holes]] if holes else shells
     tree = shapely.STRtree([shapely.Polygon(shell) if len(shell) > 3 else shapely.Polygon() for (shell,) in shells])
     areas = shapely.area(tree.geometries)
@@ -100,25 +100,25 @@ def _with_holes(rings: Sequence[NDArray[np.float64]]) -> list[list[NDArray[np.fl
         if len(around):
             shells[around[areas[around].argmin()]].append(hole)
         else:
-            shells.append([hole])  # drawn the wrong way round
+            shells.append([hole])  # a shell with the wrong direction
     return shells
 
 
 def _counterclockwise(ring: NDArray[np.float64]) -> bool:
-    x, y = (ring - ring[:1]).T  # relative to its first point, lest large coordinates drown a small area
+    x, y = (ring - ring[:1]).T  # relative to the first point, for numerical precision
     return bool(len(ring) > 2 and np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) > 0)
 
 
 def _rows(data: bytes) -> Iterator[dict[str, Value]]:
-    """Every row of a .dbf, deleted ones too, since the shapes count them. Raises as _shapes does."""
+    """Yield every row of a .dbf, including deleted ones, which have shapes too. Raises like `_shapes`."""
     count, header, width = struct.unpack_from("<4xIHH", data)
     columns: list[tuple[str, str, int, int]] = []
-    begin, offset = 32, 1  # a row starts with the mark of its deletion
+    begin, offset = 32, 1  # the first byte of a row marks deletion
     while data[begin] != 0x0D:
         if len(columns) == MAX_COLUMNS:
             raise ValueError("columns")
         title, length = data[begin : begin + 11].split(b"\0")[0], data[begin + 16]
-        if length == 0:  # such columns would cost memory and no bytes
+        if length == 0:  # a small file could declare many such columns and fill the memory
             raise ValueError("column")
         columns.append((_text(title).lower(), chr(data[begin + 11]), offset, offset + length))
         begin, offset = begin + 32, offset + length
@@ -130,7 +130,7 @@ def _rows(data: bytes) -> Iterator[dict[str, Value]]:
 
 
 def _text(raw: bytes) -> str:
-    # Natural Earth went from Windows' Latin letters to UTF-8, which text in the former hardly ever is.
+    # Natural Earth moved from Windows-1252 to UTF-8; text in the former is hardly ever valid UTF-8.
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -144,6 +144,6 @@ def _value(text: str, kind: str) -> Value:
     if kind in "NF":
         try:
             return float(text)
-        except ValueError:  # stars, where a number did not fit
+        except ValueError:  # asterisks replace a number that did not fit the column
             return None
     return text

@@ -1,4 +1,4 @@
-"""TIB's tables of cells: one CSV per partitioning, and which cell lies in which."""
+"""Read TIB's tables of cells, one CSV file per level, and the parents of the cells."""
 
 import csv
 import json
@@ -27,10 +27,10 @@ COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "s2": {"skiprows": 2, "index": "class_label", "label": "hex_id"} | CENTERS,
     "semp": {"skiprows": 0, "index": "class_index", "label": "class_label"} | CENTERS,
 }
-"""How the published tables are laid out; hparams.yaml may say otherwise."""
+"""Layout of the published tables; hparams.yaml may override it."""
 
 COUNT = "imgs_per_cell"
-"""Optional column: how many photos the cell was built from."""
+"""Optional column: the number of photos that the cell was built from."""
 
 SETTINGS = {
     "skiprows": "skiprows",
@@ -39,16 +39,16 @@ SETTINGS = {
     "latitude": "col_latitude",
     "longitude": "col_longitude",
 }
-"""What a column is → what hparams.yaml calls the setting that names it."""
+"""Part of the layout → the setting of hparams.yaml that overrides it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """K cells in the order of their classes.
 
-    names        the authors' names of the cells: S2 tokens, or locations
+    names        the authors' names of the cells: S2 tokens or locations
     centers_deg  float64 (K, 2), their centres in degrees
-    counts       int64 (K,), photos in each; 0 where the table does not say
+    counts       int64 (K,), number of photos in each; 0 if the table has no such column
     """
 
     names: list[str] = field(repr=False)
@@ -59,14 +59,14 @@ class Table:
 def read_partitionings(
     kind: str, files: Sequence[Path], tree: Path | None, columns: Mapping[str, Any], name: str
 ) -> tuple[Partition, tuple[Partition, ...]]:
-    """Tables, coarse to fine → the finest Partition `name` and the coarser ones, next coarser first.
+    """Read tables, given coarse to fine, as the finest Partition `name` and the coarser ones, next coarser first.
 
-    kind     "s2": a cell lies in the one that its token descends from; "semp": in the one that `tree` says
+    kind     "s2": the parent of a cell is the ancestor of its token; "semp": `tree` lists the parents
     tree     `h_dict.json`: {"m_<number of classes>": {location: location one level coarser}}
-    columns  `base_part_kwargs` of hparams.yaml: what the columns are called, how many rows to skip
+    columns  `base_part_kwargs` of hparams.yaml: names of the columns and number of rows to skip
 
-    Labels are place names with the authors' own name of the cell; S2 cells have borders. Raises DataError for a table
-    that does not fit.
+    Labels are place names followed by the authors' name of the cell; S2 cells have borders. Raises DataError for a
+    table that does not fit.
     """
     layout = dict(COLUMNS[kind])
     layout |= {part: columns[setting] for part, setting in SETTINGS.items() if setting in columns}
@@ -77,7 +77,7 @@ def read_partitionings(
 
 
 def partitions_of(kind: str, tables: Sequence[Table], tree: Path | None, name: str) -> list[Partition]:
-    """Tables, coarse to fine, as partitions in that order, as `read_partitionings` has them."""
+    """Convert tables, coarse to fine, to partitions in the same order; see `read_partitionings`."""
     pairs = pairwise(tables)
     parents = [_s2_parents(*pair) for pair in pairs] if tree is None else _read_tree(tree, tables)
     partitions = []
@@ -90,7 +90,7 @@ def partitions_of(kind: str, tables: Sequence[Table], tree: Path | None, name: s
 
 
 def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
-    """One table. Raises DataError when it is too large, lacks a column or a number, or classes are not 0 … K − 1."""
+    """Read one table. Raises DataError if it is too large, lacks a column or number, or classes are not 0 … K − 1."""
     skip = layout["skiprows"]
     skip = skip if type(skip) is int and 0 <= skip <= 100 else 0
     rows: dict[int, tuple[str, float, float, int]] = {}
@@ -137,15 +137,15 @@ def read_table(file: Path, layout: Mapping[str, Any]) -> Table:
 def _s2_parents(coarse: Table, fine: Table) -> NDArray[np.int64]:
     upper, lower = s2.from_tokens(coarse.names), s2.from_tokens(fine.names)
     order = np.argsort(upper)
-    s2.check_apart(upper[order], [coarse.names[place] for place in order.tolist()])
-    found = s2.holding(upper[order], lower)
-    if (found < 0).any():
-        lost = fine.names[int(found.argmin())]
+    s2.check_disjoint(upper[order], [coarse.names[i] for i in order.tolist()])
+    parents = s2.containing_cells(upper[order], lower)
+    if (parents < 0).any():
+        lost = fine.names[int(parents.argmin())]
         raise DataError(
             f"partitioning: expected every cell in one of the next coarser table, got {lost[:40]!r} in none: "
             "are these tables of one model?"
         )
-    return order[found]
+    return order[parents]
 
 
 def _read_tree(file: Path, tables: Sequence[Table]) -> list[NDArray[np.int64]]:

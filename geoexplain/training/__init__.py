@@ -1,12 +1,12 @@
-"""Train a geolocator on photos (`photo_set`) or on views of Earth (`ViewSource`) with `train`, and `release` it.
+"""Train a geolocator on photos (`photo_set`) or views of Earth (`ViewSource`), and release it as a model.
 
     photos = photo_set(collection, train_rows, validation_rows, partitioning)
     run = train(photos, PRESETS["quick-cpu"], "runs/mine", report=print)
     done = release(run, PhotoExamples(photos, "mine", test_rows), "runs/mine/release")
 
-A source yields batches of images and where they show the Earth; network, losses, phases, averaging, resuming,
-validation, several processes and the release are the same for every source. Nothing here needs a browser or a map
-library.
+A source yields batches of images with their true cells and positions. Network, losses, phases, weight averaging,
+resuming, validation, multi-process training and release are the same for every source. Nothing here needs a browser or
+a map library.
 """
 
 from geoexplain.training.loop import Progress, TrainingCancelledError, train

@@ -1,4 +1,4 @@
-"""Calibration: by what logits are divided so that shares are probabilities, and how far the truth scatters."""
+"""Calibration: fit the temperatures of a head, and the scatter σ of the truth around the predicted point."""
 
 import math
 from collections.abc import Sequence
@@ -19,19 +19,20 @@ from geoexplain.locator.spread import Scatter, spread_probability
 REFINE_KM = 500.0
 
 SIGMA_VIEWS = 2000
-"""As many tell σ to some 2 %."""
+"""Most views that σ is fitted on; they determine it to about 2 %."""
 
 WIDEST_SIGMA_KM = 20_000.0
-"""Half of the way around the Earth: no scatter is wider."""
+"""Upper bound of σ: half of the Earth's circumference."""
 
 NO_TEMPERATURE = 1.0
 
 
 def fit_temperature(logits: Tensor, cells: NDArray[np.int64]) -> float:
-    """Temperature T > 0 for which softmax(logits / T) gives the true cells the highest likelihood.
+    """Fit the temperature T > 0 for which softmax(logits / T) gives the true cells the highest likelihood.
 
-    logits (N, K), cells (N,). Guo et al. 2017, sect. 4.2. Searched on a logarithmic grid from 0.25 to 16, then refined
-    around the best value to 0.1 %. It ends sooner below 1: a few photos that are all right would make a model certain.
+    logits (N, K), cells (N,). Guo et al. 2017, sect. 4.2. The search runs on a logarithmic grid from 0.25 to 16, then
+    refines the best value to 0.1 %. The lower bound is closer to 1 than the upper: otherwise a few photos that
+    are all predicted correctly would make the model certain.
     """
     rows, truth = logits.double(), torch.from_numpy(cells)
 
@@ -49,14 +50,14 @@ def fit_temperature(logits: Tensor, cells: NDArray[np.int64]) -> float:
 def fit_sigma(
     logits: Tensor, truth_deg: NDArray[np.float64], centers_deg: NDArray[np.float64], refine_km: float = REFINE_KM
 ) -> float:
-    """σ in km of the truth around the mean of neighbouring cells for which circles hold it as often as they say.
+    """Fit σ in km, the scatter of the truth around the predicted point, so that circles cover the truth as stated.
 
-    logits (N, K), divided by the temperature; truth_deg (N, 2) and centers_deg (K, 2) in degrees. The probability that
-    lies nearer to the predicted point than the truth does is uniform in [0, 1] over the images of a calibrated model
-    (probability integral transform: Gneiting, Balabdaoui, Raftery 2007). σ makes it as uniform as can be by the
-    Cramér–von Mises distance, so that neither the half-probability circle nor that of 90 % is favoured. At most
-    SIGMA_VIEWS rows are used. Searched from a twentieth of a cell's width, a point that knows its place in the cell,
-    to twice the width, one that knows no more than its cells.
+    logits (N, K), divided by the temperature; truth_deg (N, 2) and centers_deg (K, 2) in degrees. The predicted point
+    is the mean of the cells within `refine_km` of the top cell. For a calibrated model, the probability mass nearer to
+    the predicted point than the truth is uniform in [0, 1] over the images (probability integral transform: Gneiting,
+    Balabdaoui, Raftery 2007). σ minimizes the Cramér–von Mises distance to the uniform distribution, which favours
+    neither the 50 % nor the 90 % circle. At most SIGMA_VIEWS rows are used. The search runs from a twentieth of the
+    median cell width (points accurate within a cell) to twice that width (points no more accurate than the cells).
     """
     partition = Partition("calibration", tuple(map(str, range(len(centers_deg)))), centers_deg)
     shares = torch.softmax(logits[:SIGMA_VIEWS].double(), dim=-1).numpy()
@@ -79,14 +80,14 @@ def fit_sigma(
 
     width_km = float(np.median(cell_areas(partition).width_km))
     bounds = math.log(0.05 * width_km), math.log(min(2 * width_km, WIDEST_SIGMA_KM))
-    found = minimize_scalar(distance, bounds=bounds, method="bounded", options={"xatol": 0.01})
-    return math.exp(found.x)
+    result = minimize_scalar(distance, bounds=bounds, method="bounded", options={"xatol": 0.01})
+    return math.exp(result.x)
 
 
 def fit_levels(levels: Sequence[Tensor], truth: NDArray[np.int64]) -> tuple[float, ...]:
-    """A temperature for the logits (N, K_l) of every level, true cells (N, L) in the same order.
+    """Fit one temperature per level to logits (N, K_l) and true cells (N, L), levels in the same order.
 
-    A level of one cell keeps its own.
+    A level of one cell gets temperature 1.
     """
     return tuple(
         fit_temperature(level, truth[:, number]) if level.shape[1] > 1 else NO_TEMPERATURE
@@ -95,7 +96,7 @@ def fit_levels(levels: Sequence[Tensor], truth: NDArray[np.int64]) -> tuple[floa
 
 
 def temperature_layers(head: Head) -> list[nn.Linear]:
-    """The layers that give a head's logits, coarse to fine."""
+    """Return the layers that compute a head's logits, coarse to fine."""
     if isinstance(head, VonMisesFisherHead):
         return [head.mixture_weights]
     assert isinstance(head, MultiPartitionHead)
@@ -104,7 +105,7 @@ def temperature_layers(head: Head) -> list[nn.Linear]:
 
 @torch.no_grad()
 def fold_temperatures(head: Head, temperatures: Sequence[float]) -> None:
-    """Divide the logits of every level by its temperature > 0 for good, so that shares are the calibrated ones."""
+    """Divide the weights of every level's layer by its temperature > 0, in place, so that its softmax is calibrated."""
     for layer, temperature in zip(temperature_layers(head), temperatures, strict=True):
         layer.weight.div_(temperature)
         layer.bias.div_(temperature)

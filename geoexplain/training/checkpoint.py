@@ -1,4 +1,4 @@
-"""The checkpoint of a run: where it is, what it is, and whether a run may go on from it."""
+"""The checkpoint of a run: its path and contents, and whether a run may resume from it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,19 @@ FORMAT = "geoexplain-run/2"
 
 FACTS = ("unit", "settings", "source", "images", "cells", "backbone")
 STATE = ("network", "optimizer", "average", "best", "best_score", "best_size_px", "step", "validated")
-"""What a checkpoint holds beside its format: what the run is, and where it is."""
+"""Keys of a checkpoint besides its format: the facts that identify the run, and its state."""
 
 FREE_TO_CHANGE: Sequence[str] = ("phases",)
-"""Settings that a run may go on with others of: it may become longer or shorter."""
+"""Settings that may change when a run is resumed: it may become longer or shorter."""
 
 
 def checkpoint_file(run_dir: Path) -> Path:
-    """Where a run keeps its checkpoint."""
+    """Return the path of a run's checkpoint."""
     return run_dir / "checkpoint.pt"
 
 
 def check_folder(run_dir: Path, *, resume: bool) -> None:
-    """Raise DataError where a run would overwrite another: it has a checkpoint, and is not to be resumed."""
+    """Raise DataError if the folder holds a checkpoint and `resume` is False, so that no run is overwritten."""
     if checkpoint_file(run_dir).exists() and not resume:
         raise DataError(
             f"{run_dir}: expected a folder without a run, found one: add --resume, or choose another --out."
@@ -38,7 +38,7 @@ def check_folder(run_dir: Path, *, resume: bool) -> None:
 def load_checkpoint(file: Path) -> dict[str, Any]:
     """Read the checkpoint of a run.
 
-    Raises CheckpointError when it is missing, damaged, something else, or of a version that had other runs.
+    Raises CheckpointError if it is missing, damaged, not a checkpoint, or of a version with another format.
     """
     try:
         saved = dict(torch.load(file, map_location="cpu", weights_only=True))
@@ -65,12 +65,12 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
 
 
 def check_resumable(saved: Mapping[str, Any], facts: Mapping[str, Any], settings: Training) -> None:
-    """Raise CheckpointError unless a checkpoint was begun with these images, cells, network and settings."""
+    """Raise CheckpointError unless the run of a checkpoint began with these images, cells, network and settings."""
     unit = saved["unit"]
     if unit != facts["unit"]:
         raise CheckpointError(f"--resume: expected a run on {facts['unit']}, got one on {unit}: choose its folder.")
     check_settings(saved, settings)
-    # Cells before images: of other cells, other photos may lie in none and are not trained on.
+    # Check cells before images: other cells may leave out other photos, which changes the images, too.
     for key, what in (("cells", "partitioning"), ("images", unit), ("backbone", "network")):
         if saved[key] != facts[key]:
             raise CheckpointError(
@@ -81,7 +81,7 @@ def check_resumable(saved: Mapping[str, Any], facts: Mapping[str, Any], settings
 
 
 def check_settings(saved: Mapping[str, Any], settings: Training) -> None:
-    """Raise CheckpointError unless a checkpoint was begun with these settings, but for those that may change."""
+    """Raise CheckpointError unless the run of a checkpoint began with these settings, except those free to change."""
     before = asdict(replace(from_plain(json.loads(saved["settings"])), phases=settings.phases))
     _check_same(before, asdict(settings))
 
@@ -96,12 +96,12 @@ def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def save_atomically(state: Mapping[str, Any], file: Path) -> None:
-    """Write a checkpoint: a kill while writing must not cost the last good one. CheckpointError where it cannot be."""
+    """Write a checkpoint so that a kill while writing keeps the previous one. Raises CheckpointError on failure."""
     partial = file.with_suffix(".partial")
     try:
         torch.save(dict(state), partial)
         partial.replace(file)
-    except (OSError, RuntimeError) as error:  # of a full disk torch makes a RuntimeError
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
         with suppress(OSError):
             partial.unlink()
         raise CheckpointError(

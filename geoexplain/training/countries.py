@@ -1,4 +1,4 @@
-"""Countries as the classes of a first training, which the real one begins from (Theiner et al., WACV 2022)."""
+"""Pretraining on countries as classes, before the training on cells (Theiner et al., WACV 2022)."""
 
 import hashlib
 from dataclasses import replace
@@ -37,11 +37,11 @@ def pretrain_on_countries(
     processes: Processes,
     **options: Any,
 ) -> Network:
-    """A network for the cells of `photos` whose backbone has learned which country a photo is of, for `epochs` epochs.
+    """Return a network for the cells of `photos`, its backbone trained to predict countries for `epochs` epochs.
 
-    It is trained with the settings of the first phase, in `run_dir`, where it goes on if it was interrupted; `options`
-    are those of `train`. Theiner et al., WACV 2022, train so; also the photos in no cell of the partitioning could be
-    used here, which is not done: the sets stay the same.
+    The training uses the settings of the first phase. It writes to `run_dir`, and resumes there if it was interrupted;
+    `options` are those of `train`. The method is that of Theiner et al., WACV 2022. Photos in no cell of the
+    partitioning could be used here, but are not: the training and validation sets stay the same.
     """
     countries = country_partitioning(photos.collection.positions_deg[photos.train])
     first = photo_set(
@@ -70,9 +70,9 @@ def pretrain_on_countries(
 
 
 def country_partitioning(points_deg: NDArray[np.float64]) -> Partitioning:
-    """The countries that points (N, 2) in degrees lie in, as a partitioning of one level, ascending by key.
+    """Return the countries that contain points (N, 2) in degrees, as a partitioning of one level, ascending by key.
 
-    A country's centre is the spherical mean of its points; one at sea is in no country. Raises DataError for fewer
+    A country's centre is the spherical mean of its points. A point at sea is in no country. Raises DataError for fewer
     than two countries.
     """
     addresses = territory_addresses(points_deg)
@@ -103,10 +103,10 @@ def country_partitioning(points_deg: NDArray[np.float64]) -> Partitioning:
 
 
 def countries_of(addresses: Addresses) -> list[str]:
-    """The key of every coordinate's country; "" for one in none."""
+    """Return the key of every point's country; "" for a point in no country."""
     is_country = np.array([location.kind == COUNTRY for location in addresses.locations] + [False])
-    found = is_country[addresses.paths]  # −1 reads the last entry
-    column = found.argmax(axis=1)
+    countries = is_country[addresses.paths]  # −1 reads the last entry
+    column = countries.argmax(axis=1)
     rows = np.arange(len(addresses))
-    locations, hits = addresses.paths[rows, column].tolist(), found[rows, column].tolist()
+    locations, hits = addresses.paths[rows, column].tolist(), countries[rows, column].tolist()
     return [addresses.locations[i].key if hit else "" for i, hit in zip(locations, hits, strict=True)]

@@ -1,8 +1,9 @@
-"""Depthwise convolutions whose gradients are not the slowest part of training on a CPU.
+"""Depthwise convolutions with faster gradients, for training on a CPU.
 
 With bf16 tensors, oneDNN (PyTorch 2.14) takes 5 to 50 times longer than needed for two gradients that an EfficientNet
-asks for often: the input's at stride 2, and the weights' of 5×5 filters. Both are sums of smaller convolutions that are
-fast. `python -m benchmarks.bench_training` measures what a step of training gains.
+computes often: that of the input at stride 2, and that of the weights of 5×5 filters. Both are computed here as sums of
+smaller convolutions, which are fast. `python -m benchmarks.bench_training` measures how much faster a training step
+becomes.
 """
 
 import math
@@ -15,22 +16,22 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 LARGEST_FAST = 3
-"""Taps along one side up to which the gradient of the weights is fast."""
+"""Largest filter side, in taps, for which oneDNN computes the gradient of the weights fast."""
 
 
 class DepthwiseConvolution(torch.autograd.Function):
-    """A depthwise convolution without bias, of a padded input, with faster gradients."""
+    """A depthwise convolution of a padded input, without bias, with faster gradients."""
 
     @staticmethod
     def forward(ctx: Any, padded: Tensor, weight: Tensor, stride: int) -> Tensor:
-        """Images (N, C, H, W) and weights (C, 1, k, k) → (N, C, ⌊(H − k) / stride⌋ + 1, likewise)."""
+        """Convolve images (N, C, H, W) with weights (C, 1, k, k); return (N, C, ⌊(H − k) / stride⌋ + 1, likewise)."""
         ctx.save_for_backward(padded, weight)
         ctx.stride = stride
         return F.conv2d(padded, weight, None, stride, 0, 1, weight.shape[0])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
-        """Gradient of the output → gradients of the padded input and the weights."""
+        """Return the gradients of the padded input and of the weights, given that of the output."""
         padded, weight = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         return (
@@ -41,7 +42,7 @@ class DepthwiseConvolution(torch.autograd.Function):
 
 
 def _input_gradient(gradient: Tensor, padded: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """Each of the stride² lattices of input pixels gets the gradient of its own taps: a small plain convolution."""
+    """Compute the gradient on each of the stride² lattices of input pixels with a small convolution of its taps."""
     k, channels = weight.shape[-1], weight.shape[0]
     if stride == 1:
         return F.conv2d(gradient, weight.flip(2, 3), None, 1, k - 1, 1, channels)
@@ -57,7 +58,7 @@ def _input_gradient(gradient: Tensor, padded: Tensor, weight: Tensor, stride: in
 
 
 def _weight_gradient(gradient: Tensor, padded: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """The taps in groups of up to three by three, each on the lattice of pixels that it sees."""
+    """Compute the gradient of up to 3×3 taps at a time, on the lattice of pixels that these taps read."""
     k = weight.shape[-1]
     if k <= LARGEST_FAST:
         return _plain_weight_gradient(gradient, padded, weight, stride)
@@ -74,7 +75,7 @@ def _weight_gradient(gradient: Tensor, padded: Tensor, weight: Tensor, stride: i
 
 
 def _groups(k: int, stride: int) -> Iterator[slice]:
-    """Slices of k taps: every stride-th one, or neighbours at stride 1; at most LARGEST_FAST in each for k ≤ 6."""
+    """Yield slices of k taps: every stride-th tap, or neighbours at stride 1; at most LARGEST_FAST each for k ≤ 6."""
     if stride > 1:
         yield from (slice(first, None, stride) for first in range(stride))
     else:
@@ -117,7 +118,7 @@ class _FastDepthwiseSame(Conv2dSame):
 
 
 def _fast(x: Tensor, weight: Tensor, stride: int, padding: list[tuple[int, int]]) -> Tensor:
-    """`padding` is before and after, along the height and the width."""
+    """Pad and convolve; `padding` is (top, bottom) and (left, right) in px."""
     dtype = torch.get_autocast_dtype("cpu")
     (top, bottom), (left, right) = padding
     padded = F.pad(x.to(dtype), (left, right, top, bottom))
@@ -125,9 +126,9 @@ def _fast(x: Tensor, weight: Tensor, stride: int, padding: list[tuple[int, int]]
 
 
 def speed_up_depthwise(network: nn.Module) -> int:
-    """Give every depthwise convolution of a network the faster gradients, in place; return how many there are.
+    """Give every depthwise convolution of a network the faster gradients, in place; return their number.
 
-    Only training under bf16 autocast on a CPU changes its way; weights and their names stay.
+    The faster gradients are used only in training under bf16 autocast on a CPU. Weights and their names stay the same.
     """
     changed = 0
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""Several processes that train one network: started by `torchrun`, or just this one."""
+"""The processes that train one network: those that `torchrun` started, or only this one."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -14,16 +14,17 @@ from torch import Tensor, nn
 from geoexplain.errors import DataError
 
 LONGEST_WAIT = timedelta(days=2)
-"""The others wait while the first one validates, however long that takes; that one has ended is noticed at once."""
+"""Timeout of a collective operation: the other processes wait while process 0 validates. A process that has ended is
+noticed at once."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The place of this process among those that train one network.
+    """This process among those that train one network.
 
-    rank    its number, from 0; only process 0 writes, prints and validates
-    world   how many there are
-    device  where this one computes
+    rank    number of this process, from 0; only process 0 writes, prints and validates
+    world   number of processes
+    device  device of this process
     """
 
     rank: int
@@ -32,16 +33,16 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one process that writes, prints and validates."""
+        """Whether this is process 0, which writes, prints and validates."""
         return self.rank == 0
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process has called this."""
         self.total(torch.zeros(1, device=self.device))
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
-        """A block that process 0 ends before the others begin it, so that they find what it leaves behind."""
+        """Run a block in process 0 first, then in the others, so that they find its files."""
         if not self.leads:
             self.wait()
         yield
@@ -49,32 +50,32 @@ class Processes:
             self.wait()
 
     def total(self, values: Tensor) -> Tensor:
-        """The sum over all processes of a tensor on this process's device; every process has to ask at once."""
+        """Return the sum over all processes of a tensor on this process's device; every process has to call this."""
         if self.world > 1:
             values = values.clone()
-            with told_when_another_ended():
+            with translate_process_errors():
                 dist.all_reduce(values)
         return values
 
     def gathered(self, items: list[Any]) -> list[Any]:
-        """What all processes hold, in their order; every process has to ask at once."""
+        """Return the items of all processes, in the order of ranks; every process has to call this."""
         if self.world == 1:
             return items
         lists: list[Any] = [None] * self.world
-        with told_when_another_ended():
+        with translate_process_errors():
             dist.all_gather_object(lists, items)
         return [item for one in lists for item in one]
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter], counts: Tensor) -> Tensor:
-        """Add up the gradients of all processes, in place, and `counts` (n,) float with them, which is returned.
+        """Sum the gradients of all processes, in place, and `counts` (n,) float; return the summed counts.
 
-        All travel in one message. A parameter without a gradient has one of zeros afterwards.
+        One all-reduce sums everything. With several processes, a parameter without a gradient gets one of zeros.
         """
         parameters = list(parameters)
         if self.world == 1:
             return counts
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        # fp64 for the counts' sake would double the message: whole numbers below 16 million are exact in fp32.
+        # fp32 suffices for the counts, since whole numbers below 16 million are exact; fp64 would double the message.
         flat = self.total(torch.cat([counts.float(), *(gradient.reshape(-1).float() for gradient in gradients)]))
         summed, *parts = flat.split([counts.numel(), *(gradient.numel() for gradient in gradients)])
         for parameter, gradient, part in zip(parameters, gradients, parts, strict=True):
@@ -83,21 +84,21 @@ class Processes:
 
 
 def default_device() -> torch.device:
-    """The GPU when there is one."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def alone(device: torch.device) -> Processes:
-    """This process, and no other."""
+    """Return this process as the only one."""
     return Processes(0, 1, device)
 
 
 @contextmanager
 def processes(device: torch.device | None = None) -> Iterator[Processes]:
-    """The processes that `torchrun` started, joined for a block; this one alone where none did.
+    """Join the processes that `torchrun` started for a block; without `torchrun`, yield this process alone.
 
-    `device` None takes the GPU of this process's local rank when there is one. They talk over NCCL on GPUs and over
-    Gloo elsewhere. Raises DataError when the environment of `torchrun` is incomplete.
+    `device` None takes the GPU of this process's local rank, or the CPU without one. The backend is NCCL on GPUs and
+    Gloo elsewhere. Raises DataError if the environment of `torchrun` is incomplete.
     """
     world = os.environ.get("WORLD_SIZE", "1")
     if world == "1":
@@ -126,8 +127,8 @@ def processes(device: torch.device | None = None) -> Iterator[Processes]:
 
 
 @contextmanager
-def told_when_another_ended() -> Iterator[None]:
-    """Say what it means when the others cannot be reached any more. Raises DataError."""
+def translate_process_errors() -> Iterator[None]:
+    """Raise DataError if another process has ended, in place of the RuntimeError of torch.distributed."""
     try:
         yield
     except RuntimeError as error:

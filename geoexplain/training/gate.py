@@ -1,4 +1,4 @@
-"""Fitting a gate: which channel statistics tell a model's own kind of image from others."""
+"""Fit a gate: channel statistics that distinguish a model's own kind of image from others."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -15,32 +15,32 @@ from geoexplain.locator.backbone import Backbone
 from geoexplain.locator.gate import Gate, channel_statistics
 
 TURNED_AWAY = 0.04
-"""Share of a kind of image, of the model's own, that the threshold turns away; a little below what is promised, 5 %,
-since images to come are none that it was set on."""
+"""Share of each set of the model's own images that the threshold rejects. It is below the documented 5 %, since the
+share may be higher on images that the threshold was not set on."""
 
 REGULARISATION = 0.03
-"""Inverse strength C of the L2 penalty, for standardised statistics; from 0.003 to 0.1 nothing changes by a point."""
+"""Inverse strength C of the L2 penalty on standardised statistics; from 0.003 to 0.1 no figure changes by a point."""
 
 AREA, OTHERS = "area under ROC", "others"
-"""Names of the figures of a gate that are no shares: the area under the receiver operating characteristic, and how many
-images that are not of its kind it was measured on."""
+"""Names of the figures of a gate that are not shares: the area under the receiver operating characteristic, and the
+number of other images that it was measured on."""
 
 FEWEST = 50
-"""Images of any set below which no gate is fitted: half of a set that it was not fitted on sets the threshold."""
+"""Fewest images of any set for which a gate is fitted: half of each held-out set sets the threshold."""
 
 
 def gate_stages(backbone: Backbone) -> tuple[int, ...]:
-    """The stages that a gate reads: the second, and every other one after it but the last, counted from 1.
+    """Return the stages that a gate reads: the second and every other one after it except the last, counted from 1.
 
-    The first sees edges and colours only; after the last anything looks like some place.
+    The first stage detects only edges and colours. After the last stage, images of any kind look like some place.
     """
     return tuple(range(2, len(backbone.stages), 2))
 
 
 def image_statistics(backbone: Backbone, batches: Iterable[Tensor], stages: Sequence[int]) -> NDArray[np.float64]:
-    """Channel statistics (N, F) of normalised images, which come in batches (n, 3, H, W) on any device."""
+    """Compute channel statistics (N, F) of normalised images in batches (n, 3, H, W) on any device."""
     rows: list[NDArray[np.float64]] = []
-    device = next(chain(backbone.parameters(), backbone.buffers())).device  # a folded network has buffers alone
+    device = next(chain(backbone.parameters(), backbone.buffers())).device  # a folded network has buffers only
     with torch.inference_mode():
         for batch in batches:
             _, outputs = backbone.forward_stages(batch.to(device), stages)
@@ -58,16 +58,16 @@ def fit_gate(
     kind: str,
     fitted_on: str,
 ) -> Gate:
-    """Fit a gate, set its threshold, and measure it on images that neither was done with.
+    """Fit a gate, set its threshold, and measure it on images that were used for neither.
 
-    own               channel statistics (N, F) of images of the model's kind, by where they come from
-    others            those of images that are not
-    held_out          of the model's kind again, by where they come from: a half of each sets the threshold, so that
-                      no more than TURNED_AWAY of any of them are turned away; the other half measures it
-    others_held_out   not of its kind, to measure with
+    own               name of a set → channel statistics (N, F) of images of the model's kind, to fit the gate
+    others            those of images of other kinds, to fit the gate
+    held_out          name of a set → those of more images of the model's kind: one half of each set sets the
+                      threshold, so that at most TURNED_AWAY of any set is rejected; the other half measures the gate
+    others_held_out   those of more images of other kinds, to measure the gate
 
-    Both sides weigh alike, and so do the sources of `own`. Raises DataError for fewer than FEWEST images in any of
-    these sets.
+    Own and other images have the same total weight, and so has each set of `own`. Raises DataError for fewer than
+    FEWEST images in any set.
     """
     fewest = min(len(part) for part in (*own.values(), others, *held_out.values(), others_held_out))
     if fewest < FEWEST:
@@ -90,11 +90,11 @@ def fit_gate(
     slopes = model.coef_[0] / scale
     bias = float(model.intercept_[0] - slopes @ mean)
 
-    def scored(part: NDArray[np.float64]) -> NDArray[np.float64]:
+    def gate_scores(part: NDArray[np.float64]) -> NDArray[np.float64]:
         return 1 / (1 + np.exp(-np.clip(part @ slopes + bias, -700, 700)))
 
-    setting = {name: scored(part)[::2] for name, part in held_out.items()}
-    measuring = {name: scored(part)[1::2] for name, part in held_out.items()}
+    setting = {name: gate_scores(part)[::2] for name, part in held_out.items()}
+    measuring = {name: gate_scores(part)[1::2] for name, part in held_out.items()}
     threshold = min(float(np.quantile(scores, TURNED_AWAY)) for scores in setting.values())
     return Gate(
         stages=tuple(stages),
@@ -103,17 +103,17 @@ def fit_gate(
         threshold=threshold,
         kind=kind,
         fitted_on=fitted_on,
-        figures=gate_figures(measuring, scored(others_held_out), threshold),
+        figures=gate_figures(measuring, gate_scores(others_held_out), threshold),
     )
 
 
 def gate_figures(
     own: Mapping[str, NDArray[np.float64]], others: NDArray[np.float64], threshold: float
 ) -> dict[str, float]:
-    """How a gate does, from its scores of images of the model's kind, by where they come from, and of others.
+    """Compute the figures of a gate from its scores of images of the model's kind, by set, and of other images.
 
-    The share turned away of each of the former, the share of the latter that is recognised as other, and the area under
-    the receiver operating characteristic.
+    The figures are the share of each set of `own` that is rejected, the share of `others` that is recognised as such,
+    the area under the receiver operating characteristic, and the number of other images.
     """
     figures = {f"turned away: {name}": float((scores < threshold).mean()) for name, scores in own.items()}
     figures["others recognised"] = float((others < threshold).mean())

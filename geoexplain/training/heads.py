@@ -1,4 +1,4 @@
-"""Heads that can be trained: how each is made for a partitioning, and its loss per image."""
+"""Heads that can be trained: the construction of each for a partitioning, and its loss per image."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from geoexplain.training.losses import geolocation_losses, mixture_bits, partiti
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Where N images show the Earth: cells int64 (N, L), coarse to fine, and unit vectors float32 (N, 3)."""
+    """True cells of N images, int64 (N, L), coarse to fine, and their positions as unit vectors, float32 (N, 3)."""
 
     classes: Tensor
     positions: Tensor
@@ -27,7 +27,7 @@ class Truth:
 class HeadKind:
     """One kind of head.
 
-    summary  one line for people
+    summary  one line for the help text
     build    features and partitioning → an untrained head
     losses   head, logits (N, K_l) of every level, truth, and the bandwidth of soft targets in km → loss (N,) of every
              image
@@ -82,5 +82,5 @@ HEADS: dict[str, HeadKind] = {
 
 
 def build_network(backbone: Backbone, head: str, partitioning: Partitioning) -> Network:
-    """A backbone with an untrained head of HEADS over a partitioning. Raises DataError when they do not fit."""
+    """Return a backbone with an untrained head of HEADS for a partitioning. Raises DataError if they do not fit."""
     return Network(backbone.requires_grad_(True), HEADS[head].build(backbone.feature_dim, partitioning))

@@ -1,4 +1,4 @@
-"""Ctrl-C while training: half a step would not resume to the weights of a whole one."""
+"""Delay Ctrl-C until a training step is complete: resuming after half a step would give other weights."""
 
 import signal
 import threading
@@ -7,22 +7,22 @@ from contextlib import contextmanager
 
 
 class Pressed:
-    """How often Ctrl-C was pressed in a block, and the handler that would have heard of it."""
+    """The number of times that Ctrl-C was pressed in a block, and the signal handler that was set before."""
 
     def __init__(self) -> None:
         self.count = 0
         self.before = signal.getsignal(signal.SIGINT)
-        # Only the main thread hears of Ctrl-C, and a process that was told to ignore it goes on doing so.
+        # Only the main thread receives SIGINT. A process that ignores SIGINT continues to ignore it.
         mine = threading.current_thread() is threading.main_thread()
         self.counts = mine and self.before is not signal.SIG_IGN
 
     def note(self, _number: int, _frame: object) -> None:
-        """The handler that only counts."""
+        """Count one SIGINT: the signal handler inside the block."""
         self.count += 1
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Let Ctrl-C through for a part of the block; what was pressed before it, too."""
+        """Let Ctrl-C interrupt a part of the block, including a Ctrl-C that was counted before it."""
         if not self.counts:
             yield
             return
@@ -37,7 +37,7 @@ class Pressed:
 
 @contextmanager
 def interrupts_noted() -> Iterator[Pressed]:
-    """Count Ctrl-C in a block instead of being interrupted by it; in another thread than the main one nothing."""
+    """Count Ctrl-C in a block instead of being interrupted by it. Outside the main thread, do nothing."""
     pressed = Pressed()
     if not pressed.counts:
         yield pressed

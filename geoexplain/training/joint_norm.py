@@ -1,8 +1,8 @@
 """Batch normalisation over the batch of all processes, on any device.
 
-torch's SyncBatchNorm is for GPUs only and does not know timm's fused normalisation and activation. Here the sums are
-added up over the processes with an all-reduce that has a gradient, so that values and gradients are those of ordinary
-batch normalisation on the joined batch (Ioffe & Szegedy 2015, alg. 1), however unevenly it is shared out.
+torch's SyncBatchNorm works on GPUs only and does not support timm's fused normalisation and activation. Here a
+differentiable all-reduce adds up the sums of all processes, so that values and gradients equal those of ordinary batch
+normalisation on the joint batch (Ioffe & Szegedy 2015, alg. 1), even if the processes hold different numbers of images.
 """
 
 from typing import Any
@@ -13,33 +13,33 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from geoexplain.errors import CheckpointError
-from geoexplain.training.distributed import told_when_another_ended
+from geoexplain.training.distributed import translate_process_errors
 
 
 class TotalOverProcesses(torch.autograd.Function):
     """The sum of a tensor over all processes; its gradient is the sum of theirs."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ARG004 - nothing is kept
-        """Any tensor → the sum, of the same shape."""
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ARG004 - backward needs nothing
+        """Return the sum over all processes, of the same shape."""
         total = values.clone()
-        with told_when_another_ended():
+        with translate_process_errors():
             dist.all_reduce(total)
         return total
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]  # noqa: ARG004
-        """Gradient of the sum in this process → gradient of the values: what all processes' losses ask of them."""
+        """Sum the gradients over all processes, since every process's loss depends on the values of this one."""
         total = gradient.contiguous().clone()
-        with told_when_another_ended():
+        with translate_process_errors():
             dist.all_reduce(total)
         return total
 
 
 def joint_batch_norm(module: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Training-mode normalisation (N, C, H, W) by the mean and variance over all processes; updates the statistics.
+    """Normalize (N, C, H, W) by the mean and variance over all processes, as in training; update the statistics.
 
-    A process may hold no photo at all (N = 0), as long as one of them has more than one value per channel.
+    A process may hold no image at all (N = 0), as long as some process has more than one value per channel.
     """
     values = x.float()
     count = torch.tensor([float(x.numel() // x.shape[1])], device=x.device)
@@ -47,7 +47,7 @@ def joint_batch_norm(module: nn.BatchNorm2d, x: Tensor) -> Tensor:
     total = sums[-1].detach()
     mean = sums[:-1] / total
     centred = values - mean.view(1, -1, 1, 1)
-    # The deviations from the joined mean: sums of squares alone would cancel in fp32.
+    # Sum squared deviations from the joint mean: E[x²] − E[x]² would cancel in fp32.
     variance: Tensor = TotalOverProcesses.apply(centred.square().sum(dim=(0, 2, 3))) / total
     if module.track_running_stats:
         _track(module, mean.detach(), variance.detach() * total / (total - 1).clamp_min(1))
@@ -82,9 +82,9 @@ JOINT: dict[type, type] = {nn.BatchNorm2d: _JointBatchNorm, BatchNormAct2d: _Joi
 
 
 def join_batch_norms(network: nn.Module) -> int:
-    """Let every batch normalisation of a network be over all processes, in place; return how many there are.
+    """Make every batch normalisation of a network use all processes, in place; return their number.
 
-    Weights and their names stay. Raises CheckpointError for a kind of batch normalisation that is not known here.
+    Weights and their names stay the same. Raises CheckpointError for an unsupported kind of batch normalisation.
     """
     changed = 0
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""What a run writes down: losses, validations and skipped images as tables, and TensorBoard's files."""
+"""The log of a run: tables of losses, validations and skipped images, and TensorBoard's files."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -13,9 +13,10 @@ LOSSES, VALIDATION, SKIPPED, TENSORBOARD = "losses.csv", "accuracy.csv", "skippe
 
 
 def table_columns(unit: str) -> dict[str, Sequence[str]]:
-    """Every table of a run on `unit`, "photos" or "views".
+    """Return the columns of every table of a run on `unit`, "photos" or "views".
 
-    These are those of the step in the first table and those seen so far in the second.
+    The column `unit` counts the images of one step in the table of losses, and all images seen so far in that of
+    validations.
     """
     return {
         LOSSES: ("step", unit, "loss", "learning_rate", "size_px"),
@@ -25,11 +26,11 @@ def table_columns(unit: str) -> dict[str, Sequence[str]]:
 
 
 class Log:
-    """The tables of one run, open for the rows to come.
+    """The tables of one run, open for appending.
 
-    Rows of steps from `step` on are taken out, and those of validations after `validated` steps: a killed run had
-    written them after its last checkpoint, and writes them again. `skipped` is how many different images could not be
-    read. Raises DataError when `tensorboard` is asked for and not installed.
+    Opening removes the rows of steps from `step` on, and those of validations after `validated` steps: a killed run
+    wrote them after its last checkpoint, and writes them again. `skipped` is the number of different images that could
+    not be read. Raises DataError if `tensorboard` is set and the package is not installed.
     """
 
     def __init__(self, run_dir: Path, unit: str, step: int, validated: int, *, tensorboard: bool = False):
@@ -50,11 +51,11 @@ class Log:
 
     @property
     def skipped(self) -> int:
-        """Different images that could not be read."""
+        """The number of different images that could not be read."""
         return len(self._skipped)
 
     def stepped(self, number: int, step: Step) -> None:
-        """Note step `number`, counted from 0: its loss to the last bit of fp32, and images skipped for the first time.
+        """Log step `number`, counted from 0: its loss with all digits of fp32, and images skipped for the first time.
 
         The loss is the mean per image.
         """
@@ -67,7 +68,7 @@ class Log:
             self._board.add_scalar("learning rate", step.rate, number)
 
     def validated(self, number: int, seen: int, accuracy: Accuracy) -> None:
-        """Note what a validation after `number` steps found: way → radius in km → share in [0, 1]."""
+        """Log a validation after `number` steps and `seen` images: way → radius in km → share in [0, 1]."""
         rows = [(way, km, share) for way, shares in accuracy.items() for km, share in shares.items()]
         self._write(VALIDATION, [(number - 1, seen, way, km, f"{share:.6f}") for way, km, share in rows])
         if self._board is not None:
@@ -75,14 +76,14 @@ class Log:
                 self._board.add_scalar(f"within {km} km/{way}", share, number)
 
     def flush(self) -> None:
-        """Bring what was noted to the disk: before the checkpoint that counts on it."""
+        """Write all logged rows to disk. A checkpoint relies on them, so call this before saving it."""
         for file in self._files.values():
             file.flush()
         if self._board is not None:
             self._board.flush()
 
     def close(self) -> None:
-        """End the tables."""
+        """Close the tables."""
         for file in self._files.values():
             file.close()
         if self._board is not None:
@@ -101,7 +102,7 @@ def _rows_before(file: Path, step: int, columns: int) -> list[list[str]]:
 
 
 def summary_writer() -> Any:
-    """TensorBoard's writer, a class. Raises DataError when the package is missing."""
+    """Return TensorBoard's class SummaryWriter. Raises DataError if the package is missing."""
     try:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an optional package
     except ImportError:

@@ -1,4 +1,4 @@
-"""One plain training loop for photos and views, in one process or several."""
+"""The training loop for photos and views, in one process or several."""
 
 import math
 import time
@@ -19,21 +19,26 @@ from geoexplain.training.source import Accuracy, Score, Source, Working
 from geoexplain.training.start import begin
 
 VALIDATIONS = 10
-"""So often a run validates unless told otherwise."""
+"""Validations per run by default."""
 
 Validate = Callable[[Network, int], tuple[Accuracy, Score]]
-"""Scores a network in evaluation mode at a resolution in px."""
+"""Called with a network in evaluation mode and a resolution in px; returns accuracy and score."""
 
 
 class TrainingCancelledError(GeoExplainError):
-    """The program called a running training off; the run is saved, and may be resumed."""
+    """The program cancelled a running training. The run is saved and can be resumed."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One report: images seen and in all, running loss, images per second, seconds left, resolution in px.
+    """A progress report on training.
 
-    skipped  how many different images could not be read
+    seen     images seen so far, of `total`
+    loss     exponential moving average of the loss
+    per_s    images per second since the last report
+    left_s   estimated seconds until the end
+    size_px  resolution in px
+    skipped  the number of different images that could not be read
     """
 
     seen: int
@@ -65,26 +70,28 @@ def train(
     working: Working | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Run:
-    """Train on a PhotoSet or a ViewSource until every phase is done; return the run, of which `release` makes a model.
+    """Train on a PhotoSet or a ViewSource until every phase is done; return the run, to be passed to `release`.
 
     network    holds the weights to begin with; None: random ones
-    processes  those that train together, see `distributed.processes`; None: this one, on the GPU when there is one
+    processes  those that train together, see `distributed.processes`; None: this one, on the GPU if there is one
     validate   scores the moving average of the weights every `validate_every` images (None: a tenth of all) and at the
-               end; only scores at the largest resolution compete. None: the source does
-    resume     go on from the checkpoint in `run_dir`
+               end; only scores at the largest resolution are compared. None: `source.validate`
+    resume     continue from the checkpoint in `run_dir`
     workers    threads that decode photos
     tensorboard, compile_network
                also write `run_dir`/tensorboard; compile the network at the first step
-    report     is told about the progress every `report_every_s` seconds
-    validated  is told the resolution in px and the accuracy after every validation, `working` how far one is
-    cancelled  asked after every step: whether to save the run and end it
+    report     called with the progress every `report_every_s` seconds
+    validated  called with the resolution in px and the accuracy after every validation
+    working    called with the progress of a validation
+    cancelled  called after every step; True saves the run and ends it
 
     A checkpoint is written to `run_dir` every `checkpoint_every_s` seconds, after every validation and on Ctrl-C, which
-    waits for the step to end. On a CPU the weights are the same for the same settings, images and number of threads,
-    interrupted, killed or not. Process 0 alone writes, validates and reports; all of them end together.
+    waits for the step to end. On a CPU the same settings, images and number of threads give the same weights, even if
+    the run was interrupted or killed and resumed. Only process 0 writes, validates and reports; all processes end
+    together.
 
-    Raises CheckpointError when there is nothing to resume or it was begun with others, DataError when there is a run
-    that is not to be resumed or another process has ended, TrainingCancelledError when called off.
+    Raises CheckpointError if there is no checkpoint to resume or it was begun with other settings, DataError if
+    `run_dir` holds a run and `resume` is False or another process has ended, TrainingCancelledError when cancelled.
     """
     run_dir = Path(run_dir)
     processes = processes or alone(default_device())
@@ -111,7 +118,7 @@ def train(
                     step = run.advance(lambda: pressed.count > 0 or (cancelled is not None and cancelled()))
                     if log is not None:
                         _note(run, step, log, clock, report)
-                    if step.interrupted:  # every process is told after the same step
+                    if step.interrupted:  # in every process after the same step
                         _end(by_hand=pressed.count > 0 or cancelled is None)
                     if clock.checkpoint_due():
                         _save(run, log, run_dir)
@@ -138,11 +145,11 @@ def _end(*, by_hand: bool) -> None:
 
 def _validate(run: Run, log: Log | None, score: Validate, validated: Callable[[int, Accuracy], None] | None) -> None:
     if log is None:
-        run.validated = run.step  # process 0 does it, and keeps what is best
+        run.validated = run.step  # process 0 validates, and keeps the best weights
         return
-    accuracy, found = score(run.averaged(), run.size_px)
+    accuracy, result = score(run.averaged(), run.size_px)
     log.validated(run.step, run.schedule.seen(run.step), accuracy)
-    run.scored(found)
+    run.scored(result)
     if validated is not None:
         validated(run.size_px, accuracy)
 
@@ -154,7 +161,7 @@ def _save(run: Run, log: Log | None, run_dir: Path) -> None:
 
 
 class _Clock:
-    """When the next checkpoint and the next report are due, and how fast the run has been since the last one."""
+    """Decide when the next checkpoint and report are due, and measure the speed since the last report."""
 
     def __init__(self, run: Run, checkpoint_every_s: float, report_every_s: float):
         self.checkpoint_every_s, self.report_every_s = checkpoint_every_s, report_every_s

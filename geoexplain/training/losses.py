@@ -1,4 +1,4 @@
-"""Losses for geolocators. Logits (N, K), positions as unit vectors (N, 3), a loss for each: (N,)."""
+"""Losses for geolocators: logits (N, K) and positions as unit vectors (N, 3) give a loss per image (N,)."""
 
 import math
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ SMALLEST_DENSITY = 1e-9
 
 
 def soft_cell_targets(positions: Tensor, directions: Tensor, bandwidth_km: float) -> Tensor:
-    """Target probabilities (N, K) ∝ exp(−(d / bandwidth)²), d the chord from position to cell centre in km.
+    """Compute target probabilities (N, K) ∝ exp(−(d / bandwidth)²), d the chord from position to cell centre in km.
 
-    `positions` (N, 3) and the cells' `directions` (K, 3) are unit vectors, `bandwidth_km` > 0. At the few hundred km
-    where a target is not zero the chord and the arc differ by less than 0.1 %.
+    `positions` (N, 3) and the cells' `directions` (K, 3) are unit vectors, `bandwidth_km` > 0. Targets differ from zero
+    only within a few hundred km, where chord and arc differ by less than 0.1 %.
     """
     squared_km = EARTH_RADIUS_KM**2 * (2 - 2 * positions @ directions.T).clamp_min(0)
     return torch.softmax(-squared_km / bandwidth_km**2, dim=-1)
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy (N,) of softmax(logits) (N, K) against target probabilities (N, K), in nats."""
+    """Compute the cross-entropy (N,) of softmax(logits) (N, K) against target probabilities (N, K), in nats."""
     return -(targets * F.log_softmax(logits.float(), dim=-1)).sum(dim=-1)
 
 
 def uniform_cross_entropy(logits: Tensor) -> Tensor:
-    """Cross-entropy (N,) of softmax(logits) (N, K) against equal shares for all cells, in nats, less its minimum log K.
+    """Compute the cross-entropy (N,) of logits (N, K) against the uniform distribution, minus log K, in nats.
 
     For pictures that show no place: Hendrycks, Mazeika, Dietterich, Deep Anomaly Detection with Outlier Exposure,
     ICLR 2019, sect. 3.
@@ -39,9 +39,9 @@ def uniform_cross_entropy(logits: Tensor) -> Tensor:
 
 
 def mixture_negative_log_likelihood(head: VonMisesFisherHead, logits: Tensor, positions: Tensor) -> Tensor:
-    """−log of the von Mises–Fisher mixture's density per steradian at the true positions (N, 3): (N,), in nats.
+    """Compute −log of the von Mises–Fisher mixture's density per steradian at the true positions (N, 3): (N,), in nats.
 
-    Izbicki, Papalexakis, Tsotras 2019, as in CERTH's training (which takes log₂).
+    Izbicki, Papalexakis, Tsotras 2019; also the loss of CERTH's training, with log₂.
     """
     return -head.log_density(logits, positions)
 
@@ -49,17 +49,17 @@ def mixture_negative_log_likelihood(head: VonMisesFisherHead, logits: Tensor, po
 def geolocation_losses(
     head: VonMisesFisherHead, logits: Tensor, positions: Tensor, *, bandwidth_km: float = 150.0, auxiliary: float = 1.0
 ) -> Tensor:
-    """The mixture's negative log-likelihood plus `auxiliary` × soft cross-entropy over cells.
+    """Compute the mixture's negative log-likelihood plus `auxiliary` × soft cross-entropy over cells: (N,), in nats.
 
-    The likelihood alone leaves neighbouring cells free to share the mass as they like; the soft targets make the
-    weights readable as probabilities of cells.
+    The likelihood alone does not determine how neighbouring cells share the mass. With soft targets, the mixture
+    weights can be read as probabilities of cells.
     """
     targets = soft_cell_targets(positions, head.mvmf.directions(), bandwidth_km)
     return mixture_negative_log_likelihood(head, logits, positions) + auxiliary * soft_cross_entropy(logits, targets)
 
 
 def partition_losses(levels: Sequence[Tensor], classes: Tensor) -> Tensor:
-    """Sum over the levels of the cross-entropies (N,) of every photo, in nats.
+    """Compute the sum over levels of the cross-entropies: (N,), in nats.
 
     levels  logits (N, K_l) of every partitioning; classes int64 (N, L), the true cell in each, in the same order.
     Müller-Budack et al., ECCV 2018; Theiner et al., WACV 2022.
@@ -69,10 +69,10 @@ def partition_losses(levels: Sequence[Tensor], classes: Tensor) -> Tensor:
 
 
 def mixture_bits(head: VonMisesFisherHead, logits: Tensor, positions: Tensor) -> Tensor:
-    """−log₂(p + 1e-9) of the mixture's density p per steradian at the true positions (N, 3): (N,), in bits.
+    """Compute −log₂(p + 1e-9), p the mixture's density per steradian at the true positions (N, 3): (N,), in bits.
 
-    The loss of CERTH's released code (Kordopatis-Zilos et al., ICMR 2021): the constant bounds what a photo far from
-    every component costs, at 29.9 bits, and with it what an outlier moves.
+    This is the loss of CERTH's released code (Kordopatis-Zilos et al., ICMR 2021). The constant bounds the loss of a
+    photo far from every component at 29.9 bits, and with it the influence of outliers.
     """
     density = head.log_density(logits, positions)
     return -torch.logaddexp(density, torch.full_like(density, math.log(SMALLEST_DENSITY))) / math.log(2)

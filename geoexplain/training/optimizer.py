@@ -11,7 +11,7 @@ from geoexplain.training.settings import Training
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices and filters only: biases, norms and concentrations have no reason to be near zero."""
+    """Apply weight decay to matrices and filters only: biases, norms and concentrations should not shrink to zero."""
     parameters = list(network.parameters())
     return [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
@@ -20,7 +20,7 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
 
 
 def make_optimizer(network: nn.Module, settings: Training) -> torch.optim.Optimizer:
-    """The optimizer of the settings over all parameters of a network."""
+    """Return the optimizer that the settings name, over all parameters of a network."""
     decay = settings.weight_decay
     groups: Any = parameter_groups(network, decay)
     if settings.decay_all:
@@ -33,8 +33,11 @@ def make_optimizer(network: nn.Module, settings: Training) -> torch.optim.Optimi
 
 @torch.no_grad()
 def update_average(average: dict[str, Tensor], state: Mapping[str, Tensor], decay: float, step: int) -> None:
-    """Move the average of a network's tensors towards its `state` after `step` steps; `decay` 0 is the state itself."""
-    decay = min(decay, (1 + step) / (10 + step))  # early weights are forgotten faster than they are outgrown
+    """Update the moving average of a network's tensors, in place, with its `state` after `step` steps.
+
+    With `decay` 0 the average is the state itself. Tensors of whole numbers are copied.
+    """
+    decay = min(decay, (1 + step) / (10 + step))  # so that the initial weights are forgotten quickly
     for key, value in state.items():
         if value.is_floating_point():
             average[key].lerp_(value.to(average[key].device), 1 - decay)
@@ -43,7 +46,7 @@ def update_average(average: dict[str, Tensor], state: Mapping[str, Tensor], deca
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """bf16 where autocast knows the device, whose range is that of fp32, so that no loss has to be scaled."""
+    """Return autocast to bf16, if the device supports it. bf16 has the range of fp32, so the loss needs no scaling."""
     if device.type in {"cpu", "cuda"}:
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

@@ -1,4 +1,4 @@
-"""Pictures that are not of a model's kind, as the model sees them: what a gate is fitted against."""
+"""Pictures that are not of a model's kind, to fit a gate against and to measure it on."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ from geoexplain.imagery.others import GENERATED
 from geoexplain.images import Preprocess, open_image
 
 MEASURING = 3
-"""Of so many files one measures a gate; the others fit it, and networks are trained on them alone."""
+"""Every MEASURING-th file measures a gate; only the others fit it, and train networks."""
 
 
 def fitting_files(files: Sequence[Path]) -> list[Path]:
-    """The files that may be fitted to, by a network and by its gate."""
+    """Return the files that a network may be trained on and its gate fitted to."""
     return [file for number, file in enumerate(files) if number % MEASURING]
 
 
@@ -25,9 +25,9 @@ def fitting_files(files: Sequence[Path]) -> list[Path]:
 class OtherPictures:
     """Pictures from files and generated ones.
 
-    files      every third measures the gate, the others fit it
+    files      every third file measures the gate, the others fit it
     markings   names to write on generated pages
-    generated  how many of each kind of GENERATED fit it, and as many others measure it
+    generated  pictures of each kind in GENERATED that fit the gate; as many others measure it
     """
 
     files: Sequence[Path]
@@ -35,15 +35,15 @@ class OtherPictures:
     generated: int = 60
 
     def fitting(self, preprocess: Preprocess, progress: Callable[[int, int], None] | None = None) -> Iterator[Tensor]:
-        """Normalised pictures (n, 3, H, W) to fit a gate on."""
+        """Yield normalised pictures (n, 3, H, W) to fit a gate on."""
         yield from self._pictures(fitting_files(self.files), preprocess, 0, progress)
 
     def measuring(self, preprocess: Preprocess, progress: Callable[[int, int], None] | None = None) -> Iterator[Tensor]:
-        """Other normalised pictures (n, 3, H, W) to measure it on."""
+        """Yield other normalised pictures (n, 3, H, W) to measure the gate on."""
         yield from self._pictures(self.files[::MEASURING], preprocess, 1, progress)
 
     def words(self) -> str:
-        """What there is to fit on, in words."""
+        """Return a phrase with the numbers of pictures that a gate is fitted on."""
         files = len(fitting_files(self.files))
         generated = f"{self.generated * len(GENERATED):,} generated pictures"
         return f"{files:,} pictures from files and {generated}" if files else generated
@@ -54,7 +54,7 @@ class OtherPictures:
         for number, file in enumerate(files, 1):
             try:
                 yield preprocess.tensor(open_image(file))
-            except ImageError:  # what cannot be opened is never asked about either
+            except ImageError:  # a file that cannot be opened never reaches a gate
                 continue
             finally:
                 if progress is not None:

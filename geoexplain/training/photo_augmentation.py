@@ -1,4 +1,4 @@
-"""A photo → the square that the network is trained on, or that it is judged on between."""
+"""Make the square input of a network from a photo: augmented for training, or unchanged for validation."""
 
 import math
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ _COLOURS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is changed at random in a photo each time it is seen; by default as the code of Theiner et al. 2022 does.
+    """Random changes of a photo each time it is used; the defaults are those of the code of Theiner et al. 2022.
 
-    area        least and greatest share of the photo that is cut out, in (0, 1]
-    aspect      least and greatest width : height of what is cut out, before it is made square
-    flip        chance that left and right are swapped; it mirrors writing and the side that traffic keeps to
+    area        smallest and largest share of the photo in the crop, in (0, 1]
+    aspect      smallest and largest width : height of the crop, before it is resized to a square
+    flip        probability of a horizontal flip, which mirrors writing and the side that traffic keeps to
     brightness, contrast, saturation
-                each multiplied by a factor from 1 − this to 1 + this, in [0, 1]; 0 leaves it
+                x in [0, 1]: multiplied by a random factor from 1 − x to 1 + x; 0: unchanged
 
-    Raises DataError when a value is out of its range.
+    Raises DataError if a value is out of its range.
     """
 
     area: tuple[float, float] = (0.66, 1.0)
@@ -44,17 +44,17 @@ class Augmentation:
             )
 
     def shorter_px(self, size_px: int) -> int:
-        """How many pixels a photo's shorter side needs for no cut-out to be smaller than the view of `size_px`."""
+        """Return the shorter side in px that a photo needs, so that no crop is smaller than `size_px`."""
         narrowest = min(self.aspect[0], 1 / self.aspect[1], 1.0)
         return math.ceil(size_px / math.sqrt(self.area[0] * narrowest))
 
 
 def training_view(image: Image.Image, size_px: int, augmentation: Augmentation, seed: tuple[int, ...]) -> Image.Image:
-    """Cut out and change a photo (RGB) as `augmentation` says → RGB of size_px × size_px.
+    """Crop and augment a photo (RGB); return RGB of size_px × size_px.
 
-    The cut-out is that of Inception (Szegedy et al. 2015): area uniform, aspect log-uniform, tried ten times, else the
-    largest in the middle that the aspects allow. All chance comes from `seed`, numbers ≥ 0, and is the same on every
-    machine and NumPy.
+    The crop is that of Inception (Szegedy et al. 2015): area uniform, aspect log-uniform, ten attempts, then the
+    largest central crop that the aspects allow. All random numbers derive from `seed`, numbers ≥ 0, and are the same on
+    every machine and with every NumPy version.
     """
     chance = _uniforms(seed, 4 * _TRIES + 4)
     view = image.resize(
@@ -72,9 +72,9 @@ def training_view(image: Image.Image, size_px: int, augmentation: Augmentation, 
 
 
 def evaluation_view(image: Image.Image, size_px: int) -> Image.Image:
-    """What the network is judged on: the photo (RGB) as at serving, its middle square → RGB of size_px × size_px.
+    """Return the central square of a photo (RGB), resized as in inference: RGB of size_px × size_px.
 
-    At serving the longer side is kept whole; here photos have to share a batch, so they have to share a shape.
+    Inference keeps the whole longer side. Here photos share a batch, and therefore need one shape.
     """
     view = Preprocess(size_px).view(image)
     left, top = (view.width - size_px) // 2, (view.height - size_px) // 2
@@ -82,7 +82,7 @@ def evaluation_view(image: Image.Image, size_px: int) -> Image.Image:
 
 
 def _uniforms(seed: tuple[int, ...], count: int) -> np.ndarray:
-    # NumPy promises the raw numbers of a bit generator for all time, those of its distributions it does not.
+    # NumPy guarantees that the raw numbers of a bit generator never change, but not those of its distributions.
     raw = np.random.Philox(np.random.SeedSequence(seed)).random_raw(count)
     return (raw >> np.uint64(11)) * 2.0**-53
 
@@ -90,7 +90,7 @@ def _uniforms(seed: tuple[int, ...], count: int) -> np.ndarray:
 def _cut_out(
     size: tuple[int, int], augmentation: Augmentation, chance: np.ndarray
 ) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom in px of the image, not rounded."""
+    """Return left, top, right and bottom of the crop in px of the image, not rounded."""
     width, height = size
     least, greatest = augmentation.area
     narrowest, widest = augmentation.aspect

@@ -1,4 +1,4 @@
-"""Batches of photos to train on, the same whoever makes them: any number of ranks and threads, from any start."""
+"""Batches of photos to train on, the same for any number of processes and threads and from any start."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,9 +19,9 @@ from geoexplain.photos.collection import PhotoCollection
 from geoexplain.training.photo_augmentation import Augmentation, evaluation_view, training_view
 
 BATCHES_AHEAD = 2
-"""Batches that are made or wait while the network is busy with another one."""
+"""Batches that are prepared while the network processes another one."""
 
-_ORDER, _CHANGE = 0, 1  # what chance is for, so that an order and a change never share theirs
+_ORDER, _AUGMENT = 0, 1  # parts of seeds, so that order and augmentation get different random numbers
 
 Values = NDArray[np.float32]
 
@@ -31,8 +31,8 @@ class Batch:
     """Photos that go through the network together.
 
     images  float32 (b, 3, S, S), normalised; b may be 0
-    rows    int64 (b,), which photos of the collection they are
-    failed  (key, reason) of those that could not be read, and that the batch therefore does not have
+    rows    int64 (b,), their rows in the collection
+    failed  (key, reason) of photos that could not be read and are missing from the batch
     """
 
     images: Tensor
@@ -42,7 +42,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Place:
-    """A place in the order of all batches: in which epoch, which of it, and the row of the photo that stands there."""
+    """A position in the order of all batches: the epoch, the position in the epoch, and the row of the photo."""
 
     epoch: int
     position: int
@@ -51,23 +51,23 @@ class _Place:
 
 @dataclass(frozen=True, eq=False)
 class PhotoBatches:
-    """Endless batches of the photos `rows` of a collection; every epoch has each of them once, in an order of its own.
+    """Endless batches of the photos `rows` of a collection; every epoch has each photo once, in a new random order.
 
-    Positions count on without end: the batch in which an epoch ends is filled up from the next one. The order of an
-    epoch depends on (seed, epoch), how a photo is changed on (seed, epoch, position), and neither on anything else.
+    Epochs follow one another without a gap: the batch in which an epoch ends is filled up from the next one. The order
+    of an epoch depends only on (seed, epoch), the augmentation of a photo only on (seed, epoch, position).
 
     size_px  S, the side of the images
     batch    photos of a batch, all ranks together; a multiple of `world`
     seed     ≥ 0
-    workers  threads that decode, with BATCHES_AHEAD; 0 decodes where the batch is asked for. Threads, since decoding
-             and resizing release Python's lock: nothing is copied, nothing is left behind after Ctrl-C
-    start    batches that are left out at the beginning, such as those trained on before
+    workers  threads that decode, up to BATCHES_AHEAD batches ahead; 0 decodes in the calling thread. Decoding and
+             resizing release the GIL, so threads suffice: nothing is copied, and no process survives Ctrl-C
+    start    batches to skip at the beginning, such as those already trained on
     rank, world
-             this process takes the rank-th of `world` equal slices of each batch
+             this process gets slice `rank` of `world` equal slices of each batch
     preprocess  how the images are normalised; None: with the mean and deviation of ImageNet
-    augment  what is changed in the photos: True is Augmentation(), False shows them as `evaluation_view` does
+    augment  how photos are augmented: True is Augmentation(), False uses `evaluation_view`
 
-    Raises DataError when there is no photo, or a number is not as described.
+    Raises DataError if there is no photo or a number is out of its range.
     """
 
     collection: PhotoCollection
@@ -115,8 +115,8 @@ class PhotoBatches:
             yield lot
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """The rows in the order in which an epoch ≥ 0 has them."""
-        # Sorting raw numbers, not NumPy's own shuffling, which another version may do differently.
+        """Return the rows in the order of an epoch ≥ 0."""
+        # Sort raw random numbers: NumPy's own shuffling may change between versions.
         raw = np.random.Philox(np.random.SeedSequence((self.seed, _ORDER, epoch))).random_raw(len(self.rows))
         return self.rows[np.argsort(raw, kind="stable")]
 
@@ -125,7 +125,7 @@ class PhotoBatches:
             return evaluation_view(self.collection.read(place.row), self.size_px)
         augment = Augmentation() if self.augment is True else self.augment
         image = self.collection.read(place.row, shorter_px=augment.shorter_px(self.size_px))
-        seed = (self.seed, _CHANGE, place.epoch, place.position)
+        seed = (self.seed, _AUGMENT, place.epoch, place.position)
         return training_view(image, self.size_px, augment, seed)
 
 
@@ -140,9 +140,10 @@ def evaluation_batches(
     rank: int = 0,
     world: int = 1,
 ) -> Iterator[Batch]:
-    """The photos `rows` once, in their order and unchanged, in batches of at most `batch`; the last may be smaller.
+    """Yield the photos `rows` once, in order and not augmented, in batches of at most `batch`; the last may be smaller.
 
-    Each photo is seen as `evaluation_view` has it, decoded whole. Of several processes each takes every world-th photo.
+    Each photo is decoded at full size and passed through `evaluation_view`. Of `world` processes, each gets every
+    world-th photo.
     """
     own = rows[rank::world]
     lots = ([_Place(0, 0, row) for row in own[first : first + batch].tolist()] for first in range(0, len(own), batch))
@@ -165,7 +166,7 @@ def _batches(
     if not workers:
         yield from (together(lot, [make(place) for place in lot]) for lot in lots)
         return
-    # Two pools: a batch waits for its photos, and must not take a thread from them.
+    # Two pools: a batch waits for its photos, and must not occupy a thread that decodes them.
     decoders = ThreadPoolExecutor(workers, thread_name_prefix="photo")
     gatherer = ThreadPoolExecutor(1, thread_name_prefix="batch")
     waiting: deque[Future[Batch]] = deque()
@@ -181,18 +182,18 @@ def _batches(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        # Batches first: one that waits for photos that will not be made any more would wait for ever.
+        # Batches first: one that waits for cancelled photos would wait forever.
         gatherer.shutdown(wait=False, cancel_futures=True)
         decoders.shutdown(cancel_futures=True)
 
 
 def _attempt(view: Callable[[_Place], Image.Image], preprocess: Preprocess, place: _Place) -> Values | str:
-    """The network's input for one photo (3, S, S), or why there is none."""
+    """Return the network's input for one photo (3, S, S), or the reason why it could not be read."""
     try:
         pixels = np.asarray(view(place))  # (S, S, 3) uint8
     except ImageError as error:
         return str(error)
-    # The numbers of Preprocess.normalize bit by bit, but in place, and a photo at a time it stays in the cache.
+    # Bit for bit the result of Preprocess.normalize, but in place and on one photo at a time, which fits in the cache.
     values = pixels.transpose(2, 0, 1).astype(np.float32, order="C")
     values /= 255
     values -= np.array(preprocess.mean, dtype=np.float32).reshape(3, 1, 1)

@@ -1,4 +1,4 @@
-"""A release of a model of photos: calibrated on validation photos, measured on them and on those kept for a test."""
+"""Release a model of photos: calibrate it on validation photos, measure it on validation and test photos."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,16 +40,16 @@ from geoexplain.training.source import Working, step_of
 PURPOSE = "Photos like those it was trained on."
 
 GATE_PHOTOS = 2000
-"""Photos of either side that a gate is fitted to at most, evenly spaced."""
+"""Most training photos, and most validation photos, that a gate is fitted and set with; evenly spaced."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """By what logits are divided so that shares are probabilities.
+    """Temperatures, by which logits are divided so that their softmax is calibrated.
 
     levels   one temperature > 0 per level, coarse to fine
-    product  one more for all levels of a model that answers with f*: levels that agree are counted as if each had seen
-             the photo for itself, so their product is too sure of itself
+    product  a further one for all levels of a model that answers with f*: the product treats the levels as independent,
+             although all see the same photo, and is therefore overconfident
     """
 
     levels: tuple[float, ...]
@@ -65,21 +65,21 @@ def calibrate(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Calibration:
-    """Fit a temperature per level on validation photos, and fold it into the head for good; and one for the product f*.
+    """Fit a temperature per level on validation photos and fold it into the head, in place; fit another for f*.
 
-    At most `most` of those that lie in a cell are used, evenly spaced; a level whose cells none of them tells apart
-    keeps its own. Guo et al. 2017, sect. 4.2.
+    At most `most` photos that lie in a cell are used, evenly spaced. A level of one cell gets temperature 1, and so do
+    all levels without photos. Guo et al. 2017, sect. 4.2.
     """
     rows = evenly(photos.validation[photos.classes[photos.validation, -1] >= 0], most)
-    found: list[tuple[NDArray[np.int64], list[Tensor]]] = [
+    batches: list[tuple[NDArray[np.int64], list[Tensor]]] = [
         (read, [level.cpu() for level in levels])
         for read, levels in level_logits(network, photos, rows, size_px, workers=workers, progress=progress)
     ]
     layers = temperature_layers(network.head)
-    if not found:
+    if not batches:
         return Calibration((NO_TEMPERATURE,) * len(layers))
-    truth = photos.classes[np.concatenate([read for read, _ in found])][:, -len(layers) :]
-    logits = [torch.cat(level) for level in zip(*(levels for _, levels in found), strict=True)]
+    truth = photos.classes[np.concatenate([read for read, _ in batches])][:, -len(layers) :]
+    logits = [torch.cat(level) for level in zip(*(levels for _, levels in batches), strict=True)]
     temperatures = fit_levels(logits, truth)
     fold_temperatures(network.head, temperatures)
     product = answers(network, [level / t for level, t in zip(logits, temperatures, strict=True)]).get(PRODUCT)
@@ -88,13 +88,13 @@ def calibrate(
 
 @dataclass(frozen=True, eq=False)
 class PhotoExamples:
-    """The photos of a run, as a release needs them.
+    """The photos of a run that a release needs.
 
-    name   of the model and its files
-    test   int64 (T,), rows of photos that only say how well the model does
-    title  what people read
+    name   the name of the model and its files
+    test   int64 (T,), rows of photos that only measure the model
+    title  the model's title in the interface
 
-    Raises DataError for a name that no file should have.
+    Raises DataError for a name that files may not have.
     """
 
     photos: PhotoSet
@@ -112,9 +112,9 @@ class PhotoExamples:
         return self.photos.partitioning
 
     def draft(self, trained: Trained, size_px: int, *, progress: Working | None = None) -> Draft:
-        """A model that answers with f or f*, whichever did better on the validation photos, and both ways' figures.
+        """Return a model that answers with f or f*, whichever is better on validation photos, and the figures of both.
 
-        Raises DataError when no validation photo can be read.
+        Raises DataError if no validation photo can be read.
         """
         network, photos = trained.network, self.photos
         step = step_of(progress, "calibrating")
@@ -128,7 +128,7 @@ class PhotoExamples:
             raise DataError("expected validation photos that can be read, got none: look into skipped.csv.")
         better = max(errors, key=lambda way: way_score(accuracy_by_km(errors[way], VALIDATION_RADII_KM), errors[way]))
         temperatures = calibration.levels
-        if better == PRODUCT:  # no answer changes, only how sure it is
+        if better == PRODUCT:  # changes probabilities, not the top cell
             temperatures = tuple(t * calibration.product for t in temperatures)
             fold_temperatures(network.head, (calibration.product,) * len(temperatures))
         model = build_model(
@@ -153,9 +153,9 @@ class PhotoExamples:
         return Draft(model, facts, {"validation": errors, "test": unseen})
 
     def gate(self, model: GeoModel, others: OtherPictures, *, progress: Working | None = None) -> Gate:
-        """A gate that photos of the training fit and validation photos set the threshold of.
+        """Fit a gate on training photos, and set its threshold on validation photos.
 
-        Raises DataError when there are too few to fit a gate on.
+        Raises DataError for too few photos.
         """
 
         def images(rows: NDArray[np.int64]) -> Iterator[Tensor]:
@@ -186,7 +186,7 @@ class PhotoExamples:
         *,
         progress: Working | None = None,  # noqa: ARG002
     ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Nothing more."""
+        """Return nothing: `draft` has measured the model."""
         return {}, {}
 
 

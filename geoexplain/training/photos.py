@@ -1,4 +1,4 @@
-"""Photos to train on: which are trained on, which choose, where each was taken, and how far answers are from there."""
+"""Photos to train and validate on, with their cells and positions, and the errors of a network's answers."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from geoexplain.training.settings import Phase
 from geoexplain.training.source import Accuracy, Score, TrainingBatch, Working, step_of
 
 ALONE, PRODUCT = "f", "f*"
-"""A cell's share taken alone, and multiplied with those of the cells that hold it (Theiner et al., WACV 2022)."""
+"""Ways of answering: a cell's probability alone, or times those of its parents (Theiner et al., WACV 2022)."""
 
 VALIDATION_RADII_KM = (1, 25, 200, 750, 2500)
 """Street, city, region, country, continent (Weyand et al., ECCV 2016)."""
@@ -39,17 +39,17 @@ DEFAULT_AUGMENTATION = Augmentation()
 
 @dataclass(frozen=True, eq=False)
 class PhotoSet:
-    """A source of photos: those that are trained on and those that choose among weights, with their cells.
+    """A source of photos to train on, and photos that validation chooses the best weights with.
 
-    collection    where they are read from
-    partitioning  the cells that are learned
-    train         int64 (N,), rows of the collection; each lies in a cell
-    validation    int64 (V,), other rows; they need not lie in one
-    classes       int64 (M, L) of every row, coarse to fine; −1 for a photo in no cell
+    collection    the collection that photos are read from
+    partitioning  the cells that the network learns
+    train         int64 (N,), rows of the collection; each photo lies in a cell
+    validation    int64 (V,), other rows; these photos may lie in no cell
+    classes       int64 (M, L), the cells of every row, coarse to fine; −1 for a photo in no cell
     positions     float32 (M, 3), unit vectors of every row
-    in_no_cell    how many photos are not trained on for that reason
-    augmentation  what is changed in a photo each time it is trained on; None: nothing
-    validated     photos per validation at most, evenly spaced
+    in_no_cell    the number of photos that are not trained on because they lie in no cell
+    augmentation  how a training photo is changed each time it is used; None: not at all
+    validated     most photos per validation, evenly spaced
     """
 
     collection: PhotoCollection
@@ -66,11 +66,11 @@ class PhotoSet:
 
     @property
     def epoch_images(self) -> int:
-        """Photos that are trained on."""
+        """The number of training photos."""
         return len(self.train)
 
     def facts(self) -> dict[str, Any]:
-        """How photos are changed, and how many there are."""
+        """Return the augmentation and the numbers of photos."""
         return {
             "augmentation": None if self.augmentation is None else asdict(self.augmentation),
             "photos": len(self.train),
@@ -88,7 +88,7 @@ class PhotoSet:
         world: int,
         workers: int,
     ) -> Iterator[TrainingBatch]:
-        """Endless batches; see `Source.batches` and PhotoBatches."""
+        """Yield endless batches; see `Source.batches` and PhotoBatches."""
         batches = PhotoBatches(
             self.collection,
             self.train,
@@ -108,21 +108,21 @@ class PhotoSet:
     def validate(
         self, network: Network, size_px: int, *, workers: int = 0, progress: Working | None = None
     ) -> tuple[Accuracy, Score]:
-        """Accuracy by way of answering; the score is the sum of that of the better way, then the median error."""
+        """Return accuracy by way of answering, and the score of the better way, see `way_score`."""
         rows = evenly(self.validation, self.validated)
         step = step_of(progress, "validating")
         errors = validation_errors(network, self, size_px, rows=rows, workers=workers, progress=step)
         if not errors:
             return {}, (0.0, 0.0)
-        found = {way: accuracy_by_km(km, VALIDATION_RADII_KM) for way, km in errors.items()}
-        return found, max(way_score(found[way], errors[way]) for way in found)
+        accuracy = {way: accuracy_by_km(km, VALIDATION_RADII_KM) for way, km in errors.items()}
+        return accuracy, max(way_score(accuracy[way], errors[way]) for way in accuracy)
 
     def truth(self, rows: NDArray[np.int64]) -> Truth:
-        """Where the photos of some rows (n,) were taken."""
+        """Return the cells and positions of the photos of some rows (n,)."""
         return Truth(torch.from_numpy(self.classes[rows]), torch.from_numpy(self.positions[rows]))
 
     def fingerprint(self) -> str:
-        """A digest of which photos are trained on, and where they were taken."""
+        """Return a digest of the training and validation photos and of all positions."""
         digest = hashlib.sha256()
         for rows in (self.train, self.validation):
             digest.update(rows.tobytes())
@@ -141,9 +141,9 @@ def photo_set(
     augmentation: Augmentation | None = DEFAULT_AUGMENTATION,
     validated: int = VALIDATION_PHOTOS,
 ) -> PhotoSet:
-    """The photos of a collection that a partitioning's cells are learned from, `train` and `validation` being rows.
+    """Return a PhotoSet of a collection for a partitioning; `train` and `validation` are rows of the collection.
 
-    Raises DataError when fewer than two of those to train on lie in a cell.
+    Raises DataError if fewer than two training photos lie in a cell.
     """
     classes = partitioning.classes(collection.positions_deg)
     held = train[classes[train, -1] >= 0]
@@ -167,7 +167,7 @@ def photo_set(
 
 
 def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most `most` of the rows (n,), evenly spaced: the first ones would be those of the first folders."""
+    """Return at most `most` of the rows (n,), evenly spaced, since the first rows may all be of the first folders."""
     return rows if len(rows) <= most else rows[np.arange(most) * len(rows) // most]
 
 
@@ -181,23 +181,23 @@ def level_logits(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], list[Tensor]]]:
-    """Rows that could be read and their logits (n, K_l) on every level, coarse to fine, batch after batch.
+    """Yield, per batch, the rows that could be read and their logits (n, K_l) on every level, coarse to fine.
 
-    The network is in evaluation mode, the photos are seen once, in order and unchanged, at `size_px`.
-    `progress` hears (done, photos).
+    The network has to be in evaluation mode. Each photo is used once, in order, not augmented, at `size_px`.
+    `progress` is called with (done, photos).
     """
     device = next(network.parameters()).device
     done = 0
     preprocess = preprocess_for(network.backbone.architecture, size_px)
-    for found in evaluation_batches(
+    for part in evaluation_batches(
         photos.collection, rows, size_px=size_px, preprocess=preprocess, batch=batch, workers=workers
     ):
-        if len(found.rows):
+        if len(part.rows):
             with torch.inference_mode():
-                images = found.images.to(device).contiguous(memory_format=torch.channels_last)
+                images = part.images.to(device).contiguous(memory_format=torch.channels_last)
                 levels = [logits.float() for logits in network.head.levels(network.backbone(images).float())]
-            yield found.rows, levels
-        done += len(found.rows) + len(found.failed)
+            yield part.rows, levels
+        done += len(part.rows) + len(part.failed)
         if progress is not None:
             progress(done, len(rows))
 
@@ -211,14 +211,15 @@ def validation_errors(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
-    """Great-circle distance in km from every validation photo, or those at `rows`, to the centre of its top cell, (n,).
+    """Compute the great-circle distances (n,) in km from photos to the centres of their top cells, by way of answering.
 
-    By ALONE and, for a head over several levels, by PRODUCT. Photos that cannot be read are left out.
+    `rows` None means all validation photos. The ways are ALONE and, for a head over several levels, PRODUCT. Photos
+    that cannot be read are left out.
     """
-    asked = photos.validation if rows is None else rows
+    rows = photos.validation if rows is None else rows
     centers_deg = photos.partitioning.levels[0].centers_deg
     errors: dict[str, list[NDArray[np.float64]]] = {}
-    for read, levels in level_logits(network, photos, asked, size_px, workers=workers, progress=progress):
+    for read, levels in level_logits(network, photos, rows, size_px, workers=workers, progress=progress):
         truth = photos.collection.positions_deg[read]
         for way, scores in answers(network, levels).items():
             cells = scores.argmax(dim=1).cpu().numpy()
@@ -227,15 +228,15 @@ def validation_errors(
 
 
 def answers(network: Network, levels: list[Tensor]) -> dict[str, Tensor]:
-    """Scores (N, K) of the finest cells by every way that a head knows of, from its logits on every level."""
+    """Return scores (N, K) of the finest cells by way of answering, from a head's logits on every level."""
     head = network.head
-    found = {ALONE: levels[-1]}
+    scores = {ALONE: levels[-1]}
     if isinstance(head, MultiPartitionHead) and len(levels) > 1:
         shares = [F.log_softmax(level, dim=-1) for level in levels]
-        found[PRODUCT] = torch.stack([s[:, column] for s, column in zip(shares, head.hierarchy.T, strict=True)]).sum(0)
-    return found
+        scores[PRODUCT] = torch.stack([s[:, column] for s, column in zip(shares, head.hierarchy.T, strict=True)]).sum(0)
+    return scores
 
 
 def way_score(accuracy: dict[int, float], error_km: NDArray[np.float64]) -> Score:
-    """How good a way of answering is: the sum of its accuracies, then the smaller median error."""
+    """Return the score of a way of answering: the sum of its accuracies, then its negative median error."""
     return sum(accuracy.values()), -float(np.median(error_km))

@@ -1,4 +1,4 @@
-"""A set to practise on: positions spread as people's photos are, and a view of Earth from above for each."""
+"""A practice set: positions distributed like people's photos, with a view of Earth from above for each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +20,8 @@ NEW_CITY = 0.1
 SAME_SPOT = 0.15
 TYPICAL_KM, SPREAD, FARTHEST_KM = 6.0, 1.4, 400.0
 POPULATION_WEIGHT = 0.7
-"""Half as many inhabitants make a city 0.6 times as likely: photos come from many more places than people do."""
+"""Exponent of a city's population: half the inhabitants make it 0.6 times as likely. Photos are less concentrated in
+large cities than people are."""
 
 DIGITS = 5
 FOOTPRINT_KM = (300.0, 1200.0)
@@ -30,7 +31,7 @@ RENDERED_AT_A_TIME = 128
 
 @dataclass(frozen=True, eq=False)
 class PracticeSet:
-    """Where N photos were taken, and by whom.
+    """The positions and authors of N photos.
 
     points_deg  float64 (N, 2), latitude and longitude in degrees, with five digits
     authors     int64 (N,), ascending from 0
@@ -44,11 +45,12 @@ class PracticeSet:
 
 
 def practice_set(count: int, seed: int = 0) -> PracticeSet:
-    """`count` positions around the packaged cities, as people with a camera would leave them.
+    """Draw `count` positions around the packaged cities, distributed like people's photos.
 
-    An author takes 20 photos on average (geometric), moves on to another city after every tenth (cities by the power
-    0.7 of their inhabitants), and strays from its centre by a log-normal distance with a median of 6 km, at most 400;
-    every seventh photo is taken where the one before it was. Raises DataError for another number than 1 to 20,000,000.
+    An author takes 20 photos on average (geometric) and changes city after a photo with probability 0.1. Cities are
+    drawn in proportion to population^0.7, distances from their centres from a log-normal distribution with a median of
+    6 km, at most 400 km. About every seventh photo is taken at the position of the previous one. Raises DataError
+    unless `count` is from 1 to 20,000,000.
     """
     if not 1 <= count <= MOST_COORDINATES:
         raise DataError(f"practice set: expected from 1 to {MOST_COORDINATES:,} coordinates, got {count}.")
@@ -69,9 +71,9 @@ def practice_set(count: int, seed: int = 0) -> PracticeSet:
 def practice_photos(
     imagery: Imagery, points_deg: NDArray[np.float64], size_px: int, seed: int = 0
 ) -> Iterator[Image.Image]:
-    """A view of each of N positions (N, 2), in order: RGB, `size_px` wide and high, 300 to 1,200 km across.
+    """Yield a view of each of N positions (N, 2) in degrees, in order: RGB, `size_px` square, 300 to 1,200 km across.
 
-    Any image of the imagery may be seen, turned by up to 15°.
+    Each view shows a random image of the imagery, rotated by up to 15°.
     """
     rng = np.random.default_rng([seed, 1])
     low, high = np.log(FOOTPRINT_KM)

@@ -1,4 +1,4 @@
-"""The best network of a run → a model to ship: calibrated, with its cells, its gate and a card of its figures."""
+"""Release the best network of a run as a calibrated model with its cells, its gate and a model card."""
 
 import json
 import platform
@@ -30,10 +30,10 @@ from geoexplain.training.source import Working, step_of
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """A calibrated model before it is written.
+    """A calibrated model that is not yet written to disk.
 
     facts     how it was calibrated, for the card
-    measured  figures that were measured on the way
+    measured  figures that were measured during calibration
     """
 
     model: GeoModel
@@ -42,7 +42,7 @@ class Draft:
 
 
 class Examples(Protocol):
-    """Images that were not trained on, which a release is calibrated and measured with: PhotoExamples, ViewExamples."""
+    """Images outside the training set, to calibrate and measure a release: PhotoExamples or ViewExamples."""
 
     @property
     def partitioning(self) -> Partitioning:
@@ -50,28 +50,29 @@ class Examples(Protocol):
         ...
 
     def draft(self, trained: Trained, size_px: int, *, progress: Working | None) -> Draft:
-        """A model of what a run has come to, calibrated for images of a size."""
+        """Return a model of a trained network, calibrated for images of `size_px`."""
         ...
 
     def gate(self, model: GeoModel, others: OtherPictures, *, progress: Working | None) -> Gate:
-        """A gate for a model. Raises DataError when there are too few images to fit one."""
+        """Fit a gate for a model. Raises DataError for too few images."""
         ...
 
     def measure(self, model: GeoModel, *, progress: Working | None) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Figures of the model that is shipped, and what its card says of them."""
+        """Measure the released model; return the figures, and the entries for its card."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Release:
-    """What was written, and how good it is.
+    """A released model: its files and its measured accuracy.
 
-    model     read back from its files
-    weights   its file, and `card` that of its card
-    facts     what the card says of its making
-    measured  by what it was measured on: of photos, way of answering → distances (N,) in km from the truth; of views, a
-              ViewReport
-    ungated   why it has no gate; empty where it has one
+    model     the model, read back from its files
+    weights   the file of its weights
+    card      the file of its card
+    facts     the card's entries about training, calibration and accuracy
+    measured  name of a set of images → figures: for photos, way of answering → distances (N,) in km from the truth; for
+              views, a ViewReport
+    ungated   the reason why it has no gate; empty if it has one
     """
 
     model: GeoModel
@@ -92,18 +93,19 @@ def release(
     device: torch.device | str | None = None,
     progress: Working | None = None,
 ) -> Release:
-    """Calibrate the best network of a run, or of the one in a folder, write it, fit its gate, and measure it.
+    """Calibrate the best network of a run, write it, fit its gate, and measure it.
 
+    run       a run, or its folder
     examples  images that were not trained on
     folder    where `<name>.safetensors` (fp16), its tables, gate and card are written
-    others    what the gate is fitted against; None: generated pictures alone
-    size_px   side of the images that the model will look at; None: that of the last phase. A network that was trained
-              shortly at its last size may be better at the one before
-    device    None: the GPU when there is one
-    progress  is told what is being done
+    others    pictures of other kinds to fit the gate against; None: generated pictures only
+    size_px   side of the model's input images; None: that of the last phase. A network that was trained only briefly at
+              its last size may be better at the size before
+    device    None: the GPU if there is one
+    progress  called with the current task, its steps done and all its steps
 
-    A model that there are too few images to fit a gate for is released without one. Raises CheckpointError when the run
-    cannot be read or is of other cells, DataError when an example of a kind that is needed cannot be read.
+    With too few images to fit a gate, the model is released without one. Raises CheckpointError if the run cannot be
+    read or has other cells, and DataError if no example of a required kind can be read.
     """
     folder, device = Path(folder), torch.device(device or default_device())
     trained = read_run(run if isinstance(run, Run) else Path(run), examples.partitioning)
@@ -111,7 +113,7 @@ def release(
     others = others or OtherPictures((), load_markings())
     draft = examples.draft(trained, size_px or trained.settings.phases[-1].size_px, progress=progress)
     weights = write_model(draft.model, examples.partitioning, folder)
-    # What is fitted to and measured is what is shipped: fp16 weights, and cells rounded as in their tables.
+    # Fit the gate to, and measure, the model as written: fp16 weights, and cells rounded as in their tables.
     model, ungated = load_model(weights, device), ""
     try:
         write_gate(examples.gate(model, others, progress=progress), weights)
@@ -142,10 +144,10 @@ def build_model(
     product: bool | None = None,
     **fields: Any,
 ) -> GeoModel:
-    """A trained network as a GeoModel with the partitioning's cells and, where they are known, their borders.
+    """Return a trained network as a GeoModel with the partitioning's cells and, where known, their borders.
 
-    `product` says whether a head over several levels answers with f* or f; None leaves it as it is. `fields` are those
-    of GeoModel that say what it is: its name, title, purpose, rule, …
+    `product` chooses between f* (True) and f (False) for a head over several levels; None leaves the head as it is.
+    `fields` are further arguments of GeoModel: name, title, purpose, rule, …
     """
     head = network.head
     coarser: tuple[Partition, ...] = ()
@@ -172,9 +174,9 @@ def gate_of(
     fitted_on: str,
     progress: Working | None = None,
 ) -> Gate:
-    """A gate for a model, fitted on images of its kind, batches (n, 3, H, W) by where they come from, and on others.
+    """Fit a gate for a model on images of its kind, name of a set → batches (n, 3, H, W), and on other pictures.
 
-    `held_out` sets and measures its threshold; see `fit_gate`. Raises DataError when there are too few of any.
+    `held_out` sets the gate's threshold and measures it; see `fit_gate`. Raises DataError if a set has too few images.
     """
     backbone, preprocess = model.backbone, model.preprocess
     stages = gate_stages(backbone)
@@ -192,7 +194,7 @@ def gate_of(
 
 
 def write_model(model: GeoModel, partitioning: Partitioning, folder: Path) -> Path:
-    """Write a model as `<name>.safetensors` (fp16) with its tables, borders and places; return the first of them."""
+    """Write a model as `<name>.safetensors` (fp16) with its tables, borders and places; return the weights' path."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{model.name}.safetensors"
     trees = model.trees if partitioning.tree is None else (partitioning.tree,)
@@ -209,7 +211,7 @@ def write_model(model: GeoModel, partitioning: Partitioning, folder: Path) -> Pa
 
 
 def check_name(name: str) -> str:
-    """A name that a model's files may have, which it returns. Raises DataError for another."""
+    """Return `name` if a model's files may have it. Raises DataError otherwise."""
     allowed = set("abcdefghijklmnopqrstuvwxyz0123456789._-")
     if not name or len(name) > 64 or not set(name) <= allowed or not name[0].isalnum():
         raise DataError(
@@ -220,7 +222,7 @@ def check_name(name: str) -> str:
 
 
 def write_card(model: GeoModel, weights: Path, facts: Mapping[str, Any]) -> Path:
-    """Write the model card `<name>.card.json` beside the weights: what the model is, and `facts` of its making."""
+    """Write the model card `<name>.card.json` next to the weights: a description of the model, and `facts`."""
     card = {
         **describe(model),
         "cells": len(model.partition),

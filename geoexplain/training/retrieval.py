@@ -1,8 +1,8 @@
-"""The retrieval embedding, learned on the features of a trained model whose own weights stay as they are.
+"""Train a retrieval embedding on the features of a trained model, whose weights stay frozen.
 
-Two photos of one place shall be alike, photos of different places not: residual retrieval module and contrastive
-learning of Kordopatis-Zilos et al., ICMR 2021. Their released code has the module, not its training; the loss here is
-that of SimCLR (Chen et al., ICML 2020, eq. 1) with a photo of the same place where that has another crop of the photo.
+Photos of one place get similar embeddings, photos of different places do not: residual retrieval module and contrastive
+learning of Kordopatis-Zilos et al., ICMR 2021. Their released code has the module, but not its training. The loss here
+is that of SimCLR (Chen et al., ICML 2020, eq. 1), with another photo of the same place in place of another crop.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ from geoexplain.words import exact_km
 
 @dataclass(frozen=True)
 class EmbeddingTraining:
-    """What decides the outcome, given features and places.
+    """The settings of the training of an embedding.
 
-    near_km      photos within this distance are of one place
+    near_km      photos within this distance show one place
     temperature  τ, by which similarities are divided
     pairs        pairs of photos of one place per step
-    per_cell     pairs of a step that are drawn from one cell, so that places within a cell are told apart
+    per_cell     most pairs per draw from one cell, so that the embedding learns to distinguish places within a cell
     """
 
     near_km: float = 0.1
@@ -47,29 +47,31 @@ class EmbeddingTraining:
 
 
 def contrastive_losses(embeddings: Tensor, same: Tensor, partner: Tensor, temperature: float) -> Tensor:
-    """Loss (M,) of every photo of a batch, in nats.
+    """Compute the loss (M,) of every photo of a batch, in nats.
 
     −log of exp(s_ip / τ) over exp(s_ip / τ) + Σ_n exp(s_in / τ), s the dot products of unit vectors (M, E), p the
-    photo's partner and n all photos of other places (Chen et al. 2020, eq. 1). Further photos of the same place are
-    neither: pushing them away would be wrong.
+    photo's partner and n all photos of other places (Chen et al. 2020, eq. 1). Other photos of the same place are left
+    out, since they must not be pushed away.
 
-    same     bool (M, M), whether two photos are of one place; its diagonal is true
-    partner  int64 (M,), a photo of the same place for each
+    same     bool (M, M), whether two photos show one place; its diagonal is true
+    partner  int64 (M,), the row of a photo of the same place for each
     """
     similarity = embeddings.float() @ embeddings.float().T / temperature
     rows = torch.arange(len(similarity), device=similarity.device)
-    kept = ~same
-    kept[rows, partner] = True
-    denominator = similarity.masked_fill(~kept, -torch.inf).logsumexp(dim=1)
+    included = ~same
+    included[rows, partner] = True
+    denominator = similarity.masked_fill(~included, -torch.inf).logsumexp(dim=1)
     return denominator - similarity[rows, partner]
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """N photos and where they were taken: which of them have another one of the same place.
+    """The positions of N photos, and which of them have another photo of the same place.
 
-    anchors  int64 (A,), rows of those that have
-    by_cell  positions in `anchors` of those of every cell
+    vectors  (N, 3), positions as unit vectors
+    chord    largest distance of two vectors of one place
+    anchors  int64 (A,), rows of photos with another of the same place
+    by_cell  indices into `anchors`, for every cell
     """
 
     vectors: NDArray[np.float64]
@@ -79,19 +81,19 @@ class Places:
     tree: KDTree
 
     def near(self, rows: NDArray[np.int64]) -> list[list[int]]:
-        """The photos of the same place as each of some rows, itself included."""
+        """Return the photos of the same place as each of some rows, itself included."""
         return list(self.tree.query_ball_point(self.vectors[rows], self.chord, return_sorted=True))
 
     def same(self, rows: NDArray[np.int64]) -> Tensor:
-        """Whether each two of M rows are of one place, bool (M, M)."""
+        """Return whether each two of M rows show one place, bool (M, M)."""
         distance = np.linalg.norm(self.vectors[rows][:, None] - self.vectors[rows], axis=-1)
         return torch.from_numpy(distance <= self.chord)
 
 
 def places_of(positions_deg: NDArray[np.float64], cells: NDArray[np.int64], near_km: float) -> Places:
-    """Which of N photos at (N, 2) in degrees, in cells (N,), lie within `near_km` of another.
+    """Return the Places of N photos at (N, 2) in degrees in cells (N,); photos within `near_km` show one place.
 
-    Raises DataError when fewer than two do.
+    Raises DataError if fewer than two photos have another within `near_km`.
     """
     vectors = unit_vectors(positions_deg)
     chord = float(2 * np.sin(min(near_km / EARTH_RADIUS_KM, np.pi) / 2))
@@ -108,16 +110,16 @@ def places_of(positions_deg: NDArray[np.float64], cells: NDArray[np.int64], near
 
 
 def draw(places: Places, settings: EmbeddingTraining, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows (2, P) of a step's photos: anchors and their partners, up to `per_cell` from every cell that is drawn.
+    """Draw the rows (2, P) of a step's photos, anchors and partners, up to `per_cell` pairs from each drawn cell.
 
-    A cell is drawn as often as it has anchors.
+    Cells are drawn in proportion to their number of anchors.
     """
     sizes = np.array([len(cell) for cell in places.by_cell])
     chosen: list[int] = []
     while len(chosen) < settings.pairs:
         cell = places.by_cell[rng.choice(len(sizes), p=sizes / sizes.sum())]
-        wanted = min(settings.per_cell, len(cell), settings.pairs - len(chosen))
-        chosen += rng.choice(cell, wanted, replace=False).tolist()
+        number = min(settings.per_cell, len(cell), settings.pairs - len(chosen))
+        chosen += rng.choice(cell, number, replace=False).tolist()
     anchors = places.anchors[chosen]
     partners = []
     for anchor, near in zip(anchors, places.near(anchors), strict=True):
@@ -135,27 +137,27 @@ def train_embedding(
     *,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> RetrievalEmbedding:
-    """Train an embedding on features (N, D) of photos at (N, 2) in degrees in cells (N,); return it, to be evaluated.
+    """Train an embedding on features (N, D) of photos at (N, 2) in degrees in cells (N,); return it in evaluation mode.
 
-    AdamW, its rate falling along a cosine to nothing. The same for the same seed on a CPU. `progress` hears
-    (step, steps, mean loss). Raises DataError where too few photos are of one place, see `places_of`.
+    The optimizer is AdamW, with a cosine schedule down to 0. On a CPU the same seed gives the same result. `progress`
+    is called with (step, steps, mean loss). Raises DataError if too few photos show one place, see `places_of`.
     """
     places = places_of(positions_deg, cells, settings.near_km)
     rng = np.random.default_rng(settings.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        embedder = initialised(RetrievalEmbedding(features.shape[1], settings.hidden_dim)).to(device)
-    optimiser = torch.optim.AdamW(embedder.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
+        embedder = initialize_xavier(RetrievalEmbedding(features.shape[1], settings.hidden_dim)).to(device)
+    optimizer = torch.optim.AdamW(embedder.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
     for step in range(settings.steps):
         rows = draw(places, settings, rng).reshape(-1)  # anchors, then their partners
         batch = torch.from_numpy(np.ascontiguousarray(features[rows])).float().to(device)
         partner = torch.arange(len(rows), device=device).roll(len(rows) // 2)
         same = places.same(rows).to(device)
         loss = contrastive_losses(embedder(batch), same, partner, settings.temperature).mean()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         if progress is not None:
             progress(step + 1, settings.steps, loss.item())
@@ -163,8 +165,8 @@ def train_embedding(
 
 
 @torch.no_grad()
-def initialised(embedder: RetrievalEmbedding) -> RetrievalEmbedding:
-    """Xavier-uniform matrices and no biases, as in CERTH's released module; returns the embedding."""
+def initialize_xavier(embedder: RetrievalEmbedding) -> RetrievalEmbedding:
+    """Initialize matrices Xavier-uniform and biases with 0, as CERTH's released module does; return the embedding."""
     for module in embedder.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
@@ -173,7 +175,10 @@ def initialised(embedder: RetrievalEmbedding) -> RetrievalEmbedding:
 
 
 def recall_at_1(embeddings: Tensor, positions_deg: NDArray[np.float64], near_km: float) -> float:
-    """Share of photos with another of the same place whose most similar photo is one. DataError for none."""
+    """Return the share of photos with another of the same place whose most similar photo shows that place.
+
+    Raises DataError if fewer than two photos have another of the same place.
+    """
     places = places_of(positions_deg, np.zeros(len(positions_deg), dtype=np.int64), near_km)
     hits = []
     for row, near in zip(places.anchors, places.near(places.anchors), strict=True):

@@ -1,4 +1,4 @@
-"""The state of one training run: network, optimizer, averages; one step; its checkpoint."""
+"""One training run: its state (network, optimizer, averages), a training step, and its checkpoint."""
 
 import copy
 import json
@@ -29,12 +29,12 @@ from geoexplain.training.source import Score, Source, TrainingBatch, cells_finge
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did.
+    """The result of one step.
 
-    loss         mean over its images of some place; NaN for none
-    images       how many these are
-    failed       (key, reason) of those skipped
-    interrupted  whether some process was to stop while it lasted
+    loss         mean over the images that show a place; NaN without any
+    images       the number of these images
+    failed       (key, reason) of the skipped images
+    interrupted  whether a process was asked to stop during the step
     """
 
     loss: float
@@ -46,11 +46,11 @@ class Step:
 
 
 class Run:
-    """The state of one run: what a checkpoint holds, and the step that moves it on.
+    """The state of one run, as saved in a checkpoint, and the training step that advances it.
 
     step       steps done
     average    moving average of the weights
-    best       the average with the best score at the largest resolution validated at; None before
+    best       the average with the best score at the largest resolution validated so far; None before validation
     validated  `step` at the last validation
 
     `network` holds the weights to begin with. `compile_network` compiles it at the first step. Raises CheckpointError
@@ -108,7 +108,7 @@ class Run:
         self.best_size_px, self.step, self.validated = saved["best_size_px"], saved["step"], saved["validated"]
 
     def state(self) -> dict[str, Any]:
-        """Everything that it takes to go on."""
+        """Return everything that resuming the run needs."""
         return {
             **self.facts,
             "network": self.network.state_dict(),
@@ -124,42 +124,42 @@ class Run:
         }
 
     def save(self, file: Path) -> None:
-        """Write everything that it takes to go on."""
+        """Write the checkpoint."""
         save_atomically(self.state(), file)
 
     @property
     def done(self) -> bool:
-        """Whether every phase is over."""
+        """Whether every phase is complete."""
         return self.step >= self.schedule.steps
 
     @property
     def size_px(self) -> int:
-        """The resolution that was trained at last."""
+        """The resolution of the last step."""
         return self.settings.phases[self.schedule.phase_at(max(self.step - 1, 0))[0]].size_px
 
     def validation_due(self, every_images: int) -> bool:
-        """Whether it is time to validate: decided by the state alone, so that a resumed run validates when it would."""
+        """Return whether to validate now. Only the state decides, so that a resumed run validates at the same steps."""
         if self.done:
             return self.step > self.validated
         return self.schedule.seen(self.step) - self.schedule.seen(self.validated) >= every_images
 
     def averaged(self) -> Network:
-        """A copy of the network in evaluation mode that holds the averages."""
+        """Return a copy of the network with the averaged weights, in evaluation mode."""
         other = copy.deepcopy(self.network)
         other.load_state_dict(self.average)
         return other.eval()
 
     def scored(self, score: Score) -> None:
-        """Remember the averages if they are the best so far; scores at different resolutions do not compare."""
+        """Keep the averages if they are the best so far; a larger resolution always beats a smaller one."""
         if (self.size_px, score) > (self.best_size_px, self.best_score):
             self.best = {key: value.detach().clone() for key, value in self.average.items()}
             self.best_score, self.best_size_px = score, self.size_px
         self.validated = self.step
 
     def advance(self, stopped: Callable[[], bool] = lambda: False) -> Step:
-        """Train on the batches of the next step, together with the other processes; `stopped`: shall this one end?
+        """Do the next step, together with the other processes; `stopped` returns whether this process has to stop.
 
-        Raises DataError when the loss is not finite any more; the weights then stay as they are.
+        Raises DataError if the loss is not finite; the weights then stay as they are.
         """
         settings = self.settings
         rate = self.schedule.rate_at(self.step)
@@ -168,13 +168,13 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         self.network.train()
         failed: list[tuple[str, str]] = []
-        # Images of some place, the sum of their losses, that of the others, failed ones, processes that are to end.
+        # Images that show a place, the sum of their losses, that of the other images, failed images, stopped processes.
         counts = torch.zeros(5, device=self.processes.device)
         for _ in range(settings.accumulate):
             batch = self._next()
             failed += batch.failed
             images = torch.tensor([float(len(batch.images))], device=self.processes.device)
-            # One image alone has no variance; where all but one could not be read, the batch is left out.
+            # Batch normalisation needs two images. If fewer could be read, skip the batch.
             if self.processes.total(images).item() >= 2:
                 counts[0] += len(batch.truth.positions)
                 counts[1:3] += self._backward(batch)
@@ -198,16 +198,16 @@ class Run:
         return self.network.head.levels(self.network.backbone(images).float())
 
     def _backward(self, batch: TrainingBatch) -> Tensor:
-        """Sums (2,) of the losses of images of some place and of the others; their gradients are added up."""
+        """Add a batch's gradients; return the summed losses (2,) of images that show a place and of the others."""
         device = self.processes.device
         images = batch.images.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         truth = Truth(batch.truth.classes.to(device), batch.truth.positions.to(device))
         with mixed_precision(device) if self.settings.precision == "bf16" else nullcontext():
             levels = self._levels(images)
-        # Outside of mixed precision: at bf16 the cosine of an angle would be off by several degrees.
+        # Outside mixed precision: in bf16 the cosine of an angle would be off by several degrees.
         placed, nowhere = zip(*(_split(level.float(), len(truth.positions)) for level in levels), strict=True)
         kind, bandwidth_km = HEADS[self.settings.head], self.settings.bandwidth_km
-        # Sums, not means: how many images they are divided by is known once all processes have counted theirs.
+        # Sums, not means: the number of images to divide by is known only after all processes have counted theirs.
         losses = kind.losses(self.network.head, placed, truth, bandwidth_km).sum()
         other = batch.nowhere * torch.stack([uniform_cross_entropy(level).sum() for level in nowhere]).sum()
         (losses + other).backward()
@@ -254,13 +254,13 @@ def _backbone_facts(backbone: Backbone) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a run has come to.
+    """The result of a run.
 
-    network    the weights that did best in validation, the averages where there was none; in evaluation mode
-    settings   what it was trained with
-    facts      what its source said of itself
-    seen       images trained on
-    processes  that trained it
+    network    with the best weights in validation, or the averages without validation; in evaluation mode
+    settings   the settings of the training
+    facts      `facts` of the source
+    seen       the number of images seen
+    processes  the number of processes
     unit       "photos" or "views"
     """
 
@@ -273,9 +273,9 @@ class Trained:
 
 
 def read_run(run: Run | Path, partitioning: Partitioning) -> Trained:
-    """What a run, or the one in a folder, has come to, for the partitioning that it was trained with.
+    """Return the result of a run, given as a Run or its folder, for the partitioning that it was trained with.
 
-    Raises CheckpointError when it cannot be read or is of another partitioning.
+    Raises CheckpointError if the run cannot be read or has another partitioning.
     """
     saved = run.state() if isinstance(run, Run) else load_checkpoint(checkpoint_file(run))
     if saved["cells"] != cells_fingerprint(partitioning):

@@ -1,4 +1,4 @@
-"""What decides the outcome of training beside the images, and the settings of papers by name."""
+"""The settings of a training run, the schedule that follows from them, and presets from papers."""
 
 import math
 from collections.abc import Mapping
@@ -14,19 +14,20 @@ SCHEDULES = ("cosine", "milestones")
 PRECISIONS = ("bf16", "float32")
 
 LOWEST_RATE = 0.01
-"""Where the cosine ends, as a share of the learning rate."""
+"""Final value of the cosine, as a share of the learning rate."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training at one resolution.
+    """A part of training at one resolution.
 
     size_px  side of the square images
     batch    images that go through the network together, over all processes
-    epochs   times that every image is seen; None: see `images`
-    images   images seen in all; None: see `epochs`
+    epochs   length of the phase in epochs, or None if `images` is given
+    images   length of the phase in images, or None if `epochs` is given
 
-    Raises DataError unless exactly one of the last two is given, and all are positive.
+    Raises DataError unless exactly one of the last two is given and positive, `size_px` is from 32 to 1024, and `batch`
+    is at least 2.
     """
 
     size_px: int
@@ -41,7 +42,7 @@ class Phase:
                 f"phases: expected either epochs or images, more than none of them, got {self.epochs} and "
                 f"{self.images}: give one of the two."
             )
-        # Batch normalisation has nothing to normalise by in a batch of one.
+        # Batch normalisation needs more than one image.
         if not 32 <= self.size_px <= 1024 or self.batch < 2:
             raise DataError(
                 "phases: expected 32 to 1024 px and at least 2 images per batch, "
@@ -51,10 +52,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Training:
-    """Everything that decides the outcome, given the images, the partitioning and the weights to begin with.
+    """All settings that affect the result, apart from the images, the partitioning and the initial weights.
 
     head           a name of HEADS
-    bandwidth_km   how far around the truth a head with soft targets wants cells
+    bandwidth_km   width of the soft targets around the truth, for heads that use them
     accumulate     batches per step of the optimizer
     schedule       "cosine": warm-up, the learning rate, then a cosine down to 1 % of it over the last `cooldown` of the
                    pixels processed; "milestones": warm-up, then the rate times `factor` at each of `milestones`, in
@@ -62,7 +63,7 @@ class Training:
     decay_all      whether weight decay applies to biases and norms, too
     precision      "bf16" or "float32"
     padding_for_px  as for `create_backbone`
-    average_decay  of the moving average that is validated and released; 0: the weights themselves
+    average_decay  decay of the moving average of the weights, which is validated and released; 0: no averaging
 
     Raises DataError for values out of range.
     """
@@ -106,7 +107,7 @@ class Training:
             )
 
     def as_dict(self, unit: str) -> dict[str, Any]:
-        """The settings as plain data for JSON, where images are called by what they are: "photos" or "views"."""
+        """Return the settings as plain data for JSON; keys say `unit`, "photos" or "views", in place of "images"."""
         fields = asdict(self)
         fields["phases"] = [
             {unit if key == "images" else key: value for key, value in p.items() if value is not None}
@@ -117,11 +118,11 @@ class Training:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The steps of a run: step n is the one after n steps.
+    """The steps of a run, counted from 0.
 
-    epoch_images  images of an epoch; None where images are made without end, and nothing is counted in epochs
+    epoch_images  images per epoch; None for a source without epochs, which renders images endlessly
 
-    Raises DataError for less than two images, and for settings in epochs where there are none.
+    Raises DataError for fewer than two images, and for settings in epochs if the source has none.
     """
 
     settings: Training
@@ -140,42 +141,42 @@ class Schedule:
 
     @property
     def lengths(self) -> list[int]:
-        """Steps of every phase, at least one each."""
+        """The number of steps of every phase, at least one each."""
         return [max(1, math.ceil(self._images(p) / self.step_images(p))) for p in self.settings.phases]
 
     @property
     def steps(self) -> int:
-        """Steps of all phases together."""
+        """The number of steps of all phases."""
         return sum(self.lengths)
 
     @property
     def images(self) -> int:
-        """Images of all steps together."""
+        """The number of images of all steps."""
         return self.seen(self.steps)
 
     def step_images(self, phase: Phase) -> int:
-        """Images per step of the optimizer in a phase."""
+        """Return the number of images per step of the optimizer in a phase."""
         return phase.batch * self.settings.accumulate
 
     def phase_at(self, step: int) -> tuple[int, int]:
-        """The phase of a step, and how many steps of it come before; past the end the last phase."""
+        """Return the number of a step's phase, and the steps of that phase before it; past the end, the last phase."""
         for number, end in enumerate(accumulate(self.lengths)):
             if step < end:
                 return number, step - (end - self.lengths[number])
         return len(self.lengths) - 1, self.lengths[-1]
 
     def seen(self, step: int) -> int:
-        """Images seen before a step, those that could not be read included."""
+        """Return the number of images seen before a step, including those that could not be read."""
         return sum(n * self.step_images(p) for n, p in self._done(step))
 
     def work(self, step: int) -> float:
-        """Pixels processed before a step: what the cosine and the time left are reckoned by."""
+        """Return the number of pixels processed before a step; the cosine and the time left are based on it."""
         return float(sum(n * self.step_images(p) * p.size_px**2 for n, p in self._done(step)))
 
     def rate_at(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then the schedule.
+        """Return the learning rate of a step: linear warm-up, then the schedule.
 
-        While a cosine has not begun, a run may still be made longer or shorter without a trace.
+        Before the cosine begins, the rate does not depend on the length of the run, which may therefore be changed.
         """
         settings, seen = self.settings, self.seen(step)
         if seen < settings.warmup_images:
@@ -207,12 +208,12 @@ VIEW_TRAINING = Training(
     cooldown=0.3,
     average_decay=0.998,
 )
-"""How a model of views of Earth from above is trained unless told otherwise."""
+"""Default settings for a model of views of Earth from above."""
 
 PRESETS: dict[str, Training] = {
     # Theiner, Müller-Budack, Ewerth, WACV 2022: the optimizer, the milestones, 20 epochs and batches of 128 are those
     # of geo_classification/configs/example_semp.yml in github.com/jtheiner/semantic_geo_partitioning (whose example is
-    # a ResNet-50 at 224 px); network and size are those of the published EfficientNet-B4, padded as that was.
+    # a ResNet-50 at 224 px); network, size and padding are those of the published EfficientNet-B4.
     "theiner-2022": Training(
         architecture="tf_efficientnet_b4",
         padding_for_px=300,
@@ -243,7 +244,7 @@ PRESETS: dict[str, Training] = {
         gradient_clip=None,
         average_decay=0.999,
     ),
-    # A few minutes on two cores: what the bundled model of views was trained with, cut short.
+    # A few minutes on two cores: a shortened version of the settings of the bundled model of views.
     "quick-cpu": Training(
         architecture="efficientnet_b0",
         head="multi",
@@ -255,7 +256,7 @@ PRESETS: dict[str, Training] = {
 
 
 def from_plain(fields: Mapping[str, Any]) -> Training:
-    """Settings from what `dataclasses.asdict` made of them, read back from JSON. Raises DataError for other fields."""
+    """Return settings from the fields that `dataclasses.asdict` gave. Raises DataError for other fields."""
     plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
     try:
         return Training(**{**plain, "phases": tuple(Phase(**phase) for phase in fields["phases"])})

@@ -1,4 +1,4 @@
-"""A source of images to train on: what photos and views have in common."""
+"""The protocol of a source of images to train on, which photos and views implement."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ from geoexplain.training.heads import Truth
 from geoexplain.training.settings import Phase
 
 Accuracy = Mapping[str, Mapping[int, float]]
-"""Way of answering, or kind of views → radius in km → share of validation images within it, in [0, 1]."""
+"""Way of answering (photos) or name of a set (views) → radius in km → share of images within it, in [0, 1]."""
 
 Score = tuple[float, ...]
-"""How good a network is in validation: compared element by element, higher is better."""
+"""A network's score in validation: compared element by element, higher is better."""
 
 Working = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and all of it."""
+"""Called with a task, the steps of it that are done, and all its steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +29,9 @@ class TrainingBatch:
     """Images that go through the network together.
 
     images   float32 (b, 3, S, S), normalised; those that show a place come first
-    truth    where the first n ≤ b of them are
-    nowhere  weight of each of the other b − n, which show no place, in comparison with one that does
-    failed   (key, reason) of images that could not be read, and that the batch therefore does not have
+    truth    cells and positions of the first n ≤ b images
+    nowhere  weight in the loss of each of the other b − n images, which show no place; an image of a place has weight 1
+    failed   (key, reason) of images that could not be read and are missing from the batch
     """
 
     images: Tensor
@@ -41,29 +41,29 @@ class TrainingBatch:
 
 
 class Source(Protocol):
-    """Images to train on and images to validate on, with their cells."""
+    """Images to train and validate on, with their cells."""
 
     @property
     def unit(self) -> str:
-        """What the images are called: "photos" or "views"."""
+        """The word for the images: "photos" or "views"."""
         ...
 
     @property
     def partitioning(self) -> Partitioning:
-        """The cells that are learned."""
+        """The cells that the network learns."""
         ...
 
     @property
     def epoch_images(self) -> int | None:
-        """Images of an epoch; None where images are made without end."""
+        """The number of images per epoch; None if images are rendered endlessly."""
         ...
 
     def facts(self) -> dict[str, Any]:
-        """What decides the outcome beside the settings, and what the card of a model says of it, as plain data."""
+        """Return what affects the result apart from the settings, as plain data for the checkpoint and the card."""
         ...
 
     def fingerprint(self) -> str:
-        """A digest of which images are trained on."""
+        """Return a digest of the training images."""
         ...
 
     def batches(
@@ -77,22 +77,22 @@ class Source(Protocol):
         world: int,
         workers: int,
     ) -> Iterator[TrainingBatch]:
-        """Endless batches of a phase from the `start`-th on, of which this process takes the rank-th of `world` shares.
+        """Yield endless batches of a phase from number `start` on; this process gets share `rank` of `world`.
 
-        A batch depends on `seed`, the run's and the number of the phase, and on its own number, and on nothing else:
-        however many processes and threads there are, and wherever a run goes on, all of them see the same images.
+        A batch depends only on `seed` (that of the run, and the number of the phase) and on its own number. The images
+        are therefore the same for any number of processes and threads, and after the run is resumed.
         """
         ...
 
     def validate(
         self, network: Network, size_px: int, *, workers: int = 0, progress: Working | None = None
     ) -> tuple[Accuracy, Score]:
-        """Score a network in evaluation mode at a resolution in px, on images that are not trained on."""
+        """Score a network in evaluation mode at `size_px`, on images outside the training set."""
         ...
 
 
 def cells_fingerprint(partitioning: Partitioning) -> str:
-    """A digest of a partitioning's cells: their keys and centres on every level."""
+    """Return a digest of a partitioning's cells: their keys and centres on every level."""
     digest = hashlib.sha256()
     for level, keys in zip(partitioning.levels, partitioning.keys, strict=True):
         digest.update("\0".join(keys).encode() + np.round(level.centers_deg, 6).tobytes())
@@ -100,5 +100,5 @@ def cells_fingerprint(partitioning: Partitioning) -> str:
 
 
 def step_of(progress: Working | None, what: str) -> Callable[[int, int], None] | None:
-    """A callback that is told how much of `what` is done, and all of it."""
+    """Return a callback for the steps done and all steps of the task `what`; None without `progress`."""
     return None if progress is None else lambda done, total: progress(what, done, total)

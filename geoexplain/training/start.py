@@ -1,4 +1,4 @@
-"""What training begins with: random weights, ImageNet's, or those of a network that may know the same cells."""
+"""The network that training begins with: random weights, those of a file, or those of a geoexplain model."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ from geoexplain.training.heads import build_network
 from geoexplain.training.settings import Training
 
 CLASSIFIERS = ("classifier.", "fc.", "_fc.")
-"""What the layer after the features is called in timm and in `efficientnet_pytorch`."""
+"""Prefixes of the classification layer in timm and in `efficientnet_pytorch`."""
 
 
 def begin(
@@ -34,13 +34,13 @@ def begin(
     with_head: bool = False,
     model: str | None = None,
 ) -> tuple[Network, Training]:
-    """The network that training begins with, and the settings with its architecture; random weights unless told.
+    """Return the network that training begins with, and the settings with its architecture.
 
-    weights    a file as for `begin_with`, whose last layer is taken, too, `with_head`, where it fits
-    model      name or path of a geoexplain model; its head is taken, too, where it is of the same kind over the same
-               cells
+    weights    a file as for `begin_with`; None: random weights
+    with_head  whether the last layer of `weights` is used, too, if it fits
+    model      name or path of a geoexplain model; its head is used, too, if it is of the same kind over the same cells
 
-    Raises CheckpointError for a file that is not there or does not fit.
+    Raises CheckpointError for a file that is missing or does not fit.
     """
     torch.manual_seed(settings.seed)
     if model is not None:
@@ -66,35 +66,34 @@ def _same_cells(known: nn.Module, wanted: nn.Module, centers_deg: np.ndarray, pa
 
 
 def begin_with(backbone: Backbone, head: nn.Module | None, file: Path) -> bool:
-    """Fill a backbone, in place, with the weights of a file; return whether the head was filled, too.
+    """Load the weights of a file into a backbone, in place; return whether the head was loaded, too.
 
     The file is a .safetensors or one of `torch.save`, with the names of timm or of the package `efficientnet_pytorch`.
-    Its last layer becomes that of a mixture head where it has as many outputs as there are cells, and is left out
-    otherwise.
+    Its last layer is loaded into a mixture head if it has one output per cell, and is ignored otherwise.
 
-    Raises CheckpointError when the file is missing, damaged, or of another network.
+    Raises CheckpointError if the file is missing, damaged, or of another network.
     """
     if not file.is_file():
         raise CheckpointError(f"expected a file of weights at {file}, found none: check the path.")
-    found = state_dict(file.name, read_weights(file))
-    foreign = any(key.startswith("_blocks.") for key in found)
+    loaded = state_dict(file.name, read_weights(file))
+    foreign = any(key.startswith("_blocks.") for key in loaded)
     names = efficientnet_pytorch_names(backbone) if foreign else timm_names(backbone)
-    tensors = renamed_tensors(file.name, found, backbone, names, leave_out=CLASSIFIERS)
+    tensors = renamed_tensors(file.name, loaded, backbone, names, leave_out=CLASSIFIERS)
     layer = head.mixture_weights if isinstance(head, VonMisesFisherHead) else None
-    last = {} if layer is None else _last_layer(file.name, found, layer)
+    last = {} if layer is None else _last_layer(file.name, loaded, layer)
     backbone.load_state_dict({key: _as_float(value) for key, value in tensors.items()})
     if layer is not None and last:
         layer.load_state_dict(last)
     return bool(last)
 
 
-def _last_layer(file: str, found: Mapping[str, Tensor], layer: nn.Linear) -> dict[str, Tensor]:
-    """What a file has for a layer; empty where it has nothing of its shape."""
+def _last_layer(file: str, loaded: Mapping[str, Tensor], layer: nn.Linear) -> dict[str, Tensor]:
+    """Return the tensors of a file for a layer; empty if the file has none of its shape."""
     for prefix in CLASSIFIERS:
         keys = {"weight": f"{prefix}weight", "bias": f"{prefix}bias"}
-        if all(key in found and found[key].shape == getattr(layer, own).shape for own, key in keys.items()):
-            check_finite(file, {key: found[key] for key in keys.values()})
-            return {own: _as_float(found[key]) for own, key in keys.items()}
+        if all(key in loaded and loaded[key].shape == getattr(layer, own).shape for own, key in keys.items()):
+            check_finite(file, {key: loaded[key] for key in keys.values()})
+            return {own: _as_float(loaded[key]) for own, key in keys.items()}
     return {}
 
 

@@ -1,4 +1,4 @@
-"""A release of a model of views: calibrated on some views of imagery that was not trained on, measured on others."""
+"""Release a model of views: calibrate and measure it on different views of imagery outside the training set."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,19 +32,19 @@ PURPOSE = "Views of Earth from above, north roughly up; for street photos load a
 RULE = LocalizableRule(scale_km=750, threshold=0.5)
 
 EVALUATION_SEED, VALIDATION_SEED, CALIBRATION_SEED, GATE_SEED, GATE_TEST_SEED = 0, 1, 2, 3, 4
-"""Different sets of views: calibrating on those that figures are given for would flatter the figures."""
+"""Seeds of different sets of views: figures on views that the model was calibrated on would be too good."""
 
 
 @dataclass(frozen=True, eq=False)
 class ViewExamples:
-    """The views that a release needs, by what to call them; none of them were trained on.
+    """The sets of views that a release needs, by name; none were trained on.
 
     partitioning  the cells of the run
-    calibration   temperature is fitted on them, and the scatter around the point on the first of them, the plain ones
-    gated         the gate is fitted on them
-    gate_test     its threshold is set on half of them, the other half measures it
-    figures       accuracy is measured on them
-    sampling      how these were drawn, for the card: their names → names of options → plain data
+    calibration   fit the temperature; the first set, the plain views, fits the scatter around the point
+    gated         fit the gate
+    gate_test     one half sets the gate's threshold, the other half measures it
+    figures       measure accuracy
+    sampling      how `figures` were drawn, for the card: name of a set → name of an option → plain data
     """
 
     partitioning: Partitioning
@@ -57,7 +57,7 @@ class ViewExamples:
     title: str = TITLE
 
     def draft(self, trained: Trained, size_px: int, *, progress: Working | None = None) -> Draft:
-        """A calibrated model, its cells named after where they lie.
+        """Return a calibrated model, its cells named after their locations.
 
         Raises DataError for a head over several partitionings.
         """
@@ -74,8 +74,8 @@ class ViewExamples:
             logits.append(view_logits(network, some, preprocess, device=device, progress=step))
             truth.append(cells.nearest_many(some.truth_deg.numpy()))
         temperature = fit_temperature(torch.cat(logits), np.concatenate(truth))
-        # Of the first views alone, the plain ones: under clouds the truth scatters more widely, and one σ cannot be
-        # right for both. The card has the coverage of the circles for all kinds of views.
+        # Fit σ on the first set only, the plain views: under clouds the truth scatters more widely, and one σ cannot
+        # fit both. The card has the coverage of the circles for all kinds of views.
         first = next(iter(self.calibration.values()))
         sigma_km = fit_sigma(logits[0] / temperature, first.truth_deg.numpy(), cells.centers_deg)
         fold_temperatures(network.head, (temperature,))
@@ -100,7 +100,7 @@ class ViewExamples:
         return Draft(model, facts)
 
     def gate(self, model: GeoModel, others: OtherPictures, *, progress: Working | None = None) -> Gate:
-        """A gate for a model of views. Raises DataError when there are too few views or pictures."""
+        """Fit a gate for a model of views. Raises DataError for too few views or pictures."""
 
         def images(sets: Mapping[str, ViewSet]) -> dict[str, Iterator[Tensor]]:
             return {
@@ -121,7 +121,7 @@ class ViewExamples:
     def measure(
         self, model: GeoModel, *, progress: Working | None = None
     ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """A ViewReport of each kind of views."""
+        """Return a ViewReport for each set of views, and the same as plain data for the card."""
         reports = {
             name: evaluate_views(model, some, progress=step_of(progress, f"measuring on {name}"))
             for name, some in self.figures.items()
@@ -136,20 +136,21 @@ class ViewExamples:
 def view_examples(
     partitioning: Partitioning, validation: Imagery, discs: Sequence[Disc], around: Surroundings, views: int
 ) -> ViewExamples:
-    """Plain views, views under all that training does (where there are clouds), and views of discs.
+    """Draw plain views, views as in training (if there are clouds), and views of discs.
 
-    `views` of each kind calibrate, and half as many others fit the gate, set it, and are measured.
+    The calibration gets `views` views of each kind. Fitting the gate, setting its threshold and measuring accuracy get
+    half as many each, all of them different.
     """
     names = ("plain", "mixture") if around.clouds is not None else ("plain",)
 
     def sets(seed: int, number: int, *, with_discs: bool) -> dict[str, ViewSet]:
         sampling: dict[str, Any] = {"footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG, "seed": seed}
-        found = {
+        drawn_sets = {
             name: views_under(CONDITIONS[name], validation, views=number, around=around, **sampling) for name in names
         }
         if discs and with_discs:
-            found["discs"] = disc_views(discs, views=number, **sampling)
-        return found
+            drawn_sets["discs"] = disc_views(discs, views=number, **sampling)
+        return drawn_sets
 
     half = max(views // 2, 1)
     drawn = {"seed": EVALUATION_SEED, "footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG}

@@ -1,4 +1,4 @@
-"""Views of Earth from above to train on: which are drawn, what is mixed in that is none, and which views validate."""
+"""Views of Earth from above to train and validate on, mixed with pictures that are not views."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,29 +33,29 @@ from geoexplain.training.settings import Phase
 from geoexplain.training.source import Accuracy, Score, TrainingBatch, Working, step_of
 
 OTHERS_WEIGHT = 0.5
-"""Weight of the loss of pictures that are no views: that of outliers in Hendrycks et al., ICLR 2019."""
+"""Weight of the loss of pictures that are not views: that of outliers in Hendrycks et al., ICLR 2019."""
 
 FOOTPRINT_KM, ROTATION_DEG = (500.0, 2000.0), 30.0
-"""The views that figures are given for: those that `geoexplain evaluate views` draws unless told otherwise."""
+"""Widths and largest rotation of views that validate and measure: the defaults of `geoexplain evaluate views`."""
 
 CLEAR = 0.3
-"""Views of discs are asked for that are under less cloud than this: under more, nobody could tell."""
+"""Largest share of cloud in validation views of discs: under more cloud the place cannot be recognized."""
 
 
 @dataclass(frozen=True, eq=False)
 class ViewSource:
-    """A source of views, rendered as they are asked for, on the device of the imagery.
+    """A source of views, rendered on demand on the device of the imagery.
 
     imagery       whole-earth images
     around        clouds and markings
-    partitioning  the cells that are learned; a view belongs to the one whose centre is nearest
-    others        uint8 (3, H, W) each, pictures that are no views of Earth; may be none
-    validation    what to call them → views that are not trained on
-    mixture       which views are drawn
-    weights       (part of an image's name, how often it is drawn in comparison with others); 1 for those not named
-    others_share  share in [0, 1) of every batch that are no views of Earth, for which every cell is as likely as the
-                  next
-    sample        `texels_at`, or what computes the same
+    partitioning  the cells that the network learns; a view belongs to the cell with the nearest centre
+    others        uint8 (3, H, W) each, pictures that are not views of Earth; may be empty
+    validation    name of a set → views outside the training set
+    mixture       the distribution of the views
+    weights       (part of an image's name, its relative frequency); other images have 1
+    others_share  share in [0, 1) of every batch that are not views of Earth; their target is the same probability for
+                  every cell
+    sample        `texels_at`, or a function that computes the same
 
     Raises DataError for a share out of range.
     """
@@ -78,7 +78,7 @@ class ViewSource:
             raise DataError(f"others: expected a share of at least 0 and below 1, got {self.others_share}: correct it.")
 
     def facts(self) -> dict[str, Any]:
-        """Which views are drawn, of which images, for how many cells."""
+        """Return the distribution of the views, the names of the imagery and the number of cells."""
         return {
             "cells": len(self.partitioning.levels[0]),
             "mixture": asdict(self.mixture),
@@ -88,14 +88,14 @@ class ViewSource:
         }
 
     def fingerprint(self) -> str:
-        """A digest of the names and sizes of the images, the clouds and the other pictures."""
+        """Return a digest of the names and sizes of the imagery, the clouds and the other pictures."""
         clouds = () if self.around.clouds is None else (self.around.clouds.names, self.around.clouds.heights.tolist())
         others = [tuple(picture.shape) for picture in self.others]
-        told = repr((self.imagery.names, self.imagery.heights.tolist(), clouds, others))
-        return hashlib.sha256(told.encode()).hexdigest()
+        parts = repr((self.imagery.names, self.imagery.heights.tolist(), clouds, others))
+        return hashlib.sha256(parts.encode()).hexdigest()
 
     def weight_of(self, name: str) -> float:
-        """How often an image is drawn in comparison with others."""
+        """Return the relative frequency of an image."""
         return next((weight for part, weight in self.weights if part in name), 1.0)
 
     def batches(
@@ -109,10 +109,10 @@ class ViewSource:
         world: int,
         workers: int,  # noqa: ARG002 - views are rendered where the network computes
     ) -> Iterator[TrainingBatch]:
-        """Endless batches; see `Source.batches`.
+        """Yield endless batches; see `Source.batches`.
 
-        A batch is made in blocks of BLOCK views, then of as many pictures that are none, each with a seed of its own:
-        processes share the blocks out among themselves.
+        A batch consists of blocks of at most BLOCK views, then of blocks of at most BLOCK other pictures. Every block
+        has its own seed, and the blocks are distributed among the processes.
         """
         weights = torch.tensor([self.weight_of(name) for name in self.imagery.names])
         table = hierarchy(self.partitioning.levels[0], self.partitioning.levels[1:])
@@ -138,13 +138,13 @@ class ViewSource:
             yield TrainingBatch(
                 preprocess.normalize(torch.cat(images)),
                 Truth(torch.from_numpy(table[cells]), positions),
-                # Views and others each count with their own mean, however many there are.
+                # The loss is the mean over views plus OTHERS_WEIGHT times the mean over others, for any number of each.
                 nowhere=OTHERS_WEIGHT * views / nowhere if nowhere else 0.0,
             )
 
     def _generators(self, seed: tuple[int, ...]) -> tuple[torch.Generator, torch.Generator]:
-        """What draws places, on the CPU, and what draws effects, on the imagery's device."""
-        # A hash of all numbers: torch's generators look at 32 bits, and alike seeds must not give alike views.
+        """Return the generators of places, on the CPU, and of effects, on the imagery's device."""
+        # Hash all numbers: torch's generators use 32 bits of a seed, and similar seeds must not give similar views.
         points, noise = (int(state) >> 1 for state in np.random.SeedSequence(seed).generate_state(2, np.uint64))
         device = self.imagery.device
         return torch.Generator().manual_seed(points), torch.Generator(device=device).manual_seed(noise)
@@ -157,22 +157,22 @@ class ViewSource:
         workers: int = 0,  # noqa: ARG002 - views are rendered where the network computes
         progress: Working | None = None,
     ) -> tuple[Accuracy, Score]:
-        """Accuracy of the top cell's centre by kind of views; the score is the mean over all kinds and radii."""
-        found = {
+        """Return the accuracy of the top cell's centre by set of views; the score is the mean over sets and radii."""
+        accuracy = {
             name: top_cell_accuracy(network, views, self.partitioning.levels[0].centers_deg, size_px, progress=progress)
             for name, views in self.validation.items()
         }
-        shares = [value for accuracy in found.values() for value in accuracy.values()]
-        return found, (float(np.mean(shares)) if shares else 0.0,)
+        shares = [share for by_km in accuracy.values() for share in by_km.values()]
+        return accuracy, (float(np.mean(shares)) if shares else 0.0,)
 
 
 def block_sizes(images: int) -> list[int]:
-    """Sizes of the blocks that so many images are made in."""
+    """Split a number of images into blocks of at most BLOCK; return their sizes."""
     return [min(BLOCK, images - start) for start in range(0, images, BLOCK)]
 
 
 def view_partitioning(cells: int, seed: int = 0) -> Partitioning:
-    """`cells` cells of about the same area over land and the water near it, by spherical k-means.
+    """Build `cells` cells of about the same area over land and the water near it, by spherical k-means.
 
     Raises DataError for fewer than 4.
     """
@@ -183,7 +183,7 @@ def view_partitioning(cells: int, seed: int = 0) -> Partitioning:
 
 
 def centers_partitioning(centers_deg: np.ndarray) -> Partitioning:
-    """Cells around centres (K, 2) in degrees; a point belongs to the nearest."""
+    """Return a partitioning of cells around centres (K, 2) in degrees; a point belongs to the nearest centre."""
     finest = unnamed("earth-views", centers_deg)
     return Partitioning(
         name="earth-views",
@@ -197,9 +197,9 @@ def centers_partitioning(centers_deg: np.ndarray) -> Partitioning:
 
 
 def run_partitioning(saved: Mapping[str, Any], cells: int | None = None) -> Partitioning:
-    """The cells of a run on views, from its checkpoint: another machine might find them a little elsewhere.
+    """Read the cells of a run on views from its checkpoint; k-means on another machine may give slightly other centres.
 
-    Raises CheckpointError for a run with another number than `cells`, and for one on photos.
+    Raises CheckpointError for a run with a number of cells other than `cells`, and for a run on photos.
     """
     if saved["unit"] != "views":
         raise CheckpointError(f"expected a run on views, got one on {saved['unit']}: choose its folder.")
@@ -215,7 +215,7 @@ def run_partitioning(saved: Mapping[str, Any], cells: int | None = None) -> Part
 def validation_sets(
     validation: Imagery, discs: Sequence[Disc], around: Surroundings, views: int, seed: int
 ) -> dict[str, ViewSet]:
-    """`views` plain ones, as many under all that training does (where there are clouds), and as many of discs."""
+    """Draw sets of `views` views: plain, as in training (if there are clouds), and of discs (if there are any)."""
     names = ("plain", "mixture") if around.clouds is not None else ("plain",)
     sampling: dict[str, Any] = {"footprint_km": FOOTPRINT_KM, "rotation_deg": ROTATION_DEG, "seed": seed}
     sets = {name: views_under(CONDITIONS[name], validation, views=views, around=around, **sampling) for name in names}
@@ -227,7 +227,7 @@ def validation_sets(
 def top_cell_accuracy(
     network: Network, views: ViewSet, centers_deg: np.ndarray, size_px: int, *, progress: Working | None = None
 ) -> dict[int, float]:
-    """Share of views whose top cell's centre, of (K, 2) in degrees, lies within each radius of the truth."""
+    """Return radius in km → share of views whose top cell's centre, of (K, 2) in degrees, is within it of the truth."""
     preprocess = preprocess_for(network.backbone.architecture, size_px)
     device, step = next(network.parameters()).device, step_of(progress, "validating")
     logits = view_logits(network, views, preprocess, device=device, batch=4 * BLOCK, progress=step)

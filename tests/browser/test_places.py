@@ -201,7 +201,7 @@ def test_cells_are_where_their_borders_are(page: Page, url: str, model: GeoModel
     # Its centre is nearer to another cell, but it lies within the country and in no smaller cell of it.
     spot = (29.2, 37.5)
     assert model.partition.nearest(*spot) != 2
-    assert model.partition.holding(*spot) == 2
+    assert model.partition.cell_at(*spot) == 2
     x, y = frame.evaluate(
         """([lat, lng]) => {
             const map = Object.values(window).find(value => value && value.getCenter && value.getZoom);

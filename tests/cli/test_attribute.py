@@ -65,7 +65,9 @@ def test_a_cam_is_shown_as_it_is(model: GeoModel, photos: list[Path]) -> None:
 def test_smoothgrad_squared_speaks_of_its_copies() -> None:
     values = np.ones((3, 2, 2), dtype=np.float32)
     said = completeness(Attribution(values, "smoothgrad-squared", 0, "logit", -1.25, 0.004))
-    assert said.startswith("adds up to the logit's change of -1.25 from an image of mean colour, but for 0.004, on av")
+    assert said.startswith(
+        "sums to the logit's change of -1.25 from an image of mean colour, up to an error of 0.004, on av"
+    )
 
 
 def test_every_drawing_shows_the_cell_that_was_traced(model: GeoModel, photos: list[Path]) -> None:

@@ -88,7 +88,7 @@ def test_of_a_flat_explanation_nothing_is_said(
     words = ["--model", model_file, "--mask", painted[0], "--legend", painted[1], "--method", "grad-cam"]
     outcome = run("concepts", photos[1], *words, "--target", "7", "--out", tmp_path)  # which speaks for no stage
     assert outcome.code == 0
-    assert "no concept counts" in outcome.out
+    assert "no concept covers enough" in outcome.out
     assert outcome.out.count("ignored: the explanation is flat") == 2
     assert "  not in the image: nowhere\n" in outcome.out
     record = json.loads((tmp_path / "concepts.json").read_text())
@@ -125,7 +125,7 @@ def test_land_cover_at_a_position(run: Run, model: GeoModel, model_file: Path, p
     found = geoexplain.locate(photos[1], model)
     predicted = json.loads(run(*words, "--json", "--position", "predicted,800").out)["position"]
     assert (predicted["lat_deg"], predicted["lon_deg"]) == pytest.approx((found.lat_deg, found.lon_deg), abs=1e-4)
-    assert "by colour alone; --position tells ocean from lake" in run(*words).out
+    assert "by colour alone; --position distinguishes ocean from lake" in run(*words).out
     assert "by the map at -33.9000,151.2000, 800 km wide" in run(*words, "--position=-33.9,151.2,800").out
 
 
@@ -211,12 +211,15 @@ def test_integrated_gradients_report_their_error(
         ([], "expected --segmenter for a model other than earth-views-lite0, got none: choose landcover for views"),
         (["--segmenter", "mask"], "--segmenter mask: expected --mask with it, got none: add --mask"),
         (["--segmenter", "segformer"], "--segmenter segformer: expected --segformer with it, got none"),
-        (["--mask", "m.png"], "expected --mask and --legend together"),
-        (["--segmenter", "landcover", "--legend", "l.csv"], "expected --mask and --legend together"),
+        (["--mask", "m.png"], "expected --mask and --legend together, got --mask alone: add --legend"),
+        (["--segmenter", "landcover", "--legend", "l.csv"], "together, got --legend alone: add --mask"),
         (["--mask", "m.png", "--legend", "l", "--segformer", "d"], "expected one source of concepts, got --segformer"),
         (["--mask", "m.png", "--legend", "l", "--segmenter", "landcover"], "got --mask with landcover"),
-        (["--segmenter", "landcover", "--allow-download"], "--allow-download belongs to --segformer"),
-        (["--mask", "m.png", "--legend", "l", "--position", "1,2,3"], "--position belongs to --segmenter landcover"),
+        (["--segmenter", "landcover", "--allow-download"], "--allow-download: expected --segformer with it"),
+        (
+            ["--mask", "m.png", "--legend", "l", "--position", "1,2,3"],
+            "--position: expected --segmenter landcover, got mask",
+        ),
         (["--segmenter", "landcover", "--naturalearth", "."], "--naturalearth: expected --position with it"),
         (["--segmenter", "landcover", "--position", "1,2"], "expected LAT,LON,WIDTH_KM such as"),
         (["--segmenter", "landcover", "--target", "50"], "--target: expected a cell from 0 to 49, got 50"),

@@ -70,13 +70,13 @@ def test_two_sets_of_one_name_are_refused(run: Run, gated: dict[str, Path], imag
     words = ["--imagery", imagery / "world.200406.png", "--own", tmp_path / "world.200406"]
     outcome = run("evaluate", "gate", "--model", gated["open"], *words)
     assert outcome.code == 2
-    assert "--own world.200406: expected a name that no other set of images has" in outcome.err
+    assert "--own: expected names that no other set of images has, got world.200406" in outcome.err
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "expected images to ask for, got none: add --imagery, --discs, --own or --others"),
+        ([], "expected images, got none: add --imagery, --discs, --own or --others"),
         (["--others", "nowhere"], "expected pictures in nowhere, found none"),
     ],
 )

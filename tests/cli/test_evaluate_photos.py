@@ -102,7 +102,7 @@ def test_five_crops_and_a_rule_of_ones_own(run: Run, words: list[object], tmp_pa
     [
         (["--published", "im2gps9k"], "expected a set with published figures (im2gps, im2gps3k, yfcc4k)"),
         (["--crops", 3], "argument --crops"),
-        (["--top-k", 3], "which has no gallery: add --gallery PATH"),
+        (["--top-k", 3], "expected a gallery for Search within Cell, got none: add --gallery PATH"),
         (["--images", "/nowhere"], "nowhere"),
     ],
 )

@@ -146,9 +146,9 @@ def test_without_the_package_the_remedy_is_said(run: Run, model_file: Path, monk
         (["--imagery", "square.png"], "square.png: expected an equirectangular image, twice as wide as high, got 9×9"),
         (["--imagery", "text.png"], "text.png: expected a readable image"),
         (["--imagery", "square.png", "--footprint", "900", "300"], "expected the smaller width first, got 900 300"),
-        ([], "expected views to ask for, got none: add --imagery or --discs"),
+        ([], "expected views, got none: add --imagery or --discs"),
         (["--discs", "."], "--discs: expected pictures, each next to a JSON file of the same stem, found none"),
-        (["--discs", "square.png"], "in square.json beside the picture, found no such file"),
+        (["--discs", "square.png"], "in square.json next to the picture, found no such file"),
     ],
 )
 def test_imagery_that_cannot_be_used_is_refused(

@@ -60,7 +60,7 @@ def test_from_a_folder_of_geotagged_photos(
     assert built.code == 1
     assert built.out == f"{out}: 6 of 7 photos, embedded by random\n"
     assert built.err.splitlines() == [
-        "geoexplain: left out 1 photo that does not say where it was taken: nowhere.jpg",
+        "geoexplain: left out 1 photo that does not give its position: nowhere.jpg",
         *[line for line in built.err.splitlines() if "damaged.jpg" in line],
     ]
     assert len(built.err.splitlines()) == 2
@@ -91,7 +91,7 @@ def test_from_a_table(tmp_path: Path, run: Run, model_file: Path, model: GeoMode
     out = tmp_path / "gallery"
     built = run("gallery", "build", "--from", table, "--images", images, "--model", model_file, "--out", out)
     assert (built.code, built.out) == (0, f"{out}: 3 of 3 photos, embedded by random\n")
-    assert built.err == "geoexplain: left out 1 photo whose file is not there: gone.jpg\n"
+    assert built.err == "geoexplain: left out 1 photo whose file does not exist: gone.jpg\n"
     gallery = open_gallery(out, model.partition)
     places = {tuple(place) for place in gallery.positions_deg(np.arange(3)).tolist()}
     assert places == {(10.0, 20.0), (-33.0, 151.0), (64.0, -22.0)}

@@ -225,8 +225,8 @@ def test_the_published_model_is_the_default_once_it_is_ready(
     ("words", "sentence"),
     [
         ([], "expected an image, got none: add --image_path FILE"),
-        (["-iu", "http://127.0.0.1/a.jpg"], "--image_url: expected a file, got an address"),
-        (["-ip", "a.png", "--image_url", "x"], "--image_url: expected a file, got an address"),
+        (["-iu", "http://127.0.0.1/a.jpg"], "--image_url: expected a local file, got the address "),
+        (["-ip", "a.png", "--image_url", "x"], "--image_url: expected a local file, got the address "),
         (["-ip", "a.png", "-combi"], "unrecognized arguments: -combi"),
         (["-ip", "a.png", "--grad"], "unrecognized arguments: --grad"),
         (["-ip", "a.png", "-gradca"], "-g/--gpu: expected the number of a GPU, from 0, got 'radca'"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import geoexplain
 from geoexplain.cli import COMMANDS, attached_targets, build_parser
 from tests.cli.conftest import Run
 from tests.test_architecture import PACKAGE, ROOT
@@ -39,6 +40,7 @@ KINDS = [
     ["models", "add"],
     ["models", "remove"],
     ["models", "name-cells"],
+    ["models", "split"],
     ["models", "convert"],
     ["gallery", "build"],
     ["gallery", "show"],
@@ -85,9 +87,10 @@ def test_help_lists_the_commands(run: Run) -> None:
 
 
 def test_version_is_that_of_the_package(run: Run) -> None:
-    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
-    assert version is not None
-    assert run("--version").out == f"geoexplain {version.group(1)}\n"
+    # Packaging reads it from the same place; tests/test_wheel.py compares the wheel's.
+    assert 'version.attr = "geoexplain.__version__"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.fullmatch(r"geoexplain \d+\.\d+\.\d+\n", run("--version").out)
+    assert run("--version").out == f"geoexplain {geoexplain.__version__}\n"
 
 
 @pytest.mark.parametrize(

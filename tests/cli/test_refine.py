@@ -204,8 +204,8 @@ def test_five_crops_are_those_of_the_library(run: Run, model: GeoModel, model_fi
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--top-k", "5"], "--top-k sets up Search within Cell, which has no gallery: add --gallery PATH"),
-        (["--eps-km", "2", "--gallery", "none"], "--eps-km sets up Search within Cell, which has no gallery"),
+        (["--top-k", "5"], "--top-k: expected a gallery for Search within Cell, got none: add --gallery PATH"),
+        (["--eps-km", "2", "--gallery", "none"], "--eps-km: expected a gallery for Search within Cell, got none"),
         (["--gallery", "missing.hdf5"], "missing.hdf5"),
         (["--gallery", "photo.png"], "gallery photo.png: expected a folder made by `geoexplain gallery build`"),
         (["--gallery", "short.h5"], "gallery short.h5: expected embeddings of 1280 numbers by random, got 3 by"),

@@ -104,7 +104,7 @@ def test_interrupted_twice_and_resumed_the_weights_are_the_same(
         patch.setattr(heads, "geolocation_losses", loss_and_ctrl_c)
         outcome = run(*command(imagery, out, *sky))
     assert outcome.code == 130
-    assert outcome.err.endswith("give the same command with --resume to go on.\n")
+    assert outcome.err.endswith("run the same command with --resume to continue.\n")
     assert steps == 2
     assert checkpoint(out)["seen"] == 20  # the step was finished
     with monkeypatch.context() as patch:
@@ -187,9 +187,7 @@ def test_a_checkpoint_can_be_released_later(
     words = ["--imagery", imagery, "--out", tmp_path, "--device", "cpu", "--release-views", "16", *sky]
     outcome = run("train", "release", finished, *words)
     assert outcome.code == 0
-    assert outcome.err.startswith(
-        f"geoexplain: {NAME} gets no gate, which would tell when an image is of another kind."
-    )
+    assert outcome.err.startswith(f"geoexplain: {NAME} gets no gate, which would recognise images of another kind.")
     assert "expected at least 50 images" in outcome.err
     assert outcome.err.count("\n") == 1
     for file in (finished / "release").iterdir():
@@ -309,9 +307,12 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another(
         (command(tmp_path, tmp_path / "run"), "expected equirectangular JPEG, PNG or TIFF images, found none"),
         (command(imagery, tmp_path, "--validation", "200407"), "match '200407', found none among 3"),
         (command(imagery, tmp_path, "--held-out", "2004"), "match '200406', found none among 0"),
-        (command(imagery, tmp_path, "--held-out", "20040[1239]"), "besides those for validation"),
+        (command(imagery, tmp_path, "--held-out", "20040[1239]"), "expected images to train on besides validation"),
         (["train", "release", str(tmp_path), "--imagery", str(imagery)], "expected a training checkpoint"),
-        (command(imagery, tmp_path, "--weights", "2004=3,etopo1=2"), "to train on, got 'etopo1': none has it"),
+        (
+            command(imagery, tmp_path, "--weights", "2004=3,etopo1=2"),
+            "expected a part of the name of a training image, got 'etopo1'",
+        ),
         (command(imagery, tmp_path, "--discs", str(tmp_path)), "--discs: expected pictures, each next to a JSON file"),
         (command(imagery, tmp_path, "--others", str(tmp_path)), "expected pictures that are no views of Earth"),
         (command(imagery, tmp_path, "--clouds", str(tmp_path / "no.png")), "no.png: expected a readable image"),

@@ -121,7 +121,7 @@ def test_wrong_weights_are_refused(weights: list[float], words: str) -> None:
 
 
 def test_mixed_inputs_are_refused() -> None:
-    with pytest.raises(DataError, match="mixture"):
+    with pytest.raises(DataError, match="got grad-cam of logit by stage for 2 targets"):
         combine([COARSE, replace(FINE, target=8)], [1, 1], "sum", (3, 3))
     with pytest.raises(DataError, match="at least one map"):
         combine([], [], "sum", (3, 3))

@@ -275,13 +275,13 @@ def bordered() -> Partition:
 
 def test_a_point_is_in_the_smallest_cell_that_holds_it_or_in_the_nearest() -> None:
     cells = bordered()
-    assert cells.holding(1, 1) == 0
-    assert cells.holding(4.6, 4.4) == 1
-    assert [cells.holding(1, lon) for lon in (179, -178, 182, -181)] == [2] * 4
-    assert cells.holding(8.5, 8.5) == cells.nearest(8.5, 8.5) == 1  # in a hole: whatever is nearest
-    assert cells.holding(50, 90) == 3
+    assert cells.cell_at(1, 1) == 0
+    assert cells.cell_at(4.6, 4.4) == 1
+    assert [cells.cell_at(1, lon) for lon in (179, -178, 182, -181)] == [2] * 4
+    assert cells.cell_at(8.5, 8.5) == cells.nearest(8.5, 8.5) == 1  # in a hole: whatever is nearest
+    assert cells.cell_at(50, 90) == 3
     plain = replace(cells, borders=None)
-    assert plain.holding(4.6, 4.4) == plain.nearest(4.6, 4.4)
+    assert plain.cell_at(4.6, 4.4) == plain.nearest(4.6, 4.4)
 
 
 def test_rings_are_those_of_the_border_where_it_is_known() -> None:

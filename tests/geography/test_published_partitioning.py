@@ -78,9 +78,9 @@ def test_semantic_tables_and_their_tree(tmp_path: Path) -> None:
     assert read_partitioning(tmp_path / "own").tree.labels == found.tree.labels
 
 
-def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
+def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
     files = [semantic_table(tmp_path / "a.csv", ["R10"]), semantic_table(tmp_path / "b.csv", ["R1", "R2"])]
-    with pytest.raises(DataError, match=r"h_dict\.json, which says what lies in what"):
+    with pytest.raises(DataError, match=r"h_dict\.json with the parents of the cells"):
         read_published(files)
     with pytest.raises(DataError, match=r"none\.json: expected a readable file"):
         read_published(files, tmp_path / "none.json")

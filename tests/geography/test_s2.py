@@ -89,15 +89,15 @@ def test_a_point_is_in_the_cell_that_holds_it_or_in_none() -> None:
     cells = np.sort(s2.from_tokens(["04", "0b", "3"]))
     inside = s2.centers_deg(cells)
     outside = s2.centers_deg(s2.from_tokens(["0d", "5", "b", "1c"]))
-    assert s2.holding(cells, s2.leaf_ids(inside)).tolist() == [0, 1, 2]
-    assert s2.holding(cells, s2.leaf_ids(outside)).tolist() == [-1] * 4
-    assert s2.holding(cells, s2.from_tokens(["1", "3", "31", "04"])).tolist() == [-1, 2, 2, 0]
-    assert s2.holding(cells[:0], cells).tolist() == [-1, -1, -1]
+    assert s2.containing_cells(cells, s2.leaf_ids(inside)).tolist() == [0, 1, 2]
+    assert s2.containing_cells(cells, s2.leaf_ids(outside)).tolist() == [-1] * 4
+    assert s2.containing_cells(cells, s2.from_tokens(["1", "3", "31", "04"])).tolist() == [-1, 2, 2, 0]
+    assert s2.containing_cells(cells[:0], cells).tolist() == [-1, -1, -1]
 
 
-def test_cells_that_overlap_are_told() -> None:
-    with pytest.raises(DataError, match="'0b' and '0c', which overlap"):
-        s2.check_apart(s2.from_tokens(["04", "0b", "0c"]), ["04", "0b", "0c"])
+def test_overlapping_cells_are_named() -> None:
+    with pytest.raises(DataError, match="do not overlap, got '0b' and '0c'"):
+        s2.check_disjoint(s2.from_tokens(["04", "0b", "0c"]), ["04", "0b", "0c"])
 
 
 @pytest.mark.parametrize("level", range(5))
@@ -114,7 +114,7 @@ def test_the_outlines_of_a_level_cover_the_map_once(level: int) -> None:
     assert (np.abs((west + east) / 2 - s2.centers_deg(cells)[:, 1]) <= 180).all()
     # Whoever is in a cell is in its outline, on whichever turn that is drawn.
     points = degrees(np.random.default_rng(level).normal(size=(300, 3)))
-    owner = s2.holding(np.sort(cells), s2.leaf_ids(points))
+    owner = s2.containing_cells(np.sort(cells), s2.leaf_ids(points))
     shapes = [shapes[place] for place in np.argsort(cells)]
     for (lat, lon), cell in zip(points.tolist(), owner.tolist(), strict=True):
         turns = [shapely.Point(lon + turn, lat) for turn in (-360, 0, 360)]

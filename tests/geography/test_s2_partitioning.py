@@ -104,14 +104,14 @@ def check(built: Partitioning, points: np.ndarray, limits: list[tuple[int, int]]
         least, most = limits[::-1][level]
         cells = s2.from_tokens(keys)
         column = classes[:, -1 - level]
-        own = s2.holding(cells, leaves)
+        own = s2.containing_cells(cells, leaves)
         assert np.bincount(own[own >= 0], minlength=len(cells)).tolist() == counts.tolist()
         assert counts.min() >= least
         assert ((counts <= most) | (s2.levels(cells) == s2.LEAF_LEVEL)).all()
         assert (own[inside] == column[inside]).all()  # the parent's number is that of the cell that holds the point
         parents = built.levels[level].parents
         if level + 1 < len(built.levels):
-            assert (s2.holding(s2.from_tokens(built.keys[level + 1]), cells) == parents).all()
+            assert (s2.containing_cells(s2.from_tokens(built.keys[level + 1]), cells) == parents).all()
             assert set(parents.tolist()) == set(range(len(built.levels[level + 1])))
             held = np.bincount(parents, weights=counts, minlength=len(built.levels[level + 1]))
             assert (held <= built.counts[level + 1]).all()
@@ -153,7 +153,7 @@ def test_centres_are_means_and_labels_distinct_places() -> None:
     built = build_s2(points, [(3, 40), (3, 15)])
     classes = built.classes(points)
     for level, cells in enumerate(built.levels):
-        leaf = s2.holding(s2.from_tokens(built.keys[level]), s2.leaf_ids(eastern(points)))
+        leaf = s2.containing_cells(s2.from_tokens(built.keys[level]), s2.leaf_ids(eastern(points)))
         means = np.array([spherical_mean(points[leaf == cell]) for cell in range(len(cells))])
         assert great_circle_km(cells.centers_deg, means).max() < 1e-4
         assert len(set(cells.labels)) == len(cells)
@@ -168,7 +168,7 @@ def test_thresholds_that_make_no_sense_are_refused(limits: list[tuple[int, int]]
         build_s2(np.zeros((9, 2)), limits)
 
 
-def test_no_cell_and_no_coordinate_is_told() -> None:
+def test_thresholds_without_cells_are_refused() -> None:
     with pytest.raises(DataError, match="at least 50 coordinates, got none among 9"):
         build_s2(np.zeros((9, 2)))
     with pytest.raises(DataError, match="got none among 0"):

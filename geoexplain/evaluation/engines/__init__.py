@@ -1,6 +1,6 @@
-"""Engines that compute the answers: several processes of this machine, or a Ray cluster.
+"""Engines that compute answers: several processes on this machine, or a Ray cluster.
 
-An engine knows nothing of images. What travels is an index there and a line of text back.
+An engine does not handle images: a worker receives an index and returns a line of text.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -9,20 +9,20 @@ from typing import Protocol
 from geoexplain.errors import GeoExplainError
 
 Opener = Callable[[int], Callable[[int], str]]
-"""Called once in every worker, with its number from 0: makes what turns an index into an answer. It is pickled."""
+"""Called once in every worker with its number, from 0; returns the function from index to answer. It is pickled."""
 
 ATTEMPTS = 2
-"""How many workers an image may cost before it is left out."""
+"""The number of workers that may die on an image before it is left out."""
 
 LONGEST_REASON = 200
 
 
 class Engine(Protocol):
-    """Workers that turn indices into answers.
+    """Workers that compute answers from indices.
 
-    device   what they compute on: "cpu", "cuda", …
-    answers  gives (index, answer) in any order, each index once; None for one that killed ATTEMPTS workers. Ends all
-             workers when closed. Raises DataError when they cannot be started, or refuse to
+    device   the device that they compute on: "cpu", "cuda", …
+    answers  yields (index, answer) in any order, each index once; the answer is None if ATTEMPTS workers died on it.
+             Ends all workers when closed. Raises DataError if workers cannot start, or refuse to
     """
 
     @property
@@ -33,7 +33,7 @@ class Engine(Protocol):
 
 
 def reason_of(error: Exception) -> str:
-    """Why there is no answer, in one line."""
+    """Return the reason for a missing answer, in one line."""
     if isinstance(error, GeoExplainError):
         return str(error)
     first = str(error).strip().partition("\n")[0][:LONGEST_REASON]

@@ -1,4 +1,4 @@
-"""A Ray cluster: workers on the machines that RAY_ADDRESS names, or, without it, on this one alone."""
+"""A Ray cluster: workers on the machines that RAY_ADDRESS names, or on this machine without it."""
 
 import logging
 import math
@@ -21,9 +21,9 @@ MISSING = 'engine ray: expected the package ray, found none: pip install "geoexp
 class Cluster:
     """`count` workers of a Ray cluster that this process is connected to; see Engine and `connect`.
 
-    device   what they compute on
-    gpus     share of a GPU that each of them takes
-    threads  with which each computes
+    device   the device that workers compute on
+    gpus     share of a GPU per worker
+    threads  threads per worker
     """
 
     count: int
@@ -32,7 +32,7 @@ class Cluster:
     threads: int
 
     def answers(self, opener: Opener, indices: Sequence[int]) -> Generator[tuple[int, str | None], None, None]:
-        """Answers as they come; see Engine. Each is a task of its own, which Ray repeats when its worker dies."""
+        """Yield answers as they come; see Engine. Each is a separate task, which Ray repeats if its worker dies."""
         import ray.data  # noqa: PLC0415 - optional, and takes seconds
 
         if not indices:
@@ -45,12 +45,12 @@ class Cluster:
             RayWorker,
             fn_constructor_args=(opener, self.threads, attempts),
             batch_size=1,
-            # Of two images under way in one worker, both would be charged with its death.
+            # If a worker held two images and died, both would be counted as its cause.
             compute=ray.data.ActorPoolStrategy(size=self.count, max_tasks_in_flight_per_actor=1),
             num_cpus=1,
             num_gpus=self.gpus,
         )
-        # Looking ahead for one answer more would hold this one back, unsaved.
+        # Prefetching the next answer would delay saving this one.
         for batch in answers.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
             for index, kind, text in zip(batch["index"], batch["kind"], batch["text"], strict=True):
                 if kind == "refused":
@@ -59,19 +59,19 @@ class Cluster:
 
 
 class Attempts:
-    """How often each index was begun. Kept outside of the workers, since it has to outlive them."""
+    """The number of attempts at each index, kept in a separate process since it has to outlive the workers."""
 
     def __init__(self) -> None:
         self._begun = Counter[int]()
 
     def begin(self, index: int) -> int:
-        """Count one more attempt, and return how many there were before."""
+        """Count an attempt; return the number of attempts before it."""
         self._begun[index] += 1
         return self._begun[index] - 1
 
 
 class RayWorker:
-    """One worker: model and images are opened once, then an answer is given for every index."""
+    """One worker: opens model and images once, then answers for every index."""
 
     def __init__(self, opener: Opener, threads: int, attempts: Any):
         import torch  # noqa: PLC0415 - only what computes needs it
@@ -84,12 +84,12 @@ class RayWorker:
             self._refusal = reason_of(error)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Indices → "answer" and its text, "refused" and why, or "lost" for those that killed workers before."""
+        """Return per index "answer" and its text, "refused" and the reason, or "lost" if it killed workers before."""
         indices = [int(index) for index in batch["index"]]
-        found = [self._about(index) for index in indices]
-        return {"index": indices, "kind": [kind for kind, _ in found], "text": [text for _, text in found]}
+        results = [self._answer_or_reason(index) for index in indices]
+        return {"index": indices, "kind": [kind for kind, _ in results], "text": [text for _, text in results]}
 
-    def _about(self, index: int) -> tuple[str, str]:
+    def _answer_or_reason(self, index: int) -> tuple[str, str]:
         import ray  # noqa: PLC0415 - optional, and takes seconds
 
         if self._refusal:
@@ -101,14 +101,13 @@ class RayWorker:
 
 @contextmanager
 def connect(count: int, device: str | None = None) -> Iterator[Cluster]:
-    """Connect to the cluster of RAY_ADDRESS, or start Ray on this machine for as long as it is needed.
+    """Connect to the cluster at RAY_ADDRESS, or start Ray on this machine for the duration of the block.
 
-    `count` workers share the GPUs, if there are any and `device` (None: the GPU) does not say otherwise. Nothing is
-    reported to anyone, and no dashboard is served. Raises DataError when Ray is not installed, not reached, or too
-    small.
+    `count` workers share the GPUs if there are any and `device` is None or "cuda". Usage reports and the dashboard are
+    off. Raises DataError if Ray is not installed, cannot be reached, or has too few CPUs.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # Ray Data's own way of starting workers makes Ray warn of it.
+    # Ray warns about the way in which Ray Data starts workers.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray  # noqa: PLC0415 - optional, and takes seconds
@@ -127,7 +126,7 @@ def connect(count: int, device: str | None = None) -> Iterator[Cluster]:
         gpus = 0 if device not in {None, "cuda"} else int(has.get("GPU", 0))
         share = 1 / math.ceil(count / gpus) if gpus else 0.0
         threads = max(1, int(has["CPU"]) // count)
-        with redirect_stdout(sys.stderr):  # where Ray reports workers that died; standard output is for results
+        with redirect_stdout(sys.stderr):  # Ray reports dead workers there; standard output is for results
             yield Cluster(count, "cuda" if gpus else device or "cpu", share, threads)
     finally:
         if ours:
@@ -135,7 +134,7 @@ def connect(count: int, device: str | None = None) -> Iterator[Cluster]:
 
 
 def start(ray: Any, count: int) -> None:
-    """Connect, or start; quietly."""
+    """Connect to Ray or start it, without its log output."""
     address = os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not address:

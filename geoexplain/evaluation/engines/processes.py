@@ -1,4 +1,4 @@
-"""A pool of processes that may die: it loses nothing but the image in progress."""
+"""A pool of worker processes: if one dies, only the image in progress is affected."""
 
 import multiprocessing
 import os
@@ -18,15 +18,15 @@ from geoexplain.evaluation.engines import ATTEMPTS, Opener, reason_of
 from geoexplain.locator.memory import reuse_freed_memory
 
 START_ATTEMPTS = 3
-"""Workers in a row that may die before they are ready."""
+"""The number of workers in a row that may die before they are ready."""
 
 PATIENCE_S = 5.0
-"""How long a worker may take to end before it is killed."""
+"""The time that a worker has to end before it is killed."""
 
 
 @dataclass(eq=False)
 class Worker:
-    """A process, the line to it, and the image it has under way; not `ready` while it opens model and images."""
+    """A process, the pipe to it, and the index in progress; not `ready` while it opens model and images."""
 
     number: int
     process: BaseProcess
@@ -39,30 +39,30 @@ class Worker:
 class Processes:
     """`count` worker processes that compute on `device`, each with its share of the cores; see Engine.
 
-    The executor of the standard library gives up all its work when a process is killed (BrokenProcessPool), and does
-    not say whose image did it; here every worker has a line of its own.
+    If a process is killed, the executor of the standard library abandons all work (BrokenProcessPool) and does not name
+    the image that caused it. Here every worker has its own pipe.
     """
 
     count: int
     device: str
 
     def answers(self, opener: Opener, indices: Sequence[int]) -> Generator[tuple[int, str | None], None, None]:
-        """Answers as they come; see Engine."""
+        """Yield answers as they come; see Engine."""
         pool = Pool(opener, self.count, indices)
         try:
             while pool.busy:
                 pool.start_workers()
                 pool.hand_out()
                 for line in wait(list(pool.workers)):
-                    found = pool.receive(pool.workers[line])  # type: ignore[index]
-                    if found is not None:
-                        yield found
+                    result = pool.receive(pool.workers[line])  # type: ignore[index]
+                    if result is not None:
+                        yield result
         finally:
             pool.close()
 
 
 class Pool:
-    """The workers of one set of indices, what waits for them, and how often an index has lost its worker."""
+    """The workers for a set of indices, the waiting indices, and the number of workers that died on each index."""
 
     def __init__(self, opener: Opener, count: int, indices: Sequence[int]):
         self._opener, self._count = opener, count
@@ -71,16 +71,16 @@ class Pool:
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is still to come."""
+        """Whether an answer is pending."""
         return bool(self._waiting) or any(worker.index is not None for worker in self.workers.values())
 
     def start_workers(self) -> None:
-        """Start workers, as long as there is an index for one more."""
+        """Start workers for waiting indices that no idle worker can take, up to the number of workers."""
         taken = {worker.number for worker in self.workers.values()}
         free = [number for number in range(self._count) if number not in taken]
         idle = sum(worker.index is None for worker in self.workers.values())
         for number in free[: max(0, len(self._waiting) - idle)]:
-            with hold_interrupts():  # until `close` knows of it
+            with hold_interrupts():  # until `close` can end it
                 worker = start(number, self._opener, max(1, cores() // self._count))
                 self.workers[worker.line] = worker
 
@@ -88,12 +88,12 @@ class Pool:
         """Give every idle worker an index."""
         for worker in self.workers.values():
             if self._waiting and worker.ready and worker.index is None:
-                with suppress(OSError):  # it died while idle, which `receive` will find
+                with suppress(OSError):  # it died while idle, which `receive` will notice
                     worker.line.send(self._waiting[0])
                     worker.index = self._waiting.popleft()
 
     def receive(self, worker: Worker) -> tuple[int, str | None] | None:
-        """Read a message of a worker, or find that it died; return an index and its answer, if there is one."""
+        """Read a worker's message, or notice its death; return an index and its answer, if there is one."""
         try:
             kind, text = worker.line.recv()
         except (EOFError, OSError):
@@ -101,9 +101,9 @@ class Pool:
         if kind == "refused":
             raise DataError(text)
         self._early_deaths, worker.ready = 0, True
-        found, worker.index = worker.index, None
-        self.hand_out()  # first: while the answer is being saved the worker need not be idle
-        return None if found is None else (found, text)
+        index, worker.index = worker.index, None
+        self.hand_out()  # first, so that the worker is not idle while the answer is saved
+        return None if index is None else (index, text)
 
     def close(self) -> None:
         """End all workers."""
@@ -131,18 +131,18 @@ class Pool:
 
 
 def start(number: int, opener: Opener, threads: int) -> Worker:
-    """A fresh process: spawned, since threads and GPUs do not survive a fork."""
+    """Start a worker process, spawned since threads and GPUs do not survive a fork."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=serve, args=(there, opener, number, threads), daemon=True)
     process.start()
-    there.close()  # or the end of the process would not close the line
+    there.close()  # otherwise the end of the process would not close the pipe
     return Worker(number, process, here)
 
 
 def serve(line: Connection, opener: Opener, number: int, threads: int) -> None:
-    """What a worker process does: answer for the indices that come, until the line is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; who saves ends the rest
+    """Run a worker process: answer for every index received, until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent ends them
     torch.set_num_threads(threads)
     reuse_freed_memory()
     with suppress(EOFError, OSError):  # the other end is closed
@@ -157,7 +157,7 @@ def serve(line: Connection, opener: Opener, number: int, threads: int) -> None:
 
 
 def end(worker: Worker) -> None:
-    """Wait for a worker that is about to end, and see to it that it does."""
+    """Wait for a worker to end; kill it after PATIENCE_S."""
     worker.process.join(PATIENCE_S)
     if worker.process.is_alive():
         worker.process.kill()
@@ -168,14 +168,14 @@ def end(worker: Worker) -> None:
 
 @contextmanager
 def hold_interrupts() -> Iterator[None]:
-    """Ctrl-C waits until the end; processes that are started meanwhile never receive it, not even while they import."""
-    if threading.current_thread() is not threading.main_thread():  # which it does not reach anyway
+    """Delay Ctrl-C until the end of the block. Processes started in the block never receive it, even during imports."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives it
         yield
         return
     received: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _frame: received.append(number))
     mask = None
-    if hasattr(signal, "pthread_sigmask"):  # what a process inherits, unlike a handler in Python
+    if hasattr(signal, "pthread_sigmask"):  # inherited by processes, unlike a handler in Python
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -188,5 +188,5 @@ def hold_interrupts() -> Iterator[None]:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

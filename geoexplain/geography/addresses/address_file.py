@@ -1,7 +1,7 @@
-"""Addresses as two CSV tables that a person can read: one line per coordinate, and what the locations are called.
+"""Read and write addresses as two CSV tables: one with a line per coordinate, one with the names of the locations.
 
-NAME.csv: latitude, longitude, address, the keys of the locations from fine to coarse with " < " between them, nothing
-for no address. NAME.locations.csv, beside it: key, name, kind.
+NAME.csv has the columns latitude, longitude and address: the keys of the locations, fine to coarse, separated by
+" < ", or nothing without an address. NAME.locations.csv, next to it, has the columns key, name and kind.
 """
 
 import csv
@@ -29,7 +29,7 @@ ROWS_AT_A_TIME = 100_000
 
 
 def locations_file(file: Path) -> Path:
-    """Where the names of the locations of the table `file` are: "a.csv" → "a.locations.csv", beside it."""
+    """Return the path of the table of locations next to the table `file`: "a.csv" → "a.locations.csv"."""
     return file.with_name(f"{file.stem}.locations.csv")
 
 
@@ -51,10 +51,10 @@ def write_addresses(addresses: Addresses, file: Path) -> None:
 
 
 def read_addresses(file: Path, *, progress: Callable[[int, int], None] | None = None) -> Addresses:
-    """The addresses that `write_addresses` wrote; a million coordinates take a few seconds.
+    """Read the addresses that `write_addresses` wrote; a million coordinates take a few seconds.
 
-    `progress` hears (bytes read, bytes in all). Raises DataError, with the line, for tables that are missing, damaged,
-    do not fit together, or are larger than MAX_ROWS lines.
+    `progress` is called with (bytes read, size of the file in bytes). Raises DataError, which names the line, for
+    tables that are missing, damaged, do not fit together, or have more than MAX_ROWS lines.
     """
     found = Collected()
     for where, row in _rows(locations_file(file), ["key", "name", "kind"], None):

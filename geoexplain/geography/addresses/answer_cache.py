@@ -1,6 +1,6 @@
-"""What a reverse geocoder has answered, on disk: never asked twice, and never half an answer.
+"""A cache on disk of the answers of a reverse geocoder, so that no request is repeated.
 
-An SQLite file that is committed after each answer, so that a process may be killed at any time.
+It is an SQLite file that is committed after each answer, so that a process may be killed at any time.
 """
 
 import json
@@ -19,13 +19,13 @@ APPLICATION = 0x67656F78
 """SQLite's application_id of such files."""
 
 STEPS_PER_DEG = 100_000
-"""Coordinates are told apart, and asked for, to 1e-5 degrees: a metre."""
+"""Coordinates are rounded to 1e-5 degrees, a metre, in the cache and in requests."""
 
 PATIENCE_S = 30.0
-"""For another process that writes to the same file."""
+"""Longest wait for another process that writes to the same file."""
 
 LONGEST_QUEUE = 60
-"""Turns that one waits at most for others who ask the same server."""
+"""Largest number of turns to wait for other processes that send requests to the same server."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -37,41 +37,42 @@ CREATE TABLE IF NOT EXISTS answers (
 TURNS = "CREATE TABLE IF NOT EXISTS turns (server TEXT PRIMARY KEY, next_s REAL NOT NULL) WITHOUT ROWID"
 
 Address = tuple[Location, ...]
-"""Fine to coarse; empty where the server knows none."""
+"""Locations, fine to coarse; empty if the server has no address there."""
 
 
 @dataclass(frozen=True, eq=False)
 class AnswerCache:
-    """The answers of one `source`, which says whom, in which language and how finely one asked."""
+    """The answers of one `source`, which identifies server, language and zoom."""
 
     connection: sqlite3.Connection
     source: str
     name: str
 
     def get(self, lat: int, lon: int) -> Address | None:
-        """What was answered for a coordinate in STEPS_PER_DEG; None if nothing was. Raises DataError for damage."""
-        with _told(self.name):
+        """Return the answer for a coordinate in STEPS_PER_DEG, or None. Raises DataError for a damaged file."""
+        with _convert_errors(self.name):
             query = "SELECT answer FROM answers WHERE source = ? AND lat = ? AND lon = ?"
             row = self.connection.execute(query, (self.source, lat, lon)).fetchone()
             return None if row is None else tuple(_location(entry) for entry in json.loads(row[0]))
 
     def put(self, lat: int, lon: int, address: Address) -> None:
-        """Keep an answer. Raises DataError when it cannot be written."""
+        """Store an answer. Raises DataError when it cannot be written."""
         answer = json.dumps([[step.key, step.name, step.kind] for step in address], ensure_ascii=False)
-        with _told(self.name), self.connection:
+        with _convert_errors(self.name), self.connection:
             values = (self.source, lat, lon, answer)
             self.connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", values)
 
     def turn_s(self, server: str, every_s: float) -> float:
-        """Take the next turn to ask a server that is asked `every_s` seconds, by all who share the file: seconds to it.
+        """Reserve the next request to a server and return the seconds until then.
 
-        Raises DataError when it cannot be written.
+        All processes that share the file send one request every `every_s` seconds together. Raises DataError when the
+        reservation cannot be written.
         """
-        with _told(self.name), self.connection:
+        with _convert_errors(self.name), self.connection:
             self.connection.execute("BEGIN IMMEDIATE")
             row = self.connection.execute("SELECT next_s FROM turns WHERE server = ?", (server,)).fetchone()
             now_s = time.time()
-            # Who has set the clock back need not wait for the day to come again.
+            # Bounded, in case the clock was set back.
             wait_s = 0.0 if row is None else min(max(row[0] - now_s, 0.0), LONGEST_QUEUE * every_s)
             values = (server, now_s + wait_s + every_s)
             self.connection.execute("INSERT OR REPLACE INTO turns VALUES (?, ?)", values)
@@ -80,12 +81,12 @@ class AnswerCache:
 
 @contextmanager
 def open_cache(file: Path, source: str) -> Iterator[AnswerCache]:
-    """The cache in a file, which is made if there is none. Raises DataError for a file that is something else."""
+    """Open the cache in a file, which is created if missing. Raises DataError for any other kind of file."""
     name = printable(file.name)
-    with _told(name):
+    with _convert_errors(name):
         connection = sqlite3.connect(file, timeout=PATIENCE_S)
     with closing(connection):
-        with _told(name):
+        with _convert_errors(name):
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if tables and application != APPLICATION:
@@ -105,7 +106,7 @@ def _location(entry: list[str]) -> Location:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _convert_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, ValueError, TypeError) as error:

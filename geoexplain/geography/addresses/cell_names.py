@@ -1,4 +1,4 @@
-"""What cells are called, in agreement with the places that they lie in: "near Lyon, France", "Red Sea, off Egypt".
+"""Name cells consistently with the places that contain them: "near Lyon, France", "Red Sea, off Egypt".
 
 A cell is named after a city of its finest place: of the region where it lies in one, else of the country; one in the
 cell, if there is any. Cities that borders on the map put into another country than the gazetteer, where the border is
@@ -28,7 +28,7 @@ from geoexplain.geography.places import choose_city, unique_labels, way_from_cit
 from geoexplain.geography.sphere import great_circle_km, unit_vectors
 
 OFFSHORE_KM = 300.0
-"""From the centre of a cell at sea to the coast whose country its name tells."""
+"""Largest distance from the centre of a cell at sea to the coast whose country its name includes."""
 
 NameCells = Callable[[Partition], Partition]
 """A partition → the same with its cells named, as `name_cells` does it."""
@@ -40,17 +40,17 @@ def unnamed(
     parents: Indices | None = None,
     borders: tuple[BaseGeometry | None, ...] | None = None,
 ) -> Partition:
-    """A Partition whose K labels are still to be found: until then they are numbers."""
+    """Return a Partition whose K labels are numbers until it is named."""
     return Partition(name, tuple(map(str, range(len(centers_deg)))), centers_deg, parents, borders)
 
 
 def name_cells(partition: Partition) -> Partition:
-    """A partition with its K cells named by `cell_names`, and those of one name told apart: no two share a label."""
+    """Return the partition with the labels of `cell_names`, extended where needed so that they are unique."""
     return with_labels(partition, unique_labels(cell_names(partition), partition.centers_deg))
 
 
 def cell_names(partition: Partition) -> list[str]:
-    """What each of K cells is called; several may share a name. Raises DataError when files are missing or damaged."""
+    """Return the name of each of K cells; names may repeat. Raises DataError when files are missing or damaged."""
     world, gazetteer = load_territories(), load_gazetteer()
     finest, above = cell_territories(partition), countries_of(world)
     city_deg = gazetteer.city_deg[world.city_rows]
@@ -75,7 +75,7 @@ def cell_names(partition: Partition) -> list[str]:
 
 
 def _name_by_city(cities: Indices, center_deg: NDArray[np.float64], country: str) -> str:
-    """A name after the best of some cities, rows of `Territories.city_rows`; "" if none is near enough."""
+    """Return a name after the best of `cities`, rows of `Territories.city_rows`; "" if none is near enough."""
     world, gazetteer = load_territories(), load_gazetteer()
     rows = world.city_rows[cities]
     distance_km = great_circle_km(center_deg, gazetteer.city_deg[rows])

@@ -35,11 +35,12 @@ def read_emp16(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Addresses:
-    """The addresses of every photo, in the file's order; by `column` "h" the filtered ones, by "h_raw" all of them.
+    """Read the address of every photo, in the file's order: `column` "h" has filtered addresses, "h_raw" full ones.
 
     Locations are named by `names`, the published Arrow table, if it is given (needs pyarrow), else by their key.
-    `progress` hears (bytes read, bytes in all). Raises DataError for another column, a file that is damaged or not of
-    this form, with the line, or larger than MAX_ROWS lines, for names that cannot be read, and when `cancelled`.
+    `progress` is called with (bytes read, size of the file in bytes). Raises DataError for another column, for a file
+    that is damaged, of another form (the message names the line) or longer than MAX_ROWS lines, for names that cannot
+    be read, and when `cancelled` returns True.
     """
     if column not in COLUMNS:
         raise DataError(f"EMP-16: expected the column {' or '.join(COLUMNS)}, got {printable(column)!r}.")

@@ -1,13 +1,14 @@
-"""Addresses from a Nominatim server, one coordinate after the other, kept on disk so that one can stop and go on.
+"""Request addresses from a Nominatim server, one coordinate at a time; a cache on disk lets an interrupted run resume.
 
-Each coordinate, rounded to a metre, is asked for once (`/reverse`, addressdetails=1). The server's parts of an address
-are the locations, fine to coarse; house numbers, postal codes and ISO codes are left out. A building, a park or another
-sight is known by its OpenStreetMap object ("W5013364") when that is what the server found. Of streets, cities and what
-else holds others the server names the object only where nothing finer is found: they are known by kind and name, and by
-the city, state and country that hold them ("suburb:Gros-Caillou|Paris|FR"), so that they are one location everywhere.
+Each coordinate, rounded to a metre, is requested once (`/reverse`, addressdetails=1). The parts of an address are the
+locations, fine to coarse, without house numbers, postal codes and ISO codes. The key of a building, a park or another
+sight is its OpenStreetMap object ("W5013364") if the server returned that object. For streets, cities and other
+locations that contain others, the server returns the object only if nothing finer exists there. Their key consists of
+kind and name and of the city, state and country that contain them ("suburb:Gros-Caillou|Paris|FR"), so that it is the
+same everywhere.
 
-The public server, nominatim.openstreetmap.org, allows one request per second and no bulk work: large sets need a server
-of one's own.
+The public server, nominatim.openstreetmap.org, allows one request per second and no bulk requests: use your own server
+for large sets.
 """
 
 import math
@@ -35,13 +36,13 @@ PUBLIC = "openstreetmap.org"
 PUBLIC_RATE_S = 1.0
 
 TRIES = 5
-"""For one coordinate; between them one waits twice as long each time, or as long as the server says."""
+"""Number of tries per coordinate. The wait between them doubles each time, or is as long as the server requests."""
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 300.0
 
 FAILURES_IN_A_ROW = 3
-"""So many coordinates, each after TRIES errors of the server, and it counts as out of order."""
+"""Number of successive coordinates that fail after TRIES tries before the run stops."""
 
 CITIES = ("city", "town", "village", "municipality")
 STATES = ("state", "province", "territory")
@@ -60,7 +61,7 @@ HOLDING = (
     *("quarter", "suburb", "subdivision", "borough", "district", "city_district", *CITIES, "county", "state_district"),
     *(*STATES, "region", "island", "islet", "archipelago", "country", "continent"),
 )
-"""Kinds of locations that hold others."""
+"""Kinds of locations that contain others."""
 
 LEFT_OUT = ("house_number", "postcode", "country_code")
 LONGEST_NAME = 200
@@ -68,7 +69,7 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class Pace:
-    """How patiently one asks: seconds between requests, for an answer, and before the second try."""
+    """Seconds between requests, until a timeout, and before the second try."""
 
     rate_limit_s: float
     timeout_s: float
@@ -89,13 +90,14 @@ def nominatim_addresses(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Addresses:
-    """Addresses of points (N, 2) in degrees from a Nominatim server, in their order.
+    """Return the addresses of points (N, 2) in degrees from a Nominatim server, in the points' order.
 
-    `host` may begin with http:// (default https), and hold a port; `user_agent` says who asks; `zoom` from 3 (country)
-    to 18 (building). What `cache` holds is not asked again. Where the server knows no address, and where it fails
-    TRIES times, there is none; the latter is asked again next time. `progress` hears (done, all) of distinct points.
-    Raises DataError for wrong arguments, a server that refuses, is out of reach or out of order, a cache that cannot be
-    used, and when `cancelled`; what was answered until then is in the cache.
+    `host` may start with http:// (default https) and include a port; `user_agent` identifies the user; `zoom` is from 3
+    (country) to 18 (building). Answers in `cache` are not requested again. A point has no address if the server has
+    none or fails TRIES times; failures are requested again in the next run. `progress` is called with (done, total) of
+    distinct points.
+    Raises DataError for wrong arguments, a server that refuses, cannot be reached or keeps failing, an unusable cache,
+    and when `cancelled` returns True; all answers until then are in the cache.
     """
     points = checked_points(points_deg)
     pace = Pace(rate_limit_s, timeout_s, first_wait_s)
@@ -104,12 +106,12 @@ def nominatim_addresses(
     distinct, which = np.unique(steps, axis=0, return_inverse=True)
     found = Collected()
     with open_cache(cache, f"{server.scheme}://{server.domain} {language} {zoom}") as answers:
-        asking = _Asking(server, answers, pace, {"language": language, "zoom": zoom}, cancelled)
+        requests = _Requests(server, answers, pace, {"language": language, "zoom": zoom}, cancelled)
         for done, (lat, lon) in enumerate(distinct.tolist()):
             try:
-                address = asking.address(lat, lon)
+                address = requests.address(lat, lon)
             except _StopError as stop:
-                kept = f"{done - asking.missing:,} of {len(distinct):,} answers are kept in {printable(cache.name)}"
+                kept = f"{done - requests.missing:,} of {len(distinct):,} answers are kept in {printable(cache.name)}"
                 raise DataError(f"{stop} {kept}.") from None
             found.add(lat, lon, [found.location(step.key, step.name, step.kind) for step in address])
             if progress is not None:
@@ -158,11 +160,11 @@ def _server(host: str, user_agent: str, pace: Pace) -> Nominatim:
 
 
 class _StopError(Exception):
-    """Asking on makes no sense; the text is one sentence or two for the person who asked."""
+    """Further requests are pointless; the text explains why to the user."""
 
 
-class _Asking:
-    """A conversation with one server: when it wants to be asked again, and how often it failed."""
+class _Requests:
+    """Requests to one server: keeps the earliest time of the next request and counts failures."""
 
     def __init__(
         self,
@@ -179,7 +181,7 @@ class _Asking:
         self.missing = 0
 
     def address(self, lat: int, lon: int) -> Address:
-        """The address at a coordinate in STEPS_PER_DEG, from the cache or the server; empty for none."""
+        """Return the address at a coordinate in STEPS_PER_DEG, from the cache or the server; empty if there is none."""
         known = self.answers.get(lat, lon)
         if known is not None:
             return known
@@ -196,9 +198,9 @@ class _Asking:
             self.answers.put(lat, lon, address)
             self.failed = 0
             return address
-        return self._given_up(problem)
+        return self._count_failure(problem)
 
-    def _given_up(self, problem: str) -> Address:
+    def _count_failure(self, problem: str) -> Address:
         self.failed += 1
         if self.failed >= FAILURES_IN_A_ROW or problem.startswith("no connection"):
             raise _StopError(
@@ -209,7 +211,7 @@ class _Asking:
         return ()
 
     def _problem(self, error: Exception) -> str:
-        """What went wrong, when it is worth another try. Raises _StopError when it is not."""
+        """Describe an error that justifies another try. Raises _StopError for any other error."""
         status = getattr(error.__cause__, "status_code", None)
         if status is None:
             if isinstance(error, GeocoderTimedOut):
@@ -224,10 +226,10 @@ class _Asking:
                 f"{self.server.domain}: expected an address, got HTTP {status}: check the host, the user agent and "
                 "the server's rules, then start again to go on."
             )
-        self._wait_as_told(get_retry_after(error.__cause__.headers) or 0.0)  # type: ignore[union-attr]
+        self._postpone(get_retry_after(error.__cause__.headers) or 0.0)  # type: ignore[union-attr]
         return f"HTTP {status}"
 
-    def _wait_as_told(self, wait_s: float) -> None:
+    def _postpone(self, wait_s: float) -> None:
         if wait_s > LONGEST_WAIT_S:
             raise _StopError(
                 f"{self.server.domain}: expected an address, was told to wait for {wait_s:,.0f} s: start again then to "
@@ -247,7 +249,7 @@ class _Asking:
 
 
 def parts(answer: Mapping[str, Any]) -> Iterator[Location]:
-    """The locations in an answer of `/reverse`, fine to coarse. Raises ValueError for what is no such answer."""
+    """Yield the locations in an answer of `/reverse`, fine to coarse. Raises ValueError for any other mapping."""
     address = answer.get("address")
     if not isinstance(address, Mapping):
         raise ValueError("no address")  # noqa: TRY004
@@ -265,7 +267,7 @@ def parts(answer: Mapping[str, Any]) -> Iterator[Location]:
 
 
 def _object(answer: Mapping[str, Any], name: str) -> str | None:
-    """The OpenStreetMap object that was found, "W5013364", if it is what has that name."""
+    """Return the answer's OpenStreetMap object, "W5013364", if it has that name, else None."""
     kind, number = str(answer.get("osm_type") or ""), answer.get("osm_id")
     own = answer.get("name") or str(answer.get("display_name") or "").partition(",")[0]
     if kind not in ("node", "way", "relation") or not isinstance(number, int) or _text(str(own)) != name:
@@ -274,5 +276,5 @@ def _object(answer: Mapping[str, Any], name: str) -> str | None:
 
 
 def _text(text: str) -> str:
-    """A name from a stranger, fit for a key: one line, without what stands between keys."""
+    """Make an untrusted name fit for a key: one line, without the characters that separate keys."""
     return " ".join(printable(text, LONGEST_NAME).replace("<", "(").replace("|", "/").split())

@@ -1,4 +1,4 @@
-"""Addresses from what comes with the package: city, region, country, part of the continent, continent; or the sea."""
+"""Compute addresses offline: city, region, country, part of the continent, continent; or the sea."""
 
 from collections.abc import Callable
 
@@ -12,27 +12,27 @@ from geoexplain.geography.gazetteer import load_gazetteer
 from geoexplain.geography.sphere import unit_vectors
 
 COAST_TOLERANCE_KM = 10.0
-"""Piers, lagoons and islets that the 1:50m coast leaves out still belong to their country."""
+"""Width of the sea along a coast that belongs to its country: the 1:50m coast omits piers, lagoons and islets."""
 
 REGION_REACH_KM = 250.0
-"""Where no city of the country is so near, the region is left open."""
+"""Without a city of the country within this distance, an address has no region."""
 
 POINTS_AT_A_TIME = 100_000
-"""Bounds the memory beside the result at some 50 MB."""
+"""Limits the memory, apart from the result, to about 50 MB."""
 
 
 Progress = Callable[[int, int], None] | None
-"""Hears (points done, all)."""
+"""Is called with (points done, number of points)."""
 
 
 def territory_addresses(points_deg: ArrayLike, *, progress: Progress = None) -> Addresses:
-    """Addresses of points (N, 2) in degrees: city → region → country → part of the continent → continent.
+    """Return addresses of points (N, 2) in degrees: city → region → country → part of the continent → continent.
 
-    The city is that of the same country in whose reach (`territories.CITY_REACH_KM`) the point lies, of several the
-    one with the least distance in terms of its reach; without one the address begins with the region of the nearest
-    city, or with the country. At sea: the sea and its ocean. Countries reach 10 km out to sea.
-    Borders are those of Natural Earth, but a city that they put a little way into a neighbour's land is its country's.
-    Longitudes may run past ±180. Raises DataError for another shape, a latitude beyond ±90, or a value not finite.
+    The city is in the same country, and the point lies within its reach (`territories.CITY_REACH_KM`); of several
+    cities, the one with the smallest ratio of distance to reach. Without one the address starts with the region of the
+    nearest city, or with the country. At sea it is the sea and its ocean. Countries extend 10 km into the sea.
+    Borders are those of Natural Earth, except that a city slightly inside a neighbour's land stays in its country.
+    Longitudes may exceed ±180. Raises DataError for another shape, a latitude beyond ±90, or a non-finite value.
     """
     points = checked_points(points_deg)
     world = load_territories()
@@ -43,10 +43,10 @@ def territory_addresses(points_deg: ArrayLike, *, progress: Progress = None) -> 
 def finest_locations(
     world: Territories, points_deg: NDArray[np.float64], region_reach_km: float = REGION_REACH_KM
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The finest location (N,) of each point (N, 2), longitudes in [-180, 180), and which (N,) lie inside a border.
+    """Return the finest location (N,) of points (N, 2), and whether (N,) each lies inside a border.
 
-    What lies in none is sea, an ice shelf, or the strip of sea along a coast that is its country's. Beyond
-    `region_reach_km` from the nearest city of its country, the region of a point is left open.
+    Longitudes are in [-180, 180). Points outside all borders are at sea, on an ice shelf, or in the strip of sea that
+    belongs to a country. Points further than `region_reach_km` from the nearest city of their country have no region.
     """
     leaf = np.full(len(points_deg), -1)
     inside = np.zeros(len(points_deg), dtype=bool)
@@ -60,7 +60,7 @@ def finest_locations(
 
 
 def finest_seas(world: Territories, points_deg: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The sea that holds each point (N, 2), longitudes in [-180, 180): locations (N,), −1 on land."""
+    """Return the sea that contains each point (N, 2), longitudes in [-180, 180): locations (N,), −1 on land."""
     leaf = np.full(len(points_deg), -1)
     at_sea = np.flatnonzero(in_blocks(lambda block: _territories(world, block), points_deg) < 0)
     _into_boxes(world, points_deg, leaf, at_sea, "sea")
@@ -72,7 +72,7 @@ def in_blocks(
     points_deg: NDArray[np.float64],
     progress: Progress = None,
 ) -> NDArray[np.int64]:
-    """`find` of points (N, 2), some of them at a time: int64 (N,)."""
+    """Return `find` of points (N, 2), evaluated in blocks: int64 (N,)."""
     found = np.full(len(points_deg), -1)
     for start in range(0, len(points_deg), POINTS_AT_A_TIME):
         block = slice(start, start + POINTS_AT_A_TIME)

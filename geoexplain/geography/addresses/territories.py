@@ -1,4 +1,4 @@
-"""Every location of the offline gazetteer, from cities to continents and oceans, as one forest of locations."""
+"""All locations of the offline gazetteer, from cities to continents and oceans, as one forest."""
 
 import csv
 import threading
@@ -20,22 +20,22 @@ from geoexplain.geography.gazetteer import WORLD, Gazetteer, load_gazetteer
 from geoexplain.geography.sphere import EARTH_RADIUS_KM, great_circle_km, unit_vectors
 
 CITY_REACH_KM = ((0, 20.0), (100_000, 30.0), (300_000, 40.0), (1_000_000, 60.0))
-"""(inhabitants, how far from the centre of a city of so many or more one still says its name)."""
+"""(smallest population, distance from the centre within which an address names the city)."""
 
 PEOPLE_PER_KM2 = 15_000.0
-"""Of a city's inside: what lies where it would be if everybody lived this densely is one of its quarters."""
+"""Density that estimates a city's radius from its population; smaller cities within it are its quarters."""
 
 TINY_KM2 = 10.0
-"""Of countries so small, and of those without a polygon, the 1:50m borders say nothing; a circle does."""
+"""Countries up to this size, and those without a polygon, are circles, since 1:50m borders are too coarse for them."""
 
 TINY_REACH = 1.5
 """Radius of that circle around each of its cities, in radii of a disc of the country's area."""
 
 ACROSS_KM = 5.0
-"""A city that the 1:50m borders put so little into a neighbour's land, El Paso or Shenzhen, is its own country's."""
+"""A city that 1:50m borders place up to this far inside a neighbour, El Paso or Shenzhen, stays in its own country."""
 
 ACROSS_REACH_KM = (1.0, 5.0)
-"""Half a city's inside, but at least and at most so far from its centre: what then belongs to its country, too."""
+"""Bounds of the circle, half the city's radius, around such a city that belongs to its country too."""
 
 DISPUTED = (frozenset({"IL", "PS"}), frozenset({"IL", "SY"}), frozenset({"UA", "RU"}), frozenset({"EH", "MA"}))
 """Between these a border is no slip of the pen: what Natural Earth draws stays."""
@@ -94,7 +94,7 @@ _loading = threading.Lock()
 
 
 def load_territories() -> Territories:
-    """The forest, made once per process (a good second with the gazetteer) and shared by all threads.
+    """Build the forest, once per process (about a second with the gazetteer); all threads share it.
 
     Raises DataError when the files of `assets/world` are missing or damaged.
     """

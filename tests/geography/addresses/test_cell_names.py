@@ -124,7 +124,7 @@ def test_a_city_in_the_cell_comes_before_a_larger_one_beside_it() -> None:
     assert wide == "near Saint-Étienne, France"
 
 
-def test_cells_of_one_name_are_told_apart_and_their_places_stay() -> None:
+def test_cells_with_the_same_name_get_distinct_labels_and_keep_their_places() -> None:
     cells = box_cells((32, -50, 33, -49), (30, -50, 31, -49), (45.7, 4.8, 45.8, 4.9))
     named = name_cells(cells)
     assert named.labels == ("North Atlantic Ocean (north)", "North Atlantic Ocean (south)", "near Lyon, France")
