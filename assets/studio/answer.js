@@ -1,4 +1,4 @@
-// Shows the answer as text and numbers, and the table of the best cells. Whether the image counts as localizable is read
+// Shows the answer in text and numbers and the table of the best cells. Whether the image counts as localizable is read
 // from the curve of density.js, without a request. Names are untrusted: they reach the page as text only.
 import { drawCurve } from "./curve.js";
 import { percentWithin, probabilityWithin, within } from "./density.js";

@@ -1,5 +1,5 @@
 // The most probable places: for each tree a path from coarse to fine, and below it the siblings of the place under the
-// pointer. `choose({ tree, place, label })` requests the explanation of a place; the map marks the one under the pointer.
+// pointer. `choose({ tree, place, label })` has a place explained; the map marks the one under the pointer.
 // Arrow keys move along a path, Tab moves on to the siblings. Names are untrusted: they reach the page as text only.
 import { make } from "./dom.js";
 

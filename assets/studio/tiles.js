@@ -19,7 +19,7 @@ function tile(template, { title, size }, i, weights, enabled, changed) {
     slider.value = weights[i];
     fillSlider(slider);
     slider.disabled = !toggle.checked;
-    node.querySelector("output").textContent = weights[i].toFixed(2); // the weight may lie between two steps of the slider
+    node.querySelector("output").textContent = weights[i].toFixed(2); // it may lie between two steps of the slider
     node.classList.toggle("ge-off", !toggle.checked);
   };
   toggle.addEventListener("change", () => {

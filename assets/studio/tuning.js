@@ -20,7 +20,7 @@ export function createTuning(root, { ask, stop, question, found }) {
     work.forget();
     repaint();
   };
-  // Shows the text of the tuned setting while that is the current preset; otherwise `others`, the text of another preset.
+  // Shows the text of the tuned setting while it is the current preset; else `others`, the text of another preset.
   tuning.show = (shown, others) => {
     if (work.state === "done" && shown) words.textContent = work.report.words;
     else words.textContent = others;

@@ -64,7 +64,7 @@ export function showWork(root, work, unit) {
 }
 
 // Sets up a panel with one such computation, whose result is shown until the page shows something else. The first
-// argument holds what gr.HTML passes to scripts. `question()` returns what the request holds besides what the page shows,
+// argument holds what gr.HTML passes to scripts. `question()` returns the request without what the page shows,
 // `show(report)` draws the answer, `result` selects the element that is hidden without one. The section's data-state is
 // the state of the work. Returns a function that starts it again; its argument overrides parts of `question()`.
 export function createPanel({ element, props, trigger, watch }, { name, unit, result, question, show }) {

@@ -26,7 +26,7 @@ export function decodeCells(map, data) {
     };
     cells.trace = (i, path) => rings.trace(path, first[i], first[i + 1]);
     if (data.parts) {
-      const guessed = new Set(decodeIntegers(data.guessed)); // cells without a known border: their rings enclose the points nearest to their centres
+      const guessed = new Set(decodeIntegers(data.guessed)); // cells without a known border
       const boxes = Array.from({ length: count }, (_, i) => rings.box(first[i], first[i + 1]));
       const area = ({ left, right, top, bottom }) => (right - left) * (bottom - top);
       cells.box = (i) => boxes[i];

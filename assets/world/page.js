@@ -54,7 +54,7 @@ export function setTheme(map, dark) {
   document.documentElement.style.colorScheme = dark ? "dark" : "light";
 }
 
-// Calls `fit` after every change of the frame's size until the user moves the map; in a hidden tab the frame has no size
+// Calls `fit` after every change of the frame's size until the user moves it; in a hidden tab the frame has no size
 // yet. Returns a function that stops it.
 export function keepFitted(map, fit) {
   let touched = false;

@@ -1,4 +1,4 @@
-// The map of a partitioning: cells by count, a switch between levels, and a cell's label, count and coarser cells. Names
+// The map of a partitioning: cells by count, a switch between levels, a cell's label, count and coarser cells. Names
 // come from untrusted files: they reach the page as text only.
 import { BUCKETS } from "./cells.js";
 import { addControl, element, introduce, keepFitted, ROOMY_PX, readPage, setProjection, setTheme } from "./page.js";
