@@ -1,5 +1,5 @@
-// The answer in words and figures, and the table of the best cells. What counts as localizable is read off the curve of
-// density.js: that needs no request. Texts reach the page as text only.
+// Shows the answer in text and numbers and the table of the best cells. Whether the image counts as localizable is read
+// from the curve of density.js, without a request. Names are untrusted: they reach the page as text only.
 import { drawCurve } from "./curve.js";
 import { percentWithin, probabilityWithin, within } from "./density.js";
 import { make } from "./dom.js";
@@ -11,11 +11,11 @@ export function start({ element, props, trigger, watch }) {
   const find = (selector) => element.querySelector(selector);
   const all = (selector) => [...element.querySelectorAll(selector)];
   const root = find(".ge-answer");
-  let searching = true; // whether what Search within Cell found is the answer
-  let rule = null; // when the image counts as localizable; null: as the model has it
+  let searching = true; // whether the answer is the one with Search within Cell
+  let rule = null; // the rule for localizable that the user has set; null: the model's own
   let model = null; // the model of the last answer
 
-  // These are the cells and places of another image while one is being located.
+  // While an image is located, the cells and places on the page still belong to the last one.
   function ask(what, label) {
     if (root.ariaBusy === "true") return;
     props.status = { state: "explaining", words: `Explaining ${label} …` };
@@ -72,7 +72,7 @@ export function start({ element, props, trigger, watch }) {
     if (focused !== undefined && focused !== false) find(`tr[data-cell="${focused}"]`)?.focus();
   }
 
-  // What depends on the predicted point: that with the search, or that without.
+  // The part of the answer that depends on the predicted point, with or without the search.
   function shown() {
     const { search } = props.value;
     return search?.without && !searching ? search.without : props.value;
@@ -115,7 +115,7 @@ export function start({ element, props, trigger, watch }) {
     all("[data-scale]").forEach((button) => {
       const km = Number(button.dataset.scale);
       button.setAttribute("aria-pressed", String(km === scale_km));
-      button.hidden = km < curve.cell.width_km && km !== own.scale_km; // finer than a cell
+      button.hidden = km < curve.cell.width_km && km !== own.scale_km; // smaller than the cell
     });
     find(".ge-reset").hidden = !rule;
     drawCurve(find(".ge-curve"), curve, counted, rule || own, sure);

@@ -1,16 +1,16 @@
-// What runs in the browser before the server is asked, and after it has answered. Each function gets the values of an
-// event's inputs and returns those that are sent, or those of its outputs.
+// Runs in the browser before a request is sent and after its answer has arrived. Each function receives the values of
+// an event's inputs, and returns the values to send, or those of the event's outputs.
 
-// What was asked about an image, or a model, and is not answered yet.
+// The number of unanswered requests for another image or another model.
 const pending = { image: 0, model: 0 };
 
-// A question calls off what is being computed about something else.
+// A request cancels all computations on demand, which belong to the last answer.
 export function ask(...inputs) {
   document.dispatchEvent(new Event("geoexplain-asks"));
   return inputs;
 }
 
-// The image is also what the page goes back to when it is refused.
+// The image is sent twice: the copy comes back with the answer, so that the page can return to it after a refusal.
 export function askAboutImage(image, _shown, model) {
   pending.image += 1;
   return ask(image, image, model);
@@ -21,7 +21,7 @@ export function askAboutModel(...inputs) {
   return ask(...inputs);
 }
 
-// What the page shows follows the last answer; but what a person has chosen since, and asked about, stays.
+// Returns what belongs to the last answer, or keeps the user's choice while another request for it is unanswered.
 function settle(what, answered, chosen) {
   pending[what] -= 1;
   return pending[what] > 0 ? chosen : answered;
@@ -30,7 +30,7 @@ function settle(what, answered, chosen) {
 export const settleImage = (answered, chosen) => settle("image", answered, chosen);
 export const settleModel = (answered, chosen) => settle("model", answered, chosen);
 
-// Work that takes long was called off, failed, or was refused by a full queue.
+// Reports that a long computation was cancelled, failed, or was refused by a full queue.
 export function endWork(name) {
   document.dispatchEvent(new CustomEvent("geoexplain-ended", { detail: name }));
 }

@@ -1,5 +1,5 @@
 // Combi-CAM in the browser: the arithmetic of geoexplain/explainer/combine.py and view/overlay.py, in the same order.
-// Those functions are the reference; a test holds the two together. A way of combining is a row of COMBINATIONS as data:
+// Those functions are the reference; a test compares both. A combination is a row of COMBINATIONS as data:
 // { name, divide: "nothing", "maximum" or "range", gamma: a number or null, fold: "sum" or "maximum" }.
 
 export const FLAT_SPREAD = 1e-6;
@@ -24,11 +24,11 @@ export function isFlat(values) {
   return high - low <= FLAT_SPREAD * high;
 }
 
-// The least value and the length of what becomes 0 to 1; null leaves a map as it is.
+// The minimum and the length of the range that is scaled to 0 … 1; null: the map is not scaled.
 const DIVISORS = { nothing: () => null, maximum: (_, high) => [0, high], range: (low, high) => [low, high - low] };
 const FOLDS = { sum: (total, value) => total + value, maximum: Math.max };
 
-// A map at its own resolution, made ready to be weighed: what Combination.scale does.
+// Scales a map at its own resolution before it is weighted, as Combination.scale does.
 export function scale(values, { divide, gamma }) {
   const span = DIVISORS[divide](...range(values));
   if (span === null && gamma === null) return values;
@@ -42,7 +42,7 @@ export function scale(values, { divide, gamma }) {
   return out;
 }
 
-// Bilinear, corners aligned.
+// Bilinear interpolation with aligned corners.
 export function upsample(values, h, w, H, W) {
   const out = new Float32Array(H * W);
   const sy = H > 1 ? (h - 1) / (H - 1) : 0;
@@ -65,7 +65,7 @@ export function upsample(values, h, w, H, W) {
   return out;
 }
 
-// Layers (already scaled and upsampled) and their weights → one heatmap.
+// Combines layers, already scaled and upsampled, with their weights into one heatmap.
 export function fold(layers, weights, way) {
   const add = FOLDS[way.fold];
   const total = new Float32Array(layers[0].length);
@@ -77,7 +77,7 @@ export function fold(layers, weights, way) {
   return total;
 }
 
-// For display: [0, 1], zeros if flat.
+// Scales a heatmap to [0, 1] for display; zeros if it is flat.
 export function normalise(values) {
   const out = new Float32Array(values.length);
   if (isFlat(values)) return out;

@@ -1,4 +1,4 @@
-// The probability within any distance: a drawing of the curve and the steps that the server sends.
+// Draws the probability within any distance, from the curve and the steps that the server sends.
 import { percentWithin, probabilityWithin, within } from "./density.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -19,7 +19,7 @@ const line = (className, x1, y1, x2, y2) => shape("line", className, { x1, y1, x
 const word = (className, at, across, anchor, content) =>
   shape("text", className, { x: at, y: across, "text-anchor": anchor }, content);
 
-// `curve` is drawn from the cell's width on; left of it there is one cell, and what the rule counts there lies in it.
+// `curve` begins at the cell's width. Left of it there is only one cell, and what the rule counts there lies in it.
 export function drawCurve(svg, curve, counted, rule, localizable) {
   const { from_km: from, to_km: to, ticks, levels, cell } = curve;
   const x = (km) =>

@@ -1,7 +1,7 @@
-// What the rule for "localizable" counts within any distance, read off the steps that the server sends. Arithmetic only:
-// it runs without a page.
+// The prediction density that the rule for "localizable" uses, read from the steps that the server sends. Arithmetic
+// only: it runs without a page.
 
-// The last step that is no farther than a scale: what the rule counts there. The first step is at 0 km.
+// The index of the last step not beyond a scale, whose density the rule uses. The first step is at 0 km.
 function step({ km }, scale) {
   let low = 0;
   let high = km.length;
@@ -15,8 +15,8 @@ function step({ km }, scale) {
 
 export const probabilityWithin = (counted, scale) => counted.share[step(counted, scale)];
 
-// The same in words.
+// The same density as text.
 export const percentWithin = (counted, scale) => counted.percent[step(counted, scale)];
 
-// A scale in words: the rule counts cells by their centres, whatever their width.
+// A scale as text: the rule counts cells by their centres, whatever their width.
 export const within = ({ scale_text }) => `in cells centred within ${scale_text} of the best one`;

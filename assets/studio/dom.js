@@ -1,4 +1,4 @@
-// A node with a class and text. Names come from models and files of unknown origin: they reach the page as text only.
+// Makes a node with a class and text. Names come from untrusted models and files: they reach the page as text only.
 export function make(tag, className, content) {
   const node = document.createElement(tag);
   if (className) node.className = className;

@@ -1,5 +1,5 @@
-// The panels and the Combi-CAM controls. Everything that does not need the network happens here: colours, opacity,
-// weights, level, combination.
+// The heatmap panels and the Combi-CAM controls. All that needs no pass of the network is computed here: colours,
+// opacity, weights, level, combination.
 import { decode, isFlat, normalise, upsample } from "./blend.js";
 import { colorPixels, createHeatmaps } from "./heatmaps.js";
 import { createOnDemand } from "./ondemand.js";
@@ -7,7 +7,7 @@ import { show as tellWhatIsShown } from "./shown.js";
 import { paintTiles as drawTiles, fillSlider, buildTiles as fillTiles, paintPixels, sliderWords } from "./tiles.js";
 import { createTuning } from "./tuning.js";
 
-const FOR_IMAGE = "for-image"; // the preset that was tuned for what is shown
+const FOR_IMAGE = "for-image"; // the preset that was tuned for the image on the page
 const SHOWN = ["model", "target", "place", "label", "percent", "cell", "best", "image", "alt", "size"];
 
 export function start({ element, props, trigger, watch }) {
@@ -25,7 +25,7 @@ export function start({ element, props, trigger, watch }) {
     colormap: menu.colormaps[0].name,
   };
   let payload = null; // what the server sent for the current image and cell
-  let heatmaps = null; // of the payload
+  let heatmaps = null; // the maps of the payload
   const onDemand = menu.on_demand.map((name) =>
     createOnDemand(find(`[data-panel="${name}"]`), {
       ask: (question) => trigger("scorecam", { ...question, method: name }),
@@ -48,7 +48,7 @@ export function start({ element, props, trigger, watch }) {
     menu.colormaps.map(({ name, lut }) => [name, Uint8Array.from(atob(lut), (c) => c.charCodeAt(0))]),
   );
 
-  // What is explained, as the server is asked about it.
+  // The cell or place that is explained, as requests name it.
   const asked = () => ({ model: payload.model, ...(payload.place || { cell: payload.target }) });
 
   const paint = (canvas, normalised, W, H) => paintPixels(canvas, colorPixels(normalised, luts[state.colormap]), W, H);
@@ -131,7 +131,7 @@ export function start({ element, props, trigger, watch }) {
     tuning.show(name === FOR_IMAGE, name === menu.tuned_preset ? payload.tuned.words : "");
   }
 
-  // What only some models have, and what was tuned for the image, brings its weights along.
+  // Tuned presets, of the model or of the image, come with their own weights.
   function presetOf(name) {
     if (name === FOR_IMAGE) return tuning.preset;
     if (name === menu.tuned_preset) return payload.tuned;
@@ -160,7 +160,7 @@ export function start({ element, props, trigger, watch }) {
     setWeights(preset.level, preset.weights);
     markPreset(name);
     if (payload.score !== preset.score) {
-      pendingPreset = name; // the maps of the other score come from the server; then this preset is applied again
+      pendingPreset = name; // the server sends the maps of the other score; then this preset is applied again
       requestScore(preset.score);
       return;
     }
@@ -188,7 +188,7 @@ export function start({ element, props, trigger, watch }) {
     );
   }
 
-  // What the page is about, for the panels below; null for nothing.
+  // What the page shows, for the panels below; null for nothing.
   function tellShown() {
     const about = payload && Object.fromEntries(SHOWN.map((key) => [key, payload[key]]));
     tellWhatIsShown(about && { ...about, colormap: () => state.colormap, combi, asked });
@@ -199,7 +199,7 @@ export function start({ element, props, trigger, watch }) {
     payload = props.value;
     root.dataset.state = payload ? "done" : "empty";
     root.dataset.model = payload ? payload.model : "";
-    for (const panel of onDemand) panel.forget(); // it belonged to what was shown before
+    for (const panel of onDemand) panel.forget(); // its result belongs to the last answer
     const same = shown && payload && ["model", "image", "target", "alt"].every((key) => shown[key] === payload[key]);
     if (!(same && pendingPreset === FOR_IMAGE)) {
       if (pendingPreset === FOR_IMAGE) pendingPreset = null;
@@ -223,7 +223,7 @@ export function start({ element, props, trigger, watch }) {
     if (!known) {
       setWeights("stage", Array(payload.stage_ends.length).fill(1));
       setWeights("block", Array(payload.blocks.length).fill(1));
-      pendingPreset = state.preset || menu.first_preset; // another network has other stages, and other weights
+      pendingPreset = state.preset || menu.first_preset; // another network has other stages and weights
     }
     const tunedButton = find(`[data-preset="${menu.tuned_preset}"]`);
     tunedButton.hidden = !payload.tuned;

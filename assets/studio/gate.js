@@ -1,11 +1,11 @@
-// What stands in place of an answer where the image is not of the kind that the model knows: a sentence, and a button
-// for those who want to see the answer all the same.
+// Replaces the answer if the image is not of the kind that the model knows: by a sentence, and a button that shows the
+// answer anyway.
 
 export function createGate(root) {
   const words = root.querySelector(".ge-gate-words");
   const purpose = root.querySelector(".ge-gate-purpose");
   const button = root.querySelector("button");
-  let shown = null; // the gate's value that the page is about
+  let shown = null; // the gate's value of the current answer
   let opened = false;
 
   function repaint() {
@@ -22,14 +22,14 @@ export function createGate(root) {
   });
 
   return {
-    // Another cell of the same answer stays open.
+    // If only the explained cell changes, the answer stays open.
     show(gate) {
       if (!shown || !gate || shown.answer !== gate.answer) opened = false;
       shown = gate || null;
       words.textContent = gate?.words || "";
       purpose.textContent = gate?.purpose || "";
       repaint();
-      // On a phone the verdict would lie below what a person has just touched.
+      // On a phone the verdict would lie below the button that was just tapped.
       if (!root.hidden && !opened && root.getBoundingClientRect().top > window.innerHeight - 80) {
         root.scrollIntoView({ block: "center" });
       }

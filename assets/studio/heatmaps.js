@@ -1,7 +1,8 @@
-// The maps of one answer, as numbers, and what is made of them. Arithmetic only: it runs without a page.
+// The maps of one answer as numbers, and the heatmaps that are computed from them. Arithmetic only: it runs without a
+// page.
 import { decode, fold, scale, upsample } from "./blend.js";
 
-// `payload` is what the server sent for an image and a cell, `combinations` the ways of combining.
+// `payload` is the server's data for an image and a cell, `combinations` lists the combinations.
 export function createHeatmaps({ maps, blocks, stage_ends: stageEnds, size: [H, W] }, combinations) {
   const raw = {}; // method → block → Float32Array
   for (const [method, encoded] of Object.entries(maps)) raw[method] = encoded.map(decode);
@@ -14,7 +15,7 @@ export function createHeatmaps({ maps, blocks, stage_ends: stageEnds, size: [H, 
     return (layers[`${method}/${block}/${how}`] ??= upsample(scale(raw[method][block], wayOf(how)), h, w, H, W));
   }
 
-  // A stage stands for its last block.
+  // The map of a stage is that of its last block.
   const blocksAt = (level) => (level === "block" ? blocks.map((_, i) => i) : stageEnds);
 
   return {
@@ -30,7 +31,7 @@ export function createHeatmaps({ maps, blocks, stage_ends: stageEnds, size: [H, 
   };
 }
 
-// A map from 0 to 1 and the 256 colours of a colormap → pixels, RGBA.
+// Colours a map from 0 to 1 with the 256 colours of a colormap; returns RGBA pixels.
 export function colorPixels(normalised, lut) {
   const pixels = new Uint8ClampedArray(4 * normalised.length);
   for (let i = 0; i < normalised.length; i++) {

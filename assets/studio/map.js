@@ -1,5 +1,5 @@
-// The folium page in its frame: clicks out; in go what is explained, what is pointed at, the theme, whether the search
-// counts.
+// The folium page in its frame. It reports clicks, and receives the explained cell or place, the place under the
+// pointer, the theme, and whether the search is on.
 export function start({ element, props, trigger, watch }) {
   const frame = element.querySelector("iframe");
   const empty = element.querySelector(".ge-map-empty");
@@ -19,7 +19,7 @@ export function start({ element, props, trigger, watch }) {
   window.addEventListener("message", ({ source, data }) => {
     if (source !== frame.contentWindow || !data || data.source !== "geoexplain-map") return;
     const place = { lat: data.lat, lng: data.lng };
-    // Someone may want it for something else than to explain it.
+    // A panel may use the click and prevent the default, which explains the cell there.
     if (document.dispatchEvent(new CustomEvent("geoexplain-picked", { detail: place, cancelable: true })))
       trigger("pick", place);
   });

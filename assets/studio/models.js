@@ -1,4 +1,4 @@
-// The menu of models. Its value is the name of the chosen one; titles and notes reach the page as text only.
+// The menu of models. Its value is the name of the chosen model; titles and notes reach the page as text only.
 import { make } from "./dom.js";
 
 export function start({ element, props, trigger, watch }) {

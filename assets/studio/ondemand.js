@@ -1,8 +1,9 @@
-// The panels of CAMs that take many passes of the network: computed only when asked for.
+// The panels of CAMs that need many passes of the network: computed only on demand.
 import { createWork, showWork } from "./work.js";
 
-// `question()` is what to ask, `paint(report)` draws what came back. Returns what forgets it, hears of it, and paints the
-// panel anew for another image. What ends one such panel's work ends all: they stand in one queue.
+// `question()` returns the request, `paint(report)` draws the result. Returns functions that clear the result, read a
+// report, and repaint the panel for another image. What ends the work of one such panel ends that of all: they share a
+// queue.
 export function createOnDemand(figure, { ask, stop, question, paint }) {
   const find = (selector) => figure.querySelector(selector);
   const work = createWork({ name: "score-cam", ask, stop, repaint });

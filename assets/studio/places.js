@@ -1,10 +1,10 @@
-// The places that the probability lies in: for each tree a line from coarse to fine, and below it what stands beside the
-// place that is pointed at. `choose({ tree, place, label })` asks to have one explained; the map hears which one is
-// pointed at. Arrow keys go along a line, Tab on to what stands beside. Texts reach the page as text only.
+// The most probable places: for each tree a path from coarse to fine, and below it the siblings of the place under the
+// pointer. `choose({ tree, place, label })` has a place explained; the map marks the one under the pointer.
+// Arrow keys move along a path, Tab moves on to the siblings. Names are untrusted: they reach the page as text only.
 import { make } from "./dom.js";
 
 export function createPlaces(root, choose) {
-  const REST_MS = 140; // a pointer on its way to what stands beside crosses other levels
+  const REST_MS = 140; // a pointer on its way to the siblings crosses other levels
   const nodes = (tree, selector) => [...tree.querySelectorAll(selector)];
   let waiting = 0;
 
@@ -26,7 +26,7 @@ export function createPlaces(root, choose) {
     return node;
   }
 
-  // What stands beside a level: one line, however many there are.
+  // The siblings of a level's place: one line, however many there are.
   function showBeside(tree, box, index) {
     const level = tree.levels[index];
     nodes(box, ".ge-levels button").forEach((node, i) => {
@@ -43,7 +43,7 @@ export function createPlaces(root, choose) {
     fade(line);
   }
 
-  // Whether there is more to the right, which can be scrolled to.
+  // Marks whether the line can be scrolled further to the right.
   function fade(line) {
     line.classList.toggle("ge-more", line.scrollWidth - line.clientWidth - line.scrollLeft > 2);
   }
@@ -89,7 +89,7 @@ export function createPlaces(root, choose) {
     return box;
   }
 
-  // The level whose neighbours are shown at first: the explained one, or where the most probability lies beside.
+  // The level whose siblings are shown at first: the explained one, or the one with the most probable siblings.
   function opened(tree) {
     const explained = tree.levels.findIndex(({ place }) => place === tree.explained);
     if (explained >= 0) return explained;

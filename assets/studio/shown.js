@@ -1,9 +1,8 @@
-// What the page is about, for everything that asks the server about it. Whoever wants to know when it changes listens
-// to "geoexplain-shown".
+// What the page shows, for all scripts that send requests about it. The event "geoexplain-shown" reports changes.
 let about = null;
 
-// { model, target, place, label, percent, cell, best, image, alt, size }, and as functions what may have changed by the
-// time they are called: colormap(), combi() as Combi-CAM is set, asked() as the server is to be asked. null for nothing.
+// { model, target, place, label, percent, cell, best, image, alt, size }, and functions for what may change meanwhile:
+// colormap(), combi() for the setting of Combi-CAM, asked() for what a request holds. null for nothing.
 export const shown = () => about;
 
 export function show(next) {

@@ -1,9 +1,9 @@
-// One tile per stage or block: its map, a switch and a weight. What the tiles stand for and what follows from a change
-// is up to whoever builds them.
+// One tile per stage or block: its map, a switch and a weight. The caller defines what the tiles stand for and how it
+// reacts to changes.
 
 export const fillSlider = (slider) => slider.style.setProperty("--ge-fill", `${(100 * slider.value) / slider.max}%`);
 
-// What the server says for the value that a slider stands at.
+// The server's text for the value of a slider.
 export const sliderWords = (slider) => slider.dataset.words.split("|")[Math.round(slider.value / slider.step)];
 
 function tile(template, { title, size }, i, weights, enabled, changed) {
@@ -19,7 +19,7 @@ function tile(template, { title, size }, i, weights, enabled, changed) {
     slider.value = weights[i];
     fillSlider(slider);
     slider.disabled = !toggle.checked;
-    node.querySelector("output").textContent = weights[i].toFixed(2); // a slider may stand beside it
+    node.querySelector("output").textContent = weights[i].toFixed(2); // it may lie between two steps of the slider
     node.classList.toggle("ge-off", !toggle.checked);
   };
   toggle.addEventListener("change", () => {
@@ -43,14 +43,14 @@ export function buildTiles(holder, template, entries, weights, enabled, changed)
   holder.replaceChildren(...entries.map((entry, i) => tile(template, entry, i, weights, enabled, changed)));
 }
 
-// `draw(i, canvas)` says whether there is nothing to see.
+// `draw(i, canvas)` returns whether the map is flat.
 export function paintTiles(holder, draw) {
   [...holder.children].forEach((node, i) => {
     node.querySelector(".ge-tile-flat").hidden = !draw(i, node.querySelector("canvas"));
   });
 }
 
-// Pixels, RGBA, on a canvas that becomes as large as they are.
+// Draws RGBA pixels on a canvas, which is resized to fit them.
 export function paintPixels(canvas, pixels, W, H) {
   canvas.width = W;
   canvas.height = H;

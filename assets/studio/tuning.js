@@ -1,5 +1,5 @@
-// Weights for the image that is shown, searched for by the server: the button that asks, the bar, and what came back.
-// `question()` says what is shown and how Combi-CAM is set; `found(preset)` hears of the setting that explains best.
+// Weights tuned by the server for the image on the page: the button that starts it, the progress bar, and the result.
+// `question()` returns what is shown and the setting of Combi-CAM; `found(preset)` is called with the best setting.
 import { createWork, showWork } from "./work.js";
 
 export function createTuning(root, { ask, stop, question, found }) {
@@ -20,7 +20,7 @@ export function createTuning(root, { ask, stop, question, found }) {
     work.forget();
     repaint();
   };
-  // What was found is said for as long as it is what is shown; `others` is what to say of another preset.
+  // Shows the text of the tuned setting while it is the current preset; else `others`, the text of another preset.
   tuning.show = (shown, others) => {
     if (work.state === "done" && shown) words.textContent = work.report.words;
     else words.textContent = others;

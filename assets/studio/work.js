@@ -1,7 +1,7 @@
-// Work that the server does on demand and that takes long: started, counted, cancelled, and forgotten when the page
-// moves on. One such object per component; `repaint` is called whenever it has changed. Reports are props of the form
-// { run, state: "running", done, total, words } and { run, state: "done", … }; the run is a number that the browser
-// chooses, so that a report of a run that was cancelled or outdated is none.
+// Long computations of the server: started on demand, with progress, cancelled by the user, and dropped when the page
+// shows something else. One object per component; `repaint` is called after every change. Reports are props of the form
+// { run, state: "running", done, total, words } and { run, state: "done", … }; the browser chooses the number `run`, so
+// that reports of cancelled or outdated runs are ignored.
 import { shown as whatIsShown } from "./shown.js";
 
 export function createWork({ name, ask, stop, repaint }) {
@@ -22,7 +22,7 @@ export function createWork({ name, ask, stop, repaint }) {
     change({ state: "stopping" });
     stop();
   };
-  // What was computed, or is being computed, is not about what the page shows now.
+  // Drops a result or a running computation that does not belong to what the page shows now.
   work.forget = () => {
     run = null;
     Object.assign(work, idle);
@@ -33,8 +33,8 @@ export function createWork({ name, ask, stop, repaint }) {
     else change({ done: report.done, total: report.total, words: report.words });
   };
   document.addEventListener("geoexplain-asks", work.stop);
-  // Cancelled, failed, or refused by a full queue. Gradio says so twice within milliseconds: a start in between would
-  // be lost.
+  // Cancelled, failed, or refused by a full queue. Gradio reports it twice within milliseconds: a start in between
+  // would be lost.
   document.addEventListener("geoexplain-ended", ({ detail }) => {
     const ended = run;
     if (detail !== name || ended === null) return;
@@ -47,7 +47,7 @@ export function createWork({ name, ask, stop, repaint }) {
   return work;
 }
 
-// The button that starts it, the bar, and the button that cancels; `unit` is what is counted.
+// Updates the progress bar, its text and the Cancel button; `unit` is what is counted.
 export function showWork(root, work, unit) {
   const find = (selector) => root.querySelector(selector);
   const busy = work.state === "running" || work.state === "stopping";
@@ -63,10 +63,10 @@ export function showWork(root, work, unit) {
   find(".ge-count").textContent = work.state === "stopping" ? "Stopping …" : counted;
 }
 
-// A panel that does one such thing and shows what came back until the page is about something else. `parts` are what
-// gr.HTML gives to its script: { element, props, trigger, watch }. `question()` says what to ask besides what is shown,
-// `show(report)` draws the answer; `result` is hidden while there is none, and the section's data-state says how it is.
-// Returns what asks once more, with what is given in place of what `question()` says.
+// Sets up a panel with one such computation, whose result is shown until the page shows something else. The first
+// argument holds what gr.HTML passes to scripts. `question()` returns the request without what the page shows,
+// `show(report)` draws the answer, `result` selects the element that is hidden without one. The section's data-state is
+// the state of the work. Returns a function that starts it again; its argument overrides parts of `question()`.
 export function createPanel({ element, props, trigger, watch }, { name, unit, result, question, show }) {
   const section = element.querySelector(".ge-panel-body");
   const find = (selector) => section.querySelector(selector);

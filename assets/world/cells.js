@@ -1,4 +1,4 @@
-// Cells: where they are, their outlines, and which one lies under a point. Runs without a page, as geometry.js does.
+// Cells: their centres and outlines, and which cell lies under a point. Like geometry.js, this runs without a page.
 import { decodeIntegers, decodePoints, project, trace } from "./geometry.js";
 
 export function decodeCells(map, data) {
@@ -6,7 +6,7 @@ export function decodeCells(map, data) {
   const levels = decodeIntegers(data.levels);
   const count = levels.length;
   const cells = { count, levels, lat: (i) => centers[2 * i], lon: (i) => centers[2 * i + 1] };
-  cells.has = () => false; // whether a cell has rings; others are discs
+  cells.has = () => false; // whether a cell has rings; cells without are discs
   cells.halfSize = () => 0;
   cells.xy = new Float64Array(2 * count);
   cells.unit = new Float64Array(3 * count);
@@ -26,7 +26,7 @@ export function decodeCells(map, data) {
     };
     cells.trace = (i, path) => rings.trace(path, first[i], first[i + 1]);
     if (data.parts) {
-      const guessed = new Set(decodeIntegers(data.guessed)); // no border is known: these reach as far as the nearest
+      const guessed = new Set(decodeIntegers(data.guessed)); // cells without a known border
       const boxes = Array.from({ length: count }, (_, i) => rings.box(first[i], first[i + 1]));
       const area = ({ left, right, top, bottom }) => (right - left) * (bottom - top);
       cells.box = (i) => boxes[i];
@@ -41,7 +41,7 @@ export function decodeCells(map, data) {
 
 export const BUCKETS = 32;
 
-// One level: where its cells are, how many coordinates each holds, in colours on a logarithmic scale.
+// One level: the positions of its cells, and their numbers of coordinates for colours on a logarithmic scale.
 export function decodeLevel(map, data) {
   const rings = decodeRings(map, data);
   const first = sums(decodeIntegers(data.parts));
@@ -74,7 +74,7 @@ export function decodeLevel(map, data) {
   };
 }
 
-// Rings by their number: `trace` adds some to a path, `box` is what some take up.
+// Rings by their index: `trace` adds a range of them to a path, `box` returns the bounding box of a range.
 export function decodeRings(map, { corners, rings, perDegree }) {
   const points = decodePoints(rings, perDegree);
   const start = sums(decodeIntegers(corners));
@@ -104,7 +104,7 @@ export function decodeRings(map, { corners, rings, perDegree }) {
   };
 }
 
-// Where each of several runs of such lengths begins, and where the last ends.
+// The cumulative sums of lengths, from 0: where each run begins, and where the last ends.
 function sums(lengths) {
   const starts = [0];
   for (const length of lengths) starts.push(starts[starts.length - 1] + length);

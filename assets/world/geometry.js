@@ -1,6 +1,6 @@
-// Encoded polylines → paths. A `map` needs to know its projection only, so that this runs without a page too.
+// Turns encoded polylines into paths. A `map` only needs its projection, so this also runs without a page.
 
-// Google's encoded polyline algorithm: differences, zigzag, groups of five bits.
+// Decodes Google's encoded polyline format: differences, zigzag, groups of five bits.
 export function decodeIntegers(text) {
   const values = [];
   for (let i = 0, value = 0, shift = 0; i < text.length; i++) {
@@ -15,19 +15,19 @@ export function decodeIntegers(text) {
   return values;
 }
 
-// Pairs of differences in steps, 1/100 degree unless said otherwise → [first, second, first, second, …] in degrees.
+// Decodes pairs of differences in steps, by default 1/100 degree, to [first, second, first, second, …] in degrees.
 export function decodePoints(text, perDegree = 100) {
   const steps = decodeIntegers(text);
   for (let i = 2; i < steps.length; i++) steps[i] += steps[i - 2];
   return steps.map((value) => value / perDegree);
 }
 
-// All coordinates below are pixels at zoom 0; a zoom level is one scale factor away, so paths are built once.
+// All coordinates below are pixels at zoom 0. Other zoom levels differ by a scale factor, so paths are built once.
 export function project(map, lat, lon) {
   return map.options.crs.latLngToPoint({ lat, lng: lon }, 0);
 }
 
-// Adds a ring to a path. One that runs once around the Earth encloses a pole and is closed along it.
+// Adds a ring to a path. A ring that runs once around the Earth encloses a pole and is closed along it.
 export function trace(map, path, lat, lon, from, to, { close = true } = {}) {
   for (let i = from; i < to; i++) {
     const { x, y } = project(map, lat(i), lon(i));

@@ -1,8 +1,8 @@
-// Names beside the likeliest cells, and where there is room for them. Names come from models and files of unknown
-// origin: they reach the page through textContent only.
+// Places names next to the likeliest cells, where there is room. Names come from untrusted models and files: they reach
+// the page through textContent only.
 import { element } from "./page.js";
 
-// Names beside the likeliest cells, most likely first; one that finds no room shrinks to its percentage, or yields.
+// Labels of the likeliest cells, most likely first. A label without room shrinks to its percentage, or is left out.
 export class Labels {
   constructor(view) {
     this.view = view;
@@ -46,7 +46,7 @@ export class Labels {
     return grown({ left: middle.x, right: middle.x, top: middle.y, bottom: middle.y }, half);
   }
 
-  // Of all turns of the Earth the one next to the middle of the map.
+  // The position of a point, in the copy of the Earth nearest to the middle of the map.
   inView(lat, lon) {
     const turns = Math.round((this.view.map.getCenter().lng - lon) / 360);
     return this.view.map.latLngToContainerPoint([lat, lon + 360 * turns]);
@@ -92,14 +92,14 @@ export const overlap = (a, b) =>
   Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left)) *
   Math.max(0, Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top));
 
-// Close to its cell, off the outlined cells, never over another label; null where there is no room.
+// The best spot for a label: close to its cell, off the outlined cells, never over another label; null without room.
 export function bestSpot(anchor, width, height, size, taken, cells) {
   let best = null;
   let lowest = Infinity;
   for (let turn = 0; turn < 16; turn++) {
     const [dx, dy] = [Math.cos((turn * Math.PI) / 8), Math.sin((turn * Math.PI) / 8)];
     for (let gap = 12; gap <= 150; gap += 12) {
-      // the near edge of the label, not its middle, keeps the distance
+      // the distance is that of the label's near edge, not of its middle
       const [x, y] = [anchor.x + dx * (gap + width / 2), anchor.y + dy * (gap + height / 2)];
       const spot = { left: x - width / 2, right: x + width / 2, top: y - height / 2, bottom: y + height / 2 };
       if (spot.left < 3 || spot.top < 3 || spot.right > size.x - 3 || spot.bottom > size.y - 3) continue;

@@ -1,14 +1,14 @@
-// What both pages of maps do: read their data, set the projection, make elements and controls.
+// Shared by both map pages: reads their data, sets the projection, makes elements and controls.
 
 export const ROOMY_PX = 640;
 
-// The Leaflet map of the page, and what is to be drawn on it.
+// The Leaflet map of the page, and the data to draw on it.
 export function readPage() {
   const data = JSON.parse(document.getElementById("geoexplain-data").textContent);
   return { map: window[data.map], data };
 }
 
-// Equidistant cylindrical, true to shape at one parallel: it shows the poles, which Web Mercator cannot.
+// Equidistant cylindrical projection, true to shape at one parallel. Unlike Web Mercator it shows the poles.
 function equidistant(parallelDeg) {
   const narrow = Math.cos((parallelDeg * Math.PI) / 180);
   return L.extend({}, L.CRS.EPSG4326, {
@@ -16,7 +16,7 @@ function equidistant(parallelDeg) {
   });
 }
 
-// Before anything is drawn: a map knows only the projections that Leaflet has when it is made.
+// To be called before anything is drawn: folium can create a map only with Leaflet's own projections.
 export function setProjection(map, parallelDeg) {
   map.options.crs = equidistant(parallelDeg);
   map.setView(map.options.center, map.options.zoom, { reset: true, animate: false });
@@ -32,14 +32,14 @@ export function element(tag, className, text) {
 export function addControl(map, box, position) {
   L.DomEvent.disableClickPropagation(box);
   L.DomEvent.disableScrollPropagation(box);
-  // Leaflet looks for the control around what was clicked, which may be gone from the page by then.
+  // Leaflet looks for the control among the ancestors of the clicked element, which may have been removed by then.
   box.addEventListener("click", (event) => event.stopPropagation());
   const control = L.control({ position });
   control.onAdd = () => box;
   control.addTo(map);
 }
 
-// Names the map for those who hear the page, and says where its ground is from.
+// Names the map for screen readers, and credits the source of the base map.
 export function introduce(map, what, tiles) {
   const container = map.getContainer();
   container.classList.add("geoexplain-map");
@@ -54,8 +54,8 @@ export function setTheme(map, dark) {
   document.documentElement.style.colorScheme = dark ? "dark" : "light";
 }
 
-// Calls `fit` once the frame has a size, and again until somebody moves the map: a hidden tab has none yet. Returns
-// what ends that.
+// Calls `fit` after every change of the frame's size until the user moves it; in a hidden tab the frame has no size
+// yet. Returns a function that stops it.
 export function keepFitted(map, fit) {
   let touched = false;
   const resized = () => {
@@ -77,7 +77,7 @@ export function keepFitted(map, fit) {
   return release;
 }
 
-// Its size in pixels at zoom 0.
+// The size of the Earth in pixels at zoom 0.
 function wholeEarth(map) {
   const point = (lat, lng) => map.options.crs.latLngToPoint(L.latLng(lat, lng), 0);
   return point(-90, 180).subtract(point(90, -180));

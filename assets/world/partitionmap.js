@@ -1,5 +1,5 @@
-// The map of a partitioning: cells by count, a switch between levels, what a cell is and what it lies in. Names come
-// from files of unknown origin: they reach the page as text only.
+// The map of a partitioning: cells by count, a switch between levels, a cell's label, count and coarser cells. Names
+// come from untrusted files: they reach the page as text only.
 import { BUCKETS } from "./cells.js";
 import { addControl, element, introduce, keepFitted, ROOMY_PX, readPage, setProjection, setTheme } from "./page.js";
 import { Chart, OPACITY, same } from "./partitionscene.js";
@@ -8,10 +8,10 @@ const CLOSEST_FITTED_ZOOM = 12;
 const KINDS = { s2: "S2", semantic: "Semantic", kmeans: "k-means" };
 const NAMES = { 1: ["cells"], 2: ["coarse", "fine"], 3: ["coarse", "middle", "fine"] };
 
-// A count as the server words it: alone, with its noun, and with its share of all.
+// A count in the server's text: alone, with its noun, and with its share of all.
 const wordsOf = (chart, { level, cell }) => chart.data.levels[level].words[chart.at(level).counts[cell]];
 
-// What is shown, the switch between levels, and the cell that was picked.
+// The panel: what is shown, the switch between levels, and the picked cell.
 function panel(chart, show) {
   const { data } = chart;
   const box = element("section", "geoexplain-panel");
@@ -130,8 +130,8 @@ function tooltip(chart) {
   chart.map.on("mouseout zoomstart movestart click", hide);
 }
 
-// On a wide screen the map lies beside the panel. On a narrow one the Earth fills what is free from top to bottom, and
-// goes on to the sides.
+// On a wide screen the map fits next to the panel. On a narrow one the Earth fills the free height and extends past the
+// sides.
 function fitTo({ map, data }, box) {
   keepFitted(map, (size) => {
     const [[south, west], [north, east]] = data.fit;
@@ -169,7 +169,7 @@ function drawPartitionMap({ map, data }) {
     if (level !== undefined && level !== chart.level) {
       chart.level = level;
       chart.pointed = null;
-      // What was picked stays picked: as the cell of this level that holds it, if that is a coarser one.
+      // On a coarser level the cell that holds the picked one becomes the picked cell.
       if (picked === undefined && chart.picked) {
         picked = chart.chain(chart.picked).find((holder) => holder.level === level) || null;
       }

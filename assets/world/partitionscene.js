@@ -1,4 +1,5 @@
-// Paints the levels of a partitioning: cells by count on one canvas, what is picked or pointed at on another.
+// Paints the levels of a partitioning: cells by count on one canvas, the picked cell and the one under the pointer on
+// another.
 import { BUCKETS, decodeLevel } from "./cells.js";
 import { project } from "./geometry.js";
 import { Ground, Scene } from "./scene.js";
@@ -14,7 +15,7 @@ export class Chart extends Ground {
     this.level = data.levels.length - 1; // coarse to fine
     this.picked = this.pointed = null; // { level, cell }
     this.scene = new Scene(this);
-    // What is picked or pointed at changes often, the cells below it do not.
+    // The picked cell and the one under the pointer change often, the cells below them do not.
     this.marks = new Scene({ data: { tiles: true }, paintCells() {}, paintMarks: (paint) => this.paintPicked(paint) });
   }
 
@@ -31,7 +32,7 @@ export class Chart extends Ground {
       if (!path) return;
       context.globalAlpha = OPACITY;
       context.fillStyle = this.color(bucket);
-      context.fill(path); // holes run the other way round; where two cells overlap there is none
+      context.fill(path); // holes have the opposite direction, so overlapping cells make none
       context.globalAlpha = 1;
       context.lineWidth = 0.5 * px;
       context.strokeStyle = this.data.dark ? "rgba(10,14,19,.55)" : "rgba(255,255,255,.6)";
@@ -63,7 +64,7 @@ export class Chart extends Ground {
     if (this.pointed && !same(this.pointed, this.picked)) outline(this.pointed, this.theme.top, 1.4);
   }
 
-  // A cell and those that hold it, fine to coarse.
+  // A cell and the coarser cells that hold it, fine to coarse.
   chain({ level, cell }) {
     const found = [{ level, cell }];
     while (level > 0 && this.at(level).parents) {
@@ -78,7 +79,7 @@ export class Chart extends Ground {
     return this.data.levels[level].labels[cell] || this.data.levels[level].keys[cell];
   }
 
-  // The cell of the shown level under a point in degrees, of several the smallest; null for none.
+  // The smallest cell of the shown level under a point in degrees; null for none.
   cellAt(lat, lon) {
     const { boxes, path } = this.at(this.level);
     const y = project(this.map, lat, 0).y;

@@ -1,4 +1,4 @@
-// Places on the map: the one that is explained, and the one that the page around the map points at.
+// Places on the map: the explained one, and the one under the pointer in the page around the map.
 import { decodeRings } from "./cells.js";
 import { decodeIntegers } from "./geometry.js";
 
@@ -9,7 +9,7 @@ export class Places {
     this.explained = this.pointed = null;
   }
 
-  // What the page around says, taken for a place only where it is one.
+  // Reads a place from an untrusted message of the page around the map; null if it is not valid.
   read(place) {
     if (!place || typeof place !== "object") return null;
     const { count } = this.view.cells;
@@ -24,7 +24,7 @@ export class Places {
     return cells.length ? { name, key: place.cells, path: (radius) => this.view.cellsPath(cells, radius) } : null;
   }
 
-  // The one that is pointed at, if it is another than the explained one, is marked more lightly.
+  // The place under the pointer gets a thinner outline; it is not marked twice if it is the explained one.
   marked() {
     const { explained, pointed } = this;
     return [
@@ -33,7 +33,7 @@ export class Places {
     ].filter(([place]) => place);
   }
 
-  // Below the cells, whose colours stay what they are.
+  // Painted below the cells, so that their colours do not change.
   paintFill(context, color, radius) {
     context.fillStyle = color;
     for (const [place, , opacity] of this.marked()) {

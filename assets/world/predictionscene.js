@@ -1,4 +1,4 @@
-// Paints one prediction: cells by probability, what is marked.
+// Paints one prediction: cells by probability, and all marks.
 import { decodeCells, nearestCell } from "./cells.js";
 import { decodeIntegers, decodePoints, project, trace } from "./geometry.js";
 import { Places } from "./places.js";
@@ -9,7 +9,7 @@ const CIRCLE_POINTS_PER_ZOOM = 1.6;
 
 const opacity = (level) => 0.4 + 0.5 * (level / 255);
 
-// Cells of similar probability share one path, the likely ones painted last.
+// Cells of similar probability share one path; the most probable are painted last.
 export function cellBuckets(cells) {
   const order = Array.from({ length: BUCKETS }, () => []);
   for (let i = 0; i < cells.count; i++) {
@@ -35,7 +35,7 @@ export class View extends Ground {
     this.scene = new Scene(this);
   }
 
-  // Point, circle and way to the truth: of the answer with the search, or of that without.
+  // The point, the circle and the line to the true point, of the answer with or without the search.
   get marks() {
     return this.searching || !this.data.without ? this.data : this.data.without;
   }
@@ -64,7 +64,7 @@ export class View extends Ground {
     return this.paletteColor(level / 255);
   }
 
-  // As the cells look on land, where they are translucent.
+  // The colour of cells as it looks on land, where they are translucent.
   legendGradient() {
     const stops = Array.from({ length: 16 }, (_, i) => {
       const level = (i / 15) * 255;
@@ -159,7 +159,7 @@ export class View extends Ground {
     context.fill();
   }
 
-  // The way from the centre of the cell to the answer, and the photos: those of the chosen cluster filled, on top.
+  // The line from the centre of the cell to the answer, and the photos: those of the chosen cluster filled, on top.
   paintSearch(search, outline, { context, px, map, x, y }) {
     const { theme } = this;
     const way = new Path2D();
@@ -202,7 +202,7 @@ export class View extends Ground {
     context.fill(path);
   }
 
-  // The cell under a point, or -1; the point in degrees, longitude of any turn.
+  // The cell under a point in degrees, at any longitude, or -1.
   cellAt(lat, lon) {
     const here = project(this.map, lat, ((((lon + 180) % 360) + 360) % 360) - 180);
     const world = project(this.map, 0, 180).x - project(this.map, 0, -180).x;

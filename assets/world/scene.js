@@ -1,4 +1,4 @@
-// The canvas that a map is painted on, in as many turns of the Earth as are in view, and the ground: ocean, land, coasts.
+// The canvas of a map, painted once for each copy of the Earth in view, and the ground: ocean, land, coasts.
 import { basemapPaths, project } from "./geometry.js";
 
 export const THEMES = {
@@ -81,7 +81,7 @@ export const Scene = L.Renderer.extend({
         ratio * (k * world * scale - origin.x),
         -ratio * origin.y,
       );
-    // one more copy on each side: what starts in a neighbouring world may run on into this one
+    // one more copy on each side, since shapes of a neighbouring copy may extend into the view
     const copies = Array.from({ length: last - first + 3 }, (_, i) => first - 1 + i);
     const paint = { context, scale, px: 1 / scale, zoom: map.getZoom(), west, world, map };
     if (!view.data.tiles) {
@@ -89,7 +89,7 @@ export const Scene = L.Renderer.extend({
         turn(k);
         view.paintOcean(paint);
       }
-      // only then: land that runs on past 180° lies over the ocean of the next copy
+      // after all oceans, since land that extends past 180° lies over the ocean of the next copy
       for (const k of copies) {
         turn(k);
         view.paintLand(paint);
@@ -112,7 +112,7 @@ export const Scene = L.Renderer.extend({
   },
 });
 
-// The Earth below what is drawn on it. `data` has `tiles`, whether there is online ground instead, and `dark`.
+// The base map below the cells. `data.tiles`: whether online tiles replace it; `data.dark`: colours for a dark page.
 export class Ground {
   constructor(map, data) {
     this.map = map;
@@ -124,7 +124,7 @@ export class Ground {
     return THEMES[this.data.dark ? "dark" : "light"];
   }
 
-  // Of the palette from lowest to highest; `share` from 0 to 1.
+  // The colour of the palette, from lowest to highest, at `share` from 0 to 1.
   paletteColor(share) {
     const palette = this.data.palette[this.data.dark ? "dark" : "light"];
     return palette[Math.min(palette.length - 1, Math.round(share * (palette.length - 1)))];

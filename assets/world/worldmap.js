@@ -1,5 +1,5 @@
-// The map of one prediction: legend, hover, clicks. Names come from models and files of unknown origin: they reach the
-// page through textContent only.
+// The map of one prediction: legend, hover, clicks. Names come from untrusted models and files: they reach the page
+// through textContent only.
 import { Labels } from "./labels.js";
 import { addControl, element, introduce, keepFitted, ROOMY_PX, readPage, setProjection, setTheme } from "./page.js";
 import { View } from "./predictionscene.js";
@@ -65,7 +65,7 @@ function hover(view) {
   view.map.on("mouseout zoomstart movestart", () => (tip.hidden = true));
 }
 
-// Shows what is worth seeing until somebody moves the map. Returns what shows something else instead.
+// Fits the map to the first view until the user moves it. Returns a function that fits it to other bounds instead.
 function fitTo({ map, data }, box) {
   const show = (bounds, options) => {
     const aside = map.getSize().x >= ROOMY_PX ? box.offsetWidth : 0;
@@ -83,12 +83,12 @@ function fitTo({ map, data }, box) {
   };
 }
 
-// The page around the map hears of clicks, and may change target and theme without reloading, keeping pan and zoom.
+// Posts clicks to the page around the map, whose messages change target and theme without a reload: pan and zoom stay.
 function talk(view, labels, show, applyTheme) {
   view.map.on("click", ({ latlng }) => {
     const { lat, lng } = latlng.wrap();
     if (window.parent === window || Math.abs(lat) > 90) return;
-    // any origin: inside srcdoc the parent's is not known, and the message holds nothing but a point on Earth
+    // any origin: inside srcdoc the parent's is unknown, and the message holds only a point on Earth
     window.parent.postMessage({ source: "geoexplain-map", lat, lng }, "*");
   });
   window.addEventListener("message", ({ source, data }) => {

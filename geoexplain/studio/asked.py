@@ -36,7 +36,7 @@ def whole_number(value: Any) -> int:
 def still_shown(image: Image.Image | None, name: Any, asked: Mapping[str, Any]) -> Image.Image:
     """Return the page's image. Raises gr.Error without one, or if the page now has another model than in `asked`."""
     if image is None or asked.get("model", name) != name:
-        raise gr.Error("What was asked about is not shown any more: ask again.", print_exception=False)
+        raise gr.Error("This image or model is not shown any more: ask again.", print_exception=False)
     return image
 
 

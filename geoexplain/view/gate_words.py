@@ -21,5 +21,5 @@ def gate_fact(model: GeoModel, prediction: Prediction) -> str:
     """Return one line with the gate's score, or the reason why there is none."""
     if model.gate is None or prediction.domain_score is None:
         why = f"its gate cannot be used. {model.ungated}" if model.ungated else "it has no gate"
-        return f"Whether the model knows this kind of image cannot be told: {why}"
+        return f"Whether the model knows this kind of image is unknown: {why}"
     return f"How sure the gate is that this is {model.gate.kind}: {percent(prediction.domain_score)}"

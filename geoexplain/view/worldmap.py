@@ -25,9 +25,9 @@ TOP_CELLS = 5
 
 NAMED_FROM = 1e-3
 MOST_NAMES = 100
-MOST_OUTLINES = (
-    5000  # with more cells, only named ones with a known border have outlines, all others are discs: a matter of cost
-)
+MOST_OUTLINES = 5000
+"""With more cells, only named ones with a known border have outlines, the others are discs: all would cost too much."""
+
 SMALLEST_VIEW_DEG = 18.0  # about 2,000 km from south to north: a closer view would show too little context
 WIDEST_FITTED_CIRCLE_KM = 3000.0
 STANDARD_PARALLEL_LIMIT_DEG = 60.0

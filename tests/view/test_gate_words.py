@@ -50,9 +50,9 @@ def test_the_sentence_stands_only_where_it_is_true() -> None:
     plain = red_model()
     unknown = locate(flat_picture(BLUE), plain)
     assert gate_sentence(plain, unknown) == ""
-    assert gate_fact(plain, unknown).endswith("cannot be told: it has no gate")
+    assert gate_fact(plain, unknown).endswith("is unknown: it has no gate")
     plain.ungated = "red.gate.json: damaged."
-    assert gate_fact(plain, unknown).endswith("cannot be told: its gate cannot be used. red.gate.json: damaged.")
+    assert gate_fact(plain, unknown).endswith("is unknown: its gate cannot be used. red.gate.json: damaged.")
 
 
 @pytest.mark.parametrize(

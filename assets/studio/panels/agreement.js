@@ -1,4 +1,4 @@
-// The matrix of agreement: a table of numbers, coloured by what they say.
+// The matrix of agreement: a table of correlations, coloured by their value.
 import { shown } from "../shown.js";
 import { createPanel } from "../work.js";
 

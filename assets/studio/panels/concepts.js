@@ -1,5 +1,5 @@
-// What lies under the explanation: bars around 1 to choose a concept of, and the image with its mask and the strongest
-// pixels. Masks come as bits and are drawn here.
+// Concept influence: bars around 1, each of which selects a concept, and the image with its mask and the strongest
+// pixels. Masks arrive as bits and are drawn here.
 import { shown } from "../shown.js";
 import { createWork, showWork } from "../work.js";
 
@@ -9,7 +9,7 @@ export function start({ element, props, trigger, watch }) {
   const choice = (name) => find(`[data-choice=${name}]`);
   let result = null;
   let chosen = null; // name of the concept whose mask is shown
-  let image = null; // what the picture is drawn on
+  let image = null; // the image below the mask
 
   const work = createWork({
     name: "concepts",
@@ -18,7 +18,7 @@ export function start({ element, props, trigger, watch }) {
     repaint,
   });
 
-  // ---- a mask and its legend are components of their own, made above this one
+  // ---- a mask and its legend, which are separate components above this one
 
   function takeUploads() {
     const place = find(".ge-painted > div");
@@ -117,7 +117,7 @@ export function start({ element, props, trigger, watch }) {
     const inside = row?.mask ? bits(row.mask) : null;
     const top = choice("top").checked && !result.flat ? bits(result.top) : null;
     const border = (x, y) => {
-      // Outside, and next to a pixel inside.
+      // Outside the mask, but next to a pixel inside.
       for (const [u, v] of [
         [x - 1, y],
         [x + 1, y],

@@ -1,5 +1,5 @@
-// Why here and not there. The server sends the raw maps of both cells once; everything after that, a swap of the two
-// included, is arithmetic of the page, in the order of geoexplain/explainer/combine.py and view/diverging.py.
+// Why here and not there. The server sends the raw maps of both cells once; all else, even a swap of the two, is
+// computed here, in the same order as in geoexplain/explainer/combine.py and view/diverging.py.
 import { decode, fold } from "../blend.js";
 import { shown } from "../shown.js";
 import { paintTiles as drawTiles, buildTiles as fillTiles, paintPixels } from "../tiles.js";
@@ -13,10 +13,10 @@ export function start({ element, props, trigger, watch }) {
   const section = find(".ge-contrast");
   const selects = { here: find("[data-side=here] select"), there: find("[data-side=there] select") };
   const choice = (name) => find(`[data-choice=${name}]`);
-  let cells = []; // what there is to choose from: { cell, label, percent }
-  let pair = { here: null, there: null }; // the cells that are chosen
-  let result = null; // the last report, and its maps as numbers
-  let turned = false; // the cells are chosen the other way round than in the report
+  let cells = []; // the cells to choose from: { cell, label, percent }
+  let pair = { here: null, there: null }; // the chosen cells
+  let result = null; // the last report with its maps as numbers
+  let turned = false; // whether the chosen cells are swapped compared with the report
   let layers = {}; // "method/block/how" → both maps at the network's input size
   const weights = {};
   const enabled = {};
@@ -60,7 +60,7 @@ export function start({ element, props, trigger, watch }) {
   function choose(side, cell) {
     pair[side] = cell;
     fillSelects();
-    if (!result) return repaint(); // nothing is computed before it is asked for
+    if (!result) return repaint(); // nothing is computed before the first request
     if (holds(pair.here, pair.there) || holds(pair.there, pair.here)) showPair();
     else ask(pair.there);
   }
@@ -82,7 +82,7 @@ export function start({ element, props, trigger, watch }) {
 
   document.addEventListener("geoexplain-picked", (event) => {
     if (!picking()) return;
-    event.preventDefault(); // it is not to be explained
+    event.preventDefault(); // do not explain this cell
     section.scrollIntoView({ block: "nearest" });
     ask(event.detail);
   });
@@ -205,7 +205,7 @@ export function start({ element, props, trigger, watch }) {
     const busy = work.state === "running" || work.state === "stopping";
     if (work.state === "done" && result?.of !== work.report) takeReport();
     if (work.state === "idle" && result) {
-      // Refused or called off: what is shown stays, and is what is chosen.
+      // Refused or cancelled: the result stays, and its cells become the chosen ones again.
       pair = turned
         ? { here: result.there.cell, there: result.here.cell }
         : { here: result.here.cell, there: result.there.cell };
@@ -213,7 +213,7 @@ export function start({ element, props, trigger, watch }) {
     }
     find(".ge-start").hidden = busy || result !== null;
     find(".ge-start").disabled = !about || pair.there === null;
-    // The pair that was asked about stays the one that is chosen until the answer is there.
+    // The requested pair stays chosen until its answer arrives.
     for (const control of [selects.here, selects.there, find(".ge-swap")])
       control.disabled = busy || !about || pair.there === null;
     find(".ge-pick").disabled = busy || !about;

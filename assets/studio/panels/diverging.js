@@ -1,9 +1,10 @@
-// Two maps → one with a sign → two colours, in the order of geoexplain/explainer/contrast.py and view/diverging.py.
+// Turns two maps into a signed one, and that into two colours, in the order of geoexplain/explainer/contrast.py and
+// view/diverging.py.
 // Arithmetic only: it runs without a page.
 import { FLAT_SPREAD, isFlat, scale, upsample } from "../blend.js";
 
-// The maps of two cells for the same block, ready to be added up over blocks: scaled as one, since each by itself the
-// fainter would look as strong.
+// Scales the maps of two cells for the same block before they are added up over blocks. Both get the same scale:
+// otherwise the fainter one would look as strong.
 export function pairLayer(here, there, way, { h, w }, [H, W]) {
   const both = new Float32Array(2 * h * w);
   both.set(here);
@@ -15,7 +16,7 @@ export function pairLayer(here, there, way, { h, w }, [H, W]) {
   };
 }
 
-// One map less the other over their common largest magnitude: [-1, 1]; null if there is no structure in it.
+// The difference of two maps over its largest magnitude: [-1, 1]; null if it has no structure.
 export function signed(here, there) {
   const [plus, minus] = [here, there].map((side) => (isFlat(side) ? new Float32Array(side.length) : side));
   const values = new Float32Array(here.length);
@@ -33,8 +34,8 @@ export function signed(here, there) {
   return values.map((value) => value / largest);
 }
 
-// A signed map, or null for zeros, in the two colours of `look` → `count` pixels, RGBA. `ground` is the share of the
-// image that shows through where the map is 0, and `veil` the grey that takes the rest.
+// Draws a signed map, or null for zeros, in the two colours of `look`; returns `count` RGBA pixels. Where the map is 0,
+// `ground` is the share of the image that shows through, and the grey `veil` is added to it.
 export function divergingPixels(values, count, look, { ground, veil, opacity }) {
   const pixels = new Uint8ClampedArray(4 * count);
   for (let i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-// The scoreboard: a table to choose a row of, two curves, and the image as it is at the step under the pointer.
+// The scores: a table with selectable rows, two curves, and the image at the step under the pointer.
 import { shown as aboutShown } from "../shown.js";
 import { fillSlider } from "../tiles.js";
 import { createWork, showWork } from "../work.js";
@@ -11,8 +11,8 @@ export function start({ element, props, trigger, watch }) {
   const SVG = "http://www.w3.org/2000/svg";
   const PLOT = { left: 38, right: 390, top: 10, bottom: 192 };
   let result = null;
-  let chosen = null; // name of a row
-  let curve = "deletion"; // which of the two the picture is about
+  let chosen = null; // name of the selected row
+  let curve = "deletion"; // which of the two curves the picture belongs to
   let step = 0;
   let pictures = {}; // "image" and "blurred", as ImageData
 
@@ -32,7 +32,7 @@ export function start({ element, props, trigger, watch }) {
 
   const rowOf = (name) => result.rows.find((row) => row.name === name);
 
-  // What a method has to exceed: no map that is as coarse and has nothing to do with the image does.
+  // The limits that a method has to pass: equally coarse maps that are unrelated to the image do not pass them.
   function limits() {
     const line = document.createElement("tr");
     const head = document.createElement("th");

@@ -1,4 +1,4 @@
-// The sanity strip: one row per method, one column per part of the network that has become random.
+// The sanity check: one row per method, one column per part of the network that has become random.
 import { shown } from "../shown.js";
 import { createPanel } from "../work.js";
 

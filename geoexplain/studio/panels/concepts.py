@@ -69,7 +69,7 @@ def frame() -> str:
   <div class="ge-ask">
     <label>Explanation <select data-choice="method">{_options(named, FIRST)}</select></label>
     <label>Concepts <select data-choice="segmenter">{_options(segmenters, LANDCOVER)}</select></label>
-    <label class="ge-width" title="Its place is then the model's answer, by which ocean is told from lake">The view
+    <label class="ge-width" title="Its centre is then the predicted point, which tells ocean from lake">The view
       is <input type="number" data-choice="width" min="1" max="20000" step="any" placeholder="?"> km wide</label>
     {work_controls("Look under it")}
     <details class="ge-counting"><summary>How it is counted</summary><div>
@@ -135,8 +135,8 @@ def answer(question: Question, progress: Progress, cancelled: Cancelled) -> dict
     if heatmap.attribution is not None:
         attribution = heatmap.attribution
         notes.append(
-            f"The attribution adds up to the change of the probability, {attribution.score_change:+.3g} from an image of "
-            f"mean colour, but for {attribution.completeness_error:.2g} (completeness error)."
+            f"The attribution adds up to the change of the probability, {attribution.score_change:+.3g} from an image "
+            f"of mean colour, but for {attribution.completeness_error:.2g} (completeness error)."
         )
     if influence.flat:
         notes.append("The explanation is flat: it puts no pixel before another.")
