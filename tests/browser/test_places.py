@@ -205,6 +205,7 @@ def test_cells_are_where_their_borders_are(page: Page, url: str, model: GeoModel
     x, y = frame.evaluate(
         """([lat, lng]) => {
             const map = Object.values(window).find(value => value && value.getCenter && value.getZoom);
+            map.getContainer().dispatchEvent(new Event("pointerdown")); // or a late change of size fits it once more
             map.setView([lat, lng], 6, {animate: false});
             const {x, y} = map.latLngToContainerPoint([lat, lng]);
             return [x, y];
