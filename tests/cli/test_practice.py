@@ -45,7 +45,7 @@ def test_a_set(tmp_path: Path, imagery: Path, capsys: pytest.CaptureFixture[str]
 def test_nothing_is_written_over(tmp_path: Path, imagery: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "there.txt").touch()
     assert main(["practice", "--imagery", str(imagery), "--out", str(tmp_path)]) == 2
-    assert "expected an empty folder" in capsys.readouterr().err
+    assert "expected a new or empty folder" in capsys.readouterr().err
     too_many = ["--coordinates", "10", "--photos", "11"]
     assert main(["practice", "--imagery", str(imagery), "--out", str(tmp_path / "new"), *too_many]) == 2
     assert "at most one for each of 10 positions, got 11" in capsys.readouterr().err

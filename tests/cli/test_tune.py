@@ -51,7 +51,7 @@ def test_one_image_is_tuned_for_itself_alone(run: Run, photos: list[Path], own_m
     told = json.loads(out.read_text(encoding="utf-8"))
     assert f"--weights {','.join(f'{weight:g}' for weight in told['weights'])}" in lines[1]
     assert (told["images"], told["held_out"], told["objective"]) == (1, None, "insertion-deletion@2")
-    assert lines[-1].endswith("as random.tuned.json beside random.safetensors it is combi-cam-tuned of random")
+    assert lines[-1].endswith("as random.tuned.json next to random.safetensors it is combi-cam-tuned of random")
 
 
 def test_what_a_set_gives_becomes_the_preset_of_its_model(
