@@ -23,9 +23,18 @@ def start_module(name: str, *events: str) -> str:
 
 
 def call_module(name: str, function: str, *arguments: str) -> str:
-    """Return an event's script, which calls a module's function with `arguments`, or else with the event's inputs."""
+    """Return an event's script, which calls a module's function with `arguments`, or else with the event's inputs.
+
+    From the second call on it calls the function at once: while an import resolves, another event could change what
+    the inputs were read from.
+    """
     passed = ", ".join(f'"{argument}"' for argument in arguments) or "...inputs"
-    return f"(...inputs) => {_import(name)}.then((module) => module.{function}({passed}))"
+    call, held = f"module.{function}({passed})", f'globalThis.geoexplainModules?.["{name}"]'
+    keep = f'(globalThis.geoexplainModules ??= {{}})["{name}"] = module'
+    return (
+        f"(...inputs) => {{ const module = {held}; if (module) return {call}; "
+        f"return {_import(name)}.then((module) => {{ {keep}; return {call}; }}); }}"
+    )
 
 
 def preload_links() -> str:

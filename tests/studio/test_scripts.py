@@ -72,6 +72,6 @@ def test_every_panel_has_a_module_that_starts(panel: object) -> None:
 
 
 def test_an_event_calls_a_function_with_its_inputs_or_what_is_given() -> None:
-    assert call_module("asking.js", "ask").endswith(".then((module) => module.ask(...inputs))")
-    assert call_module("asking.js", "endWork", "tuning").endswith('.then((module) => module.endWork("tuning"))')
+    assert call_module("asking.js", "ask").endswith("return module.ask(...inputs); }); }")
+    assert call_module("asking.js", "endWork", "tuning").endswith('return module.endWork("tuning"); }); }')
     assert json.loads(re.search(r"new URL\((\"[^\"]*\")", call_module("asking.js", "ask"))[1]).endswith("/asking.js")
